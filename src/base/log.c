@@ -1,0 +1,207 @@
+#include "base/log.h"
+
+#include "base/clock.h"
+#include "base/fd.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static struct {
+    enum log_level level;
+    enum log_format format;
+    int file;   /* -1: stderr */
+    char *path; /* of file */
+    unsigned long lost;
+} target = {.level = LOG_LEVEL_INFO, .file = -1};
+
+static const char *const level_names[] = {
+    [LOG_LEVEL_ERROR] = "error", [LOG_LEVEL_WARNING] = "warning", [LOG_LEVEL_INFO] = "info",
+    [LOG_LEVEL_DEBUG] = "debug", [LOG_LEVEL_TRACE] = "trace",
+};
+
+void log_set_level(enum log_level level)
+{
+    target.level = level;
+}
+
+enum log_level log_get_level(void)
+{
+    return target.level;
+}
+
+void log_set_format(enum log_format format)
+{
+    target.format = format;
+}
+
+int log_get_fd(void)
+{
+    return target.file >= 0 ? target.file : STDERR_FILENO;
+}
+
+static int open_log(const char *path)
+{
+    /* O_NONBLOCK: a FIFO without a reader must not stop the start. */
+    int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0640);
+    return fd < 0 ? -errno : fd;
+}
+
+int log_set_file(const char *path)
+{
+    CLEANUP_FREE char *copy = NULL;
+    int fd = -1;
+    if (path) {
+        copy = strdup(path);
+        if (!copy)
+            return -ENOMEM;
+        fd = open_log(path);
+        if (fd < 0)
+            return fd;
+    }
+    (void)fd_close(target.file);
+    free(target.path);
+    target.file = fd;
+    target.path = TAKE_PTR(copy);
+    return 0;
+}
+
+int log_reopen(void)
+{
+    if (!target.path)
+        return 0;
+    int fd = open_log(target.path);
+    if (fd < 0)
+        return fd;
+    (void)fd_close(target.file);
+    target.file = fd;
+    return 0;
+}
+
+const char *log_level_to_string(enum log_level level)
+{
+    return level_names[level];
+}
+
+int log_level_from_string(const char *name, enum log_level *ret)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(level_names); i++)
+        if (strcmp(name, level_names[i]) == 0) {
+            *ret = (enum log_level)i;
+            return 0;
+        }
+    return -EINVAL;
+}
+
+static bool takes_a_line(int fd)
+{
+    struct pollfd poll_fd = {.fd = fd, .events = POLLOUT};
+    return poll(&poll_fd, 1, 0) == 1 && (poll_fd.revents & POLLOUT);
+}
+
+static bool put_line(const char *line, size_t size)
+{
+    int fd = log_get_fd();
+    if (!takes_a_line(fd))
+        return false;
+    return write(fd, line, size) == (ssize_t)size;
+}
+
+static size_t put_timestamp(char *text, size_t size)
+{
+    uint64_t now = clock_realtime_usec();
+    time_t seconds = (time_t)(now / USEC_PER_SEC);
+    struct tm tm;
+    (void)gmtime_r(&seconds, &tm);
+    size_t n = strftime(text, size, "%Y-%m-%dT%H:%M:%S", &tm);
+    n += (size_t)snprintf(text + n, size - n, ".%03uZ", (unsigned)(now % USEC_PER_SEC / USEC_PER_MSEC));
+    return n;
+}
+
+/* Text goes out as it is but for control characters: one event is one line, and no terminal is steered. */
+static size_t put_plain(char *line, size_t size, const char *text)
+{
+    size_t n = 0;
+    for (; *text && n + 1 < size; text++) {
+        unsigned char c = (unsigned char)*text;
+        line[n++] = c < 0x20 || c == 0x7f ? '?' : (char)c;
+    }
+    return n;
+}
+
+static size_t put_json_string(char *line, size_t size, const char *text)
+{
+    size_t n = 0;
+    for (; *text && n + 8 < size; text++) {
+        unsigned char c = (unsigned char)*text;
+        if (c == '"' || c == '\\') {
+            line[n++] = '\\';
+            line[n++] = (char)c;
+        } else if (c < 0x20 || c == 0x7f) {
+            n += (size_t)snprintf(line + n, size - n, "\\u%04x", c);
+        } else {
+            line[n++] = (char)c;
+        }
+    }
+    return n;
+}
+
+static size_t put_record(char *line, size_t size, enum log_level level, const char *text)
+{
+    char when[40];
+    (void)put_timestamp(when, sizeof(when));
+    const char *name = level_names[level];
+    if (target.format == LOG_FORMAT_TEXT) {
+        size_t n = (size_t)snprintf(line, size, "%s %s ", when, name);
+        n += put_plain(line + n, size - n - 1, text);
+        line[n++] = '\n';
+        return n;
+    }
+    size_t n = (size_t)snprintf(line, size, "{\"time\":\"%s\",\"level\":\"%s\",\"message\":\"", when, name);
+    n += put_json_string(line + n, size - n - 4, text);
+    memcpy(line + n, "\"}\n", 3);
+    return n + 3;
+}
+
+void log_write(enum log_level level, const char *format, ...)
+{
+    if (level > target.level)
+        return;
+    int saved = errno;
+    char text[PIPE_BUF], line[PIPE_BUF];
+
+    if (target.lost > 0) {
+        (void)snprintf(text, sizeof(text), "%lu log lines were lost: nobody took them", target.lost);
+        if (put_line(line, put_record(line, sizeof(line), LOG_LEVEL_WARNING, text)))
+            target.lost = 0;
+    }
+    va_list arguments;
+    va_start(arguments, format);
+    (void)vsnprintf(text, sizeof(text), format, arguments);
+    va_end(arguments);
+    if (target.lost > 0 || !put_line(line, put_record(line, sizeof(line), level, text)))
+        target.lost++;
+    errno = saved;
+}
+
+bool log_limit_pass(struct log_limit *limit, unsigned *ret_suppressed)
+{
+    uint64_t now = clock_monotonic_usec();
+    if (limit->began_usec == 0 || now - limit->began_usec >= limit->interval_usec) {
+        limit->began_usec = now;
+        limit->used = 0;
+    }
+    if (limit->used >= limit->burst) {
+        limit->suppressed++;
+        return false;
+    }
+    limit->used++;
+    *ret_suppressed = limit->suppressed;
+    limit->suppressed = 0;
+    return true;
+}

@@ -1,0 +1,49 @@
+/*
+ * log.h - one line per thing an operator wants to know: time, level, text.
+ *
+ * The only mutable global of the house lives here: level, format and where to. A line is at most PIPE_BUF bytes and
+ * is written only when the target takes it at once (poll), so that a full pipe or a stopped terminal never stops
+ * the master; lines lost that way are counted and said when the target takes lines again.
+ */
+#pragma once
+
+#include "base/macros.h"
+
+#include <stdbool.h>
+
+enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG, LOG_LEVEL_TRACE };
+enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
+
+void log_set_level(enum log_level level);
+enum log_level log_get_level(void);
+void log_set_format(enum log_format format);
+
+/* From now on to this file (O_APPEND, created 0640), or to stderr again (NULL). On failure nothing changes; -errno. */
+int log_set_file(const char *path);
+/* Opens the file anew, after somebody renamed it. Without a file it does nothing. */
+int log_reopen(void);
+/* The fd lines go to now; owned by the log. */
+int log_get_fd(void);
+
+const char *log_level_to_string(enum log_level level);
+int log_level_from_string(const char *name, enum log_level *ret);
+
+void log_write(enum log_level level, const char *format, ...) PRINTF_LIKE(2, 3);
+
+#define log_error(...)   log_write(LOG_LEVEL_ERROR, __VA_ARGS__)
+#define log_warning(...) log_write(LOG_LEVEL_WARNING, __VA_ARGS__)
+#define log_info(...)    log_write(LOG_LEVEL_INFO, __VA_ARGS__)
+#define log_debug(...)   log_write(LOG_LEVEL_DEBUG, __VA_ARGS__)
+#define log_trace(...)   log_write(LOG_LEVEL_TRACE, __VA_ARGS__)
+
+/*
+ * A bound for lines that somebody else can cause: at most `burst` per interval. Returns true if the line may be
+ * written; *ret_suppressed then says how many were not since the last one that was.
+ */
+struct log_limit {
+    uint64_t interval_usec;
+    unsigned burst;
+    uint64_t began_usec;
+    unsigned used, suppressed;
+};
+bool log_limit_pass(struct log_limit *limit, unsigned *ret_suppressed);

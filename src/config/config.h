@@ -1,0 +1,184 @@
+/*
+ * config.h - one immutable, validated description of what shall run.
+ *
+ * Made once from a YAML file (or from the command line), then never changed; shared by reference: the master holds
+ * the current one, each generation the one it was made from. Strings are owned by the config. Every reference in here
+ * is resolved (paths absolute, percentages kept as written and resolved by config_amount()), every number in its range;
+ * whoever reads a struct config checks nothing again.
+ */
+#pragma once
+
+#include "base/address.h"
+#include "base/log.h"
+#include "base/macros.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <sys/types.h>
+
+#define CONFIG_FILE_SIZE_MAX ((size_t)1 << 20)
+#define CONFIG_WORKERS_MAX   1024
+#define CONFIG_SIGNAL_UNSET  0
+
+enum config_nonblocking { CONFIG_NONBLOCKING_AUTO, CONFIG_NONBLOCKING_TRUE, CONFIG_NONBLOCKING_FALSE };
+
+/* One entry of `sockets:`, or the private socket(s) of a program's `listen:`. */
+struct config_socket {
+    char *name;     /* for a private one: the program's name, then "NAME-2", … */
+    char *listen;   /* as written */
+    bool per_slot;  /* `listen` names %(process_num)s: one socket per slot, of exactly one program */
+    struct address address; /* unset if per_slot: config_socket_address() tells a slot's */
+    int backlog;    /* 0: the most that the system gives */
+    bool ipv6_only;
+    enum config_nonblocking nonblocking;
+    bool mode_set;
+    mode_t mode;
+    unsigned line, column;
+};
+
+enum config_handoff {
+    CONFIG_HANDOFF_ENV = 1 << 0,
+    CONFIG_HANDOFF_NODE_IPC = 1 << 1,
+    CONFIG_HANDOFF_STDIN = 1 << 2,
+};
+
+enum config_ready { CONFIG_READY_AUTO, CONFIG_READY_NOTIFY, CONFIG_READY_MESSAGE, CONFIG_READY_AFTER };
+enum config_drain { CONFIG_DRAIN_AUTO, CONFIG_DRAIN_MESSAGE, CONFIG_DRAIN_SIGNAL };
+enum config_kill_mode { CONFIG_KILL_MIXED, CONFIG_KILL_GROUP, CONFIG_KILL_PROCESS };
+enum config_order { CONFIG_ORDER_DRAIN_FIRST, CONFIG_ORDER_READY_FIRST };
+
+/* A number, or a share of `workers`. */
+struct config_amount {
+    unsigned value;
+    bool percent;
+};
+
+struct config_backoff {
+    uint64_t initial_usec, max_usec;
+    double factor, jitter;
+};
+
+struct config_reload {
+    enum config_order order;
+    bool canary; /* default: true with sockets, false without */
+    struct config_amount max_unavailable, max_surge;
+    bool probation_auto;     /* 0 where workers announce that they are ready, else 3 s */
+    uint64_t probation_usec; /* when not auto */
+};
+
+struct config_program {
+    char *name;
+    char **command;         /* at least one word; expansions still in it */
+    struct config_socket **sockets; /* borrowed from the config, in the order of hand-over; NULL-terminated */
+    size_t n_sockets;
+    unsigned workers; /* 1 to CONFIG_WORKERS_MAX; `auto` is resolved */
+    unsigned numprocs_start;
+    char *worker_name;      /* expansions still in it */
+    char *directory;        /* absolute; expansions still in it */
+    char **environment;     /* "NAME=value", in the order of the file; expansions still in the values */
+    char *environment_file; /* absolute or NULL */
+    bool clear_environment;
+    unsigned handoff; /* enum config_handoff; NODE_IPC is added where the command is node */
+
+    enum config_ready ready;
+    uint64_t ready_after_usec; /* CONFIG_READY_AFTER */
+    enum config_drain drain;
+    uint64_t drain_grace_usec;
+    int drain_signal; /* resolved: stop_signal where unset */
+    char *drain_message; /* text of the message, "graceful_shutdown" */
+    uint64_t disconnect_timeout_usec;
+    uint64_t start_seconds_usec, start_timeout_usec;
+    struct config_backoff backoff;
+    int stop_signal;
+    uint64_t stop_timeout_usec;
+    enum config_kill_mode kill_mode;
+    struct config_reload reload;
+    bool autostart;
+    unsigned priority;
+    bool silent;
+    unsigned line, column;
+};
+
+enum config_log_format { CONFIG_LOG_AUTO, CONFIG_LOG_TEXT, CONFIG_LOG_JSON };
+
+struct config {
+    unsigned references;
+    char *path; /* absolute path of the file; NULL when made from the command line */
+    char *here; /* directory of the file, else the current one: %(here)s */
+
+    char *pid_file; /* absolute or NULL */
+    char *process_title;
+    char *runtime_directory; /* absolute; the default is resolved (design 3) */
+    bool runtime_directory_default;
+    struct {
+        enum log_level level;
+        enum config_log_format format;
+        char *file; /* absolute or NULL: stderr */
+    } log;
+    struct {
+        char *socket; /* absolute; NULL: none */
+        mode_t mode;
+        bool group_set;
+        gid_t group;
+    } control;
+
+    struct config_socket **sockets; /* NULL-terminated, in the order of the file, private ones last */
+    size_t n_sockets;
+    struct config_program **programs; /* NULL-terminated, in the order of the file */
+    size_t n_programs;
+};
+
+/*
+ * Where a configuration comes from; kept by the master so that a reload reads the same again. All strings borrowed.
+ *   path      the file; NULL together with `text` for `reloader run`, whose arguments are translated to YAML text
+ *   text      used instead of reading path (NUL-terminated)
+ *   sets      "KEY=VALUE" of --set, in order, NULL-terminated; they win over the file
+ */
+struct config_source {
+    const char *path;
+    const char *text;
+    char *const *sets;
+    const char *directory; /* base of relative paths for `text`; NULL: the current one */
+};
+
+/*
+ * Loads and validates. 0 and a new reference in *ret, or -errno and in *ret_errors every error of the file, one per line,
+ * each "FILE:LINE:COLUMN: path.to.key: what is wrong, what is expected" (malloc-ed). -EINVAL is an invalid file; others are
+ * open's and read's, with a line of text just the same. *ret_warnings (may be NULL on return) likewise.
+ */
+int config_load(const struct config_source *source, struct config **ret, char **ret_errors);
+
+struct config *config_ref(struct config *config);
+struct config *config_unref(struct config *config);
+DEFINE_FREEP(struct config *, config_unref)
+#define CLEANUP_CONFIG CLEANUP(config_unrefp)
+
+/* Writes the whole effective configuration, defaults included, as YAML that loads to the same. 0 or -errno. */
+int config_print(const struct config *config, FILE *stream);
+
+/* Prints every key with type, default and a line of help, from the key tables. */
+void config_print_keys(FILE *stream);
+
+/*
+ * The address of a socket for one slot: `listen` expanded for process number `process_num`.
+ * 0 or -EINVAL (cannot happen for slots below CONFIG_WORKERS_MAX of a loaded config).
+ */
+int config_socket_address(const struct config_socket *socket, const struct config_program *program,
+                          unsigned slot, struct address *ret);
+
+/* Percent of workers rounded down, but at least 1 unless it is 0%. */
+unsigned config_amount(struct config_amount amount, unsigned workers);
+
+/*
+ * What this version cannot change at a reload (see the issue of the reload transaction): NULL if `to` may replace `from`
+ * in a running master, else text that names the first thing that may not change and what to do (malloc-ed).
+ * Sockets and programs: none added, removed, reordered or changed in listen, backlog, ipv6_only, nonblocking, mode, a program's sockets
+ * or autostart; pid_file, process_title, runtime_directory, control.
+ */
+char *config_refuse_change(const struct config *from, const struct config *to);
+
+/*
+ * Reads an environment file in systemd's EnvironmentFile= syntax into "NAME=value" strings.
+ * 0, or -errno with *ret_error "FILE:LINE: what is wrong" (malloc-ed). At most CONFIG_FILE_SIZE_MAX bytes, regular files only.
+ */
+int config_read_environment_file(const char *path, char ***ret, char **ret_error);

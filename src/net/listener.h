@@ -1,0 +1,67 @@
+/*
+ * listener.h - listening stream sockets, bound once and kept for as long as the master lives.
+ *
+ * A listener is a named group of sockets: one for all workers (shared), or one for each slot (per_slot). The master
+ * never accepts from them. A Unix socket's file is removed with its listener, if it is still the one we made.
+ * Errors: 0 or -errno with *ret_error, one line for people (malloc-ed), e.g.
+ *   "127.0.0.1:7000: address in use by nginx (pid 4711)" · "0.0.0.0:80: binding a port below 1024 needs root or CAP_NET_BIND_SERVICE"
+ */
+#pragma once
+
+#include "base/address.h"
+#include "base/macros.h"
+
+#include <stdbool.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+
+struct listener_options {
+    int backlog; /* 0: the most that the system gives (net.core.somaxconn) */
+    bool ipv6_only;
+    bool nonblocking;
+    bool mode_set; /* of a Unix socket's file */
+    mode_t mode;
+};
+
+struct listener_socket {
+    int fd;
+    struct address address;
+    ino_t inode;              /* of the socket itself, as /proc/PID/fd shows it */
+    dev_t file_device;        /* of the file of a Unix socket */
+    ino_t file_inode;
+    bool owns_file;
+};
+
+struct listener {
+    char *name;
+    struct listener_options options;
+    size_t n_sockets; /* 1 if shared, else one per slot */
+    struct listener_socket *sockets;
+};
+
+/*
+ * Binds and listens on all addresses; if one fails, those already bound are closed again.
+ * A stale Unix socket file (nobody accepts connections on it) is replaced, a live one and any other kind of file are errors.
+ */
+int listener_new(const char *name, const struct address *addresses, size_t n_addresses,
+                 const struct listener_options *options, struct listener **ret, char **ret_error);
+
+/* Closes the sockets and unlinks Unix socket files that are still ours. Returns NULL. */
+struct listener *listener_free(struct listener *listener);
+DEFINE_FREEP(struct listener *, listener_free)
+
+/* Binds further per-slot sockets behind those it has (workers were raised). All or none. */
+int listener_add(struct listener *listener, const struct address *addresses, size_t n_addresses, char **ret_error);
+/* Closes the per-slot sockets behind the first n. */
+void listener_truncate(struct listener *listener, size_t n);
+
+/* The fd for a slot: the shared one, or the slot's own. Borrowed; -1 if there is none. */
+int listener_fd(const struct listener *listener, unsigned slot);
+
+/*
+ * Asks TCP_INFO or sock_diag how long the accept queue is now and may get. 0 or -errno.
+ */
+int listener_queue(const struct listener_socket *socket, unsigned *ret_queue, unsigned *ret_backlog);
+
+/* Who listens on an address that is in use: "nginx (pid 4711)" where /proc lets us see, else NULL (malloc-ed). */
+char *listener_find_owner(const struct address *address);

@@ -1,0 +1,55 @@
+/*
+ * spawn.h - start a process: clone(CLONE_VM | CLONE_VFORK | CLONE_PIDFD) and exec. Knows no worker.
+ *
+ * The caller is suspended until the child has execed or failed, so nothing is copied and the exact failing step and errno
+ * come back in memory. The child leads a new process group, has every signal at its default and none blocked, and has just
+ * the descriptors named here: everything else in the master is CLOEXEC.
+ */
+#pragma once
+
+#include "base/macros.h"
+
+#include <sys/resource.h>
+#include <sys/types.h>
+
+enum spawn_step {
+    SPAWN_STEP_CLONE,
+    SPAWN_STEP_FDS,
+    SPAWN_STEP_LIMITS,
+    SPAWN_STEP_DIRECTORY,
+    SPAWN_STEP_EXEC,
+};
+
+struct spawn_params {
+    char *const *argv;
+    char *const *envp;
+    const char *executable;   /* path from spawn_find_executable() */
+    const char *directory;    /* absolute; the child changes into it before exec; NULL: stays */
+    int stdin_fd, stdout_fd, stderr_fd; /* -1: inherited from the master. Borrowed */
+    const int *fds;           /* become 3, 4, … in this order. Borrowed; duplicates allowed */
+    size_t n_fds;
+    /*
+     * Points into a string of envp, behind "LISTEN_PID=", with room for SPAWN_PID_SIZE bytes: the child writes its pid there.
+     * NULL: not wanted.
+     */
+    char *pid_text;
+    const struct rlimit *nofile; /* NULL: as the master's */
+};
+#define SPAWN_PID_SIZE 12
+
+struct spawn_failure {
+    enum spawn_step step;
+    int error; /* positive errno */
+};
+
+/* 0 with *ret_pid and *ret_pidfd (owned by the caller, CLOEXEC), or -errno with *ret_failure. */
+int spawn(const struct spawn_params *params, pid_t *ret_pid, int *ret_pidfd, struct spawn_failure *ret_failure);
+
+/*
+ * Finds what exec would run for `name`: as it is if it has a slash (relative to `directory`), else along the PATH of `envp`
+ * (default: _PATH_STDPATH). 0 with an absolute path (malloc-ed), -ENOENT, -EACCES (found, but not executable), -EISDIR, -ENOMEM.
+ */
+int spawn_find_executable(const char *name, const char *directory, char *const *envp, char **ret);
+
+/* Text for people: "cannot execute 'nod': No such file or directory", "cannot change to directory '/x': …". malloc-ed or NULL. */
+char *spawn_failure_to_text(const struct spawn_failure *failure, const struct spawn_params *params);

@@ -186,15 +186,11 @@ static void plan_restart(struct slot *slot, const struct generation *generation,
     slot->history = decision.history;
     slot->restarts++;
     slot->backoff_until_usec = 0;
-    switch (decision.verdict) {
-    case RESTART_NOW:
-        break;
-    case RESTART_LATER:
-        slot->backoff_until_usec = clock_monotonic_usec() + decision.delay_usec;
-        (void)sd_event_source_set_time(slot->backoff_timer, slot->backoff_until_usec);
-        (void)sd_event_source_set_enabled(slot->backoff_timer, SD_EVENT_ONESHOT);
-        break;
-    }
+    if (decision.delay_usec == 0)
+        return;
+    slot->backoff_until_usec = clock_monotonic_usec() + decision.delay_usec;
+    (void)sd_event_source_set_time(slot->backoff_timer, slot->backoff_until_usec);
+    (void)sd_event_source_set_enabled(slot->backoff_timer, SD_EVENT_ONESHOT);
 }
 
 /* "; restarting in 400 ms", or "" where it will not be. Returns buffer. */

@@ -390,7 +390,6 @@ static size_t next_actions(const struct program *program, struct rollout_slot *s
         .canary = config->reload.canary,
         .workers = program_wanted(program),
         .target_workers = program->started ? config->workers : 0,
-        .max_workers = max_workers(program),
         .max_unavailable = config_amount(config->reload.max_unavailable, config->workers),
         .max_surge = config_amount(config->reload.max_surge, config->workers),
         .failed = program->failed,
@@ -549,6 +548,9 @@ int program_begin(struct program *program, struct generation *target)
     (void)generation_unref(program->target);
     program->target = generation_ref(target);
     program->last_generation = MAX(program->last_generation, target->number);
+    program->phase = ROLLOUT_IDLE;
+    if (!program->started)
+        return 0;
     program->waiting = !target->program->reload.canary;
     program->phase = program->waiting ? ROLLOUT_IDLE : ROLLOUT_CANARY;
     program->canary_proven = program->waiting;
@@ -582,11 +584,9 @@ void program_roll_back(struct program *program)
     mark(program);
 }
 
-void program_replace_generation(struct program *program, struct generation *generation)
+void program_forget_target(struct program *program)
 {
-    (void)generation_unref(program->committed);
-    program->committed = generation_ref(generation);
-    program->last_generation = MAX(program->last_generation, generation->number);
+    program->target = generation_unref(program->target);
 }
 
 void program_start(struct program *program)
@@ -614,6 +614,7 @@ void program_stop(struct program *program, bool force)
 {
     program->started = false;
     program->stopping = true;
+    program->forced = program->forced || force;
     program->phase = ROLLOUT_IDLE;
     reset_reload(program);
     program->target = generation_unref(program->target);

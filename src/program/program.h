@@ -76,6 +76,7 @@ struct program {
     size_t n_slots;
     bool started;  /* workers are wanted at all: autostart, until program_stop() */
     bool stopping; /* program_stop() was called */
+    bool forced;   /* with force */
 
     /* While a reload runs: */
     bool waiting;       /* without a canary: nothing is touched before the others' canaries are proven */
@@ -87,7 +88,8 @@ struct program {
     unsigned crashes;   /* of the target's ready workers in this reload */
     char *failure;      /* the first reason, for people; kept until the next reload begins */
     sd_event_source *probation_timer;
-    bool dirty;         /* the master's mark */
+    const char *told_step; /* the reload's mark: what its last event said; static text */
+    bool dirty;            /* the master's mark: something changed since it last converged */
 };
 
 int program_new(const struct program_params *params, struct program **ret);
@@ -110,13 +112,15 @@ unsigned program_count_ready(const struct program *program);
 /* How many workers should run now. */
 unsigned program_wanted(const struct program *program);
 
-/* The reload: see above. program_begin() supersedes one that runs; a reference to `target` is taken. 0 or -ENOMEM, then nothing changed. */
+/*
+ * The reload: see above. program_begin() supersedes one that runs; a reference to `target` is taken. 0 or -ENOMEM, then nothing changed.
+ * A program that is not started takes no part: its target just waits for program_commit() or program_forget_target().
+ */
 int program_begin(struct program *program, struct generation *target);
 void program_release(struct program *program);
 void program_commit(struct program *program);
 void program_roll_back(struct program *program);
-/* For a program that is not started: the configuration of its next start. */
-void program_replace_generation(struct program *program, struct generation *generation);
+void program_forget_target(struct program *program);
 
 /* Brings what is towards what is wished, as far as that goes now. */
 void program_converge(struct program *program);

@@ -66,15 +66,16 @@ int reloader_new(unsigned flags, struct reloader **ret)
     CLEANUP(reloader_freep) struct reloader *reloader = calloc(1, sizeof(*reloader));
     if (!reloader)
         return -ENOMEM;
-    reloader->environment.channel_fd = -1;
     buffer_init(&reloader->input, RELOADER_LINE_MAX);
     buffer_init(&reloader->output, QUEUE_FOR_MESSAGES + QUEUE_FOR_WORDS);
-    reloader->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-    if (reloader->epoll_fd < 0)
-        return -errno;
+    reloader->epoll_fd = -1;
+    /* Before any fd of our own, which could take the place of one that the environment names and is not there. */
     int r = environment_read(&reloader->environment);
     if (r < 0)
         return r;
+    reloader->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    if (reloader->epoll_fd < 0)
+        return -errno;
     int channel_fd = reloader->environment.channel_fd;
     struct epoll_event event = {.events = EPOLLIN};
     if (channel_fd >= 0 && epoll_ctl(reloader->epoll_fd, EPOLL_CTL_ADD, channel_fd, &event) < 0)

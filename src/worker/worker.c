@@ -392,7 +392,7 @@ static void outlive_leader(struct worker *worker)
         send_stop_signal(worker);
 }
 
-static int on_exit(sd_event_source *source, int fd UNUSED, uint32_t revents UNUSED, void *userdata)
+static int on_leader_exit(sd_event_source *source, int fd UNUSED, uint32_t revents UNUSED, void *userdata)
 {
     struct worker *worker = userdata;
     if (process_peek_exit(worker->pid, &worker->exit) <= 0)
@@ -511,7 +511,7 @@ static int add_sources(struct worker *worker, sd_event *event)
 
 static int watch_exit(struct worker *worker, sd_event *event)
 {
-    int r = sd_event_add_io(event, &worker->exit_source, worker->pidfd, EPOLLIN, on_exit, worker);
+    int r = sd_event_add_io(event, &worker->exit_source, worker->pidfd, EPOLLIN, on_leader_exit, worker);
     if (r < 0)
         return r;
     (void)sd_event_source_set_description(worker->exit_source, "worker-exit");

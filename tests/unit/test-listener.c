@@ -58,12 +58,22 @@ static struct listener *open_one(const struct address *address,
     return listener;
 }
 
+/* The lowest unused descriptor tells whether something was left open. */
+static int lowest_unused_fd(void)
+{
+    int fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0);
+    (void)close(fd);
+    return fd;
+}
+
 static void assert_refused(const struct address *address, int error, const char *text)
 {
     struct listener *listener = NULL;
     CLEANUP_FREE char *said = NULL;
+    int unused = lowest_unused_fd();
     assert_int_equal(listener_new("web", address, 1, &defaults, &listener, &said), error);
     assert_null(listener);
+    assert_int_equal(lowest_unused_fd(), unused);
     assert_non_null(said);
     if (!strstr(said, text))
         fail_msg("'%s' lacks '%s'", said, text);

@@ -6,25 +6,6 @@
 #include <errno.h>
 #include <string.h>
 
-/* `auto`: blocking, as accept loops of scripts expect, unless a program reads them by Node's event loop. */
-static bool wants_nonblocking(const struct config *config, const struct config_socket *socket)
-{
-    switch (socket->nonblocking) {
-    case CONFIG_NONBLOCKING_TRUE:
-        return true;
-    case CONFIG_NONBLOCKING_FALSE:
-        return false;
-    case CONFIG_NONBLOCKING_AUTO:
-        break;
-    }
-    for (size_t i = 0; i < config->n_programs; i++)
-        for (size_t j = 0; j < config->programs[i]->n_sockets; j++)
-            if (config->programs[i]->sockets[j] == socket &&
-                (config->programs[i]->handoff & CONFIG_HANDOFF_NODE_IPC))
-                return true;
-    return false;
-}
-
 static const struct config_program *find_user(const struct config *config, const struct config_socket *socket)
 {
     for (size_t i = 0; i < config->n_programs; i++)
@@ -59,7 +40,7 @@ static int bind_one(const struct config *config, const struct config_socket *soc
     const struct listener_options options = {
         .backlog = socket->backlog,
         .ipv6_only = socket->ipv6_only,
-        .nonblocking = wants_nonblocking(config, socket),
+        .nonblocking = config_socket_nonblocking(config, socket),
         .mode_set = socket->mode_set,
         .mode = socket->mode,
     };

@@ -43,7 +43,7 @@ static void scope_init(struct scope *scope, const struct generation *generation,
         .generation = &scope->generation,
         .socket_fd = find_socket_fd,
         .userdata = (void *)program,
-        .environment = generation->environment,
+        .environment = generation->master_environment,
     };
 }
 

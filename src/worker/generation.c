@@ -73,6 +73,7 @@ int generation_new(struct config *config, const struct config_program *program, 
     generation->number = number;
     generation->config = config_ref(config);
     generation->program = program;
+    generation->master_environment = environment;
 
     int r = take_habits(generation, previous);
     if (r == 0 && !program->clear_environment)

@@ -52,7 +52,7 @@ class Recorder:
                 fds[int(name)] = os.readlink(f"/proc/self/fd/{name}")
             except OSError:
                 continue
-        del fds[self.output]
+        fds.pop(self.output, None)
         with open("/proc/self/status") as lines:
             status = dict(line.rstrip("\n").split(":\t", 1) for line in lines if ":\t" in line)
         return {

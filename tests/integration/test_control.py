@@ -328,7 +328,7 @@ def test_ctl_reload_ends_when_the_master_dies(master, directory):
     one = master(configs.recorders(record.path, "--silent", workers=1, disconnect_timeout="10m"))
     waiting = subprocess.Popen([BINARIES.reloaderctl, "-s", str(one.socket), "reload"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     record.wait(event="message")
-    one.signal(signal.SIGKILL)
+    one.kill(signal.SIGKILL)
     one.process.wait(10)
     one.stopped = True
     waiting.communicate(timeout=20)

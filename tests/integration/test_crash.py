@@ -41,7 +41,7 @@ def current(one, slot, generation=None):
 
 def begin(one):
     """SIGHUP, without waiting."""
-    one.signal(signal.SIGHUP)
+    one.kill(signal.SIGHUP)
 
 
 def expect_end(one, result):

@@ -47,7 +47,7 @@ def test_stale_control_socket(master, directory, port):
     config = configs.echo(f"127.0.0.1:{port}", workers=1)
     one = Master(directory, config)
     one.wait_ready()
-    one.signal(9)
+    one.kill(9)
     one.process.wait(10)
     isolation.kill_children()
     assert one.socket.exists()

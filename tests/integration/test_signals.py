@@ -15,7 +15,7 @@ from harness.record import Record
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGUSR2])
 def test_reload(master, port, number):
     one = master(configs.echo(f"127.0.0.1:{port}", workers=2))
-    one.signal(number)
+    one.kill(number)
     one.wait_line(r"echo: reload 1 committed")
     assert one.generation() == 2
 
@@ -34,9 +34,9 @@ def test_second_term_forces(master, directory):
     """Does not wait for disconnect_timeout."""
     record = Record(directory / "record")
     one = master(configs.recorders(record.path, "--silent", workers=2, disconnect_timeout="10m"))
-    one.signal(signal.SIGTERM)
+    one.kill(signal.SIGTERM)
     record.wait(count=2, event="message")
-    one.signal(signal.SIGTERM)
+    one.kill(signal.SIGTERM)
     one.wait_end(0)
     for slot in range(2):
         assert record.words(slot=slot) == ["start", "message graceful_shutdown", "signal SIGTERM", "exit"]
@@ -56,13 +56,13 @@ def test_shutdown_beats_reload(master, directory):
     config = configs.recorders(record.path, "--silent", workers=2)
     config["programs"]["rec"].update(disconnect_timeout="10m")
     one = master(config)
-    one.signal(signal.SIGHUP)
+    one.kill(signal.SIGHUP)
     record.wait(event="message")
-    one.signal(signal.SIGTERM)
+    one.kill(signal.SIGTERM)
     one.wait_line(r"reload 1 superseded")
-    one.signal(signal.SIGHUP)
+    one.kill(signal.SIGHUP)
     record.wait(count=2, event="message")
-    one.signal(signal.SIGTERM)
+    one.kill(signal.SIGTERM)
     one.wait_end(0)
 
 
@@ -71,7 +71,7 @@ def test_many_at_once(master, directory, port):
     one = master(configs.echo(f"127.0.0.1:{port}", workers=2))
     with Load(directory, f"127.0.0.1:{port}", 500, 20):
         for _ in range(100):
-            one.signal(signal.SIGHUP)
+            one.kill(signal.SIGHUP)
         one.wait(lambda status: reload_of(status).get("result") and status["master"]["state"] == "running", "the last has ended", 40)
         one.wait_ready()
         one.wait_drained()
@@ -91,7 +91,7 @@ def test_early_signals_are_kept(master, directory, port):
     one = master(configs.echo(f"127.0.0.1:{port}", workers=1), ready=False)
     # It has blocked its signals by then; between fork and that the kernel's defaults hold for any process.
     proc.wait_until(lambda: int(proc.field(one.pid, "SigBlk"), 16) & 1 << (signal.SIGHUP - 1), "SIGHUP is blocked", 10)
-    one.signal(signal.SIGHUP)
+    one.kill(signal.SIGHUP)
     one.wait_line(r"reload 1 (committed|superseded)")
     one.wait_ready()
 
@@ -99,7 +99,7 @@ def test_early_signals_are_kept(master, directory, port):
 def test_early_term(directory, port):
     one = Master(directory, configs.echo(f"127.0.0.1:{port}", workers=1))
     proc.wait_until(lambda: int(proc.field(one.pid, "SigBlk"), 16) & 1 << (signal.SIGTERM - 1), "SIGTERM is blocked", 10)
-    one.signal(signal.SIGTERM)
+    one.kill(signal.SIGTERM)
     one.wait_end(0)
 
 
@@ -107,7 +107,7 @@ def test_nothing_keeps_its_default_action(master, port):
     """Signals of the design never kill the master by their default."""
     one = master(configs.echo(f"127.0.0.1:{port}", workers=1))
     for number in (signal.SIGTTIN, signal.SIGTTOU, signal.SIGPIPE, signal.SIGUSR1, signal.SIGCHLD, signal.SIGWINCH):
-        one.signal(number)
+        one.kill(number)
     one.hup()
 
 
@@ -118,7 +118,7 @@ def test_reopen_log(master, directory, port):
     config["log"] = {"file": str(path)}
     one = master(config)
     path.rename(old)
-    one.signal(signal.SIGUSR1)
+    one.kill(signal.SIGUSR1)
     proc.wait_until(path.exists, "the log file exists again")
     one.hup()
     assert "reload 1 committed" in path.read_text()
@@ -180,5 +180,5 @@ def test_as_pid_1(directory, port):
     one.hup()
     one.wait_drained()
     proc.wait_until(lambda: len(proc.children(inner)) == 1, "only the worker is left, no zombie")
-    one.signal(signal.SIGTERM)
+    one.kill(signal.SIGTERM)
     one.wait_end(0)

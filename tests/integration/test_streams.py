@@ -78,7 +78,7 @@ def test_reload_does_not_wait_for_the_last_drain(master, directory, port):
     record.wait(count=before + 5, event="echo")
     assert not record.entries(event="cut")
     chatter.socket.shutdown(socket.SHUT_RDWR)
-    one.signal(15)
+    one.kill(15)
     one.wait_end(seconds=50)
 
 
@@ -87,11 +87,11 @@ def test_shutdown_lets_streams_finish(master, directory, port):
     record = Record(directory / "record")
     one = master(stubborn(record.path, port, workers=1, disconnect_timeout="30s"))
     chatter = Chatter(port, record.path)
-    one.signal(15)
+    one.kill(15)
     record.wait(event="message", what="graceful_shutdown")
     before = len(record.entries(event="echo"))
     record.wait(count=before + 5, event="echo")
     # The master's own listeners are closed, and the worker does not accept any more: nobody can connect.
-    one.signal(15)
+    one.kill(15)
     record.wait(event="cut")
     one.wait_end()

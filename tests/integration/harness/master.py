@@ -151,7 +151,7 @@ class Master:
 
     # --- acting
 
-    def signal(self, number):
+    def kill(self, number):
         os.kill(self.pid, number)
 
     def reload(self, seconds=60, **parameters):
@@ -168,7 +168,7 @@ class Master:
     def hup(self, result="committed", seconds=60):
         """SIGHUP, until that reload has ended as expected. Returns what status says of it."""
         before = reload_of(self.status()).get("id") or 0
-        self.signal(signal.SIGHUP)
+        self.kill(signal.SIGHUP)
         status = self.wait(lambda status: (reload_of(status).get("id") or 0) > before and reload_of(status).get("result"),
                            "the reload has ended", seconds)
         if reload_of(status)["result"] != result:
@@ -203,7 +203,7 @@ class Master:
             return
         # Whoever is in its tree now must be gone with it, even if it is no longer its child then.
         tree = proc.descendants(self.process.pid)
-        self.signal(number)
+        self.kill(number)
         self.wait_end(code, seconds)
         left = [proc.describe(pid) for pid in tree if proc.is_running(pid)]
         if left:

@@ -39,7 +39,11 @@ char *address_to_starter_key(const struct address *address);
 /* The path of a Unix socket in the file system, or NULL (also for abstract ones). Borrowed. */
 const char *address_unix_path(const struct address *address);
 
+/* Is it the same place? How it was written (`wildcard`) does not matter. */
 bool address_equal(const struct address *a, const struct address *b);
 
-/* The address a bound socket has (getsockname). 0 or -errno. */
+/*
+ * The address a bound socket has (getsockname); `wildcard` is false. 0 or -errno: -EAFNOSUPPORT for other families,
+ * -ENAMETOOLONG for a Unix path of 108 bytes.
+ */
 int address_of_socket(int fd, struct address *ret);

@@ -23,7 +23,7 @@ struct connection {
     bool completed; /* it has had an answer at least once */
     bool more_frames; /* the input may hold another whole message */
     bool eof;       /* nothing more comes from the client */
-    bool finishing; /* nothing more is taken from it */
+    bool finishing; /* out of the loop: nothing more is taken from it, connection_flush() sends what is queued */
     bool closed;
 };
 
@@ -42,12 +42,12 @@ static void close_connection(struct connection *c, const char *reason)
 
 static bool wants_input(const struct connection *c)
 {
-    return !c->busy && !c->eof && !c->finishing && !c->more_frames && buffer_size(&c->out) == 0;
+    return !c->busy && !c->eof && !c->more_frames && buffer_size(&c->out) == 0;
 }
 
 static enum wait wait_for(const struct connection *c)
 {
-    if (c->busy || c->finishing)
+    if (c->busy)
         return WAIT_NONE;
     if (buffer_size(&c->out) > 0)
         return WAIT_READING;
@@ -74,17 +74,18 @@ static int set_timer(struct connection *c)
 /* Brings what the loop watches in line with the state. Called last by everybody who changed it. */
 static void settle(struct connection *c)
 {
-    if (c->closed)
+    if (c->closed || c->finishing)
         return;
     uint32_t events = 0;
     if (wants_input(c))
         events |= EPOLLIN;
-    if (buffer_size(&c->out) > 0 || (c->more_frames && !c->busy && !c->finishing))
+    if (buffer_size(&c->out) > 0 || (c->more_frames && !c->busy))
         events |= EPOLLOUT;
     int r = sd_event_source_set_io_events(c->io, events);
     if (r >= 0)
         r = set_timer(c);
-    if (r < 0)
+    /* -ESTALE: the loop has ended, and connection_flush() sends the rest. */
+    if (r < 0 && r != -ESTALE)
         close_connection(c, "the event loop is out of memory");
 }
 
@@ -134,7 +135,7 @@ static void handle_frame(struct connection *c, const char *frame, size_t size)
 /* At most one call in one turn of the loop, so that a client that pipelines holds up nobody. */
 static void take_call(struct connection *c)
 {
-    if (c->closed || c->busy || c->finishing || buffer_size(&c->out) > 0)
+    if (c->closed || c->busy || buffer_size(&c->out) > 0)
         return;
     char *frame;
     size_t size;
@@ -153,7 +154,7 @@ static int on_io(UNUSED sd_event_source *source, UNUSED int fd, uint32_t events,
     struct connection *c = userdata;
     if (wants_input(c) && (events & (EPOLLIN | EPOLLHUP | EPOLLERR)))
         receive(c);
-    else if ((events & (EPOLLHUP | EPOLLERR)) && (c->busy || c->finishing || buffer_size(&c->out) > 0))
+    else if ((events & (EPOLLHUP | EPOLLERR)) && (c->busy || buffer_size(&c->out) > 0))
         close_connection(c, NULL);
     flush(c);
     take_call(c);
@@ -274,7 +275,8 @@ void connection_stream(struct connection *c, const char *text, size_t size)
 void connection_finish(struct connection *c)
 {
     c->finishing = true;
-    settle(c);
+    c->io = sd_event_source_disable_unref(c->io);
+    c->timer = sd_event_source_disable_unref(c->timer);
 }
 
 int connection_flush(struct connection *c)

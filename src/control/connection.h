@@ -45,7 +45,7 @@ void connection_error(struct connection *connection, const char *error, json_t *
 /* One more reply to a call with `more`, encoded already. A client that does not read is closed at CONNECTION_EVENTS_MAX. */
 void connection_stream(struct connection *connection, const char *text, size_t size);
 
-/* No further call is taken, what is queued still goes out. */
+/* Leaves the event loop (which may have ended already): no further call is taken, connection_flush() sends what is queued. */
 void connection_finish(struct connection *connection);
 /* Sends what the socket takes now. Returns the fd to wait for while something is left, else -1. */
 int connection_flush(struct connection *connection);

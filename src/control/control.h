@@ -63,7 +63,7 @@ int control_new(sd_event *event, const struct control_settings *settings, const 
 void control_publish(struct control *control, const char *type, uint64_t sequence, json_t *event);
 
 /*
- * The master leaves: everybody who still waits gets a last reply (a reload without a result: the error ShuttingDown), and what is
+ * The master leaves, before or after its event loop has ended: everybody who still waits gets a last reply (a reload without a result: the error ShuttingDown), and what is
  * queued is pushed out for at most half a second. New clients are not accepted any more. Connections end with control_free(),
  * so that "end of file" means to clients that nothing of the master is left but its exit.
  */

@@ -313,6 +313,7 @@ void service_publish(struct service *service, const char *type, uint64_t sequenc
 
 static void end_waiting(struct client *client)
 {
+    connection_finish(client->connection);
     switch (client->waiting) {
     case WAITING_NOT:
         break;
@@ -324,7 +325,6 @@ static void end_waiting(struct client *client)
         client_reply(client, NULL, false);
         break;
     }
-    connection_finish(client->connection);
 }
 
 /* Sends what can be sent; returns how many clients are still to be waited for. */

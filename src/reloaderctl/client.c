@@ -200,12 +200,9 @@ static int parse_reply(const char *frame, size_t size, struct client_reply *ret)
     const char *error = json_string_value(json_object_get(message, "error"));
     if (error && string_starts_with(error, INTERFACE))
         error += strlen(INTERFACE);
+    bool continues = json_is_true(json_object_get(message, "continues"));
     *ret = (struct client_reply){
-        .parameters = parameters,
-        .error = error,
-        .continues = json_is_true(json_object_get(message, "continues")),
-        .message = TAKE_PTR(message),
-    };
+        .message = TAKE_PTR(message), .parameters = parameters, .error = error, .continues = continues};
     return 0;
 }
 

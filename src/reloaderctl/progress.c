@@ -24,6 +24,8 @@ void progress_init(struct progress *progress, json_t *status)
         die_of_memory();
     json_array_foreach (programs, i, program) {
         const char *name = json_string_value(json_object_get(program, "name"));
+        if (json_array_size(json_object_get(program, "slots")) == 0)
+            continue;
         struct progress_program *p = &progress->programs[progress->n_programs++];
         p->generation = number_of(program, "generation");
         p->n_slots = MIN(json_array_size(json_object_get(program, "slots")), (size_t)SLOTS_MAX);

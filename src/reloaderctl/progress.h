@@ -21,7 +21,7 @@ struct progress {
     size_t drawn; /* lines on the screen that the next drawing replaces */
 };
 
-/* From the parameters of Status' reply. */
+/* From the parameters of Status' reply; programs without slots have nothing to show. */
 void progress_init(struct progress *progress, json_t *status);
 void progress_clear(struct progress *progress);
 #define CLEANUP_PROGRESS CLEANUP(progress_clear)

@@ -76,8 +76,8 @@ def test_status_text_of_a_worker(master):
     config = {"programs": {"f": {"command": configs.fault("notify=READY=1\\nSTATUS=by notify")},
                            "g": {"command": configs.fault("ready", 'line={"reloader":"status","text":"by channel"}')}}}
     one = master(config)
-    one.wait(lambda status: one.workers("f", status)[0]["text"] == "by notify"
-             and one.workers("g", status)[0]["text"] == "by channel", "both texts")
+    one.wait(lambda status: one.workers("f", status)[0].get("text") == "by notify"
+             and one.workers("g", status)[0].get("text") == "by channel", "both texts")
 
 
 def test_reload_with_progress(echo):
@@ -121,8 +121,7 @@ def test_subscribe(echo):
         events = []
         echo.hup()
         while not any(event.get("type") == "reload" and event.get("state") == "ended" for event in events):
-            parameters = connection.receive()["parameters"]
-            events.append(parameters.get("event", parameters))
+            events.append(connection.receive()["parameters"].get("event") or {})
     steps = [(event["slot"], event["generation"], event["old"].lower(), event["new"].lower())
              for event in events if event.get("type") == "worker"]
     assert steps[0][2:] == ("starting", "ready") or steps[0][3] == "starting", steps
@@ -143,8 +142,7 @@ def test_messages_of_applications_are_events(master, directory):
         one.expect_reload("committed")
         values = []
         while len(values) < 3:
-            parameters = connection.receive()["parameters"]
-            event = parameters.get("event", parameters)
+            event = connection.receive()["parameters"].get("event") or {}
             if event.get("type") == "message":
                 values.append(event["value"])
     assert values == [{"hello": [1, 2]}, {"cmd": "x"}, 17]
@@ -284,8 +282,7 @@ def test_ctl_events(echo):
     echo.expect_reload("committed")
     seen = []
     while not (seen and seen[-1].get("type") == "reload" and seen[-1].get("state") == "ended"):
-        parameters = json.loads(follower.stdout.readline())
-        seen.append(parameters.get("event", parameters))
+        seen.append(json.loads(follower.stdout.readline())["event"])
     echo.stop()
     assert follower.wait(20) in (0, 3), "the end of the master is its end"
     follower.stdout.close()

@@ -10,10 +10,11 @@ RELOADS = 5
 
 def reload_under_load(master, directory, config, connect, rate=1000, streams=100, reloads=RELOADS):
     """Reloads by SIGHUP and over the control socket in turn; everybody is replaced each time."""
+    (name,) = config["programs"]
+    config["programs"][name]["command"].append("--who")
     one = master(config)
-    (name,) = one.programs
     workers = one.programs[name]["workers"]
-    with Load(directory, connect, echo_rate=rate, streams=streams):
+    with Load(directory, connect, rate, streams, who_rate=50) as load:
         for number in range(reloads):
             before = set(one.pids(name))
             assert len(before) == workers
@@ -23,7 +24,9 @@ def reload_under_load(master, directory, config, connect, rate=1000, streams=100
                 one.hup("committed")
             assert not before & set(one.pids(name)), "an old worker is still ready"
         one.wait_drained()
+        load.flow(0.2)
     assert one.generation(name) == reloads + 1
+    assert any(f" generation={reloads + 1} " in server for server in load.servers()), "the last one has served"
     return one
 
 

@@ -2,34 +2,33 @@
 import json
 import signal
 import subprocess
+import time
 
 from harness.paths import BINARIES
 from harness.tail import Tail
-
-GOOD = "ok"
-BAD = ("refused", "reset", "timeout", "cut", "corrupt")
 
 
 class Load:
     """
     Load for the length of a with-block; at its end every request must have been answered in full.
 
-        with Load(directory, "127.0.0.1:7000"):
+        with Load(directory, "127.0.0.1:7000") as load:
             master.hup()
+        load.generations()
+
+    Rates are per second, `streams` are echo connections that send all the time, `who_rate` asks `tcp-echo --who` who serves.
     """
 
-    def __init__(self, directory, connect, echo_rate=2000, streams=200, http_rate=0, arguments=(), name="load"):
+    def __init__(self, directory, target, echo_rate=2000, streams=200, who_rate=0, http_rate=0, arguments=(), name="load"):
         self.report = None
         self._errors = Tail(f"{directory}/{name}.err")
-        command = [BINARIES.loadgen, "--connect", connect, "--duration", "120s"]
-        if echo_rate:
-            command += ["--echo-rate", str(echo_rate)]
-        if streams:
-            command += ["--streams", str(streams)]
-        if http_rate:
-            command += ["--http-rate", str(http_rate)]
+        command = [BINARIES.loadgen, "--target", target, "--duration", "150s"]
+        modes = {"--echo-rate": echo_rate, "--streams": streams, "--who-rate": who_rate, "--http-rate": http_rate}
+        for option, number in modes.items():
+            if number:
+                command += [option, str(number)]
         with open(self._errors.path, "ab") as errors:
-            self.process = subprocess.Popen([*command, *arguments], stdout=subprocess.PIPE, stderr=errors)
+            self.process = subprocess.Popen([*command, *arguments], stdout=subprocess.PIPE, stderr=errors, stdin=subprocess.DEVNULL)
 
     def __enter__(self):
         self._errors.wait("started")
@@ -40,6 +39,11 @@ class Load:
         if kind is None:
             self.check()
 
+    @staticmethod
+    def flow(seconds):
+        """A little more of it."""
+        time.sleep(seconds)
+
     def stop(self):
         """Ends the load; `report` then has what became of every request."""
         if self.process.poll() is None:
@@ -48,13 +52,13 @@ class Load:
         assert output, f"the load generator reported nothing: {self._errors.text()}"
         self.report = json.loads(output)
 
-    def modes(self):
-        return {name: mode for name, mode in self.report.items() if isinstance(mode, dict) and GOOD in mode}
-
-    def count(self, *classes):
-        return sum(mode.get(name, 0) for mode in self.modes().values() for name in classes)
-
     def check(self):
-        assert self.count(*BAD) == 0, f"connections failed: {self.report}\n{self._errors.text()}"
-        for name, mode in self.modes().items():
-            assert mode[GOOD] > 0, f"no load in {name}: {self.report}"
+        for name, mode in self.report["modes"].items():
+            failed = {kind: count for kind, count in mode["counts"].items() if kind != "ok" and count}
+            assert not failed, f"{name}: {failed}: {mode['first_failures']}\n{json.dumps(self.report)}"
+            assert mode["counts"]["ok"] > 0, f"no load in {name}: {self.report}"
+        assert self.report["ok"] is True and self.process.returncode == 0
+
+    def servers(self):
+        """Who said that it served."""
+        return [server["server"] for server in self.report["servers"]]

@@ -119,7 +119,8 @@ class Master:
         deadline = time.monotonic() + seconds
         with self.await_socket() as events, self.connect() as calls:
             events.send("Subscribe", more=True)
-            # An event may come before the subscription; hence the look every now and then.
+            events.receive()
+            # Not all of a status has events (texts, queues); hence a look every now and then.
             events.socket.settimeout(0.2)
             while True:
                 status = calls.call("Status")

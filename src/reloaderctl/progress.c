@@ -41,6 +41,7 @@ void progress_clear(struct progress *progress)
     for (size_t i = 0; i < progress->n_programs; i++) {
         free(progress->programs[i].name);
         free(progress->programs[i].moved);
+        free(progress->programs[i].step);
         free(progress->programs[i].latest);
     }
     free(progress->programs);
@@ -67,13 +68,10 @@ static void set_latest(struct progress_program *program, json_t *event, const ch
     program->latest = text_clean(text);
 }
 
-void progress_event(struct progress *progress, json_t *event)
+static void worker_event(struct progress_program *program, json_t *event)
 {
-    struct progress_program *program =
-        find_program(progress, json_string_value(json_object_get(event, "program")));
-    const char *type = json_string_value(json_object_get(event, "type"));
     const char *state = json_string_value(json_object_get(event, "new"));
-    if (!program || !type || strcmp(type, "worker") != 0 || !state)
+    if (!state)
         return;
     set_latest(program, event, state);
     uint64_t slot = number_of(event, "slot");
@@ -84,6 +82,42 @@ void progress_event(struct progress *progress, json_t *event)
         program->moved[slot] = ready;
     else if (ready)
         program->moved[slot] = false;
+}
+
+static void set_slots(struct progress_program *program, size_t n)
+{
+    bool *moved = realloc(program->moved, (n + 1) * sizeof(*moved));
+    if (!moved)
+        die_of_memory();
+    for (size_t i = program->n_slots; i < n; i++)
+        moved[i] = false;
+    program->moved = moved;
+    program->n_slots = n;
+}
+
+static void rollout_event(struct progress_program *program, json_t *event)
+{
+    uint64_t workers = number_of(event, "workers");
+    if (workers > 0 && workers <= SLOTS_MAX)
+        set_slots(program, workers);
+    free(program->step);
+    program->step = text_clean(json_string_value(json_object_get(event, "step")));
+    for (char *c = program->step; *c != '\0'; c++)
+        if (*c == '_')
+            *c = ' ';
+}
+
+void progress_event(struct progress *progress, json_t *event)
+{
+    struct progress_program *program =
+        find_program(progress, json_string_value(json_object_get(event, "program")));
+    const char *type = json_string_value(json_object_get(event, "type"));
+    if (!program || !type)
+        return;
+    if (strcmp(type, "worker") == 0)
+        worker_event(program, event);
+    else if (strcmp(type, "rollout") == 0)
+        rollout_event(program, event);
 }
 
 size_t progress_moved(const struct progress_program *program)
@@ -116,8 +150,8 @@ static void draw_program(const struct progress_program *program, const struct sc
     size_t moved = progress_moved(program);
     put_bar(bar, MIN(screen->width / 4, (size_t)BAR_MAX), moved, program->n_slots);
     CLEANUP_FREE char *line =
-        string_format("%s%*s  [%s]  %zu of %zu  %s", name, (int)(name_width - text_width(name)), "", bar, moved,
-                      program->n_slots, program->latest ? program->latest : "");
+        string_format("%s%*s  [%s]  %zu of %zu  %-7s  %s", name, (int)(name_width - text_width(name)), "", bar, moved,
+                      program->n_slots, program->step ? program->step : "", program->latest ? program->latest : "");
     if (!line)
         die_of_memory();
     draw_line(line, screen, stream);

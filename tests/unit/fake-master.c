@@ -49,12 +49,13 @@ static json_t *fake_status(void *userdata)
     struct fake_master *fake = userdata;
     json_t *slots = fake_slots(fake);
     return json_pack(
-        "{s:{s:i, s:s, s:s, s:I}, s:{s:I, s:s, s:s, s:n}, s:[{s:s, s:s, s:i, s:o}, {s:s, s:s, s:i, s:[]}],"
+        "{s:{s:i, s:s, s:s, s:I}, s:{s:I, s:s, s:s, s:n}, s:[{s:s, s:s, s:i, s:i, s:i, s:o}, {s:s, s:s, s:i, s:i, s:i, s:[]}],"
         " s:[{s:s, s:s, s:i, s:i, s:i}, {s:s, s:s, s:i, s:n, s:n}]}",
         "master", "pid", (int)getpid(), "version", "0.1.0", "state", "running", "uptime_usec",
         (json_int_t)(93784 * USEC_PER_SEC), "reload", "id", (json_int_t)6, "state", "ended", "result", "committed",
-        "reason", "programs", "name", "web", "state", "running", "generation", 7, "slots", slots, "name", "jobs",
-        "state", "STOPPED", "generation", 1, "slots", "listeners", "name", "web", "address", "127.0.0.1:7000",
+        "reason", "programs", "name", "web", "state", fake->not_ready ? "PARTIAL" : "READY", "generation", 7, "workers", 4,
+        "ready", fake->not_ready ? 3 : 4, "slots", slots, "name", "jobs", "state", "STOPPED", "generation", 1,
+        "workers", 0, "ready", 0, "slots", "listeners", "name", "web", "address", "127.0.0.1:7000",
         "inode", 81234, "queue", 3, "backlog", 4096, "name", "api", "address", "unix:/run/api.sock", "inode", 81235,
         "queue", "backlog");
 }

@@ -25,7 +25,9 @@ enum config_nonblocking { CONFIG_NONBLOCKING_AUTO, CONFIG_NONBLOCKING_TRUE, CONF
 /* One entry of `sockets:`, or the private socket(s) of a program's `listen:`. */
 struct config_socket {
     char *name;     /* for a private one: the program's name, then "NAME-2", … */
-    char *listen;   /* as written */
+    char *listen;   /* as written; expansions still in it */
+    const char *here; /* the config's, for the expansions; borrowed */
+    bool is_private;  /* of a program's `listen:` */
     bool per_slot;  /* `listen` names %(process_num)s: one socket per slot, of exactly one program */
     struct address address; /* unset if per_slot: config_socket_address() tells a slot's */
     int backlog;    /* 0: the most that the system gives */
@@ -68,6 +70,10 @@ struct config_reload {
 
 struct config_program {
     char *name;
+    /*
+     * Expansions in the strings of a program know its names, here, host, process_num, generation, its sockets' fds, and
+     * %(ENV_X)s of the master's own environment (as Supervisor has it); all were tried out when the config was loaded.
+     */
     char **command;         /* at least one word; expansions still in it */
     struct config_socket **sockets; /* borrowed from the config, in the order of hand-over; NULL-terminated */
     size_t n_sockets;
@@ -144,7 +150,7 @@ struct config_source {
 /*
  * Loads and validates. 0 and a new reference in *ret, or -errno and in *ret_errors every error of the file, one per line,
  * each "FILE:LINE:COLUMN: path.to.key: what is wrong, what is expected" (malloc-ed). -EINVAL is an invalid file; others are
- * open's and read's, with a line of text just the same. *ret_warnings (may be NULL on return) likewise.
+ * open's and read's, with a line of text just the same.
  */
 int config_load(const struct config_source *source, struct config **ret, char **ret_errors);
 
@@ -160,11 +166,17 @@ int config_print(const struct config *config, FILE *stream);
 void config_print_keys(FILE *stream);
 
 /*
- * The address of a socket for one slot: `listen` expanded for process number `process_num`.
- * 0 or -EINVAL (cannot happen for slots below CONFIG_WORKERS_MAX of a loaded config).
+ * The address of a socket for one slot: that of all slots, or `listen` expanded for the slot's process number.
+ * 0, -EINVAL (cannot happen for slots below the program's `workers` in a loaded config) or -ENOMEM.
  */
 int config_socket_address(const struct config_socket *socket, const struct config_program *program,
                           unsigned slot, struct address *ret);
+
+/*
+ * Is O_NONBLOCK to be set? For `auto`: where a program that uses the socket is handed it by node-ipc
+ * (a loaded config has no socket whose programs disagree).
+ */
+bool config_socket_nonblocking(const struct config *config, const struct config_socket *socket);
 
 /* Percent of workers rounded down, but at least 1 unless it is 0%. */
 unsigned config_amount(struct config_amount amount, unsigned workers);

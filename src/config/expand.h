@@ -8,6 +8,8 @@
 
 #include "base/macros.h"
 
+#include <stdbool.h>
+
 struct expansion {
     const char *program_name; /* NULL: not known here, using it is an error (as for all below) */
     const char *group_name;
@@ -24,3 +26,6 @@ struct expansion {
 
 /* 0 and malloc-ed text, or -EINVAL with a reason for people that lists what is known here (malloc-ed), or -ENOMEM. */
 int expand(const char *text, const struct expansion *expansion, char **ret, char **ret_reason);
+
+/* Does `text` use %(name)s, with whatever width? */
+bool expand_uses(const char *text, const char *name);

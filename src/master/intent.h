@@ -7,7 +7,6 @@
 #pragma once
 
 #include <stdbool.h>
-#include <stdint.h>
 
 enum intent_type { INTENT_RUN, INTENT_RELOAD, INTENT_SHUTDOWN, INTENT_FORCED };
 
@@ -18,8 +17,8 @@ struct intent {
 
 enum intent_event {
     INTENT_EVENT_RELOAD,       /* somebody asks for one */
-    INTENT_EVENT_RELOAD_BEGAN, /* the newest wish is being carried out */
-    INTENT_EVENT_RELOAD_ENDED, /* with whatever result; or it was refused */
+    INTENT_EVENT_RELOAD_BEGAN, /* the newest wish is being carried out; one that ran is superseded by this, without an end of its own */
+    INTENT_EVENT_RELOAD_ENDED, /* the one that runs, with whatever result; or it was refused */
     INTENT_EVENT_SHUTDOWN,     /* INT, TERM, Shutdown(): the second one forces */
     INTENT_EVENT_FORCE,        /* QUIT, Shutdown(force) */
 };

@@ -14,6 +14,7 @@
 
 enum spawn_step {
     SPAWN_STEP_CLONE,
+    SPAWN_STEP_GROUP,
     SPAWN_STEP_FDS,
     SPAWN_STEP_LIMITS,
     SPAWN_STEP_DIRECTORY,
@@ -42,14 +43,21 @@ struct spawn_failure {
     int error; /* positive errno */
 };
 
-/* 0 with *ret_pid and *ret_pidfd (owned by the caller, CLOEXEC), or -errno with *ret_failure. */
+/*
+ * 0 with *ret_pid and *ret_pidfd (owned by the caller, CLOEXEC), or -errno with *ret_failure; then no process is left.
+ * For a single-threaded caller: what another thread does meanwhile goes on.
+ */
 int spawn(const struct spawn_params *params, pid_t *ret_pid, int *ret_pidfd, struct spawn_failure *ret_failure);
 
 /*
  * Finds what exec would run for `name`: as it is if it has a slash (relative to `directory`), else along the PATH of `envp`
- * (default: _PATH_STDPATH). 0 with an absolute path (malloc-ed), -ENOENT, -EACCES (found, but not executable), -EISDIR, -ENOMEM.
+ * (default: _PATH_STDPATH). 0 with an absolute path (malloc-ed), -ENOENT, -EACCES (found, but not executable), -EISDIR, -ENOMEM,
+ * or what stat() says (-ELOOP, -ENAMETOOLONG).
  */
 int spawn_find_executable(const char *name, const char *directory, char *const *envp, char **ret);
 
-/* Text for people: "cannot execute 'nod': No such file or directory", "cannot change to directory '/x': …". malloc-ed or NULL. */
+/*
+ * Text for people: "cannot execute 'nod': No such file or directory", "cannot change to directory '/x': …". malloc-ed or NULL.
+ * For a program that spawn_find_executable() did not find: step EXEC, its errno, and no `executable` in params.
+ */
 char *spawn_failure_to_text(const struct spawn_failure *failure, const struct spawn_params *params);

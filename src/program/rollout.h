@@ -7,16 +7,28 @@
  *
  * A slot has two places for workers that nobody has told to leave: `current`, and `successor` (a replacement that comes up
  * beside it). A worker that was told, or that died, is in no place any more; it only counts in `leaving` while its leader lives.
+ * A slot is wanted when its number is below `workers`; the others are surplus.
  *
- * Which generation a place should hold depends on the phase:
+ * Which generation the current place of a wanted slot should hold depends on the phase:
  *   IDLE          COMMITTED for empty places; a place that holds anything else keeps it
- *   CANARY        as IDLE, and one successor of the TARGET somewhere: nobody is drained
+ *   CANARY        as IDLE, and one successor of the TARGET somewhere: nobody who serves is drained
  *   ROLLING       TARGET
  *   ROLLING_BACK  COMMITTED
  * OTHER is a generation of a reload that was superseded before it was committed.
  *
  * The phase is the shell's: rollout_next() asks for a change by an action, the shell (which also knows of the other
  * programs of the reload) makes it. CANARY -> ROLLING is made by the shell when the canaries of all programs are proven.
+ * A canary that is gone is simply started again, so the shell sets `failed` when one died, drained by itself or timed out.
+ *
+ * What holds at any time:
+ *   Ready      Of the wanted slots' workers at least max(canary ? 1 : 0, workers - max_unavailable) stay ready: a ready
+ *              one is drained only while that many others are. Slots that are not ready are filled first.
+ *   Surge      Each slot owns one process; beside these there are at most max_surge successors. (Surplus slots still own theirs.)
+ *   drain-first  A slot is filled only when its told worker is gone - unless fewer than the above are ready (somebody crashed
+ *              meanwhile): then availability comes first. Where not even one worker can be spared (workers: 1 with a canary),
+ *              a slot is replaced ready-first.
+ *   Surplus    In a rollout they are told last, once all wanted slots are as wished. In IDLE (a scale-down) as long as
+ *              `workers` others are ready, so that one may stand in for a wanted slot that is down. In CANARY not at all.
  */
 #pragma once
 
@@ -41,41 +53,47 @@ struct rollout_place {
 struct rollout_slot {
     struct rollout_place current, successor;
     unsigned leaving; /* told workers of this slot whose leader still lives */
-    bool backoff;     /* a crash here was so recent that the same generation must not be started yet */
+    bool
+        backoff; /* the generation that the phase puts into `current` crashed here so recently that it must wait; a timer ends it */
 };
 
 enum rollout_order { ROLLOUT_DRAIN_FIRST, ROLLOUT_READY_FIRST };
 
 struct rollout_view {
     enum rollout_phase phase;
+    /* The four options are TARGET's while a reload runs (also back), else COMMITTED's. The configuration has made sure that
+     * max_surge is at least 1 with a canary or ready-first, and max_unavailable at least 1 with drain-first. */
     enum rollout_order order;
-    bool canary;              /* of the TARGET's options */
-    unsigned workers;         /* slots wished for in this phase: COMMITTED's in IDLE, CANARY and ROLLING_BACK, TARGET's in ROLLING; 0: stop */
-    unsigned target_workers;  /* TARGET's, in CANARY (where its canary may take any of these slots); else = workers */
-    unsigned max_workers;     /* the larger of both generations' workers while a reload runs; else = workers */
+    bool canary;
     unsigned max_unavailable, max_surge;
-    bool failed;              /* since the phase began, a start of the generation that the phase wants has failed for good */
-    size_t n_slots;           /* every slot that holds anything, and at least max_workers */
+    unsigned
+        workers; /* slots wanted: COMMITTED's in IDLE, CANARY and ROLLING_BACK, TARGET's in ROLLING; 0 (only in IDLE): stop */
+    unsigned
+        target_workers; /* TARGET's; used in CANARY, whose canary may take any of these slots */
+    bool
+        failed; /* since the phase began, a start of the generation that it brings (the canary's in CANARY) failed for good */
+    size_t
+        n_slots; /* every slot that holds anything, and at least `workers` and, in CANARY, `target_workers` */
     const struct rollout_slot *slots;
 };
 
 enum rollout_action_type {
-    ROLLOUT_START_CURRENT,   /* fork `generation` into the empty current place of `slot` */
+    ROLLOUT_START_CURRENT, /* fork `generation` into the empty current place of `slot` */
     ROLLOUT_START_SUCCESSOR, /* fork `generation` into the empty successor place of `slot`; in CANARY it is the canary */
-    ROLLOUT_DRAIN_CURRENT,   /* tell a ready one */
+    ROLLOUT_DRAIN_CURRENT, /* tell a ready one */
     ROLLOUT_DRAIN_SUCCESSOR,
-    ROLLOUT_STOP_CURRENT,    /* stop one that is not ready yet: it has no connections to finish */
+    ROLLOUT_STOP_CURRENT, /* stop one that is not ready yet: it has no connections to finish */
     ROLLOUT_STOP_SUCCESSOR,
-    ROLLOUT_PROMOTE,         /* the successor moves into the empty current place */
-    ROLLOUT_FAIL,            /* CANARY, ROLLING: go to ROLLING_BACK. Emitted alone */
-    ROLLOUT_COMMIT,          /* ROLLING: all is as wished. Emitted alone */
-    ROLLOUT_ROLLED_BACK,     /* ROLLING_BACK: all is as it was. Emitted alone */
-    ROLLOUT_DEGRADED,        /* ROLLING_BACK: the old generation does not start any more. Emitted alone */
+    ROLLOUT_PROMOTE,     /* the successor moves into the empty current place */
+    ROLLOUT_FAIL,        /* CANARY, ROLLING: go to ROLLING_BACK. Emitted alone */
+    ROLLOUT_COMMIT,      /* ROLLING: all is as wished. Emitted alone */
+    ROLLOUT_ROLLED_BACK, /* ROLLING_BACK: all is as it was. Emitted alone */
+    ROLLOUT_DEGRADED, /* ROLLING_BACK: the old generation does not start any more. Emitted alone */
 };
 
 struct rollout_action {
     enum rollout_action_type type;
-    unsigned slot;
+    unsigned slot;                      /* means nothing in the last four types */
     enum rollout_generation generation; /* of the two START actions */
 };
 
@@ -83,6 +101,8 @@ struct rollout_action {
 
 /*
  * Writes up to ROLLOUT_ACTIONS_MAX actions and returns how many; they are valid together, in this order, for the view given.
- * When it fills the array there may be more: perform, build a new view, call again.
+ * There may be more to do behind them: perform, build a new view, call again, until it returns 0. Then nothing is left but to wait
+ * for what is on its way (a starting process, a leaving one, a backoff, a canary's probation), or all is as wished.
  */
-size_t rollout_next(const struct rollout_view *view, struct rollout_action actions[ROLLOUT_ACTIONS_MAX]);
+size_t rollout_next(const struct rollout_view *view,
+                    struct rollout_action actions[ROLLOUT_ACTIONS_MAX]);

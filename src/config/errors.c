@@ -1,0 +1,86 @@
+#include "config/errors.h"
+
+#include "base/strv.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+struct error {
+    struct place place;
+    size_t order; /* qsort() is not stable */
+    char *text;
+};
+
+void errors_clear(struct errors *errors)
+{
+    for (size_t i = 0; i < errors->n; i++)
+        free(errors->list[i].text);
+    free(errors->list);
+    *errors = (struct errors){0};
+}
+
+static char *format_error(const struct place *place, const char *path, const char *what)
+{
+    char position[32] = "";
+    if (place->line > 0)
+        (void)snprintf(position, sizeof(position), ":%u:%u", place->line, place->column);
+    return string_format("%s%s: %s%s%s", place->origin, position, path ? path : "", path && *path ? ": " : "", what);
+}
+
+void errors_add(struct errors *errors, const struct place *place, const char *path, const char *format, ...)
+{
+    if (!errors_wanted(errors)) {
+        errors->dropped++;
+        return;
+    }
+    if (!errors->list)
+        errors->list = calloc(ERRORS_MAX, sizeof(struct error));
+    CLEANUP_FREE char *what = NULL;
+    va_list arguments;
+    va_start(arguments, format);
+    if (vasprintf(&what, format, arguments) < 0)
+        what = NULL;
+    va_end(arguments);
+    char *text = what && errors->list ? format_error(place, path, what) : NULL;
+    if (!text) {
+        errors->no_memory = true;
+        return;
+    }
+    errors->list[errors->n] = (struct error){.place = *place, .order = errors->n, .text = text};
+    errors->n++;
+}
+
+static int compare_unsigned(size_t a, size_t b)
+{
+    return (a > b) - (a < b);
+}
+
+static int compare_errors(const void *a, const void *b)
+{
+    const struct error *x = a, *y = b;
+    int r = compare_unsigned(x->place.line, y->place.line);
+    if (r == 0)
+        r = compare_unsigned(x->place.column, y->place.column);
+    return r != 0 ? r : compare_unsigned(x->order, y->order);
+}
+
+char *errors_to_text(struct errors *errors)
+{
+    if (errors->n > 0)
+        qsort(errors->list, errors->n, sizeof(struct error), compare_errors);
+    char *text = NULL;
+    size_t size = 0;
+    FILE *stream = open_memstream(&text, &size);
+    if (!stream)
+        return NULL;
+    for (size_t i = 0; i < errors->n; i++)
+        (void)fprintf(stream, "%s\n", errors->list[i].text);
+    if (errors->dropped > 0)
+        (void)fprintf(stream, "and %zu more errors\n", errors->dropped);
+    if (fclose(stream) != 0) {
+        free(text);
+        return NULL;
+    }
+    return text;
+}

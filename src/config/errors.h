@@ -1,0 +1,51 @@
+/*
+ * errors.h - everything that is wrong with a configuration, collected so that all of it is said at once.
+ *
+ * Each error has a place: a file with line and column, or just an origin such as "--set web.workers=0".
+ */
+#pragma once
+
+#include "base/macros.h"
+
+#include <stdbool.h>
+
+#define ERRORS_MAX 100 /* kept; more are counted */
+
+struct place {
+    const char *origin; /* borrowed */
+    unsigned line, column; /* from 1; 0: not known */
+};
+
+struct error;
+
+struct errors {
+    size_t n, dropped;
+    struct error *list;
+    bool no_memory; /* nothing collected here tells all any more */
+};
+
+void errors_clear(struct errors *errors);
+#define CLEANUP_ERRORS CLEANUP(errors_clear)
+
+static inline bool errors_any(const struct errors *errors)
+{
+    return errors->n > 0 || errors->no_memory;
+}
+
+static inline size_t errors_count(const struct errors *errors)
+{
+    return errors->n + errors->dropped;
+}
+
+/* False once ERRORS_MAX are kept: finding hints for further ones is wasted. */
+static inline bool errors_wanted(const struct errors *errors)
+{
+    return errors->n < ERRORS_MAX;
+}
+
+/* `path` is that of the key ("programs.web.workers"), or NULL. */
+void errors_add(struct errors *errors, const struct place *place, const char *path, const char *format, ...)
+    PRINTF_LIKE(4, 5);
+
+/* "ORIGIN:LINE:COLUMN: PATH: TEXT\n" each, in the order of the file. malloc-ed or NULL. */
+char *errors_to_text(struct errors *errors);

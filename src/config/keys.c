@@ -1,0 +1,321 @@
+/* Keys without a type are in the design, but not in this version: they are refused by name. */
+#include "config/keys.h"
+
+#include "config/values.h"
+
+#define SECONDS(n) ((uint64_t)(n)*USEC_PER_SEC)
+
+#define AT(member)         offsetof(struct config, member)
+#define SOCKET_AT(member)  offsetof(struct config_socket, member)
+#define PROGRAM_AT(member) offsetof(struct config_program, member)
+
+#define LATER(key)         {.name = key}
+#define CALLED(ours)       "called '" ours "' here"
+#define CALLED_LATER(ours) "called '" ours "' here, and not in this version"
+
+static const char *const log_levels[] = {"error", "warning", "info", "debug", "trace", NULL};
+static const char *const log_formats[] = {"auto", "text", "json", NULL};
+
+static const struct key log_keys[] = {
+    {"level", &type_choice, AT(log.level), "info", .words = log_levels, .help = "how much is logged"},
+    {"format", &type_choice, AT(log.format), "auto", .words = log_formats,
+     .help = "of a log line; auto is json under systemd's journal, else text"},
+    {"file", &type_path, AT(log.file), .default_help = "standard error", .help = "where log lines go"},
+    LATER("max_size"),
+    LATER("backups"),
+    {0},
+};
+static const struct foreign_key log_foreign[] = {
+    {"path", CALLED("file")},
+    {"loglevel", CALLED("level")},
+    {"logfile", CALLED("file")},
+    {0},
+};
+static const struct key_table log_table = {"log", log_keys, log_foreign};
+
+static const struct key control_keys[] = {
+    {"socket", &type_text, AT(control.socket), "control.sock",
+     .help = "of reloaderctl: a name in runtime_directory, a path, or none"},
+    {"mode", &type_mode, AT(control.mode), .default_help = "0600, with a group 0660", .help = "of the socket's file"},
+    {"group", &type_group, .default_help = "none", .help = "whose members may control the master"},
+    LATER("owner"),
+    LATER("expose"),
+    {0},
+};
+static const struct foreign_key control_foreign[] = {
+    {"file", CALLED("socket")},
+    {"chmod", CALLED("mode")},
+    {"chown", CALLED("group")},
+    {"path", CALLED("socket")},
+    {0},
+};
+static const struct key_table control_table = {"control", control_keys, control_foreign};
+
+static const struct key root_keys[] = {
+    {"pid_file", &type_path, AT(pid_file), .default_help = "none",
+     .help = "holds the master's pid, and is locked while it lives"},
+    {"process_title", &type_text, AT(process_title), "reloader", .help = "what ps shows for the master"},
+    {"runtime_directory", &type_runtime_directory, AT(runtime_directory),
+     .default_help = "/run/reloader as root, else $XDG_RUNTIME_DIR/reloader", .help = "for the control socket"},
+    {"log", &type_section, .table = &log_table},
+    {"control", &type_section, .table = &control_table},
+    {"sockets", &type_sockets, .table = &socket_table},
+    {"programs", &type_programs, .table = &program_table},
+    LATER("identifier"),
+    LATER("user"),
+    LATER("umask"),
+    LATER("directory"),
+    LATER("environment"),
+    LATER("log_directory"),
+    LATER("limits"),
+    LATER("watch_config"),
+    LATER("gateway"),
+    LATER("include"),
+    {0},
+};
+static const struct foreign_key root_foreign[] = {
+    {"apps", CALLED("programs")},
+    {"services", CALLED("programs")},
+    {"watchers", CALLED("programs")},
+    {"pidfile", CALLED("pid_file")},
+    {"pid", CALLED("pid_file")},
+    {"proc_name", CALLED("process_title")},
+    {"logfile", "called 'file' in 'log' here"},
+    {"error_log", "called 'file' in 'log' here"},
+    {"errorlog", "called 'file' in 'log' here"},
+    {"loglevel", "called 'level' in 'log' here"},
+    {"log_level", "called 'level' in 'log' here"},
+    {"unix_http_server", CALLED("control")},
+    {"control_socket", "called 'socket' in 'control' here"},
+    {"inet_http_server", CALLED_LATER("gateway")},
+    {"minfds", CALLED_LATER("limits")},
+    {"minprocs", CALLED_LATER("limits")},
+    {"childlogdir", CALLED_LATER("log_directory")},
+    {"nodaemon", "the command line says it: reloader runs in the foreground unless -d is given"},
+    {"daemon", "the command line says it: reloader -d"},
+    {"daemonize", "the command line says it: reloader -d"},
+    {0},
+};
+const struct key_table root_table = {"", root_keys, root_foreign};
+
+static const char *const nonblocking_words[] = {"auto", "true", "false", NULL};
+
+static const struct key socket_keys[] = {
+    {"listen", &type_listen, SOCKET_AT(listen), .required = true,
+     .help = "8080, 127.0.0.1:8080, [::1]:8080, unix:/path or unix:@name; with %(process_num)s one socket per slot"},
+    {"backlog", &type_backlog, SOCKET_AT(backlog), .default_help = "the most the system gives", .min = 1,
+     .max = 1 << 20, .help = "connections that may wait to be accepted"},
+    {"sharing", &type_sharing, .default_text = "shared", .later = (const char *const[]){"per_worker", NULL},
+     .help = "one socket for all workers"},
+    {"nonblocking", &type_choice, SOCKET_AT(nonblocking), "auto", .words = nonblocking_words,
+     .help = "O_NONBLOCK of the socket; auto sets it where a program gets it by node-ipc"},
+    {"ipv6_only", &type_bool, SOCKET_AT(ipv6_only), "false", .help = "an IPv6 socket takes no IPv4 connections"},
+    {"mode", &type_socket_mode, .default_help = "as the umask says", .help = "of a Unix socket's file"},
+    LATER("owner"),
+    LATER("group"),
+    LATER("options"),
+    {0},
+};
+static const struct foreign_key socket_foreign[] = {
+    {"bind", CALLED("listen")},
+    {"address", CALLED("listen")},
+    {"host", "write it in 'listen', as 127.0.0.1:8080"},
+    {"port", "write it in 'listen', as 127.0.0.1:8080"},
+    {"path", "write it in 'listen', as unix:/path"},
+    {"chmod", CALLED("mode")},
+    {"umask", CALLED("mode")},
+    {"somaxconn", CALLED("backlog")},
+    {"reuse_port", "called 'sharing: per_worker' here, and not in this version"},
+    {"reuseport", "called 'sharing: per_worker' here, and not in this version"},
+    {"so_reuseport", "called 'sharing: per_worker' here, and not in this version"},
+    {0},
+};
+const struct key_table socket_table = {"sockets.NAME", socket_keys, socket_foreign};
+
+static const struct key backoff_keys[] = {
+    {"initial", &type_duration, PROGRAM_AT(backoff.initial_usec), "200ms", .min = 1000, .max = SECONDS(86400),
+     .help = "wait after the first failure"},
+    {"max", &type_duration, PROGRAM_AT(backoff.max_usec), "30s", .min = 1000, .max = SECONDS(86400),
+     .help = "the longest wait"},
+    {"factor", &type_factor, PROGRAM_AT(backoff.factor), "2", .min = 100, .max = 10000,
+     .help = "how much longer each wait is than the one before"},
+    {"jitter", &type_factor, PROGRAM_AT(backoff.jitter), "0.2", .min = 0, .max = 100,
+     .help = "spreads each wait by this share of it, so that slots do not march in step"},
+    {0},
+};
+static const struct key_table backoff_table = {"programs.NAME.backoff", backoff_keys, NULL};
+
+static const char *const order_words[] = {"drain-first", "ready-first", NULL};
+
+static const struct key reload_keys[] = {
+    {"order", &type_choice, PROGRAM_AT(reload.order), "drain-first", .words = order_words,
+     .later = (const char *const[]){"switch", NULL},
+     .help = "drain-first: a worker leaves, then its replacement starts; ready-first: the other way round"},
+    {"canary", &type_bool, PROGRAM_AT(reload.canary), .default_help = "true with sockets, else false",
+     .help = "one new worker proves itself before any old one is told to leave"},
+    {"max_unavailable", &type_amount, PROGRAM_AT(reload.max_unavailable), "25%", .max = CONFIG_WORKERS_MAX,
+     .help = "workers that may be missing at a time"},
+    {"max_surge", &type_amount, PROGRAM_AT(reload.max_surge), "1", .max = CONFIG_WORKERS_MAX,
+     .help = "workers that may run above 'workers'"},
+    {"probation", &type_probation, .default_text = "auto", .max = SECONDS(3600),
+     .help = "how long the canary must stay ready; auto: 0s where workers say that they are ready, else 3s"},
+    LATER("check_command"),
+    {0},
+};
+static const struct key_table reload_table = {"programs.NAME.reload", reload_keys, NULL};
+
+static const char *const drain_words[] = {"auto", "message", "signal", NULL};
+static const char *const kill_words[] = {"mixed", "group", "process", NULL};
+
+static const struct key program_keys[] = {
+    {"command", &type_command, PROGRAM_AT(command), .required = true,
+     .help = "what each worker runs: [node, app.js], or one text that is split without a shell"},
+    {"workers", &type_workers, .default_text = "1", .min = 1, .max = CONFIG_WORKERS_MAX,
+     .help = "how many; auto: as many as there are CPUs for"},
+    {"sockets", &type_socket_names, .default_help = "none", .help = "names of 'sockets', in the order of hand-over"},
+    {"listen", &type_private_listen, .default_help = "none", .help = "one or more sockets of this program alone"},
+    {"handoff", &type_handoff, PROGRAM_AT(handoff), "env",
+     .help = "how workers get their sockets: env, node-ipc (added where the command is node), stdin"},
+    {"numprocs_start", &type_number, PROGRAM_AT(numprocs_start), "0", .max = 1000000,
+     .help = "%(process_num)s of the first slot"},
+    {"worker_name", &type_template, PROGRAM_AT(worker_name), "%(program_name)s/%(process_num)s",
+     .help = "what a worker is called in status, logs and commands"},
+    {"directory", &type_directory, PROGRAM_AT(directory), ".", .default_help = "that of this file",
+     .help = "where workers start"},
+    {"environment", &type_environment, PROGRAM_AT(environment), .default_help = "{}",
+     .help = "variables that are added to the master's own"},
+    {"environment_file", &type_environment_file, PROGRAM_AT(environment_file), .default_help = "none",
+     .help = "more of them, in systemd's syntax, read anew by each reload"},
+    {"clear_environment", &type_bool, PROGRAM_AT(clear_environment), "false",
+     .help = "workers get none of the master's own variables"},
+    {"autostart", &type_bool, PROGRAM_AT(autostart), "true", .help = "start it with the master"},
+    {"priority", &type_number, PROGRAM_AT(priority), "999", .max = 1000000,
+     .help = "lower ones start first and stop last"},
+    {"start_seconds", &type_duration, PROGRAM_AT(start_seconds_usec), "1s", .max = SECONDS(86400),
+     .help = "an exit before this is a failed start"},
+    {"start_timeout", &type_duration, PROGRAM_AT(start_timeout_usec), "60s", .min = 1000, .max = SECONDS(86400),
+     .help = "a worker that is not ready by then has failed"},
+    {"backoff", &type_section, .table = &backoff_table},
+    {"ready", &type_ready, .default_text = "auto",
+     .help = "what makes a worker ready: auto, notify, message, {after: 3s}"},
+    {"drain", &type_choice, PROGRAM_AT(drain), "auto", .words = drain_words,
+     .help = "how a worker is told to finish: a message, a signal, or auto: a message, and a signal if it is not read"},
+    {"drain_grace", &type_duration, PROGRAM_AT(drain_grace_usec), "500ms", .max = SECONDS(3600),
+     .help = "how long the message may stay unread"},
+    {"drain_signal", &type_signal, PROGRAM_AT(drain_signal), .default_help = "stop_signal", .help = "the signal"},
+    {"drain_message", &type_text, PROGRAM_AT(drain_message), "graceful_shutdown", .help = "the message"},
+    {"disconnect_timeout", &type_duration, PROGRAM_AT(disconnect_timeout_usec), "10s", .max = SECONDS(7 * 86400),
+     .help = "the longest time connections have to end before stop_signal"},
+    {"stop_signal", &type_signal, PROGRAM_AT(stop_signal), "TERM", .help = "asks a worker to exit"},
+    {"stop_timeout", &type_duration, PROGRAM_AT(stop_timeout_usec), "10s", .max = SECONDS(7 * 86400),
+     .help = "from stop_signal to SIGKILL"},
+    {"kill_mode", &type_choice, PROGRAM_AT(kill_mode), "mixed", .words = kill_words,
+     .help = "whom signals reach; mixed: the worker, SIGKILL its whole process group"},
+    {"reload", &type_section, .table = &reload_table},
+    {"silent", &type_bool, PROGRAM_AT(silent), "false", .help = "workers' output goes to /dev/null"},
+    LATER("user"),
+    LATER("group"),
+    LATER("supplementary_groups"),
+    LATER("umask"),
+    LATER("nice"),
+    LATER("limits"),
+    LATER("cpu_affinity"),
+    LATER("oom_score_adjust"),
+    LATER("no_new_privileges"),
+    LATER("capabilities"),
+    LATER("stdin"),
+    LATER("groups"),
+    LATER("restart"),
+    LATER("expected_exit_codes"),
+    LATER("start_retries"),
+    LATER("max_restarts"),
+    LATER("exit_on_fatal"),
+    LATER("watchdog"),
+    LATER("health"),
+    LATER("watch"),
+    LATER("watch_ignore"),
+    LATER("reload_delay"),
+    LATER("max_draining"),
+    LATER("disconnect_spread"),
+    LATER("on_event"),
+    LATER("recycle"),
+    LATER("redirect_stderr"),
+    LATER("stdout"),
+    LATER("stderr"),
+    {0},
+};
+static const struct foreign_key program_foreign[] = {
+    {"numprocs", CALLED("workers")},
+    {"instances", CALLED("workers")},
+    {"processes", CALLED("workers")},
+    {"num_workers", CALLED("workers")},
+    {"worker_processes", CALLED("workers")},
+    {"numworkers", CALLED("workers")},
+    {"count", CALLED("workers")},
+    {"exec", CALLED("command")},
+    {"script", CALLED("command")},
+    {"cmd", CALLED("command")},
+    {"args", "write the arguments in 'command'"},
+    {"interpreter", "write it in 'command', before the script"},
+    {"interpreter_args", "write them in 'command', before the script"},
+    {"node_args", "write them in 'command', before the script"},
+    {"exec_mode", "there is one mode: workers get the sockets; for node see 'handoff'"},
+    {"worker_class", "an argument of the program, in 'command'"},
+    {"threads", "an argument of the program, in 'command'"},
+    {"bind", CALLED("listen")},
+    {"port", CALLED("listen")},
+    {"process_name", CALLED("worker_name")},
+    {"name", "the key of the program is its name, 'worker_name' that of its workers"},
+    {"cwd", CALLED("directory")},
+    {"chdir", CALLED("directory")},
+    {"working_dir", CALLED("directory")},
+    {"working_directory", CALLED("directory")},
+    {"env", CALLED("environment")},
+    {"raw_env", CALLED("environment")},
+    {"env_file", CALLED("environment_file")},
+    {"startsecs", CALLED("start_seconds")},
+    {"min_uptime", CALLED("start_seconds")},
+    {"listen_timeout", CALLED("start_timeout")},
+    {"worker_boot_timeout", CALLED("start_timeout")},
+    {"wait_ready", CALLED("ready")},
+    {"restart_delay", CALLED("backoff")},
+    {"exp_backoff_restart_delay", CALLED("backoff")},
+    {"graceful_timeout", CALLED("disconnect_timeout")},
+    {"worker_shutdown_timeout", CALLED("disconnect_timeout")},
+    {"worker_disconnect_timeout", CALLED("disconnect_timeout")},
+    {"client_disconnect_timeout", CALLED("disconnect_timeout")},
+    {"shutdown_timeout", CALLED("disconnect_timeout")},
+    {"force_shutdown_after", CALLED("disconnect_timeout")},
+    {"drain_timeout", CALLED("disconnect_timeout")},
+    {"stopwaitsecs", CALLED("stop_timeout")},
+    {"kill_timeout", CALLED("stop_timeout")},
+    {"worker_killall_timeout", CALLED("stop_timeout")},
+    {"stopsignal", CALLED("stop_signal")},
+    {"kill_signal", CALLED("stop_signal")},
+    {"signal_on_hup", CALLED("drain_signal")},
+    {"stopasgroup", CALLED("kill_mode: group")},
+    {"killasgroup", CALLED("kill_mode")},
+    {"treekill", CALLED("kill_mode")},
+    {"autorestart", CALLED_LATER("restart")},
+    {"startretries", CALLED_LATER("start_retries")},
+    {"exitcodes", CALLED_LATER("expected_exit_codes")},
+    {"stop_exit_codes", CALLED_LATER("expected_exit_codes")},
+    {"uid", CALLED_LATER("user")},
+    {"gid", CALLED_LATER("group")},
+    {"max_memory_restart", CALLED_LATER("recycle")},
+    {"max_requests", CALLED_LATER("recycle")},
+    {"cron_restart", CALLED_LATER("recycle")},
+    {"ignore_watch", CALLED_LATER("watch_ignore")},
+    {"reuse_port", "called 'sharing: per_worker' in 'sockets' here, and not in this version"},
+    {"stdout_logfile", CALLED_LATER("stdout")},
+    {"stderr_logfile", CALLED_LATER("stderr")},
+    {"out_file", CALLED_LATER("stdout")},
+    {"error_file", CALLED_LATER("stderr")},
+    {"log_file", CALLED_LATER("stdout")},
+    {0},
+};
+const struct key_table program_table = {"programs.NAME", program_keys, program_foreign};
+
+const struct key_table *const key_tables[] = {
+    &root_table, &log_table, &control_table, &socket_table, &program_table, &backoff_table, &reload_table, NULL,
+};

@@ -1,0 +1,252 @@
+#include "config/config.h"
+
+#include "base/fd.h"
+#include "base/strv.h"
+#include "config/paths.h"
+#include "config/section.h"
+#include "config/tree.h"
+#include "config/validate.h"
+#include "config/values.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+static void socket_free(struct config_socket *socket)
+{
+    if (!socket)
+        return;
+    free(socket->name);
+    free(socket->listen);
+    free(socket);
+}
+
+static void program_free(struct config_program *program)
+{
+    if (!program)
+        return;
+    free(program->name);
+    (void)strv_free(program->command);
+    free(program->sockets);
+    free(program->worker_name);
+    free(program->directory);
+    (void)strv_free(program->environment);
+    free(program->environment_file);
+    free(program->drain_message);
+    free(program);
+}
+
+struct config *config_ref(struct config *config)
+{
+    config->references++;
+    return config;
+}
+
+struct config *config_unref(struct config *config)
+{
+    if (!config || --config->references > 0)
+        return NULL;
+    for (size_t i = 0; i < config->n_sockets; i++)
+        socket_free(config->sockets[i]);
+    for (size_t i = 0; i < config->n_programs; i++)
+        program_free(config->programs[i]);
+    free(config->sockets);
+    free(config->programs);
+    free(config->path);
+    free(config->here);
+    free(config->pid_file);
+    free(config->process_title);
+    free(config->runtime_directory);
+    free(config->log.file);
+    free(config->control.socket);
+    free(config);
+    return NULL;
+}
+
+static void reader_clear(struct reader *reader)
+{
+    free(reader->host_node_name);
+    free(reader->sockets);
+    free(reader->programs);
+}
+
+static char *directory_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash == path ? strdup("/") : strndup(path, (size_t)(slash - path));
+}
+
+static int config_new(const struct config_source *source, struct config **ret)
+{
+    CLEANUP_CONFIG struct config *config = calloc(1, sizeof(struct config));
+    if (!config)
+        return -ENOMEM;
+    config->references = 1;
+    if (source->path) {
+        config->path = path_absolute(source->path);
+        config->here = config->path ? directory_of(config->path) : NULL;
+    } else {
+        config->here = path_absolute(source->directory ? source->directory : ".");
+    }
+    if (!config->here)
+        return errno != 0 ? -errno : -ENOMEM;
+    *ret = TAKE_PTR(config);
+    return 0;
+}
+
+static const char *describe_failure(int error)
+{
+    switch (error) {
+    case EISDIR:
+        return "this is a directory, expected a file";
+    case ENOTSUP:
+        return "this is no regular file (a FIFO or a device?)";
+    case EFBIG:
+        return "this file is larger than 1 MiB";
+    }
+    return strerror(error);
+}
+
+/* The text and what messages call it. */
+static int read_source(const struct config_source *source, struct errors *errors, char **ret_text, size_t *ret_size)
+{
+    if (source->text) {
+        *ret_text = strdup(source->text);
+        *ret_size = strlen(source->text);
+        return *ret_text ? 0 : -ENOMEM;
+    }
+    int r = fd_read_file(source->path, CONFIG_FILE_SIZE_MAX, ret_text, ret_size);
+    if (r < 0 && r != -ENOMEM) {
+        struct place place = {.origin = source->path};
+        errors_add(errors, &place, NULL, "cannot read the configuration: %s", describe_failure(-r));
+    }
+    return r;
+}
+
+static int read_tree(const struct config_source *source, struct tree *tree, struct errors *errors)
+{
+    CLEANUP_FREE char *text = NULL;
+    size_t size;
+    int r = read_source(source, errors, &text, &size);
+    if (r == 0)
+        r = tree_parse(tree, text, size, source->path ? source->path : "command line", source->path != NULL, errors,
+                       &tree->root);
+    /* All wrong --set are said together. */
+    int r_sets = 0;
+    if (r == 0)
+        STRV_FOREACH (set, source->sets) {
+            int r_set = tree_set(tree, *set, errors);
+            if (r_set == -ENOMEM)
+                return r_set;
+            if (r_set < 0)
+                r_sets = r_set;
+        }
+    return r < 0 ? r : r_sets;
+}
+
+static char *default_runtime_directory(void)
+{
+    if (geteuid() == 0)
+        return strdup("/run/reloader");
+    const char *directory = getenv("XDG_RUNTIME_DIR");
+    if (directory && directory[0] == '/')
+        return path_join(directory, "reloader");
+    directory = getenv("TMPDIR");
+    return string_format("%s/reloader-%u", directory && directory[0] == '/' ? directory : "/tmp", geteuid());
+}
+
+/* A name is in the runtime directory, a path where any path is. */
+static char *place_control_socket(struct reader *reader, const char *text)
+{
+    if (strchr(text, '/'))
+        return value_absolute(reader, text);
+    return path_join(reader->config->runtime_directory, text);
+}
+
+static void finish_control(struct reader *reader, const struct tree_node *root)
+{
+    struct config *config = reader->config;
+    const struct tree_node *mode = tree_get2(root, "control", "mode"), *node = tree_get2(root, "control", "socket");
+    const struct place place = node ? node->place : (struct place){.origin = "built-in default"};
+    if (!mode)
+        config->control.mode = config->control.group_set ? 0660 : 0600;
+    if (!config->control.socket)
+        return;
+    CLEANUP_FREE char *text = TAKE_PTR(config->control.socket);
+    if (strcmp(text, "none") == 0)
+        return;
+    config->control.socket = place_control_socket(reader, text);
+    if (!config->control.socket)
+        reader->errors->no_memory = true;
+    else if (strlen(config->control.socket) >= sizeof(((struct sockaddr_un *)NULL)->sun_path))
+        errors_add(reader->errors, &place, "control.socket", "'%s' is longer than the 107 bytes that a Unix socket's "
+                                                             "path may have: give a shorter one",
+                   config->control.socket);
+}
+
+static void finish(struct reader *reader, const struct tree_node *root)
+{
+    struct config *config = reader->config;
+    config->runtime_directory_default = !config->runtime_directory && !tree_get(root, "runtime_directory");
+    if (!config->runtime_directory)
+        config->runtime_directory = default_runtime_directory();
+    if (!config->runtime_directory) {
+        reader->errors->no_memory = true;
+        return;
+    }
+    finish_control(reader, root);
+    validate(reader);
+}
+
+static char *host_name(void)
+{
+    char name[256] = "";
+    (void)gethostname(name, sizeof(name) - 1);
+    return strdup(name);
+}
+
+static int build(const struct config_source *source, const struct tree *tree, struct errors *errors, struct config **ret)
+{
+    CLEANUP_CONFIG struct config *config = NULL;
+    int r = config_new(source, &config);
+    if (r < 0)
+        return r;
+    CLEANUP(reader_clear) struct reader reader = {.config = config, .errors = errors, .host_node_name = host_name()};
+    if (!reader.host_node_name)
+        return -ENOMEM;
+    const struct place top = {.origin = source->path ? source->path : "command line"};
+    struct scope scope = {.name = "", .place = tree->root ? &tree->root->place : &top};
+    reader.scope = &scope;
+    section_read(&reader, &root_table, tree->root, config);
+    if (!errors->no_memory)
+        finish(&reader, tree->root);
+    if (errors->no_memory)
+        return -ENOMEM;
+    if (errors_any(errors))
+        return -EINVAL;
+    *ret = TAKE_PTR(config);
+    return 0;
+}
+
+int config_load(const struct config_source *source, struct config **ret, char **ret_errors)
+{
+    CLEANUP_TREE struct tree tree = {0};
+    CLEANUP_ERRORS struct errors errors = {0};
+    CLEANUP_CONFIG struct config *config = NULL;
+    int r = read_tree(source, &tree, &errors);
+    /* What can be read is checked even if something else could not be: all errors at once. */
+    if (r == 0 || (r == -EINVAL && tree.root)) {
+        int r_build = build(source, &tree, &errors, &config);
+        r = r < 0 ? r : r_build;
+    }
+    if (r == 0 && errors_any(&errors))
+        r = -EINVAL;
+    if (r == 0) {
+        *ret = TAKE_PTR(config);
+        return 0;
+    }
+    char *text = errors.n > 0 ? errors_to_text(&errors) : string_format("%s\n", strerror(-r));
+    *ret_errors = text;
+    return r;
+}

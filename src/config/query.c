@@ -1,0 +1,26 @@
+/* Questions to a loaded configuration. */
+#include "config/config.h"
+
+unsigned config_amount(struct config_amount amount, unsigned workers)
+{
+    if (!amount.percent || amount.value == 0)
+        return amount.value;
+    return MAX(workers * amount.value / 100, 1u);
+}
+
+bool config_socket_nonblocking(const struct config *config, const struct config_socket *socket)
+{
+    switch (socket->nonblocking) {
+    case CONFIG_NONBLOCKING_TRUE:
+        return true;
+    case CONFIG_NONBLOCKING_FALSE:
+        return false;
+    case CONFIG_NONBLOCKING_AUTO:
+        break;
+    }
+    for (size_t i = 0; i < config->n_programs; i++)
+        for (size_t j = 0; j < config->programs[i]->n_sockets; j++)
+            if (config->programs[i]->sockets[j] == socket)
+                return config->programs[i]->handoff & CONFIG_HANDOFF_NODE_IPC;
+    return false;
+}

@@ -1,0 +1,175 @@
+#include "config/section.h"
+
+#include "base/strv.h"
+#include "config/quote.h"
+#include "config/suggest.h"
+
+#include <stdarg.h>
+#include <string.h>
+
+#define PATH_SIZE 400
+
+static void path_of(const struct scope *scope, char *path, size_t size)
+{
+    const struct scope *scopes[8];
+    size_t n = 0, used = 0;
+    for (; scope && n < ARRAY_SIZE(scopes); scope = scope->up)
+        scopes[n++] = scope;
+    path[0] = '\0';
+    while (n > 0) {
+        n--;
+        int written = snprintf(path + used, size - used, "%s%.64s", used > 0 ? "." : "", scopes[n]->name);
+        used = MIN(used + (size_t)written, size - 1);
+    }
+}
+
+void reader_error(struct reader *reader, const struct place *place, const char *format, ...)
+{
+    CLEANUP_FREE char *text = NULL;
+    char path[PATH_SIZE];
+    va_list arguments;
+    va_start(arguments, format);
+    int n = vasprintf(&text, format, arguments);
+    va_end(arguments);
+    if (n < 0) {
+        text = NULL;
+        reader->errors->no_memory = true;
+        return;
+    }
+    path_of(reader->scope, path, sizeof(path));
+    errors_add(reader->errors, place ? place : reader->scope->place, path, "%s", text);
+}
+
+const struct key *key_find(const struct key_table *table, const char *name)
+{
+    for (const struct key *key = table->keys; key->name; key++)
+        if (strcmp(key->name, name) == 0)
+            return key;
+    return NULL;
+}
+
+static const char *find_foreign(const struct key_table *table, const char *name)
+{
+    for (const struct foreign_key *foreign = table->foreign; foreign && foreign->name; foreign++)
+        if (strcmp(foreign->name, name) == 0)
+            return foreign->hint;
+    return NULL;
+}
+
+/* A key that is right, but in the wrong mapping: "programs.NAME", or NULL. */
+static const char *find_home(const char *name)
+{
+    for (const struct key_table *const *table = key_tables; *table; table++)
+        if (*(*table)->path != '\0' && key_find(*table, name))
+            return (*table)->path;
+    return NULL;
+}
+
+static void explain_unknown(struct reader *reader, const struct key_table *table, const struct tree_node *key)
+{
+    const char *hint = find_foreign(table, key->text), *home = find_home(key->text);
+    if (hint) {
+        reader_error(reader, &key->place, "unknown key: %s", hint);
+        return;
+    }
+    struct suggestion suggestion;
+    char text[SUGGESTION_TEXT_SIZE];
+    suggestion_init(&suggestion, key->text);
+    for (const struct key *known = table->keys; known->name; known++)
+        suggestion_try(&suggestion, known->name);
+    if (home && !suggestion.best)
+        reader_error(reader, &key->place, "unknown key: it belongs into %s", home);
+    else
+        reader_error(reader, &key->place, "unknown key%s", suggestion_to_text(&suggestion, text));
+}
+
+static void check_keys(struct reader *reader, const struct key_table *table, const struct tree_node *node)
+{
+    for (size_t i = 0; i < node->n && errors_wanted(reader->errors); i++) {
+        const struct tree_node *name = node->keys[i];
+        struct scope scope = {.up = reader->scope, .name = name->text, .place = &name->place};
+        const struct key *key = key_find(table, name->text);
+        reader->scope = &scope;
+        if (!key)
+            explain_unknown(reader, table, name);
+        else if (!key->type)
+            reader_error(reader, &name->place, "not in this version");
+        reader->scope = scope.up;
+    }
+}
+
+static void read_key(struct reader *reader, const struct key *key, const struct tree_node *node, void *object)
+{
+    static const struct place defaults = {.origin = "built-in default"};
+    struct tree_node standard = {.type = TREE_SCALAR, .place = defaults, .text = key->default_text, .plain = true};
+    const struct tree_node *value = tree_get(node, key->name);
+    if (!value && key->default_text)
+        value = &standard;
+    if (!value && !key->table)
+        return;
+    struct scope scope = {.up = reader->scope, .name = key->name};
+    scope.place = value ? &value->place : reader->scope ? reader->scope->place : &defaults;
+    reader->scope = &scope;
+    key->type->read(reader, key, value, object);
+    reader->scope = scope.up;
+}
+
+void section_read(struct reader *reader, const struct key_table *table, const struct tree_node *node, void *object)
+{
+    if (node && node->type == TREE_MAPPING) {
+        check_keys(reader, table, node);
+    } else if (node && !tree_is_null(node)) {
+        char text[TREE_TEXT_SIZE];
+        reader_error(reader, &node->place, "%s is wrong here, expected keys and values (%s: …)",
+                     tree_describe(node, text), table->keys[0].name);
+    }
+    for (const struct key *key = table->keys; key->name; key++)
+        if (key->type)
+            read_key(reader, key, node, object);
+}
+
+void section_require(struct reader *reader, const struct key_table *table, const struct tree_node *node)
+{
+    for (const struct key *key = table->keys; key->name; key++)
+        if (key->required && !tree_get(node, key->name))
+            reader_error(reader, NULL, "'%s' is missing: %s", key->name, key->help);
+}
+
+void section_print(struct printer *printer, const struct key_table *table, const void *object)
+{
+    for (const struct key *key = table->keys; key->name; key++)
+        if (key->type)
+            key->type->print(printer, key, object);
+}
+
+void print_key(struct printer *printer, const char *name)
+{
+    CLEANUP_FREE char *quoted = yaml_quote(name);
+    if (!quoted)
+        printer->failed = true;
+    else
+        (void)fprintf(printer->stream, "%*s%s:", (int)printer->indent, "", quoted);
+}
+
+void print_text(struct printer *printer, const char *text)
+{
+    CLEANUP_FREE char *quoted = yaml_quote(text);
+    if (!quoted)
+        printer->failed = true;
+    else
+        (void)fprintf(printer->stream, " %s", quoted);
+}
+
+void print_list(struct printer *printer, const char *name, char *const *items)
+{
+    print_key(printer, name);
+    (void)fputs(" [", printer->stream);
+    STRV_FOREACH (item, items) {
+        CLEANUP_FREE char *quoted = yaml_quote(*item);
+        if (!quoted)
+            printer->failed = true;
+        else
+            (void)fprintf(printer->stream, "%s%s", item == items ? "" : ", ", quoted);
+    }
+    (void)fputs("]\n", printer->stream);
+}

@@ -1,0 +1,44 @@
+/*
+ * values.h - the types of values. Each knows how to read, print and explain itself.
+ */
+#pragma once
+
+#include "config/keys.h"
+
+/* Of any key. */
+extern const struct value_type type_bool, type_number, type_duration, type_signal, type_mode, type_factor, type_choice,
+    type_text;
+/* Paths: expanded and absolute. */
+extern const struct value_type type_path;
+/* A mapping with a table of its own; its keys live in the object that holds the section. */
+extern const struct value_type type_section;
+
+/* Of one key only; `object` is what holds it. */
+extern const struct value_type type_workers, type_probation, type_amount, type_backlog, type_socket_mode, type_sharing,
+    type_group;
+extern const struct value_type type_runtime_directory, type_environment_file, type_template, type_directory;
+extern const struct value_type type_command, type_environment, type_handoff, type_ready;
+extern const struct value_type type_listen, type_private_listen, type_socket_names;
+extern const struct value_type type_sockets, type_programs;
+
+void value_read_scalar(struct reader *reader, const struct key *key, const struct tree_node *node, void *object);
+void value_print_scalar(struct printer *printer, const struct key *key, const void *object);
+
+/* True if node is a scalar; else an error says that `expected` was. */
+bool value_is_scalar(struct reader *reader, const struct tree_node *node, const char *expected);
+
+/* A list, where a single scalar counts as a list of one. */
+size_t value_list_length(const struct tree_node *node);
+const struct tree_node *value_list_item(const struct tree_node *node, size_t i);
+
+/*
+ * Expands what is known when the configuration is loaded: here, host and environment, inside a program its name as well.
+ * NULL after an error was said.
+ */
+char *value_expand(struct reader *reader, const struct tree_node *node, const char *text);
+
+/* Absolute, relative to the directory of the file. malloc-ed or NULL. */
+char *value_absolute(const struct reader *reader, const char *path);
+
+/* min(CPUs we may run on, the CPU limits of our cgroup and those above it), at least 1. */
+unsigned cpus_available(void);

@@ -1,0 +1,74 @@
+/*
+ * control.h - the Varlink service on the control socket, interface io.reloader.Control.
+ *
+ * The socket is a Unix stream socket in the file system. Peers are known by the kernel's word (SO_PEERCRED, SO_PEERGROUPS):
+ * root, the master's user and members of `group` may do everything, others are told PermissionDenied and closed. Clients,
+ * their messages, what is queued for them and the time they take are all bounded; with no client it costs no wake-up.
+ * What the methods tell and do comes from the owner, through `struct control_ops`.
+ */
+#pragma once
+
+#include "base/macros.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <sys/types.h>
+#include <systemd/sd-event.h>
+
+struct control;
+
+struct control_settings {
+    const char *path; /* absolute; borrowed for the call */
+    mode_t mode;
+    bool group_set;
+    gid_t group;
+    /* 0: the defaults, 30 s for a client that owes us something and 5 min for an idle one. */
+    uint64_t message_timeout_usec, idle_timeout_usec;
+};
+
+/*
+ * The owner's side. All are called from the event loop, never from inside control_publish(); none may call
+ * control_finish() or control_free(), but each may call control_publish().
+ */
+struct control_ops {
+    /* The parameters of Status' reply (its types are in methods.c); a new reference, NULL: no memory. */
+    json_t *(*status)(void *userdata);
+    /*
+     * Asks for a reload of everything. 0 and its id, or -ESHUTDOWN, or another -errno. The result comes as the event
+     * {"type":"reload","id":…,"state":"ended",…}; every id gets exactly one, a reload that never began included.
+     */
+    int (*reload)(void *userdata, uint64_t *ret_id);
+    /*
+     * The final result {id, result, reason, duration_usec, programs[]} if the reload has one already, else NULL; a new
+     * reference. It must be there when the event "ended" is published, and some time after.
+     */
+    json_t *(*reload_result)(uint64_t id, void *userdata);
+    void (*shutdown)(bool force, void *userdata);
+};
+
+/*
+ * Binds the socket; a stale one is replaced. Mode and group are set before anybody but root and our own user can connect.
+ * Clients take the pid of the process that calls this for the master's: call it after the last fork.
+ * 0, or -errno with one line for people (malloc-ed), e.g. -EADDRINUSE "/run/x.sock: the master with pid 4711 serves this control socket …".
+ */
+int control_new(sd_event *event, const struct control_settings *settings, const struct control_ops *ops, void *userdata,
+                struct control **ret, char **ret_error);
+
+/*
+ * Tells all who subscribed, and those who wait for a reload: event is {"type":…, "time_usec":…, its fields}, borrowed.
+ * Types: master, reload, rollout, worker, message, log, socket. `sequence` counts the events of this master.
+ * Returns at once; clients are written to from the event loop. Without a control (`socket: none`, NULL) this and the functions
+ * below do nothing.
+ */
+void control_publish(struct control *control, const char *type, uint64_t sequence, json_t *event);
+
+/*
+ * The master leaves, before or after its event loop has ended: everybody who still waits gets a last reply (a reload without a result: the error ShuttingDown), and what is
+ * queued is pushed out for at most half a second. New clients are not accepted any more. Connections end with control_free(),
+ * so that "end of file" means to clients that nothing of the master is left but its exit.
+ */
+void control_finish(struct control *control);
+
+/* Closes everything and unlinks the socket if it is still ours. Not from inside an op or control_publish(). Returns NULL. */
+struct control *control_free(struct control *control);
+DEFINE_FREEP(struct control *, control_free)

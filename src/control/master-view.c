@@ -1,0 +1,160 @@
+#include "control/master-view.h"
+
+#include "base/clock.h"
+#include "worker/environment.h"
+
+#include <unistd.h>
+
+static json_t *view_worker(const struct worker *worker, unsigned restarts)
+{
+    uint64_t age = clock_monotonic_usec() - worker->state_usec;
+    return json_pack("{s:I, s:I, s:s, s:s*, s:I, s:I}", "pid", (json_int_t)worker->pid,
+                     "generation", (json_int_t)worker->generation->number, "state",
+                     worker_state_to_string(worker->state), "text", worker->status, "since_usec",
+                     (json_int_t)(clock_realtime_usec() - age), "restarts", (json_int_t)restarts);
+}
+
+static json_t *view_workers(const struct slot *slot)
+{
+    json_t *workers = json_array();
+    if (slot->current)
+        (void)json_array_append_new(workers, view_worker(slot->current, slot->restarts));
+    if (slot->successor)
+        (void)json_array_append_new(workers, view_worker(slot->successor, slot->restarts));
+    LIST_FOREACH (worker, &slot->leaving, struct worker, link)
+        if (worker->state != WORKER_GONE)
+            (void)json_array_append_new(workers, view_worker(worker, slot->restarts));
+    return workers;
+}
+
+static json_t *view_slots(const struct program *program)
+{
+    json_t *slots = json_array();
+    for (size_t i = 0; i < program->n_slots; i++) {
+        const struct slot *slot = program->slots[i];
+        char *name = NULL, *error = NULL;
+        (void)worker_make_name(program->committed, slot->number, &name, &error);
+        (void)json_array_append_new(
+            slots, json_pack("{s:I, s:s*, s:s, s:o}", "slot", (json_int_t)slot->number, "name",
+                             name, "state", slot_state_to_string(slot_get_state(slot)), "workers",
+                             view_workers(slot)));
+        free(name);
+        free(error);
+    }
+    return slots;
+}
+
+/* One word for the program as a whole: what its operator would ask first. */
+static const char *program_state(const struct program *program)
+{
+    if (program->stopping)
+        return program_is_empty(program) ? "STOPPED" : "STOPPING";
+    if (!program->started)
+        return "STOPPED";
+    switch (program->phase) {
+    case ROLLOUT_IDLE:
+        break;
+    case ROLLOUT_CANARY:
+    case ROLLOUT_ROLLING:
+        return "RELOADING";
+    case ROLLOUT_ROLLING_BACK:
+        return "ROLLING_BACK";
+    }
+    unsigned ready = program_count_ready(program), wanted = program_wanted(program);
+    if (ready >= wanted)
+        return "READY";
+    return ready > 0 ? "PARTIAL" : "STARTING";
+}
+
+static json_t *view_programs(const struct master *master)
+{
+    json_t *programs = json_array();
+    for (size_t i = 0; i < master->n_programs; i++) {
+        const struct program *program = master->programs[i];
+        (void)json_array_append_new(
+            programs,
+            json_pack("{s:s, s:s, s:I, s:I, s:I, s:o}", "name", program->name, "state",
+                      program_state(program), "generation", (json_int_t)program->committed->number,
+                      "workers", (json_int_t)program_wanted(program), "ready",
+                      (json_int_t)program_count_ready(program), "slots", view_slots(program)));
+    }
+    return programs;
+}
+
+static json_t *view_socket(const struct listener *listener, const struct listener_socket *socket)
+{
+    char *address = address_to_text(&socket->address);
+    unsigned queue = 0, backlog = 0;
+    bool known = listener_queue(socket, &queue, &backlog) == 0;
+    json_t *view = json_pack("{s:s, s:s*, s:I}", "name", listener->name, "address", address,
+                             "inode", (json_int_t)socket->inode);
+    if (view && known) {
+        (void)json_object_set_new(view, "queue", json_integer(queue));
+        (void)json_object_set_new(view, "backlog", json_integer(backlog));
+    }
+    free(address);
+    return view;
+}
+
+static json_t *view_listeners(const struct master *master)
+{
+    json_t *listeners = json_array();
+    for (size_t i = 0; i < master->n_listeners; i++)
+        for (size_t j = 0; master->listeners[i] && j < master->listeners[i]->n_sockets; j++)
+            (void)json_array_append_new(
+                listeners, view_socket(master->listeners[i], &master->listeners[i]->sockets[j]));
+    return listeners;
+}
+
+/* The reload that runs, else the newest one that ended. */
+static json_t *view_reload(const struct master *master)
+{
+    const struct reload *reload = &master->reload;
+    if (reload->id != 0)
+        return json_pack("{s:I, s:s, s:s*}", "id", (json_int_t)reload->id, "state",
+                         reload_state_to_string(reload->state), "reason", reload->reason);
+    const struct reload_record *record = reload_newest(reload);
+    if (!record)
+        return json_pack("{s:i, s:s}", "id", 0, "state", "none");
+    return json_pack("{s:I, s:s, s:s, s:s*}", "id", (json_int_t)record->id, "state", "ended",
+                     "result", reload_result_to_string(record->result), "reason", record->reason);
+}
+
+json_t *master_view_status(const struct master *master)
+{
+    json_t *self = json_pack("{s:I, s:s, s:s, s:I}", "pid", (json_int_t)getpid(), "version",
+                             RELOADER_VERSION, "state",
+                             master_state_to_string(master_get_state(master)), "uptime_usec",
+                             (json_int_t)(clock_monotonic_usec() - master->started_usec));
+    return json_pack("{s:o, s:o, s:o, s:o}", "master", self, "reload", view_reload(master),
+                     "programs", view_programs(master), "listeners", view_listeners(master));
+}
+
+static json_t *op_status(void *userdata)
+{
+    return master_view_status(userdata);
+}
+
+static int op_reload(void *userdata, uint64_t *ret_id)
+{
+    return master_reload(userdata, ret_id);
+}
+
+static json_t *op_reload_result(uint64_t id, void *userdata)
+{
+    const struct master *master = userdata;
+    const struct reload_record *record = reload_find(&master->reload, id);
+    return record ? reload_record_to_json(record) : NULL;
+}
+
+static void op_shutdown(bool force, void *userdata)
+{
+    master_shutdown(userdata, force);
+}
+
+const struct control_ops master_control_ops = {
+    .status = op_status,
+    .reload = op_reload,
+    .reload_result = op_reload_result,
+    .shutdown = op_shutdown,
+};

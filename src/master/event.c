@@ -1,0 +1,56 @@
+#include "master/event.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+
+const char *event_type_to_string(enum event_type type)
+{
+    switch (type) {
+    case EVENT_MASTER:
+        return "master";
+    case EVENT_RELOAD:
+        return "reload";
+    case EVENT_ROLLOUT:
+        return "rollout";
+    case EVENT_WORKER:
+        return "worker";
+    case EVENT_MESSAGE:
+        return "message";
+    }
+    return "?";
+}
+
+void event_bus_init(struct event_bus *bus)
+{
+    list_init(&bus->subscribers);
+    bus->sequence = 0;
+}
+
+void event_bus_subscribe(struct event_bus *bus, struct event_subscriber *subscriber)
+{
+    list_append(&bus->subscribers, &subscriber->link);
+}
+
+void event_bus_unsubscribe(struct event_subscriber *subscriber)
+{
+    list_remove(&subscriber->link);
+}
+
+bool event_bus_is_heard(const struct event_bus *bus)
+{
+    return !list_is_empty(&bus->subscribers);
+}
+
+void event_bus_publish(struct event_bus *bus, enum event_type type, json_t *fields)
+{
+    bus->sequence++;
+    if (!fields) {
+        log_error("an event of type %s was lost: out of memory", event_type_to_string(type));
+        return;
+    }
+    (void)json_object_set_new(fields, "type", json_string(event_type_to_string(type)));
+    (void)json_object_set_new(fields, "time_usec", json_integer((json_int_t)clock_realtime_usec()));
+    LIST_FOREACH (subscriber, &bus->subscribers, struct event_subscriber, link)
+        subscriber->handle(event_type_to_string(type), bus->sequence, fields, subscriber->userdata);
+    json_decref(fields);
+}

@@ -1,0 +1,43 @@
+/*
+ * event.h - the one bus for everything worth telling: the control socket, and later whoever else listens.
+ *
+ * An event is a JSON object: {"type": …, "time_usec": realtime, fields of its type}. Sequence numbers count from 1 and have no
+ * gaps. Subscribers are called one after the other, from inside the event loop; they only queue.
+ */
+#pragma once
+
+#include "base/list.h"
+#include "base/macros.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+
+enum event_type {
+    EVENT_MASTER, /* state: "starting" "running" "reloading" "stopping"; reason */
+    EVENT_RELOAD, /* id, state: "began" "ended"; at the end also result, reason, duration_usec, programs[] {name, result, generation, workers, reason} */
+    EVENT_ROLLOUT, /* reload, program, step: "canary" "rolling" "done" "rolling_back" "rolled_back" "degraded"; ready, workers */
+    EVENT_WORKER,  /* program, name, slot, pid, generation, old, new, reason */
+    EVENT_MESSAGE, /* program, name, slot, pid, value: what the application said */
+};
+const char *event_type_to_string(enum event_type type);
+
+struct event_subscriber {
+    struct list link;
+    /* `event` is borrowed. */
+    void (*handle)(const char *type, uint64_t sequence, json_t *event, void *userdata);
+    void *userdata;
+};
+
+struct event_bus {
+    struct list subscribers;
+    uint64_t sequence;
+};
+
+void event_bus_init(struct event_bus *bus);
+void event_bus_subscribe(struct event_bus *bus, struct event_subscriber *subscriber);
+void event_bus_unsubscribe(struct event_subscriber *subscriber);
+/* Is it worth making an event's fields at all? */
+bool event_bus_is_heard(const struct event_bus *bus);
+
+/* Takes over `fields` (NULL when memory was short: then the event is lost and only its number is used). */
+void event_bus_publish(struct event_bus *bus, enum event_type type, json_t *fields);

@@ -1,0 +1,426 @@
+#include "master/master.h"
+
+#include "base/clock.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "base/strv.h"
+#include "master/pid-file.h"
+#include "master/runtime-directory.h"
+#include "process/nofile.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+/* After everything that has happened was recorded, and before anything else of less importance. */
+#define STEP_PRIORITY (SD_EVENT_PRIORITY_NORMAL + 10)
+/* A reload takes a handful of steps; each of them changes its state or a program's. */
+#define STEPS_AT_ONCE_MAX 64
+
+const char *master_state_to_string(enum master_state state)
+{
+    switch (state) {
+    case MASTER_STARTING:
+        return "starting";
+    case MASTER_RUNNING:
+        return "running";
+    case MASTER_RELOADING:
+        return "reloading";
+    case MASTER_STOPPING:
+        return "stopping";
+    }
+    return "?";
+}
+
+enum master_state master_get_state(const struct master *master)
+{
+    switch (master->intent.type) {
+    case INTENT_RUN:
+        return master->was_ready ? MASTER_RUNNING : MASTER_STARTING;
+    case INTENT_RELOAD:
+        return MASTER_RELOADING;
+    case INTENT_SHUTDOWN:
+    case INTENT_FORCED:
+        return MASTER_STOPPING;
+    }
+    return MASTER_RUNNING;
+}
+
+void master_wake(struct master *master)
+{
+    (void)sd_event_source_set_enabled(master->step, SD_EVENT_ONESHOT);
+}
+
+/* What programs report */
+
+static void on_program_changed(struct program *program, void *userdata)
+{
+    program->dirty = true;
+    master_wake(userdata);
+}
+
+static void on_worker_changed(struct program *program, struct worker *worker,
+                              enum worker_state from, const char *reason, void *userdata)
+{
+    struct master *master = userdata;
+    bool started = worker->state == WORKER_STARTING;
+    event_bus_publish(&master->events, EVENT_WORKER,
+                      json_pack("{s:s, s:s, s:I, s:I, s:I, s:s, s:s, s:s*}", "program",
+                                program->name, "name", worker->name, "slot",
+                                (json_int_t)worker->slot, "pid", (json_int_t)worker->pid,
+                                "generation", (json_int_t)worker->generation->number, "old",
+                                started ? "NONE" : worker_state_to_string(from), "new",
+                                worker_state_to_string(worker->state), "reason", reason));
+}
+
+static void on_worker_message(struct program *program, struct worker *worker, json_t *value,
+                              void *userdata)
+{
+    struct master *master = userdata;
+    if (!event_bus_is_heard(&master->events))
+        return;
+    event_bus_publish(&master->events, EVENT_MESSAGE,
+                      json_pack("{s:s, s:s, s:I, s:I, s:O}", "program", program->name, "name",
+                                worker->name, "slot", (json_int_t)worker->slot, "pid",
+                                (json_int_t)worker->pid, "value", value));
+}
+
+static void on_start_failed(struct program *program, const char *reason, void *userdata)
+{
+    struct master *master = userdata;
+    if (!master->options.exit_on_failed_start || master->was_ready)
+        return;
+    log_error("%s: cannot start: %s", program->name, reason);
+    master->exit_code = EXIT_FAILURE;
+    master_shutdown(master, true);
+}
+
+static const struct program_ops program_ops = {
+    .changed = on_program_changed,
+    .worker_changed = on_worker_changed,
+    .worker_message = on_worker_message,
+    .start_failed = on_start_failed,
+};
+
+/* Shutting down */
+
+/* The programs with the largest priority number go first; the next ones when these are gone. True: all are gone. */
+static bool stop_next(struct master *master)
+{
+    const struct program *last = NULL;
+    for (size_t i = master->n_programs; i-- > 0;) {
+        struct program *program = master->programs[i];
+        if (last && program_config(program)->priority != program_config(last)->priority)
+            return false;
+        if (!program->stopping)
+            program_stop(program, false);
+        if (!program_is_empty(program))
+            last = program;
+    }
+    return last == NULL;
+}
+
+static bool stop_all(struct master *master)
+{
+    bool empty = true;
+    for (size_t i = 0; i < master->n_programs; i++) {
+        if (!master->programs[i]->forced)
+            program_stop(master->programs[i], true);
+        empty = empty && program_is_empty(master->programs[i]);
+    }
+    return empty;
+}
+
+static void shutdown_step(struct master *master)
+{
+    bool empty = master->intent.type == INTENT_FORCED ? stop_all(master) : stop_next(master);
+    master_close_listeners(master);
+    if (empty)
+        (void)sd_event_exit(master->event, master->exit_code);
+}
+
+static bool is_shutting_down(const struct master *master)
+{
+    return master->intent.type == INTENT_SHUTDOWN || master->intent.type == INTENT_FORCED;
+}
+
+void master_shutdown(struct master *master, bool force)
+{
+    enum intent_type before = master->intent.type;
+    master->intent = intent_next(master->intent,
+                                 force ? INTENT_EVENT_FORCE : INTENT_EVENT_SHUTDOWN);
+    if (before != INTENT_SHUTDOWN && before != INTENT_FORCED)
+        reload_abandon(master);
+    if (before != master->intent.type) {
+        const char *how = master->intent.type == INTENT_FORCED ? "forced" : "graceful";
+        log_info("reloader: %s shutdown", how);
+        event_bus_publish(&master->events, EVENT_MASTER,
+                          json_pack("{s:s, s:s}", "state", "stopping", "reason", how));
+    }
+    master_wake(master);
+}
+
+int master_reload(struct master *master, uint64_t *ret_id)
+{
+    if (is_shutting_down(master))
+        return -ESHUTDOWN;
+    master->intent = intent_next(master->intent, INTENT_EVENT_RELOAD);
+    *ret_id = reload_want(master);
+    master_wake(master);
+    return 0;
+}
+
+/* The deferred step */
+
+static void converge_changed(struct master *master)
+{
+    for (size_t i = 0; i < master->n_programs; i++)
+        if (master->programs[i]->dirty) {
+            master->programs[i]->dirty = false;
+            program_converge(master->programs[i]);
+        }
+}
+
+static void look_for_ready(struct master *master)
+{
+    if (master->was_ready || is_shutting_down(master))
+        return;
+    unsigned workers = 0;
+    for (size_t i = 0; i < master->n_programs; i++) {
+        unsigned wanted = program_wanted(master->programs[i]);
+        if (program_count_ready(master->programs[i]) < wanted)
+            return;
+        workers += wanted;
+    }
+    master->was_ready = true;
+    log_info("reloader: all %u workers are ready", workers);
+    event_bus_publish(&master->events, EVENT_MASTER, json_pack("{s:s}", "state", "running"));
+    if (master->options.ready)
+        master->options.ready(master->options.userdata);
+}
+
+static int on_step(sd_event_source *source UNUSED, void *userdata)
+{
+    struct master *master = userdata;
+    if (master->intent.reload_wanted)
+        reload_begin(master);
+    converge_changed(master);
+    for (unsigned i = 0; i < STEPS_AT_ONCE_MAX && reload_step(master); i++)
+        converge_changed(master);
+    if (is_shutting_down(master)) {
+        shutdown_step(master);
+        converge_changed(master);
+    }
+    look_for_ready(master);
+    return 0;
+}
+
+/* The start */
+
+static int compare_priority(const void *a, const void *b)
+{
+    const struct program *left = *(struct program *const *)a, *right = *(struct program *const *)b;
+    const struct config_program *l = program_config(left), *r = program_config(right);
+    if (l->priority != r->priority)
+        return l->priority < r->priority ? -1 : 1;
+    return l->line != r->line ? (l->line < r->line ? -1 : 1) : 0;
+}
+
+void master_sort_programs(struct master *master)
+{
+    if (master->n_programs > 1)
+        qsort(master->programs, master->n_programs, sizeof(struct program *), compare_priority);
+}
+
+/* A worker costs a pidfd, a channel and a notify socket; while it is replaced there may be several of them in its slot. */
+void master_raise_nofile(struct master *master, const struct config *config)
+{
+    rlim_t needed = 256, soft;
+    for (size_t i = 0; i < config->n_programs; i++)
+        needed += 4 * 3 * (rlim_t)config->programs[i]->workers;
+    int r = nofile_raise(needed, &soft);
+    if (r < 0)
+        log_warning("cannot raise the limit of open files: %s", strerror(-r));
+    else if (soft < needed)
+        log_warning("the hard limit of open files, %llu, may be too low for that many workers "
+                    "(%llu would do); "
+                    "raise it with ulimit -Hn or LimitNOFILE=",
+                    (unsigned long long)soft, (unsigned long long)needed);
+    (void)master;
+}
+
+int master_apply_log(const struct config *config, char **ret_error)
+{
+    log_set_level(config->log.level);
+    log_set_format(config->log.format == CONFIG_LOG_JSON ? LOG_FORMAT_JSON : LOG_FORMAT_TEXT);
+    int r = log_set_file(config->log.file);
+    if (r < 0)
+        *ret_error = string_format("log.file: cannot open %s: %s", config->log.file, strerror(-r));
+    return r;
+}
+
+static struct listener **find_listeners(const struct master *master,
+                                        const struct config_program *program)
+{
+    struct listener **found = calloc(program->n_sockets + 1, sizeof(struct listener *));
+    for (size_t i = 0; found && i < program->n_sockets; i++)
+        for (size_t j = 0; j < master->n_listeners; j++)
+            if (strcmp(master->listeners[j]->name, program->sockets[i]->name) == 0)
+                found[i] = master->listeners[j];
+    return found;
+}
+
+static int add_program(struct master *master, size_t i, char **ret_error)
+{
+    const struct config_program *config = master->config->programs[i];
+    CLEANUP(generation_unrefp) struct generation *generation = NULL;
+    int r = generation_new(master->config, config, 1, NULL, master->options.environment,
+                           &generation, ret_error);
+    if (r < 0)
+        return r;
+    master->handed[i] = find_listeners(master, config);
+    if (!master->handed[i])
+        return -ENOMEM;
+    const struct program_params params = {
+        .event = master->event,
+        .reaper = master->reaper,
+        .generation = generation,
+        .listeners = master->handed[i],
+        .notify_directory = master->notify_directory,
+        .nofile = &master->nofile,
+        .next_worker_id = &master->next_worker_id,
+        .ops = &program_ops,
+        .userdata = master,
+    };
+    r = program_new(&params, &master->programs[i]);
+    if (r == 0)
+        master->n_programs = i + 1;
+    return r;
+}
+
+static int add_programs(struct master *master, char **ret_error)
+{
+    size_t n = master->config->n_programs;
+    master->handed = calloc(n + 1, sizeof(struct listener **));
+    master->programs = calloc(n + 1, sizeof(struct program *));
+    if (!master->handed || !master->programs)
+        return -ENOMEM;
+    for (size_t i = 0; i < n; i++) {
+        int r = add_program(master, i, ret_error);
+        if (r < 0)
+            return r;
+    }
+    master_sort_programs(master);
+    return 0;
+}
+
+static int add_event_loop(struct master *master)
+{
+    int r = sd_event_new(&master->event);
+    if (r >= 0)
+        r = sd_event_add_defer(master->event, &master->step, on_step, master);
+    if (r >= 0)
+        r = sd_event_source_set_enabled(master->step, SD_EVENT_OFF);
+    if (r >= 0)
+        r = sd_event_source_set_priority(master->step, STEP_PRIORITY);
+    if (r >= 0)
+        r = master_add_signals(master);
+    if (r >= 0)
+        r = reaper_new(master->event, &master->reaper);
+    if (r < 0)
+        return r;
+    (void)sd_event_source_set_description(master->step, "master-step");
+    return 0;
+}
+
+static int take_places(struct master *master, char **ret_error)
+{
+    const struct config *config = master->config;
+    int r = runtime_directory_prepare(config->runtime_directory, ret_error);
+    if (r == 0)
+        r = runtime_directory_prepare_notify(config->runtime_directory, &master->notify_directory,
+                                             ret_error);
+    if (r == 0 && config->pid_file)
+        r = pid_file_create(config->pid_file, &master->pid_fd, ret_error);
+    return r;
+}
+
+static int set_up(struct master *master, char **ret_error)
+{
+    int r = nofile_get(&master->nofile);
+    if (r < 0)
+        return r;
+    master_raise_nofile(master, master->config);
+    r = add_event_loop(master);
+    if (r == 0)
+        r = take_places(master, ret_error);
+    if (r == 0)
+        r = master_bind(master, ret_error);
+    if (r == 0)
+        r = add_programs(master, ret_error);
+    return r;
+}
+
+int master_new(const struct master_options *options, struct config *config, struct master **ret,
+               char **ret_error)
+{
+    CLEANUP(master_freep) struct master *master = calloc(1, sizeof(*master));
+    if (!master)
+        return -ENOMEM;
+    *master = (struct master){
+        .options = *options,
+        .config = config_ref(config),
+        .pid_fd = -1,
+        .terminal_fd = open("/dev/tty", O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK),
+        .next_worker_id = 1,
+        .started_usec = clock_monotonic_usec(),
+    };
+    event_bus_init(&master->events);
+    CLEANUP_FREE char *error = NULL;
+    int r = set_up(master, &error);
+    if (r < 0) {
+        *ret_error = error ? TAKE_PTR(error) : strdup(strerror(-r));
+        return r;
+    }
+    *ret = TAKE_PTR(master);
+    return 0;
+}
+
+void master_start(struct master *master)
+{
+    log_info("reloader %s up, pid %d, configuration %s", RELOADER_VERSION, (int)getpid(),
+             master->config->path ? master->config->path : "from the command line");
+    for (size_t i = 0; i < master->n_programs; i++)
+        if (program_config(master->programs[i])->autostart)
+            program_start(master->programs[i]);
+    master_wake(master);
+}
+
+struct master *master_free(struct master *master)
+{
+    if (!master)
+        return NULL;
+    for (size_t i = 0; i < master->n_programs; i++)
+        (void)program_free(master->programs[i]);
+    free(master->programs);
+    for (size_t i = 0; master->handed && i < master->config->n_programs; i++)
+        free(master->handed[i]);
+    free(master->handed);
+    for (size_t i = 0; i < master->n_listeners; i++)
+        (void)listener_free(master->listeners[i]);
+    free(master->listeners);
+    reload_clear(&master->reload);
+    (void)reaper_free(master->reaper);
+    for (size_t i = 0; i < master->n_signals; i++)
+        (void)sd_event_source_disable_unref(master->signals[i]);
+    (void)sd_event_source_disable_unref(master->step);
+    if (master->config->pid_file)
+        master->pid_fd = pid_file_remove(master->config->pid_file, master->pid_fd);
+    (void)fd_close(master->terminal_fd);
+    (void)sd_event_unref(master->event);
+    (void)config_unref(master->config);
+    free(master->notify_directory);
+    free(master);
+    return NULL;
+}

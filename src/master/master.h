@@ -1,0 +1,92 @@
+/*
+ * master.h - the one long-lived process: owns the event loop, sockets, programs and the configuration.
+ *
+ * Everything that happens only records and calls master_wake(); one deferred step then does, in this order: the intent
+ * (shutdown, or a reload that is wanted), converging the programs that changed, the reload's next step.
+ */
+#pragma once
+
+#include "base/macros.h"
+#include "config/config.h"
+#include "master/event.h"
+#include "master/intent.h"
+#include "master/reload.h"
+#include "net/listener.h"
+#include "program/program.h"
+#include "worker/reaper.h"
+
+#include <sys/resource.h>
+#include <systemd/sd-event.h>
+
+struct master_options {
+    const struct config_source
+        *source;              /* read again by each reload; borrowed for the master's life */
+    char *const *environment; /* what workers inherit; borrowed likewise */
+    bool
+        exit_on_failed_start; /* -d: the first start that fails before all were ready ends the master */
+    /* Once: every program that should run is ready. */
+    void (*ready)(void *userdata);
+    void *userdata;
+};
+
+enum master_state { MASTER_STARTING, MASTER_RUNNING, MASTER_RELOADING, MASTER_STOPPING };
+const char *master_state_to_string(enum master_state state);
+
+struct master {
+    struct master_options options;
+    sd_event *event;
+    struct event_bus events;
+    struct config *config; /* the current one: committed */
+    char *notify_directory;
+    int pid_fd;
+    struct rlimit nofile; /* as it was when we were started */
+    struct reaper *reaper;
+    struct listener *
+        *listeners; /* one for each of config->sockets, in its order; NULL once closed */
+    size_t n_listeners;
+    struct listener ***handed; /* for each program: its listeners, in the order of its sockets */
+    struct program **programs; /* by priority, then in the order of the file */
+    size_t n_programs;
+    uint64_t next_worker_id;
+    uint64_t started_usec; /* monotonic */
+    struct intent intent;
+    struct reload reload;
+    sd_event_source *step;
+    sd_event_source *signals[10];
+    size_t n_signals;
+    int terminal_fd; /* the controlling terminal it was started on; -1: none */
+    bool was_ready;
+    int exit_code;
+};
+
+/*
+ * Makes the master and everything it owns, binds the sockets, starts no worker. Signals must be blocked already. `config` is a new reference
+ * that is taken over in success. 0 or -errno with *ret_error (malloc-ed, one line).
+ */
+int master_new(const struct master_options *options, struct config *config, struct master **ret,
+               char **ret_error);
+/* Kills what is left, closes, unlinks. */
+struct master *master_free(struct master *master);
+DEFINE_FREEP(struct master *, master_free)
+
+/* Starts the workers; from here on the event loop does the rest. */
+void master_start(struct master *master);
+
+/* 0 and the id of the reload that will take what is asked for now, or -ESHUTDOWN. */
+int master_reload(struct master *master, uint64_t *ret_id);
+void master_shutdown(struct master *master, bool force);
+
+void master_wake(struct master *master);
+enum master_state master_get_state(const struct master *master);
+
+/* For the layers of the master itself: */
+int master_add_signals(struct master *master);
+int master_bind(struct master *master, char **ret_error);
+/* Per-slot sockets for more workers, before a reload touches anything; and back to what the current configuration has. */
+int master_grow_listeners(struct master *master, const struct config *config, char **ret_error);
+void master_trim_listeners(struct master *master);
+/* Closes the listeners that no program needs any more; the shutdown's. */
+void master_close_listeners(struct master *master);
+void master_sort_programs(struct master *master);
+void master_raise_nofile(struct master *master, const struct config *config);
+int master_apply_log(const struct config *config, char **ret_error);

@@ -1,0 +1,86 @@
+#include "master/runtime-directory.h"
+
+#include "base/strv.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* The parent is somebody else's concern, but for the one level that a fresh system lacks (/run/reloader's /run exists). */
+static int make_directory(const char *path, mode_t mode)
+{
+    if (mkdir(path, mode) == 0)
+        return chmod(path, mode) < 0 ? -errno : 0; /* whatever the umask */
+    return errno == EEXIST ? 0 : -errno;
+}
+
+static int check_directory(const char *path, char **ret_error)
+{
+    struct stat st;
+    if (lstat(path, &st) < 0) {
+        int error = errno;
+        *ret_error = string_format("runtime_directory %s: %s", path, strerror(error));
+        return -error;
+    }
+    if (!S_ISDIR(st.st_mode)) {
+        *ret_error = string_format("runtime_directory %s: is %s; choose another", path,
+                                   S_ISLNK(st.st_mode) ? "a symbolic link" : "no directory");
+        return -ENOTDIR;
+    }
+    if (st.st_uid != geteuid()) {
+        *ret_error = string_format(
+            "runtime_directory %s: belongs to user %u, not to us (%u); choose another", path,
+            (unsigned)st.st_uid, (unsigned)geteuid());
+        return -EPERM;
+    }
+    if (st.st_mode & (S_IWGRP | S_IWOTH)) {
+        *ret_error = string_format(
+            "runtime_directory %s: others may write to it (mode %04o); chmod it to %s, "
+            "or choose another",
+            path, (unsigned)(st.st_mode & 07777), geteuid() == 0 ? "0711" : "0700");
+        return -EPERM;
+    }
+    return 0;
+}
+
+int runtime_directory_prepare(const char *path, char **ret_error)
+{
+    int r = make_directory(path, geteuid() == 0 ? 0711 : 0700);
+    if (r < 0) {
+        *ret_error = string_format("runtime_directory %s: cannot make it: %s", path, strerror(-r));
+        return r;
+    }
+    return check_directory(path, ret_error);
+}
+
+/* Socket names begin with the pid of their master. */
+static void remove_stale(const char *path)
+{
+    DIR *directory = opendir(path);
+    if (!directory)
+        return;
+    for (struct dirent *entry; (entry = readdir(directory));) {
+        int pid;
+        if (sscanf(entry->d_name, "%d-", &pid) == 1 && pid > 0 &&
+            (pid == getpid() || (kill(pid, 0) < 0 && errno == ESRCH)))
+            (void)unlinkat(dirfd(directory), entry->d_name, 0);
+    }
+    (void)closedir(directory);
+}
+
+int runtime_directory_prepare_notify(const char *path, char **ret_notify, char **ret_error)
+{
+    CLEANUP_FREE char *notify = string_format("%s/notify", path);
+    if (!notify)
+        return -ENOMEM;
+    int r = runtime_directory_prepare(notify, ret_error);
+    if (r < 0)
+        return r;
+    remove_stale(notify);
+    *ret_notify = TAKE_PTR(notify);
+    return 0;
+}

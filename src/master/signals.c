@@ -1,0 +1,85 @@
+/* Signals to the master, each an event of the intent. They are blocked from main()'s first line, so none is lost or deadly. */
+#include "master/master.h"
+
+#include "base/log.h"
+#include "base/parse.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+/* A terminal that closes sends SIGHUP to the foreground master; asking it anything fails with EIO from then on. */
+static bool terminal_is_gone(const struct master *master)
+{
+    return master->terminal_fd >= 0 && tcgetpgrp(master->terminal_fd) < 0 && errno == EIO;
+}
+
+static void handle_hangup(struct master *master)
+{
+    uint64_t id;
+    if (terminal_is_gone(master)) {
+        log_info("the terminal is gone: shutting down");
+        master_shutdown(master, false);
+    } else {
+        (void)master_reload(master, &id);
+    }
+}
+
+static void reopen_logs(void)
+{
+    int r = log_reopen();
+    if (r < 0)
+        log_error("cannot open the log file anew: %s; going on with the old one", strerror(-r));
+}
+
+static int on_signal(sd_event_source *source UNUSED, const struct signalfd_siginfo *info,
+                     void *userdata)
+{
+    struct master *master = userdata;
+    char name[SIGNAL_NAME_SIZE];
+    uint64_t id;
+    int number = (int)info->ssi_signo;
+    log_info("%s received, from pid %u", signal_to_string(number, name), info->ssi_pid);
+    switch (number) {
+    case SIGHUP:
+        handle_hangup(master);
+        break;
+    case SIGUSR2:
+        (void)master_reload(master, &id);
+        break;
+    case SIGINT:
+    case SIGTERM:
+        master_shutdown(master, false);
+        break;
+    case SIGQUIT:
+        master_shutdown(master, true);
+        break;
+    case SIGUSR1:
+        reopen_logs();
+        break;
+    case SIGTTIN:
+    case SIGTTOU:
+        log_warning("%s: changing the number of workers by signal is not in this version", name);
+        break;
+    }
+    return 0;
+}
+
+int master_add_signals(struct master *master)
+{
+    static const int numbers[] = {SIGHUP,  SIGUSR2, SIGINT,  SIGTERM,
+                                  SIGQUIT, SIGUSR1, SIGTTIN, SIGTTOU};
+    _Static_assert(ARRAY_SIZE(numbers) <= ARRAY_SIZE(((struct master *)NULL)->signals),
+                   "a place for each");
+    for (size_t i = 0; i < ARRAY_SIZE(numbers); i++) {
+        int r = sd_event_add_signal(master->event, &master->signals[i], numbers[i], on_signal,
+                                    master);
+        if (r < 0)
+            return r;
+        (void)sd_event_source_set_description(master->signals[i], "signal");
+        master->n_signals = i + 1;
+    }
+    return 0;
+}

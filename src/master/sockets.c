@@ -1,0 +1,132 @@
+/* The master's listeners: bound once, one struct listener for each entry of the configuration's sockets. */
+#include "master/master.h"
+
+#include "base/log.h"
+
+#include <errno.h>
+#include <string.h>
+
+static const struct config_program *find_user(const struct config *config,
+                                              const struct config_socket *socket)
+{
+    for (size_t i = 0; i < config->n_programs; i++)
+        for (size_t j = 0; j < config->programs[i]->n_sockets; j++)
+            if (config->programs[i]->sockets[j] == socket)
+                return config->programs[i];
+    return NULL;
+}
+
+/* The addresses of slots `from` to `to` - 1. */
+static int slot_addresses(const struct config_socket *socket, const struct config_program *program,
+                          size_t from, size_t to, struct address **ret)
+{
+    struct address *addresses = calloc(to - from + 1, sizeof(*addresses));
+    if (!addresses)
+        return -ENOMEM;
+    for (size_t i = from; i < to; i++) {
+        int r = config_socket_address(socket, program, (unsigned)i, &addresses[i - from]);
+        if (r < 0) {
+            free(addresses);
+            return r;
+        }
+    }
+    *ret = addresses;
+    return 0;
+}
+
+static int bind_one(const struct config *config, const struct config_socket *socket,
+                    struct listener **ret, char **ret_error)
+{
+    const struct config_program *program = find_user(config, socket);
+    const struct listener_options options = {
+        .backlog = socket->backlog,
+        .ipv6_only = socket->ipv6_only,
+        .nonblocking = config_socket_nonblocking(config, socket),
+        .mode_set = socket->mode_set,
+        .mode = socket->mode,
+    };
+    if (!socket->per_slot)
+        return listener_new(socket->name, &socket->address, 1, &options, ret, ret_error);
+    struct address *addresses = NULL;
+    int r = slot_addresses(socket, program, 0, program->workers, &addresses);
+    if (r == 0)
+        r = listener_new(socket->name, addresses, program->workers, &options, ret, ret_error);
+    free(addresses);
+    return r;
+}
+
+int master_bind(struct master *master, char **ret_error)
+{
+    const struct config *config = master->config;
+    master->listeners = calloc(config->n_sockets + 1, sizeof(struct listener *));
+    if (!master->listeners)
+        return -ENOMEM;
+    for (size_t i = 0; i < config->n_sockets; i++) {
+        int r = bind_one(config, config->sockets[i], &master->listeners[i], ret_error);
+        if (r < 0)
+            return r;
+        master->n_listeners = i + 1;
+        log_info("%s: listening on %s", config->sockets[i]->name, config->sockets[i]->listen);
+    }
+    return 0;
+}
+
+/* The socket of another configuration that is the listener's: names and order are the same (config_refuse_change). */
+static size_t wanted_sockets(const struct config *config, size_t i,
+                             const struct config_program **ret_program)
+{
+    const struct config_socket *socket = config->sockets[i];
+    *ret_program = find_user(config, socket);
+    return socket->per_slot && *ret_program ? (*ret_program)->workers : 1;
+}
+
+static int grow_one(struct master *master, const struct config *config, size_t i, char **ret_error)
+{
+    const struct config_program *program;
+    struct listener *listener = master->listeners[i];
+    size_t wanted = wanted_sockets(config, i, &program);
+    if (wanted <= listener->n_sockets)
+        return 0;
+    struct address *addresses = NULL;
+    int r = slot_addresses(config->sockets[i], program, listener->n_sockets, wanted, &addresses);
+    if (r == 0)
+        r = listener_add(listener, addresses, wanted - listener->n_sockets, ret_error);
+    free(addresses);
+    return r;
+}
+
+int master_grow_listeners(struct master *master, const struct config *config, char **ret_error)
+{
+    for (size_t i = 0; i < master->n_listeners; i++) {
+        int r = grow_one(master, config, i, ret_error);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+void master_trim_listeners(struct master *master)
+{
+    const struct config_program *program;
+    for (size_t i = 0; i < master->n_listeners; i++)
+        if (master->listeners[i])
+            listener_truncate(master->listeners[i], wanted_sockets(master->config, i, &program));
+}
+
+static bool is_needed(const struct master *master, const struct listener *listener)
+{
+    for (size_t i = 0; i < master->n_programs; i++) {
+        const struct program *program = master->programs[i];
+        for (size_t j = 0; program->started && j < program_config(program)->n_sockets; j++)
+            if (program->params.listeners[j] == listener)
+                return true;
+    }
+    return false;
+}
+
+void master_close_listeners(struct master *master)
+{
+    for (size_t i = 0; i < master->n_listeners; i++)
+        if (!is_needed(master, master->listeners[i]))
+            master->listeners[i] = listener_free(master->listeners[i]);
+}

@@ -1,0 +1,199 @@
+/*
+ * A TCP socket is bound with SO_REUSEADDR, so that connections of an earlier life in TIME_WAIT are not in the way; another
+ * listener still is. The file of a Unix socket gets its mode from the umask at bind(), so that it never has another, and
+ * nobody can connect before listen() anyway.
+ *
+ * Whatever fails ends in one line for people with the remedy, made where it is known what was tried.
+ */
+#include "net/bind.h"
+
+#include "base/fd.h"
+#include "base/strv.h"
+#include "net/stale.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define BIND_ATTEMPTS 3
+
+static char *in_use_to_text(const struct address *address)
+{
+    CLEANUP_FREE char *owner = listener_find_owner(address);
+    if (owner)
+        return string_format("address in use by %s", owner);
+    if (address->socket.generic.sa_family == AF_UNIX)
+        return string_format("address in use, 'ss -xlp' run by root shows by whom");
+    return string_format("address in use, 'ss -tanp sport = :%u' run by root shows by whom",
+                         ntohs(address->socket.in.sin_port));
+}
+
+static char *unix_failure_to_text(const char *path, int error)
+{
+    int directory = (int)(strrchr(path, '/') - path);
+
+    if (directory == 0)
+        directory = 1;
+    if (error == ENOENT)
+        return string_format("directory '%.*s' does not exist", directory, path);
+    if (error == EACCES || error == EPERM)
+        return string_format("no permission to make it in directory '%.*s'", directory, path);
+    return string_format("%s", strerror(error));
+}
+
+static char *tcp_failure_to_text(const struct address *address, int error)
+{
+    if (error == EACCES && ntohs(address->socket.in.sin_port) < IPPORT_RESERVED)
+        return string_format("binding a port below 1024 needs root or CAP_NET_BIND_SERVICE");
+    if (error == EADDRNOTAVAIL)
+        return string_format("no interface has this address");
+    if (error == EAFNOSUPPORT)
+        return string_format("%s is off on this machine",
+                             address->socket.generic.sa_family == AF_INET6 ? "IPv6" : "IPv4");
+    return string_format("%s", strerror(error));
+}
+
+/* Says why it failed and returns error. */
+static int fail(const struct address *address, int error, char **ret_error)
+{
+    CLEANUP_FREE char *text = address_to_text(address), *reason = NULL;
+    const char *path = address_unix_path(address);
+
+    if (error == -EADDRINUSE)
+        reason = in_use_to_text(address);
+    else if (path)
+        reason = unix_failure_to_text(path, -error);
+    else
+        reason = tcp_failure_to_text(address, -error);
+    *ret_error = text && reason ? string_format("%s: %s", text, reason) : NULL;
+    return error;
+}
+
+static int bind_once(int fd, const struct address *address, const struct listener_options *options)
+{
+    bool masked = options->mode_set && address_unix_path(address);
+    mode_t before = masked ? umask(~options->mode & 0777) : 0;
+    int r = bind(fd, &address->socket.generic, address->length) < 0 ? -errno : 0;
+    if (masked)
+        (void)umask(before);
+    return r;
+}
+
+static int describe_obstacle(const char *path, int error, const char *kind, char **ret_error)
+{
+    if (error == -EEXIST)
+        *ret_error = string_format(
+            "unix:%s: %s is in the way, only the socket of a server that is gone is replaced", path,
+            kind);
+    else
+        *ret_error = string_format("unix:%s: a socket is in the way and cannot be replaced: %s",
+                                   path, strerror(-error));
+    return error;
+}
+
+static int bind_path(int fd, const char *path, const struct address *address,
+                     const struct listener_options *options, char **ret_error)
+{
+    int r = bind_once(fd, address, options);
+
+    for (unsigned i = 1; r == -EADDRINUSE && i < BIND_ATTEMPTS; i++) {
+        const char *kind = NULL;
+        r = stale_socket_remove(path, &kind);
+        if (r < 0 && r != -EADDRINUSE)
+            return describe_obstacle(path, r, kind, ret_error);
+        if (r < 0)
+            break;
+        r = bind_once(fd, address, options);
+    }
+    return r < 0 ? fail(address, r, ret_error) : 0;
+}
+
+static int remember_file(struct listener_socket *socket, const char *path, char **ret_error)
+{
+    struct stat st;
+    if (lstat(path, &st) < 0)
+        return fail(&socket->address, -errno, ret_error);
+    socket->file_device = st.st_dev;
+    socket->file_inode = st.st_ino;
+    socket->owns_file = true;
+    return 0;
+}
+
+static int set_tcp_options(int fd, const struct address *address,
+                           const struct listener_options *options)
+{
+    int on = 1, ipv6_only = options->ipv6_only;
+    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0)
+        return -errno;
+    /* Said in both cases: what it is otherwise depends on net.ipv6.bindv6only. */
+    if (address->socket.generic.sa_family == AF_INET6 &&
+        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &ipv6_only, sizeof(ipv6_only)) < 0)
+        return -errno;
+    return 0;
+}
+
+static int bind_socket(struct listener_socket *socket, const struct listener_options *options,
+                       char **ret_error)
+{
+    const char *path = address_unix_path(&socket->address);
+    if (path) {
+        int r = bind_path(socket->fd, path, &socket->address, options, ret_error);
+        return r < 0 ? r : remember_file(socket, path, ret_error);
+    }
+    int r = 0;
+    if (socket->address.socket.generic.sa_family != AF_UNIX)
+        r = set_tcp_options(socket->fd, &socket->address, options);
+    if (r == 0)
+        r = bind_once(socket->fd, &socket->address, options);
+    return r < 0 ? fail(&socket->address, r, ret_error) : 0;
+}
+
+static int open_and_listen(struct listener_socket *result, const struct listener_options *options,
+                           char **ret_error)
+{
+    const struct address *address = &result->address;
+    struct stat st;
+
+    result->fd = socket(address->socket.generic.sa_family,
+                        SOCK_STREAM | SOCK_CLOEXEC | (options->nonblocking ? SOCK_NONBLOCK : 0), 0);
+    if (result->fd < 0)
+        return fail(address, -errno, ret_error);
+    int r = bind_socket(result, options, ret_error);
+    if (r < 0)
+        return r;
+    /* The kernel cuts it to net.core.somaxconn. Two sockets may be bound to one TCP address, but just one may listen. */
+    if (listen(result->fd, options->backlog > 0 ? options->backlog : INT_MAX) < 0 ||
+        fstat(result->fd, &st) < 0)
+        return fail(address, -errno, ret_error);
+    result->inode = st.st_ino;
+    return 0;
+}
+
+int listener_socket_open(const struct address *address, const struct listener_options *options,
+                         struct listener_socket *ret, char **ret_error)
+{
+    struct listener_socket result = {.fd = -1, .address = *address};
+
+    int r = open_and_listen(&result, options, ret_error);
+    if (r < 0)
+        listener_socket_close(&result);
+    else
+        *ret = result;
+    return r;
+}
+
+void listener_socket_close(struct listener_socket *socket)
+{
+    struct stat st;
+    const char *path = address_unix_path(&socket->address);
+
+    /* Before closing: as long as the socket is open, its file's inode number is not given to another. */
+    if (socket->owns_file && lstat(path, &st) == 0 && st.st_dev == socket->file_device &&
+        st.st_ino == socket->file_inode)
+        (void)unlink(path);
+    socket->owns_file = false;
+    socket->fd = fd_close(socket->fd);
+}

@@ -1,0 +1,11 @@
+/* bind.h - one listening socket: bound, listening, described; or one line that says why not. Inside net only. */
+#pragma once
+
+#include "net/listener.h"
+
+/* 0 or -errno with *ret_error (malloc-ed; NULL when memory is short). */
+int listener_socket_open(const struct address *address, const struct listener_options *options,
+                         struct listener_socket *ret, char **ret_error);
+
+/* Removes the file of a Unix socket if it is still the one that was bound, and closes. */
+void listener_socket_close(struct listener_socket *socket);

@@ -1,0 +1,72 @@
+#include "net/listener.h"
+
+#include "base/fd.h"
+#include "net/bind.h"
+
+#include <errno.h>
+#include <string.h>
+
+struct listener *listener_free(struct listener *listener)
+{
+    if (!listener)
+        return NULL;
+    listener_truncate(listener, 0);
+    free(listener->sockets);
+    free(listener->name);
+    free(listener);
+    return NULL;
+}
+
+int listener_new(const char *name, const struct address *addresses, size_t n_addresses,
+                 const struct listener_options *options, struct listener **ret, char **ret_error)
+{
+    CLEANUP(listener_freep) struct listener *listener = calloc(1, sizeof(*listener));
+    *ret_error = NULL;
+    if (!listener)
+        return -ENOMEM;
+    listener->options = *options;
+    listener->name = strdup(name);
+    if (!listener->name)
+        return -ENOMEM;
+    int r = listener_add(listener, addresses, n_addresses, ret_error);
+    if (r < 0)
+        return r;
+    *ret = TAKE_PTR(listener);
+    return 0;
+}
+
+int listener_add(struct listener *listener, const struct address *addresses, size_t n_addresses,
+                 char **ret_error)
+{
+    size_t before = listener->n_sockets;
+    struct listener_socket *larger = reallocarray(listener->sockets, before + n_addresses + 1,
+                                                  sizeof(*larger));
+
+    *ret_error = NULL;
+    if (!larger)
+        return -ENOMEM;
+    listener->sockets = larger;
+    for (size_t i = 0; i < n_addresses; i++) {
+        int r = listener_socket_open(&addresses[i], &listener->options, &larger[before + i],
+                                     ret_error);
+        if (r < 0) {
+            listener_truncate(listener, before);
+            return r;
+        }
+        listener->n_sockets++;
+    }
+    return 0;
+}
+
+void listener_truncate(struct listener *listener, size_t n)
+{
+    while (listener->n_sockets > n)
+        listener_socket_close(&listener->sockets[--listener->n_sockets]);
+}
+
+int listener_fd(const struct listener *listener, unsigned slot)
+{
+    if (listener->n_sockets == 1)
+        return listener->sockets[0].fd;
+    return slot < listener->n_sockets ? listener->sockets[slot].fd : -1;
+}

@@ -1,0 +1,130 @@
+/*
+ * program.h - one program's slots, and the shell around rollout_next().
+ *
+ * Events (a worker became ready, died, a timer ran out) only mark the program dirty by the op `changed`; program_converge(),
+ * called by the master's one deferred step, performs what rollout_next() says, and it alone frees workers.
+ *
+ * A reload is driven from above, because it spans programs:
+ *   program_begin() -> canaries_proven -> program_release() -> done -> program_commit()
+ *                   \ failed, at any time before the commit -> program_roll_back() -> rolled_back (or degraded)
+ */
+#pragma once
+
+#include "base/list.h"
+#include "base/macros.h"
+#include "program/restart-policy.h"
+#include "program/rollout.h"
+#include "worker/worker.h"
+
+#include <stdbool.h>
+
+enum slot_state {
+    SLOT_STOPPED,
+    SLOT_STARTING,
+    SLOT_READY,
+    SLOT_DRAINING,
+    SLOT_STOPPING,
+    SLOT_BACKOFF,
+};
+const char *slot_state_to_string(enum slot_state state);
+
+struct program;
+
+struct slot {
+    struct program *program;
+    unsigned number;
+    struct worker *current, *successor;
+    struct list leaving; /* workers that were told or that died; freed when GONE */
+    struct restart_history history;
+    uint64_t history_generation; /* whose failures these are */
+    uint64_t backoff_until_usec; /* monotonic; 0: none */
+    sd_event_source *backoff_timer;
+    unsigned restarts; /* workers that left by themselves and were replaced */
+};
+
+struct program_ops {
+    /* Something happened: call program_converge() from the deferred step. */
+    void (*changed)(struct program *program, void *userdata);
+    /* For events and logs; `worker` is borrowed, `from` its former state. */
+    void (*worker_changed)(struct program *program, struct worker *worker, enum worker_state from,
+                           const char *reason, void *userdata);
+    void (*worker_message)(struct program *program, struct worker *worker, json_t *value,
+                           void *userdata);
+    /* A worker of the committed generation did not get started, outside of a reload. */
+    void (*start_failed)(struct program *program, const char *reason, void *userdata);
+};
+
+struct program_params {
+    sd_event *event;
+    struct reaper *reaper;
+    struct generation *generation; /* the first; a reference is taken */
+    struct listener *const
+        *listeners;               /* in the order of its sockets; borrowed for the program's life */
+    const char *notify_directory; /* borrowed likewise */
+    const struct rlimit *nofile;  /* borrowed likewise */
+    uint64_t *next_worker_id;     /* the master's counter */
+    const struct program_ops *ops;
+    void *userdata;
+};
+
+struct program {
+    struct program_params params;
+    char *name;
+    struct generation *committed;
+    struct generation *target; /* of the reload that runs; else NULL */
+    uint64_t last_generation;  /* numbers are never used twice */
+    enum rollout_phase phase;
+    struct slot **slots;
+    size_t n_slots;
+    bool started;  /* workers are wanted at all: autostart, until program_stop() */
+    bool stopping; /* program_stop() was called */
+    bool forced;   /* with force */
+
+    /* While a reload runs: */
+    bool waiting; /* without a canary: nothing is touched before the others' canaries are proven */
+    bool canary_proven; /* and waiting for program_release() */
+    bool done;          /* all is as wished; program_commit() may be called */
+    bool rolled_back;   /* the return is over; `degraded` says how */
+    bool degraded;
+    bool failed;      /* in this phase: for rollout_next() */
+    unsigned crashes; /* of the target's ready workers in this reload */
+    char *failure;    /* the first reason, for people; kept until the next reload begins */
+    sd_event_source *probation_timer;
+    const char *told_step; /* the reload's mark: what its last event said; static text */
+    bool dirty;            /* the master's mark: something changed since it last converged */
+};
+
+int program_new(const struct program_params *params, struct program **ret);
+/* All workers must be gone; any that are not are killed. */
+struct program *program_free(struct program *program);
+DEFINE_FREEP(struct program *, program_free)
+
+static inline const struct config_program *program_config(const struct program *program)
+{
+    return program->committed->program;
+}
+
+/* Workers are wanted from now on (until program_stop()). */
+void program_start(struct program *program);
+/* No workers are wanted any more: all are drained, or stopped at once with `force`. */
+void program_stop(struct program *program, bool force);
+/* Has it no process any more? */
+bool program_is_empty(const struct program *program);
+unsigned program_count_ready(const struct program *program);
+/* How many workers should run now. */
+unsigned program_wanted(const struct program *program);
+
+/*
+ * The reload: see above. program_begin() supersedes one that runs; a reference to `target` is taken. 0 or -ENOMEM, then nothing changed.
+ * A program that is not started takes no part: its target just waits for program_commit() or program_forget_target().
+ */
+int program_begin(struct program *program, struct generation *target);
+void program_release(struct program *program);
+void program_commit(struct program *program);
+void program_roll_back(struct program *program);
+void program_forget_target(struct program *program);
+
+/* Brings what is towards what is wished, as far as that goes now. */
+void program_converge(struct program *program);
+
+enum slot_state slot_get_state(const struct slot *slot);

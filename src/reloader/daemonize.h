@@ -1,0 +1,18 @@
+/*
+ * daemonize.h - leave the terminal, and tell whoever started us how it went.
+ *
+ * The parent waits, and leaves with 0 once the master says that it is ready, else with the code the master leaves with.
+ * Until then the master's messages still go to the terminal.
+ */
+#pragma once
+
+#include "base/macros.h"
+
+/*
+ * Forks. In the parent it does not return. In the child: 0 and the fd over which daemonize_ready() reports, or
+ * -errno, when nothing was forked.
+ */
+int daemonize(int *ret_fd);
+
+/* Everything runs: releases the parent and lets go of the terminal (stderr goes to /dev/null). Returns -1. */
+int daemonize_ready(int fd);

@@ -1,0 +1,44 @@
+/* commands.h - what a command gets and returns. */
+#pragma once
+
+#include "reloaderctl/client.h"
+
+#include <stdbool.h>
+
+enum exit_code {
+    EXIT_CODE_OK = 0,
+    EXIT_CODE_FAILED = 1,
+    EXIT_CODE_USAGE = 2,
+    EXIT_CODE_NO_MASTER = 3,
+    EXIT_CODE_NOT_READY = 4,
+};
+
+struct invocation {
+    const char *socket; /* as named by the user, or NULL: search */
+    bool json, no_wait, force;
+    char **arguments; /* behind the command's name; NULL-terminated */
+};
+
+int command_status(const struct invocation *invocation);
+int command_reload(const struct invocation *invocation);
+int command_events(const struct invocation *invocation);
+int command_shutdown(const struct invocation *invocation);
+int command_version(const struct invocation *invocation);
+
+/* "reloaderctl: …" on stderr. */
+void complain(const char *format, ...) PRINTF_LIKE(1, 2);
+
+/* Connects, or complains and returns the exit code. */
+int connect_or_complain(const struct invocation *invocation, struct client *ret);
+/* Says why a call failed, by r of client_call() and client_receive() or by the error that was replied; the exit code. */
+int complain_of_connection(const struct client *client, int r);
+int complain_of_error(const struct client_reply *reply);
+/* Calls and receives one reply within CLIENT_ANSWER_USEC; complains, and returns the exit code, 0 for a good one. */
+int ask(struct client *client, const char *method, json_t *parameters, bool more, struct client_reply *ret);
+
+/* Fields of JSON objects, cleaned for terminals where they are text (malloc-ed, "" if absent); numbers 0 if absent. */
+char *get_text(json_t *object, const char *name);
+uint64_t get_number(json_t *object, const char *name);
+
+/* Prints as one line, or indented. */
+void print_json(json_t *value, bool indented);

@@ -1,0 +1,104 @@
+/* What the commands share: complaints, asking, fields of replies. */
+#include "reloaderctl/commands.h"
+
+#include "base/strv.h"
+#include "reloaderctl/screen.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+void complain(const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    (void)fflush(stdout);
+    (void)fputs("reloaderctl: ", stderr);
+    (void)vfprintf(stderr, format, arguments);
+    (void)fputc('\n', stderr);
+    va_end(arguments);
+}
+
+int connect_or_complain(const struct invocation *invocation, struct client *ret)
+{
+    CLEANUP_FREE char *error = NULL;
+    if (client_connect(invocation->socket, ret, &error) == 0)
+        return EXIT_CODE_OK;
+    complain("%s", error ? error : "out of memory");
+    return EXIT_CODE_NO_MASTER;
+}
+
+int complain_of_connection(const struct client *client, int r)
+{
+    switch (-r) {
+    case ECONNRESET:
+        complain("the master (pid %d) closed the connection; has it left? Its log tells", (int)client->pid);
+        return EXIT_CODE_NO_MASTER;
+    case ETIMEDOUT:
+        complain("the master (pid %d) does not answer; is it stopped or busy?", (int)client->pid);
+        return EXIT_CODE_NO_MASTER;
+    case EBADMSG:
+        complain("what answers is not a reloader master");
+        return EXIT_CODE_NO_MASTER;
+    default:
+        complain("the control socket: %s", strerror(-r));
+        return EXIT_CODE_FAILED;
+    }
+}
+
+int complain_of_error(const struct client_reply *reply)
+{
+    static const struct {
+        const char *error, *text;
+    } texts[] = {
+        {"PermissionDenied", "permission denied: the master serves root, its own user and members of control.group"},
+        {"TooManyClients", "the master serves as many clients as it can; try again"},
+        {"ShuttingDown", "the master is shutting down"},
+        {"NotInThisVersion", "the master's version does not have this yet"},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
+        if (strcmp(reply->error, texts[i].error) == 0) {
+            complain("%s", texts[i].text);
+            return EXIT_CODE_FAILED;
+        }
+    CLEANUP_FREE char *error = text_clean(reply->error), *reason = get_text(reply->parameters, "reason");
+    complain("the master answers %s%s%s", error, reason[0] ? ": " : "", reason);
+    return EXIT_CODE_FAILED;
+}
+
+int ask(struct client *client, const char *method, json_t *parameters, bool more, struct client_reply *ret)
+{
+    struct client_reply reply = {0};
+    int r = client_call(client, method, parameters, more);
+    if (r == 0)
+        r = client_receive(client, CLIENT_ANSWER_USEC, &reply);
+    if (r < 0)
+        return complain_of_connection(client, r);
+    if (reply.error) {
+        int code = complain_of_error(&reply);
+        client_reply_clear(&reply);
+        return code;
+    }
+    *ret = reply;
+    return EXIT_CODE_OK;
+}
+
+char *get_text(json_t *object, const char *name)
+{
+    return text_clean(json_string_value(json_object_get(object, name)));
+}
+
+uint64_t get_number(json_t *object, const char *name)
+{
+    json_int_t value = json_integer_value(json_object_get(object, name));
+    return value > 0 ? (uint64_t)value : 0;
+}
+
+/* ASCII alone, so that text from workers stays harmless on a terminal here too. */
+void print_json(json_t *value, bool indented)
+{
+    (void)json_dumpf(value, stdout, JSON_ENSURE_ASCII | (indented ? JSON_INDENT(2) : JSON_COMPACT));
+    (void)fputc('\n', stdout);
+    (void)fflush(stdout);
+}

@@ -1,0 +1,181 @@
+/*
+ * reloaderctl - the command line client of a running reloader.
+ *
+ *   client      finds the control socket, calls, receives
+ *   screen      makes text safe, aligned and coloured for terminals
+ *   status, reload (progress), events (event-text), shutdown, version: the commands; common: what they share
+ *
+ * Exit codes: 0 done, 1 it failed, 2 usage, 3 no master, 4 (status) something that should run is not ready.
+ */
+#include "reloaderctl/commands.h"
+
+#include <getopt.h>
+#include <locale.h>
+#include <stdio.h>
+#include <string.h>
+
+enum option_bit { OPTION_JSON = 1 << 0, OPTION_NO_WAIT = 1 << 1, OPTION_FORCE = 1 << 2, OPTION_DRY_RUN = 1 << 3 };
+
+struct verb {
+    const char *name;
+    const char *aliases;   /* each followed by a blank */
+    const char *arguments; /* for the help; NULL: it takes none */
+    const char *help;
+    unsigned options;
+    int (*run)(const struct invocation *invocation); /* NULL: not in this version */
+};
+
+static const struct verb verbs[] = {
+    {"status", "list ls ", NULL, "programs, workers and listeners; exits 4 unless all that should run is ready",
+     OPTION_JSON, command_status},
+    {"reload", "", NULL, "read the configuration, replace the workers, and wait; exits 1 unless it committed",
+     OPTION_JSON | OPTION_NO_WAIT, command_reload},
+    {"events", "", "[TYPE...]", "what happens, as it happens: master reload rollout worker message log socket",
+     OPTION_JSON, command_events},
+    {"shutdown", "quit ", NULL, "drain the workers and end the master; waits until it is gone",
+     OPTION_JSON | OPTION_FORCE, command_shutdown},
+    {"version", "", NULL, "of this program and of the running master", OPTION_JSON, command_version},
+};
+
+/* Designed, and known to people from similar tools. */
+static const char *const later_verbs[] = {
+    "update", "undo",    "history", "restart", "start", "stop",    "scale", "signal", "send",  "tail",
+    "logs",   "fg",      "sockets", "top",     "why",   "upgrade", "check", "reread", "shell",
+};
+
+static void print_help(void)
+{
+    (void)printf("usage: reloaderctl [-s SOCKET] COMMAND [OPTION...]\n\n");
+    for (size_t i = 0; i < ARRAY_SIZE(verbs); i++) {
+        char words[64];
+        (void)snprintf(words, sizeof(words), "%s%s%s%s%s", verbs[i].name, verbs[i].arguments ? " " : "",
+                       verbs[i].arguments ? verbs[i].arguments : "",
+                       verbs[i].options & OPTION_NO_WAIT ? " [--no-wait]" : "",
+                       verbs[i].options & OPTION_FORCE ? " [--force]" : "");
+        (void)printf("  %-20s %s\n", words, verbs[i].help);
+    }
+    (void)printf("\n"
+                 "  -s, --socket SOCKET  the master's control socket; else RELOADER_CONTROL, else the default places\n"
+                 "      --json           for machines; every command takes it\n"
+                 "  -h, --help           this text\n"
+                 "  -V, --version        the version of this program alone\n\n"
+                 "Exit codes: 0 done, 1 failed, 2 usage, 3 no master, 4 not everything is ready.\n");
+}
+
+static bool has_alias(const struct verb *verb, const char *name)
+{
+    size_t length = strlen(name);
+    for (const char *alias = verb->aliases; *alias != '\0'; alias += strcspn(alias, " ") + 1)
+        if (strcspn(alias, " ") == length && memcmp(alias, name, length) == 0)
+            return true;
+    return false;
+}
+
+static const struct verb *find_verb(const char *name)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
+        if (strcmp(verbs[i].name, name) == 0 || has_alias(&verbs[i], name))
+            return &verbs[i];
+    return NULL;
+}
+
+static bool is_for_later(const char *name)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(later_verbs); i++)
+        if (strcmp(later_verbs[i], name) == 0)
+            return true;
+    return false;
+}
+
+static int refuse_verb(const char *name)
+{
+    if (is_for_later(name))
+        complain("'%s' is not in this version", name);
+    else
+        complain("unknown command '%s'; `reloaderctl --help` lists them", name);
+    return EXIT_CODE_USAGE;
+}
+
+static int refuse_options(const struct verb *verb, unsigned options)
+{
+    if (options & OPTION_DRY_RUN)
+        complain("--dry-run is not in this version");
+    else
+        complain("%s does not take %s", verb->name,
+                 options & OPTION_NO_WAIT ? "--no-wait"
+                 : options & OPTION_FORCE ? "--force"
+                                          : "--json");
+    return EXIT_CODE_USAGE;
+}
+
+static int run_verb(struct invocation *invocation, unsigned options)
+{
+    const char *name = invocation->arguments[0];
+    const struct verb *verb = find_verb(name);
+    if (!verb)
+        return refuse_verb(name);
+    if (options & ~verb->options)
+        return refuse_options(verb, options & ~verb->options);
+    invocation->arguments++;
+    if (invocation->arguments[0] && !verb->arguments) {
+        if (strcmp(verb->name, "reload") == 0)
+            complain("reloading single programs is not in this version; without a name all are reloaded");
+        else
+            complain("%s takes no argument, but got '%s'", verb->name, invocation->arguments[0]);
+        return EXIT_CODE_USAGE;
+    }
+    return verb->run(invocation);
+}
+
+int main(int argc, char **argv)
+{
+    enum { LONG_JSON = 256, LONG_NO_WAIT, LONG_FORCE, LONG_DRY_RUN };
+    static const struct option long_options[] = {
+        {"socket", required_argument, NULL, 's'},     {"json", no_argument, NULL, LONG_JSON},
+        {"no-wait", no_argument, NULL, LONG_NO_WAIT}, {"force", no_argument, NULL, LONG_FORCE},
+        {"dry-run", no_argument, NULL, LONG_DRY_RUN}, {"help", no_argument, NULL, 'h'},
+        {"version", no_argument, NULL, 'V'},          {NULL, 0, NULL, 0},
+    };
+    struct invocation invocation = {.socket = getenv("RELOADER_CONTROL")};
+    unsigned options = 0;
+    int option;
+    (void)setlocale(LC_CTYPE, "");
+    while ((option = getopt_long(argc, argv, "s:hV", long_options, NULL)) != -1) {
+        switch (option) {
+        case 's':
+            invocation.socket = optarg;
+            break;
+        case LONG_JSON:
+            options |= OPTION_JSON;
+            break;
+        case LONG_NO_WAIT:
+            options |= OPTION_NO_WAIT;
+            break;
+        case LONG_FORCE:
+            options |= OPTION_FORCE;
+            break;
+        case LONG_DRY_RUN:
+            options |= OPTION_DRY_RUN;
+            break;
+        case 'h':
+            print_help();
+            return EXIT_CODE_OK;
+        case 'V':
+            (void)printf("reloaderctl %s\n", RELOADER_VERSION);
+            return EXIT_CODE_OK;
+        default:
+            return EXIT_CODE_USAGE;
+        }
+    }
+    if (invocation.socket && invocation.socket[0] == '\0')
+        invocation.socket = NULL;
+    if (optind >= argc) {
+        complain("which command? `reloaderctl --help` lists them");
+        return EXIT_CODE_USAGE;
+    }
+    invocation.json = options & OPTION_JSON;
+    invocation.no_wait = options & OPTION_NO_WAIT;
+    invocation.force = options & OPTION_FORCE;
+    invocation.arguments = argv + optind;
+    return run_verb(&invocation, options);
+}

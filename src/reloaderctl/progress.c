@@ -1,0 +1,187 @@
+#include "reloaderctl/progress.h"
+
+#include "base/parse.h"
+#include "base/strv.h"
+
+#include <string.h>
+#include <strings.h>
+
+#define SLOTS_MAX 65536
+#define BAR_MAX   24
+
+static uint64_t number_of(json_t *object, const char *name)
+{
+    json_int_t value = json_integer_value(json_object_get(object, name));
+    return value > 0 ? (uint64_t)value : 0;
+}
+
+void progress_init(struct progress *progress, json_t *status)
+{
+    json_t *programs = json_object_get(status, "programs"), *program;
+    size_t i, n = json_array_size(programs);
+    *progress = (struct progress){.programs = calloc(n + 1, sizeof(*progress->programs))};
+    if (!progress->programs)
+        die_of_memory();
+    json_array_foreach (programs, i, program) {
+        const char *name = json_string_value(json_object_get(program, "name"));
+        if (json_array_size(json_object_get(program, "slots")) == 0)
+            continue;
+        struct progress_program *p = &progress->programs[progress->n_programs++];
+        p->generation = number_of(program, "generation");
+        p->n_slots = MIN(json_array_size(json_object_get(program, "slots")), (size_t)SLOTS_MAX);
+        p->name = strdup(name ? name : "");
+        p->moved = calloc(p->n_slots + 1, sizeof(*p->moved));
+        if (!p->name || !p->moved)
+            die_of_memory();
+    }
+}
+
+void progress_clear(struct progress *progress)
+{
+    for (size_t i = 0; i < progress->n_programs; i++) {
+        free(progress->programs[i].name);
+        free(progress->programs[i].moved);
+        free(progress->programs[i].step);
+        free(progress->programs[i].latest);
+    }
+    free(progress->programs);
+    *progress = (struct progress){0};
+}
+
+static struct progress_program *find_program(struct progress *progress, const char *name)
+{
+    for (size_t i = 0; name && i < progress->n_programs; i++)
+        if (strcmp(progress->programs[i].name, name) == 0)
+            return &progress->programs[i];
+    return NULL;
+}
+
+static void set_latest(struct progress_program *program, json_t *event, const char *state)
+{
+    const char *name = json_string_value(json_object_get(event, "name"));
+    const char *reason = json_string_value(json_object_get(event, "reason"));
+    CLEANUP_FREE char *text = string_format("%s %s%s%s", name ? name : program->name, state, reason ? ": " : "",
+                                            reason ? reason : "");
+    if (!text)
+        die_of_memory();
+    free(program->latest);
+    program->latest = text_clean(text);
+}
+
+static void worker_event(struct progress_program *program, json_t *event)
+{
+    const char *state = json_string_value(json_object_get(event, "new"));
+    if (!state)
+        return;
+    set_latest(program, event, state);
+    uint64_t slot = number_of(event, "slot");
+    if (slot >= program->n_slots)
+        return;
+    bool ready = strcasecmp(state, "READY") == 0;
+    if (number_of(event, "generation") > program->generation)
+        program->moved[slot] = ready;
+    else if (ready)
+        program->moved[slot] = false;
+}
+
+static void set_slots(struct progress_program *program, size_t n)
+{
+    bool *moved = realloc(program->moved, (n + 1) * sizeof(*moved));
+    if (!moved)
+        die_of_memory();
+    for (size_t i = program->n_slots; i < n; i++)
+        moved[i] = false;
+    program->moved = moved;
+    program->n_slots = n;
+}
+
+static void rollout_event(struct progress_program *program, json_t *event)
+{
+    uint64_t workers = number_of(event, "workers");
+    if (workers > 0 && workers <= SLOTS_MAX)
+        set_slots(program, workers);
+    free(program->step);
+    program->step = text_clean(json_string_value(json_object_get(event, "step")));
+    for (char *c = program->step; *c != '\0'; c++)
+        if (*c == '_')
+            *c = ' ';
+}
+
+void progress_event(struct progress *progress, json_t *event)
+{
+    struct progress_program *program =
+        find_program(progress, json_string_value(json_object_get(event, "program")));
+    const char *type = json_string_value(json_object_get(event, "type"));
+    if (!program || !type)
+        return;
+    if (strcmp(type, "worker") == 0)
+        worker_event(program, event);
+    else if (strcmp(type, "rollout") == 0)
+        rollout_event(program, event);
+}
+
+size_t progress_moved(const struct progress_program *program)
+{
+    size_t moved = 0;
+    for (size_t i = 0; i < program->n_slots; i++)
+        moved += program->moved[i];
+    return moved;
+}
+
+static void put_bar(char bar[BAR_MAX + 1], size_t width, size_t moved, size_t total)
+{
+    size_t filled = total > 0 ? width * moved / total : 0;
+    memset(bar, '#', filled);
+    memset(bar + filled, '-', width - filled);
+    bar[width] = '\0';
+}
+
+static void draw_line(const char *text, const struct screen *screen, FILE *stream)
+{
+    /* One column stays free: a character in the last one makes some terminals wrap. */
+    (void)fprintf(stream, "\x1b[2K%.*s\n", (int)text_fit(text, screen->width - 1), text);
+}
+
+static void draw_program(const struct progress_program *program, const struct screen *screen, size_t name_width,
+                         FILE *stream)
+{
+    char bar[BAR_MAX + 1];
+    CLEANUP_FREE char *name = text_clean(program->name);
+    size_t moved = progress_moved(program);
+    put_bar(bar, MIN(screen->width / 4, (size_t)BAR_MAX), moved, program->n_slots);
+    CLEANUP_FREE char *line =
+        string_format("%s%*s  [%s]  %zu of %zu  %-7s  %s", name, (int)(name_width - text_width(name)), "", bar, moved,
+                      program->n_slots, program->step ? program->step : "", program->latest ? program->latest : "");
+    if (!line)
+        die_of_memory();
+    draw_line(line, screen, stream);
+}
+
+static size_t widest_name(const struct progress *progress)
+{
+    size_t width = 0;
+    for (size_t i = 0; i < progress->n_programs; i++) {
+        CLEANUP_FREE char *name = text_clean(progress->programs[i].name);
+        width = MAX(width, text_width(name));
+    }
+    return width;
+}
+
+void progress_draw(struct progress *progress, const struct screen *screen, uint64_t elapsed_usec, FILE *stream)
+{
+    char elapsed[DURATION_TEXT_SIZE], line[128];
+    size_t room = screen->height > 3 ? screen->height - 3 : 1, shown = MIN(progress->n_programs, room);
+    size_t name_width = widest_name(progress);
+    if (progress->drawn > 0)
+        (void)fprintf(stream, "\x1b[%zuA", progress->drawn);
+    for (size_t i = 0; i < shown; i++)
+        draw_program(&progress->programs[i], screen, name_width, stream);
+    if (shown < progress->n_programs)
+        (void)snprintf(line, sizeof(line), "%s, and %zu programs more", duration_to_text(elapsed_usec, elapsed),
+                       progress->n_programs - shown);
+    else
+        (void)snprintf(line, sizeof(line), "%s", duration_to_text(elapsed_usec, elapsed));
+    draw_line(line, screen, stream);
+    progress->drawn = shown + 1;
+    (void)fflush(stream);
+}

@@ -1,0 +1,160 @@
+/*
+ * Asks for a reload and follows it: on a terminal by live lines, elsewhere by a line per event. The master's last word
+ * is the result; if it leaves without one, that is no master (3), not a failed reload.
+ */
+#include "reloaderctl/commands.h"
+
+#include "base/clock.h"
+#include "base/parse.h"
+#include "reloaderctl/event-text.h"
+#include "reloaderctl/progress.h"
+#include "reloaderctl/screen.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+#include <unistd.h>
+
+#define REDRAW_USEC (500 * USEC_PER_MSEC)
+
+struct watch {
+    const struct invocation *invocation;
+    bool live;
+    uint64_t id;
+    uint64_t began_usec;
+    struct progress progress;
+};
+
+static void watch_clear(struct watch *watch)
+{
+    progress_clear(&watch->progress);
+}
+
+static void draw(struct watch *watch)
+{
+    if (!watch->live)
+        return;
+    struct screen screen = screen_look(STDOUT_FILENO);
+    progress_draw(&watch->progress, &screen, clock_monotonic_usec() - watch->began_usec, stdout);
+}
+
+static void show_event(struct watch *watch, json_t *event)
+{
+    if (!json_is_object(event) || watch->invocation->json)
+        return;
+    if (watch->live) {
+        progress_event(&watch->progress, event);
+        return;
+    }
+    CLEANUP_FREE char *text = event_text(event);
+    (void)printf("%s\n", text);
+    (void)fflush(stdout);
+}
+
+static void print_failed_programs(json_t *result)
+{
+    json_t *program;
+    size_t i;
+    json_array_foreach (json_object_get(result, "programs"), i, program) {
+        CLEANUP_FREE char *name = get_text(program, "name"), *outcome = get_text(program, "result"),
+                          *reason = get_text(program, "reason");
+        if (outcome[0] != '\0' && strcmp(outcome, "committed") != 0)
+            (void)printf("  %s: %s%s%s\n", name, outcome, reason[0] ? ": " : "", reason);
+    }
+}
+
+static int show_result(const struct watch *watch, json_t *result)
+{
+    CLEANUP_FREE char *outcome = get_text(result, "result"), *reason = get_text(result, "reason");
+    bool committed = strcmp(outcome, "committed") == 0;
+    struct screen screen = screen_look(STDOUT_FILENO);
+    enum tone tone = committed ? TONE_GOOD : TONE_BAD;
+    char duration[DURATION_TEXT_SIZE];
+    if (watch->invocation->json) {
+        print_json(result, false);
+        return committed ? EXIT_CODE_OK : EXIT_CODE_FAILED;
+    }
+    for (char *c = outcome; *c != '\0'; c++)
+        if (*c == '_')
+            *c = ' ';
+    (void)printf("reload %" PRIu64 " %s%s%s after %s%s%s\n", get_number(result, "id"), tone_begin(&screen, tone),
+                 outcome, tone_end(&screen, tone), duration_to_text(get_number(result, "duration_usec"), duration),
+                 reason[0] ? ": " : "", reason);
+    if (!committed)
+        print_failed_programs(result);
+    return committed ? EXIT_CODE_OK : EXIT_CODE_FAILED;
+}
+
+static int complain_of_loss(const struct client *client, const struct watch *watch, int r)
+{
+    if (r != -ECONNRESET)
+        return complain_of_connection(client, r);
+    complain("the master (pid %d) left before reload %" PRIu64 " had a result; its log tells why", (int)client->pid,
+             watch->id);
+    return EXIT_CODE_NO_MASTER;
+}
+
+/* No bound: a reload takes what its workers' time-outs allow, and the master always has a last word or ends. */
+static int follow(struct client *client, struct watch *watch)
+{
+    for (;;) {
+        CLEANUP_REPLY struct client_reply reply = {0};
+        int r = client_receive(client, watch->live ? REDRAW_USEC : USEC_INFINITY, &reply);
+        if (r == -ETIMEDOUT) {
+            draw(watch);
+            continue;
+        }
+        if (r < 0)
+            return complain_of_loss(client, watch, r);
+        if (reply.error)
+            return complain_of_error(&reply);
+        if (!reply.continues) {
+            draw(watch);
+            return show_result(watch, reply.parameters);
+        }
+        if (watch->id == 0)
+            watch->id = get_number(reply.parameters, "id");
+        show_event(watch, json_object_get(reply.parameters, "event"));
+        draw(watch);
+    }
+}
+
+static int reload_and_follow(struct client *client, const struct invocation *invocation)
+{
+    CLEANUP(watch_clear) struct watch watch = {
+        .invocation = invocation, .live = screen_look(STDOUT_FILENO).terminal && !invocation->json};
+    CLEANUP_REPLY struct client_reply status = {0};
+    int code = ask(client, "Status", NULL, false, &status);
+    if (code != EXIT_CODE_OK)
+        return code;
+    progress_init(&watch.progress, status.parameters);
+    watch.began_usec = clock_monotonic_usec();
+    int r = client_call(client, "Reload", NULL, true);
+    if (r < 0)
+        return complain_of_connection(client, r);
+    draw(&watch);
+    return follow(client, &watch);
+}
+
+static int reload_without_waiting(struct client *client, const struct invocation *invocation)
+{
+    CLEANUP_REPLY struct client_reply reply = {0};
+    int code = ask(client, "Reload", json_pack("{s:b}", "wait", 0), false, &reply);
+    if (code != EXIT_CODE_OK)
+        return code;
+    if (invocation->json)
+        print_json(reply.parameters, false);
+    else
+        (void)printf("reload %" PRIu64 " asked for\n", get_number(reply.parameters, "id"));
+    return EXIT_CODE_OK;
+}
+
+int command_reload(const struct invocation *invocation)
+{
+    CLEANUP_CLIENT struct client client = {.fd = -1};
+    int code = connect_or_complain(invocation, &client);
+    if (code != EXIT_CODE_OK)
+        return code;
+    return invocation->no_wait ? reload_without_waiting(&client, invocation)
+                               : reload_and_follow(&client, invocation);
+}

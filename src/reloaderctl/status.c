@@ -1,0 +1,178 @@
+/*
+ * The running state as people like to read it: the master, its last reload, each program with a line per worker (and one for
+ * a slot without), the listeners. The exit code tells scripts whether all that should run is ready.
+ */
+#include "reloaderctl/commands.h"
+
+#include "base/clock.h"
+#include "base/parse.h"
+#include "reloaderctl/screen.h"
+
+#include <inttypes.h>
+#include <string.h>
+#include <strings.h>
+#include <unistd.h>
+
+/* A slot that is stopped by wish, or has left and is not to come back, misses nothing. */
+static bool is_as_wished(const char *state)
+{
+    return strcasecmp(state, "READY") == 0 || strcasecmp(state, "STOPPED") == 0 || strcasecmp(state, "EXITED") == 0;
+}
+
+static bool slot_is_as_wished(json_t *slot)
+{
+    const char *state = json_string_value(json_object_get(slot, "state"));
+    return state && is_as_wished(state);
+}
+
+static bool all_is_as_wished(json_t *status)
+{
+    json_t *program, *slot;
+    size_t i, k;
+    json_array_foreach (json_object_get(status, "programs"), i, program)
+        json_array_foreach (json_object_get(program, "slots"), k, slot)
+            if (!slot_is_as_wished(slot))
+                return false;
+    return true;
+}
+
+static void print_toned(const struct screen *screen, const char *text)
+{
+    enum tone tone = tone_of_state(text);
+    (void)printf("%s%s%s", tone_begin(screen, tone), text, tone_end(screen, tone));
+}
+
+static void print_master(const struct screen *screen, json_t *status)
+{
+    json_t *master = json_object_get(status, "master"), *reload = json_object_get(status, "reload");
+    CLEANUP_FREE char *version = get_text(master, "version"), *state = get_text(master, "state");
+    char up[DURATION_TEXT_SIZE];
+    (void)printf("%smaster%s  pid %" PRIu64 "  version %s  ", tone_begin(screen, TONE_BOLD),
+                 tone_end(screen, TONE_BOLD), get_number(master, "pid"), version);
+    print_toned(screen, state);
+    (void)printf("  up %s\n", duration_to_text(get_number(master, "uptime_usec"), up));
+
+    uint64_t id = get_number(reload, "id");
+    if (id == 0)
+        return;
+    CLEANUP_FREE char *result = get_text(reload, "result"), *reason = get_text(reload, "reason"),
+                      *progress = get_text(reload, "state");
+    (void)printf("%sreload%s  %" PRIu64 "  ", tone_begin(screen, TONE_BOLD), tone_end(screen, TONE_BOLD), id);
+    print_toned(screen, result[0] ? result : progress);
+    (void)printf("%s%s\n", reason[0] ? ": " : "", reason);
+}
+
+static const char *age_text(uint64_t since_usec, char buffer[DURATION_TEXT_SIZE])
+{
+    uint64_t now = clock_realtime_usec();
+    if (since_usec == 0)
+        return "";
+    return duration_to_text(now > since_usec ? now - since_usec : 0, buffer);
+}
+
+static void add_worker(struct table *table, const char *name, json_t *worker)
+{
+    CLEANUP_FREE char *state = get_text(worker, "state"), *text = get_text(worker, "text");
+    char since[DURATION_TEXT_SIZE];
+    table_add(table, TONE_PLAIN, "%s", name);
+    table_add(table, TONE_PLAIN, "%" PRIu64, get_number(worker, "pid"));
+    table_add(table, TONE_PLAIN, "%" PRIu64, get_number(worker, "generation"));
+    table_add(table, tone_of_state(state), "%s", state);
+    table_add(table, TONE_PLAIN, "%s", age_text(get_number(worker, "since_usec"), since));
+    table_add(table, TONE_PLAIN, "%" PRIu64, get_number(worker, "restarts"));
+    table_add(table, TONE_PLAIN, "%s", text);
+}
+
+/* A slot's own state is told where no worker tells it. */
+static void add_slot(struct table *table, json_t *slot)
+{
+    CLEANUP_FREE char *name = get_text(slot, "name"), *state = get_text(slot, "state");
+    json_t *workers = json_object_get(slot, "workers"), *worker;
+    size_t i;
+    json_array_foreach (workers, i, worker)
+        add_worker(table, name, worker);
+    if (json_array_size(workers) > 0)
+        return;
+    table_add(table, TONE_PLAIN, "%s", name);
+    table_add(table, TONE_PLAIN, "-");
+    table_add(table, TONE_PLAIN, "-");
+    table_add(table, tone_of_state(state), "%s", state);
+    for (int blank = 0; blank < 3; blank++)
+        table_add(table, TONE_PLAIN, "%s", "");
+}
+
+static void add_titles(struct table *table, const char *const *titles)
+{
+    for (size_t i = 0; i < table->n_columns; i++)
+        table_add(table, TONE_DIM, "%s", titles[i]);
+}
+
+static void print_program(const struct screen *screen, json_t *program)
+{
+    static const char *const titles[] = {"WORKER", "PID", "GENERATION", "STATE", "SINCE", "RESTARTS", "TEXT"};
+    CLEANUP_TABLE struct table table = {.n_columns = ARRAY_SIZE(titles), .right = 1 << 1 | 1 << 2 | 1 << 4 | 1 << 5};
+    CLEANUP_FREE char *name = get_text(program, "name"), *state = get_text(program, "state");
+    json_t *slots = json_object_get(program, "slots"), *slot;
+    size_t i;
+    (void)printf("\n%s%s%s  ", tone_begin(screen, TONE_BOLD), name, tone_end(screen, TONE_BOLD));
+    print_toned(screen, state);
+    (void)printf("  generation %" PRIu64 "  %" PRIu64 " of %" PRIu64 " ready\n", get_number(program, "generation"),
+                 get_number(program, "ready"), get_number(program, "workers"));
+    if (json_array_size(slots) == 0)
+        return;
+    add_titles(&table, titles);
+    json_array_foreach (slots, i, slot)
+        add_slot(&table, slot);
+    table_print(&table, screen, 2, stdout);
+}
+
+static void add_optional_number(struct table *table, json_t *object, const char *name)
+{
+    if (json_is_integer(json_object_get(object, name)))
+        table_add(table, TONE_PLAIN, "%" PRIu64, get_number(object, name));
+    else
+        table_add(table, TONE_PLAIN, "-");
+}
+
+static void print_listeners(const struct screen *screen, json_t *listeners)
+{
+    static const char *const titles[] = {"LISTENER", "ADDRESS", "QUEUE", "BACKLOG"};
+    CLEANUP_TABLE struct table table = {.n_columns = ARRAY_SIZE(titles), .right = 1 << 2 | 1 << 3};
+    json_t *listener;
+    size_t i;
+    if (json_array_size(listeners) == 0)
+        return;
+    (void)fputc('\n', stdout);
+    add_titles(&table, titles);
+    json_array_foreach (listeners, i, listener) {
+        CLEANUP_FREE char *name = get_text(listener, "name"), *address = get_text(listener, "address");
+        table_add(&table, TONE_PLAIN, "%s", name);
+        table_add(&table, TONE_PLAIN, "%s", address);
+        add_optional_number(&table, listener, "queue");
+        add_optional_number(&table, listener, "backlog");
+    }
+    table_print(&table, screen, 0, stdout);
+}
+
+int command_status(const struct invocation *invocation)
+{
+    CLEANUP_CLIENT struct client client = {.fd = -1};
+    CLEANUP_REPLY struct client_reply reply = {0};
+    int code = connect_or_complain(invocation, &client);
+    if (code == EXIT_CODE_OK)
+        code = ask(&client, "Status", NULL, false, &reply);
+    if (code != EXIT_CODE_OK)
+        return code;
+    if (invocation->json) {
+        print_json(reply.parameters, true);
+    } else {
+        struct screen screen = screen_look(STDOUT_FILENO);
+        json_t *program;
+        size_t i;
+        print_master(&screen, reply.parameters);
+        json_array_foreach (json_object_get(reply.parameters, "programs"), i, program)
+            print_program(&screen, program);
+        print_listeners(&screen, json_object_get(reply.parameters, "listeners"));
+    }
+    return all_is_as_wished(reply.parameters) ? EXIT_CODE_OK : EXIT_CODE_NOT_READY;
+}

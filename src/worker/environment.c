@@ -1,0 +1,216 @@
+#include "worker/environment.h"
+
+#include "base/strv.h"
+#include "config/expand.h"
+#include "process/spawn.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+static int find_socket_fd(const char *name, void *userdata)
+{
+    const struct config_program *program = userdata;
+    for (size_t i = 0; i < program->n_sockets; i++)
+        if (strcmp(program->sockets[i]->name, name) == 0)
+            return WORKER_FIRST_FD + (int)i;
+    return -ENOENT;
+}
+
+struct scope {
+    struct expansion expansion;
+    unsigned process_num;
+    uint64_t generation;
+    char host[256];
+};
+
+/* Fills in `scope`, which must not move afterwards: the expansion points into it. */
+static void scope_init(struct scope *scope, const struct generation *generation, unsigned slot)
+{
+    const struct config_program *program = generation->program;
+    *scope = (struct scope){
+        .process_num = program->numprocs_start + slot,
+        .generation = generation->number,
+    };
+    if (gethostname(scope->host, sizeof(scope->host) - 1) < 0)
+        strcpy(scope->host, "localhost");
+    scope->expansion = (struct expansion){
+        .program_name = program->name,
+        .group_name = program->name,
+        .here = generation->config->here,
+        .host_node_name = scope->host,
+        .process_num = &scope->process_num,
+        .generation = &scope->generation,
+        .socket_fd = find_socket_fd,
+        .userdata = (void *)program,
+        .environment = generation->master_environment,
+    };
+}
+
+static int expand_key(const char *key, const char *text, const struct scope *scope, char **ret,
+                      char **ret_error)
+{
+    CLEANUP_FREE char *reason = NULL;
+    int r = expand(text, &scope->expansion, ret, &reason);
+    if (r < 0)
+        *ret_error = string_format("%s: %s", key, reason ? reason : strerror(-r));
+    return r;
+}
+
+int worker_make_name(const struct generation *generation, unsigned slot, char **ret,
+                     char **ret_error)
+{
+    struct scope scope;
+    scope_init(&scope, generation, slot);
+    return expand_key("worker_name", generation->program->worker_name, &scope, ret, ret_error);
+}
+
+static int make_argv(const struct worker_place *place, const struct scope *scope, char ***ret,
+                     char **ret_error)
+{
+    CLEANUP_STRV char **argv = NULL;
+    STRV_FOREACH (word, place->generation->program->command) {
+        char *text = NULL;
+        int r = expand_key("command", *word, scope, &text, ret_error);
+        if (r == 0)
+            r = strv_consume(&argv, text);
+        if (r < 0)
+            return r;
+    }
+    *ret = TAKE_PTR(argv);
+    return 0;
+}
+
+/* `environment:` wins over what the generation read. */
+static int add_configured(const struct worker_place *place, const struct scope *scope, char ***envp,
+                          char **ret_error)
+{
+    STRV_FOREACH (entry, place->generation->program->environment) {
+        CLEANUP_FREE char *name = strndup(*entry, strcspn(*entry, "="));
+        CLEANUP_FREE char *value = NULL;
+        if (!name)
+            return -ENOMEM;
+        int r = expand_key("environment", *entry + strlen(name) + 1, scope, &value, ret_error);
+        if (r == 0)
+            r = strv_env_set(envp, name, value);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+static int appended(char **text, const char *separator, const char *more)
+{
+    char *longer = string_format("%s%s%s", *text, **text ? separator : "", more);
+    if (!longer)
+        return -ENOMEM;
+    free(*text);
+    *text = longer;
+    return 0;
+}
+
+static int append_starter_port(char **ports, const struct listener *listener, unsigned slot, int fd)
+{
+    const struct listener_socket *socket = &listener->sockets[listener->n_sockets == 1 ? 0 : slot];
+    CLEANUP_FREE char *key = address_to_starter_key(&socket->address);
+    CLEANUP_FREE char *port = key ? string_format("%s=%d", key, fd) : NULL;
+    return port ? appended(ports, ";", port) : -ENOMEM;
+}
+
+/* systemd's and Server::Starter's variables: `handoff: env`. */
+static int add_listeners(const struct worker_place *place, char ***envp)
+{
+    size_t n = place->generation->program->n_sockets;
+    CLEANUP_FREE char *names = strdup(""), *ports = strdup("");
+    if (!names || !ports)
+        return -ENOMEM;
+    for (size_t i = 0; i < n; i++) {
+        int r = appended(&names, ":", place->listeners[i]->name);
+        if (r == 0)
+            r = append_starter_port(&ports, place->listeners[i], place->slot,
+                                    WORKER_FIRST_FD + (int)i);
+        if (r < 0)
+            return r;
+    }
+    int r = 0;
+    if (n > 0) {
+        r = strv_appendf(envp, "LISTEN_PID=%*s", SPAWN_PID_SIZE, "");
+        if (r == 0)
+            r = strv_appendf(envp, "LISTEN_FDS=%zu", n);
+        if (r == 0)
+            r = strv_appendf(envp, "LISTEN_FDNAMES=%s", names);
+    }
+    if (r == 0)
+        r = strv_appendf(envp, "SERVER_STARTER_PORT=%s", ports);
+    if (r == 0)
+        r = strv_appendf(envp, "SERVER_STARTER_GENERATION=%llu",
+                         (unsigned long long)place->generation->number);
+    return r;
+}
+
+static int add_own(const struct worker_place *place, char ***envp)
+{
+    const struct config_program *program = place->generation->program;
+    int channel = WORKER_FIRST_FD + (int)program->n_sockets;
+    int r = strv_appendf(envp, "RELOADER_PROGRAM=%s", program->name);
+    if (r == 0)
+        r = strv_appendf(envp, "RELOADER_SLOT=%u", place->slot);
+    if (r == 0)
+        r = strv_appendf(envp, "RELOADER_GENERATION=%llu",
+                         (unsigned long long)place->generation->number);
+    if (r == 0)
+        r = strv_appendf(envp, "RELOADER_CHANNEL_FD=%d", channel);
+    if (r == 0)
+        r = strv_appendf(envp, "NOTIFY_SOCKET=%s", place->notify_path);
+    if (r == 0 && (program->handoff & CONFIG_HANDOFF_NODE_IPC)) {
+        r = strv_appendf(envp, "NODE_CHANNEL_FD=%d", channel);
+        if (r == 0)
+            r = strv_append(envp, "NODE_CHANNEL_SERIALIZATION_MODE=json");
+    }
+    return r;
+}
+
+static int make_envp(const struct worker_place *place, const struct scope *scope, char ***ret,
+                     char **ret_error)
+{
+    CLEANUP_STRV char **envp = NULL;
+    int r = strv_copy(place->generation->environment, &envp);
+    if (r == 0)
+        r = add_configured(place, scope, &envp, ret_error);
+    if (r == 0)
+        r = add_own(place, &envp);
+    if (r == 0 && (place->generation->program->handoff & CONFIG_HANDOFF_ENV))
+        r = add_listeners(place, &envp);
+    if (r < 0)
+        return r;
+    *ret = TAKE_PTR(envp);
+    return 0;
+}
+
+int worker_make_command(const struct worker_place *place, struct worker_command *ret,
+                        char **ret_error)
+{
+    struct scope scope;
+    scope_init(&scope, place->generation, place->slot);
+    CLEANUP(worker_command_clear) struct worker_command command = {0};
+    int r = make_argv(place, &scope, &command.argv, ret_error);
+    if (r == 0)
+        r = make_envp(place, &scope, &command.envp, ret_error);
+    if (r == 0)
+        r = expand_key("directory", place->generation->program->directory, &scope,
+                       &command.directory, ret_error);
+    if (r < 0)
+        return r;
+    command.pid_text = (char *)strv_env_get(command.envp, "LISTEN_PID");
+    *ret = command;
+    command = (struct worker_command){0};
+    return 0;
+}
+
+void worker_command_clear(struct worker_command *command)
+{
+    command->argv = strv_free(command->argv);
+    command->envp = strv_free(command->envp);
+    free(command->directory);
+    *command = (struct worker_command){0};
+}

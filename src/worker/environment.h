@@ -1,0 +1,36 @@
+/*
+ * environment.h - what a worker finds when it starts: its expanded command line and environment block.
+ *
+ * Listening sockets are fds 3 to 3+n-1 in the order of the program's `sockets`, the channel is 3+n. Which variables say so
+ * is the program's `handoff`; the conventions set together do not collide.
+ */
+#pragma once
+
+#include "base/macros.h"
+#include "net/listener.h"
+#include "worker/generation.h"
+
+#define WORKER_FIRST_FD 3
+
+struct worker_place {
+    const struct generation *generation;
+    unsigned slot;
+    struct listener *const *listeners; /* as many as the program has sockets, in their order */
+    const char *notify_path;
+};
+
+struct worker_command {
+    char **argv;
+    char **envp;
+    char *directory;
+    char *pid_text; /* inside envp, behind "LISTEN_PID="; NULL when the handoff does not set it */
+};
+
+/* "web/0": `worker_name` expanded. 0 or -errno with *ret_error. */
+int worker_make_name(const struct generation *generation, unsigned slot, char **ret,
+                     char **ret_error);
+
+/* 0, or -errno with *ret_error, one line that names the key that cannot be expanded (malloc-ed). */
+int worker_make_command(const struct worker_place *place, struct worker_command *ret,
+                        char **ret_error);
+void worker_command_clear(struct worker_command *command);

@@ -1,0 +1,109 @@
+#include "worker/generation.h"
+
+#include "base/strv.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* Conventions by which somebody else handed sockets or channels to the master: a worker must not take them for its own. */
+static bool is_of_another_parent(const char *name, size_t length)
+{
+    static const char *const patterns[] = {
+        "LISTEN_PID",    "LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PIDFDID", "LISTEN_FDS_FIRST_FD",
+        "NOTIFY_SOCKET", "WATCHDOG_*", "NODE_CHANNEL_*", "NODE_UNIQUE_ID", "SERVER_STARTER_*",
+        "EINHORN_*",     "NGINX",      "GUNICORN_*",     "UNICORN_FD",     "PUMA_INHERIT_*",
+        "FPM_SOCKETS*",  "RELOADER_*",
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(patterns); i++) {
+        size_t n = strlen(patterns[i]);
+        if (patterns[i][n - 1] == '*' ? length >= n - 1 && strncmp(name, patterns[i], n - 1) == 0
+                                      : length == n && strncmp(name, patterns[i], n) == 0)
+            return true;
+    }
+    return false;
+}
+
+static struct generation_habits *habits_unref(struct generation_habits *habits)
+{
+    if (habits && --habits->references == 0)
+        free(habits);
+    return NULL;
+}
+
+static int take_habits(struct generation *generation, const struct generation *previous)
+{
+    if (previous && strv_equal(previous->program->command, generation->program->command)) {
+        generation->habits = previous->habits;
+        generation->habits->references++;
+        return 0;
+    }
+    generation->habits = calloc(1, sizeof(*generation->habits));
+    if (!generation->habits)
+        return -ENOMEM;
+    generation->habits->references = 1;
+    return 0;
+}
+
+/* As systemd has it: what the file says wins over what the master has, and `environment:` is set on top by each worker. */
+static int read_environment_file(struct generation *generation, char **ret_error)
+{
+    CLEANUP_STRV char **entries = NULL;
+    int r = config_read_environment_file(generation->program->environment_file, &entries,
+                                         ret_error);
+    if (r < 0)
+        return r;
+    STRV_FOREACH (entry, entries) {
+        CLEANUP_FREE char *name = strndup(*entry, strcspn(*entry, "="));
+        if (!name)
+            return -ENOMEM;
+        r = strv_env_set(&generation->environment, name, *entry + strlen(name) + 1);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+int generation_new(struct config *config, const struct config_program *program, uint64_t number,
+                   const struct generation *previous, char *const *environment,
+                   struct generation **ret, char **ret_error)
+{
+    CLEANUP(generation_unrefp) struct generation *generation = calloc(1, sizeof(*generation));
+    if (!generation)
+        return -ENOMEM;
+    generation->references = 1;
+    generation->number = number;
+    generation->config = config_ref(config);
+    generation->program = program;
+    generation->master_environment = environment;
+
+    int r = take_habits(generation, previous);
+    if (r == 0 && !program->clear_environment)
+        r = strv_copy(environment, &generation->environment);
+    if (r < 0)
+        return r;
+    strv_env_remove_if(generation->environment, is_of_another_parent);
+    if (program->environment_file) {
+        r = read_environment_file(generation, ret_error);
+        if (r < 0)
+            return r;
+    }
+    *ret = TAKE_PTR(generation);
+    return 0;
+}
+
+struct generation *generation_ref(struct generation *generation)
+{
+    generation->references++;
+    return generation;
+}
+
+struct generation *generation_unref(struct generation *generation)
+{
+    if (!generation || --generation->references > 0)
+        return NULL;
+    (void)strv_free(generation->environment);
+    (void)habits_unref(generation->habits);
+    (void)config_unref(generation->config);
+    free(generation);
+    return NULL;
+}

@@ -1,0 +1,39 @@
+/*
+ * generation.h - what workers of one generation are made from: immutable but for what it learns about the command.
+ *
+ * Reference-counted: the program holds the committed one and the target of a reload, each worker holds its own. Numbers count
+ * from 1 per program and are never used twice.
+ */
+#pragma once
+
+#include "base/macros.h"
+#include "config/config.h"
+
+/* What is known of a command by having run it; shared by all generations with the very same command. */
+struct generation_habits {
+    unsigned references;
+    bool announces; /* a worker has said that it is ready: time alone proves nothing any more */
+    bool deaf; /* a worker left its channel unread for drain_grace: the signal goes out at once */
+};
+
+struct generation {
+    unsigned references;
+    uint64_t number;
+    struct config *config; /* keeps `program` alive */
+    const struct config_program *program;
+    char *const *master_environment; /* for %(ENV_X)s; borrowed, of the process */
+    char **
+        environment; /* of the master (cleaned) and of environment_file, as read when it was made */
+    struct generation_habits *habits;
+};
+
+/*
+ * Makes the generation of one program of a configuration. `previous` may be NULL; its habits are taken over if the command is the
+ * same. `environment` is the master's own and must outlive the generation. 0, or -errno with *ret_error (malloc-ed) when environment_file cannot be read.
+ */
+int generation_new(struct config *config, const struct config_program *program, uint64_t number,
+                   const struct generation *previous, char *const *environment,
+                   struct generation **ret, char **ret_error);
+struct generation *generation_ref(struct generation *generation);
+struct generation *generation_unref(struct generation *generation);
+DEFINE_FREEP(struct generation *, generation_unref)

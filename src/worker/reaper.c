@@ -1,0 +1,155 @@
+#include "worker/reaper.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "process/group.h"
+#include "process/pidfd.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#define REAPER_GAP_MIN_USEC (20 * USEC_PER_MSEC)
+#define REAPER_GAP_MAX_USEC (1000 * USEC_PER_MSEC)
+
+struct reaper {
+    struct list entries;
+    size_t n_entries;
+    sd_event_source *timer;
+    sd_event_source *child_signal; /* as PID 1 only */
+    uint64_t last_usec;            /* when /proc was last read */
+    uint64_t gap_usec;             /* before it is read again */
+};
+
+static void schedule(struct reaper *reaper)
+{
+    uint64_t earliest = reaper->last_usec + reaper->gap_usec;
+    (void)sd_event_source_set_time(reaper->timer, MAX(earliest, clock_monotonic_usec()));
+    (void)sd_event_source_set_enabled(reaper->timer, SD_EVENT_ONESHOT);
+}
+
+static void reap_stranger(pid_t pid, void *userdata)
+{
+    struct reaper *reaper = userdata;
+    LIST_FOREACH (entry, &reaper->entries, struct reaper_entry, link)
+        if (entry->leader == pid)
+            return; /* a worker whose exit its owner has not been told yet */
+    log_debug("reaped process %d, which was left to us", (int)pid);
+    (void)process_reap(pid);
+}
+
+/* Asks /proc which of the waiting groups still have members. */
+static struct group_query *query_groups(struct reaper *reaper, size_t *ret_n)
+{
+    size_t n = 0;
+    struct group_query *queries = calloc(reaper->n_entries + 1, sizeof(*queries));
+    if (!queries)
+        return NULL;
+    LIST_FOREACH (entry, &reaper->entries, struct reaper_entry, link)
+        if (entry->exited)
+            queries[n++].group = entry->leader;
+    int r = group_scan(queries, n, reaper->child_signal ? reap_stranger : NULL, reaper);
+    if (r < 0)
+        log_warning(
+            "cannot read /proc: %s; taking process groups for empty when their leader has exited",
+            strerror(-r));
+    *ret_n = n;
+    return queries;
+}
+
+static void look(struct reaper *reaper)
+{
+    size_t n = 0, i = 0;
+    struct group_query *queries = query_groups(reaper, &n);
+    reaper->last_usec = clock_monotonic_usec();
+    bool waiting = !queries;
+    if (queries) {
+        /* No entry is added or removed but by this loop: the callbacks only record. */
+        LIST_FOREACH_SAFE (entry, &reaper->entries, struct reaper_entry, link) {
+            if (!entry->exited)
+                continue;
+            if (queries[i++].occupied && entry->whole_group) {
+                waiting = true;
+                continue;
+            }
+            reaper_remove(reaper, entry);
+            entry->empty(entry->userdata);
+        }
+    }
+    free(queries);
+    if (waiting) {
+        reaper->gap_usec = MIN(reaper->gap_usec * 2, REAPER_GAP_MAX_USEC);
+        schedule(reaper);
+    }
+}
+
+static int on_timer(sd_event_source *source UNUSED, uint64_t now UNUSED, void *userdata)
+{
+    look(userdata);
+    return 0;
+}
+
+static int on_child_signal(sd_event_source *source UNUSED,
+                           const struct signalfd_siginfo *info UNUSED, void *userdata)
+{
+    reaper_hurry(userdata);
+    return 0;
+}
+
+int reaper_new(sd_event *event, struct reaper **ret)
+{
+    CLEANUP(reaper_freep) struct reaper *reaper = calloc(1, sizeof(*reaper));
+    if (!reaper)
+        return -ENOMEM;
+    list_init(&reaper->entries);
+    reaper->gap_usec = REAPER_GAP_MIN_USEC;
+    int r = sd_event_add_time(event, &reaper->timer, CLOCK_MONOTONIC, 0, USEC_PER_MSEC, on_timer,
+                              reaper);
+    if (r >= 0)
+        r = sd_event_source_set_enabled(reaper->timer, SD_EVENT_OFF);
+    if (r >= 0 && getpid() == 1)
+        r = sd_event_add_signal(event, &reaper->child_signal, SIGCHLD, on_child_signal, reaper);
+    if (r < 0)
+        return r;
+    (void)sd_event_source_set_description(reaper->timer, "reaper");
+    *ret = TAKE_PTR(reaper);
+    return 0;
+}
+
+struct reaper *reaper_free(struct reaper *reaper)
+{
+    if (!reaper)
+        return NULL;
+    (void)sd_event_source_disable_unref(reaper->timer);
+    (void)sd_event_source_disable_unref(reaper->child_signal);
+    free(reaper);
+    return NULL;
+}
+
+void reaper_add(struct reaper *reaper, struct reaper_entry *entry)
+{
+    list_append(&reaper->entries, &entry->link);
+    reaper->n_entries++;
+}
+
+void reaper_exited(struct reaper *reaper, struct reaper_entry *entry)
+{
+    entry->exited = true;
+    reaper_hurry(reaper);
+}
+
+void reaper_hurry(struct reaper *reaper)
+{
+    reaper->gap_usec = REAPER_GAP_MIN_USEC;
+    schedule(reaper);
+}
+
+void reaper_remove(struct reaper *reaper, struct reaper_entry *entry)
+{
+    list_remove(&entry->link);
+    reaper->n_entries--;
+    if (entry->exited)
+        (void)process_reap(entry->leader);
+}

@@ -1,0 +1,586 @@
+/*
+ * One worker: process, channel, notify socket and timers under one state. worker_set_state() is the only writer of
+ * the state; it drops the timers that mean nothing any more and tells the owner.
+ */
+#include "worker/worker.h"
+
+#include "base/clock.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "base/parse.h"
+#include "base/strv.h"
+#include "process/pidfd.h"
+#include "worker/channel.h"
+#include "worker/launch.h"
+#include "worker/notify.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#define TIMER_ACCURACY_USEC (1 * USEC_PER_MSEC)
+#define EXTENSION_FACTOR_MAX                                                                       \
+    10 /* EXTEND_TIMEOUT_USEC stretches a timeout to this many times what is configured */
+#define STATUS_LENGTH_MAX 256
+
+static const struct config_program *settings(const struct worker *worker)
+{
+    return worker->generation->program;
+}
+
+const char *worker_state_to_string(enum worker_state state)
+{
+    switch (state) {
+    case WORKER_STARTING:
+        return "STARTING";
+    case WORKER_READY:
+        return "READY";
+    case WORKER_DRAINING:
+        return "DRAINING";
+    case WORKER_STOPPING:
+        return "STOPPING";
+    case WORKER_GONE:
+        return "GONE";
+    }
+    return "?";
+}
+
+/* Timers */
+
+static void timer_arm(sd_event_source *timer, uint64_t usec)
+{
+    (void)sd_event_source_set_time(timer, usec);
+    (void)sd_event_source_set_enabled(timer, SD_EVENT_ONESHOT);
+}
+
+static void timer_drop(sd_event_source *timer)
+{
+    (void)sd_event_source_set_enabled(timer, SD_EVENT_OFF);
+}
+
+static void set_deadline(struct worker *worker, uint64_t usec_from_now)
+{
+    worker->deadline_usec = clock_monotonic_usec() + usec_from_now;
+    timer_arm(worker->deadline_timer, worker->deadline_usec);
+}
+
+/* States */
+
+static void worker_set_state(struct worker *worker, enum worker_state state, const char *reason)
+{
+    enum worker_state from = worker->state;
+    worker->state = state;
+    worker->state_usec = clock_monotonic_usec();
+    timer_drop(worker->deadline_timer);
+    timer_drop(worker->step_timer);
+    if (state == WORKER_GONE) {
+        worker->channel = channel_free(worker->channel);
+        worker->notify = notify_free(worker->notify);
+    }
+    log_debug("%s: %s -> %s, pid %d: %s", worker->name, worker_state_to_string(from),
+              worker_state_to_string(state), (int)worker->pid, reason);
+    worker->ops->changed(worker, from, reason, worker->userdata);
+}
+
+/* The leader is unreaped as long as the worker is not GONE: its pid and group id are nobody else's. */
+static void signal_worker(struct worker *worker, int signal)
+{
+    if (settings(worker)->kill_mode == CONFIG_KILL_GROUP ||
+        (worker->exited && worker->reaping.whole_group))
+        (void)process_signal_group(worker->pid, signal);
+    else if (!worker->exited)
+        (void)process_signal(worker->pidfd, signal);
+}
+
+static void kill_worker(struct worker *worker)
+{
+    worker->killed = true;
+    if (worker->reaping.whole_group)
+        (void)process_signal_group(worker->pid, SIGKILL);
+    else if (!worker->exited)
+        (void)process_signal(worker->pidfd, SIGKILL);
+    reaper_hurry(worker->reaper);
+}
+
+/* A stopped (SIGSTOP) process would never see the signal: it is continued, as service managers do. */
+static void send_stop_signal(struct worker *worker)
+{
+    worker->stop_signalled = true;
+    signal_worker(worker, settings(worker)->stop_signal);
+    signal_worker(worker, SIGCONT);
+    set_deadline(worker, settings(worker)->stop_timeout_usec);
+}
+
+void worker_stop(struct worker *worker, const char *reason)
+{
+    switch (worker->state) {
+    case WORKER_STARTING:
+    case WORKER_READY:
+    case WORKER_DRAINING:
+        worker->asked_to_leave = true;
+        worker_set_state(worker, WORKER_STOPPING, reason);
+        send_stop_signal(worker);
+        break;
+    case WORKER_STOPPING:
+        if (!worker->stop_signalled)
+            send_stop_signal(worker);
+        break;
+    case WORKER_GONE:
+        break;
+    }
+}
+
+static void send_drain_signal(struct worker *worker)
+{
+    if (worker->drain_signalled)
+        return;
+    worker->drain_signalled = true;
+    char name[SIGNAL_NAME_SIZE];
+    log_debug("%s: draining by %s", worker->name,
+              signal_to_string(settings(worker)->drain_signal, name));
+    signal_worker(worker, settings(worker)->drain_signal);
+}
+
+static bool send_drain_message(struct worker *worker)
+{
+    json_t *word = json_string(settings(worker)->drain_message);
+    int r = word ? channel_send(worker->channel, word) : -ENOMEM;
+    json_decref(word);
+    if (r < 0)
+        log_debug("%s: cannot write to its channel: %s", worker->name, strerror(-r));
+    return r == 0;
+}
+
+static void tell_to_drain(struct worker *worker)
+{
+    switch (settings(worker)->drain) {
+    case CONFIG_DRAIN_SIGNAL:
+        send_drain_signal(worker);
+        break;
+    case CONFIG_DRAIN_MESSAGE:
+        (void)send_drain_message(worker);
+        break;
+    case CONFIG_DRAIN_AUTO:
+        if (!send_drain_message(worker) ||
+            (worker->generation->habits->deaf && !worker->understands))
+            send_drain_signal(worker);
+        else if (!worker->understands)
+            timer_arm(worker->step_timer,
+                      clock_monotonic_usec() + settings(worker)->drain_grace_usec);
+        break;
+    }
+}
+
+void worker_drain(struct worker *worker, const char *reason)
+{
+    switch (worker->state) {
+    case WORKER_STARTING:
+        worker_stop(worker, reason);
+        break;
+    case WORKER_READY:
+        worker->asked_to_leave = true;
+        worker_set_state(worker, WORKER_DRAINING, reason);
+        log_info("%s: draining", worker->name);
+        set_deadline(worker, settings(worker)->disconnect_timeout_usec);
+        tell_to_drain(worker);
+        break;
+    case WORKER_DRAINING:
+    case WORKER_STOPPING:
+    case WORKER_GONE:
+        break;
+    }
+}
+
+static void become_ready(struct worker *worker, bool announced)
+{
+    if (worker->state != WORKER_STARTING)
+        return;
+    worker->announced = announced;
+    if (announced)
+        worker->generation->habits->announces = true;
+    worker->ready_usec = clock_monotonic_usec();
+    char took[DURATION_TEXT_SIZE];
+    log_info("%s: ready after %s", worker->name,
+             duration_to_text(worker->ready_usec - worker->started_usec, took));
+    worker_set_state(worker, WORKER_READY,
+                     announced ? "it said so" : "it has been up for long enough");
+}
+
+static void fail_start(struct worker *worker)
+{
+    char limit[DURATION_TEXT_SIZE];
+    worker->failure = string_format("was not ready within %s (start_timeout)",
+                                    duration_to_text(settings(worker)->start_timeout_usec, limit));
+    log_warning("%s: not ready within %s, stopping it", worker->name, limit);
+    worker_stop(worker, "start_timeout");
+}
+
+static void end_drain(struct worker *worker)
+{
+    char limit[DURATION_TEXT_SIZE];
+    log_warning("%s: not closed within %s (disconnect_timeout), stopping it", worker->name,
+                duration_to_text(settings(worker)->disconnect_timeout_usec, limit));
+    worker_stop(worker, "disconnect_timeout");
+}
+
+static void end_stop(struct worker *worker)
+{
+    char limit[DURATION_TEXT_SIZE];
+    if (!worker->stop_signalled) {
+        send_stop_signal(worker);
+    } else if (!worker->killed) {
+        log_warning("%s: still there %s after its stop_signal, killing it", worker->name,
+                    duration_to_text(settings(worker)->stop_timeout_usec, limit));
+        kill_worker(worker);
+        set_deadline(worker, 10 * USEC_PER_SEC);
+    } else {
+        log_error("%s: pid %d does not die of SIGKILL: it hangs in the kernel (see /proc/%d/stack)",
+                  worker->name, (int)worker->pid, (int)worker->pid);
+    }
+}
+
+static int on_deadline(sd_event_source *source UNUSED, uint64_t now UNUSED, void *userdata)
+{
+    struct worker *worker = userdata;
+    switch (worker->state) {
+    case WORKER_STARTING:
+        fail_start(worker);
+        break;
+    case WORKER_DRAINING:
+        end_drain(worker);
+        break;
+    case WORKER_STOPPING:
+        end_stop(worker);
+        break;
+    case WORKER_READY:
+    case WORKER_GONE:
+        break;
+    }
+    return 0;
+}
+
+static int on_step(sd_event_source *source UNUSED, uint64_t now UNUSED, void *userdata)
+{
+    struct worker *worker = userdata;
+    switch (worker->state) {
+    case WORKER_STARTING:
+        become_ready(worker, false);
+        break;
+    case WORKER_DRAINING:
+        if (channel_is_unread(worker->channel)) {
+            worker->generation->habits->deaf = true;
+            send_drain_signal(worker);
+        }
+        break;
+    case WORKER_READY:
+    case WORKER_STOPPING:
+    case WORKER_GONE:
+        break;
+    }
+    return 0;
+}
+
+/* What the worker says */
+
+static void extend_timeout(struct worker *worker, uint64_t usec)
+{
+    uint64_t configured = 0;
+    switch (worker->state) {
+    case WORKER_STARTING:
+        configured = settings(worker)->start_timeout_usec;
+        break;
+    case WORKER_DRAINING:
+        configured = settings(worker)->disconnect_timeout_usec;
+        break;
+    case WORKER_STOPPING:
+        configured = settings(worker)->stop_timeout_usec;
+        break;
+    case WORKER_READY:
+    case WORKER_GONE:
+        return;
+    }
+    uint64_t cap = worker->state_usec + configured * EXTENSION_FACTOR_MAX;
+    uint64_t now = clock_monotonic_usec();
+    uint64_t wanted = usec > cap - MIN(cap, now) ? cap : now + usec;
+    if (wanted <= worker->deadline_usec)
+        return;
+    worker->deadline_usec = wanted;
+    timer_arm(worker->deadline_timer, wanted);
+}
+
+static void set_status(struct worker *worker, const char *text)
+{
+    char *copy = strndup(text, STATUS_LENGTH_MAX);
+    if (!copy)
+        return;
+    free(worker->status);
+    worker->status = copy;
+}
+
+static void handle_fully_closed(struct worker *worker)
+{
+    if (worker->state != WORKER_DRAINING) {
+        log_debug("%s: says fully_closed, but nobody asked it to close", worker->name);
+        return;
+    }
+    log_info("%s: fully closed", worker->name);
+    worker_stop(worker, "fully closed");
+}
+
+static void on_channel_received(enum channel_word word, json_t *value, void *userdata)
+{
+    struct worker *worker = userdata;
+    enum config_ready ready = settings(worker)->ready;
+    switch (word) {
+    case CHANNEL_READY:
+        if (ready == CONFIG_READY_AUTO || ready == CONFIG_READY_MESSAGE)
+            become_ready(worker, true);
+        break;
+    case CHANNEL_FULLY_CLOSED:
+        handle_fully_closed(worker);
+        break;
+    case CHANNEL_HELLO:
+        worker->understands = json_is_true(json_object_get(value, "drain"));
+        break;
+    case CHANNEL_STATUS:
+        set_status(worker, json_string_value(json_object_get(value, "text")));
+        break;
+    case CHANNEL_MESSAGE:
+        worker->ops->message(worker, value, worker->userdata);
+        break;
+    }
+}
+
+static void on_channel_closed(bool unread, void *userdata)
+{
+    struct worker *worker = userdata;
+    if (unread && worker->state == WORKER_DRAINING && settings(worker)->drain == CONFIG_DRAIN_AUTO)
+        send_drain_signal(worker);
+}
+
+static void on_notified(const struct notify_message *message, void *userdata)
+{
+    struct worker *worker = userdata;
+    enum config_ready ready = settings(worker)->ready;
+    if (message->status)
+        set_status(worker, message->status);
+    if (message->extend_timeout_usec > 0)
+        extend_timeout(worker, message->extend_timeout_usec);
+    if (message->ready && (ready == CONFIG_READY_AUTO || ready == CONFIG_READY_NOTIFY))
+        become_ready(worker, true);
+    if (message->stopping && worker->state == WORKER_READY) {
+        worker_set_state(worker, WORKER_DRAINING, "it says that it is stopping");
+        log_info("%s: draining, by itself", worker->name);
+        set_deadline(worker, settings(worker)->disconnect_timeout_usec);
+    }
+}
+
+static const struct channel_ops channel_ops = {.received = on_channel_received,
+                                               .closed = on_channel_closed};
+static const struct notify_ops notify_ops = {.received = on_notified};
+
+/* The end */
+
+/* The leader is gone. Others of its group get what is left of its time to finish if it was draining, else are told now. */
+static void outlive_leader(struct worker *worker)
+{
+    uint64_t now = clock_monotonic_usec();
+    uint64_t left = worker->deadline_usec > now ? worker->deadline_usec - now : 0;
+    bool was_draining = worker->state == WORKER_DRAINING;
+    char text[PROCESS_EXIT_TEXT_SIZE];
+    worker_set_state(worker, WORKER_STOPPING, process_exit_to_text(&worker->exit, text));
+    if (was_draining)
+        set_deadline(worker, left);
+    else
+        send_stop_signal(worker);
+}
+
+static int on_leader_exit(sd_event_source *source, int fd UNUSED, uint32_t revents UNUSED,
+                          void *userdata)
+{
+    struct worker *worker = userdata;
+    if (process_peek_exit(worker->pid, &worker->exit) <= 0)
+        return 0;
+    (void)sd_event_source_set_enabled(source, SD_EVENT_OFF);
+    channel_read_rest(worker->channel);
+    worker->exited = true;
+    switch (worker->state) {
+    case WORKER_STARTING:
+    case WORKER_READY:
+    case WORKER_DRAINING:
+        outlive_leader(worker);
+        break;
+    case WORKER_STOPPING:
+    case WORKER_GONE:
+        break;
+    }
+    reaper_exited(worker->reaper, &worker->reaping);
+    worker->ops->exited(worker, worker->userdata);
+    return 0;
+}
+
+static void on_group_empty(void *userdata)
+{
+    struct worker *worker = userdata;
+    worker->pidfd = fd_close(worker->pidfd);
+    worker_set_state(worker, WORKER_GONE, "all its processes are gone");
+}
+
+bool worker_is_leaving(const struct worker *worker)
+{
+    return (worker->state == WORKER_DRAINING || worker->state == WORKER_STOPPING) &&
+           !worker->exited;
+}
+
+/* The start */
+
+static int add_sources(struct worker *worker, sd_event *event)
+{
+    int r = sd_event_add_time(event, &worker->deadline_timer, CLOCK_MONOTONIC, 0,
+                              TIMER_ACCURACY_USEC, on_deadline, worker);
+    if (r >= 0)
+        r = sd_event_source_set_enabled(worker->deadline_timer, SD_EVENT_OFF);
+    if (r >= 0)
+        r = sd_event_add_time(event, &worker->step_timer, CLOCK_MONOTONIC, 0, TIMER_ACCURACY_USEC,
+                              on_step, worker);
+    if (r >= 0)
+        r = sd_event_source_set_enabled(worker->step_timer, SD_EVENT_OFF);
+    if (r < 0)
+        return r;
+    (void)sd_event_source_set_description(worker->deadline_timer, "worker-deadline");
+    (void)sd_event_source_set_description(worker->step_timer, "worker-step");
+    return 0;
+}
+
+static int watch_exit(struct worker *worker, sd_event *event)
+{
+    int r = sd_event_add_io(event, &worker->exit_source, worker->pidfd, EPOLLIN, on_leader_exit,
+                            worker);
+    if (r < 0)
+        return r;
+    (void)sd_event_source_set_description(worker->exit_source, "worker-exit");
+    return 0;
+}
+
+static void begin_start(struct worker *worker)
+{
+    const struct config_program *program = settings(worker);
+    log_info("%s: up, pid %d, generation %llu", worker->name, (int)worker->pid,
+             (unsigned long long)worker->generation->number);
+    set_deadline(worker, program->start_timeout_usec);
+    if (program->ready == CONFIG_READY_AFTER)
+        timer_arm(worker->step_timer, worker->started_usec + program->ready_after_usec);
+    else if (program->ready == CONFIG_READY_AUTO && !worker->generation->habits->announces)
+        timer_arm(worker->step_timer, worker->started_usec + program->start_seconds_usec);
+}
+
+static int make_io(struct worker *worker, const struct worker_params *params, int *ret_channel_fd)
+{
+    CLEANUP_FREE char *notify_name = string_format("%d-%llu", (int)getpid(),
+                                                   (unsigned long long)worker->id);
+    if (!notify_name)
+        return -ENOMEM;
+    int r = add_sources(worker, params->event);
+    if (r < 0)
+        return r;
+    r = notify_new(params->event, params->notify_directory, notify_name, worker->name, &notify_ops,
+                   worker, &worker->notify);
+    if (r < 0)
+        return r;
+    return channel_new(params->event, worker->name, &channel_ops, worker, &worker->channel,
+                       ret_channel_fd);
+}
+
+static int start(struct worker *worker, const struct worker_params *params, char **ret_reason)
+{
+    CLEANUP_FD int channel_fd = -1;
+    int r = make_io(worker, params, &channel_fd);
+    if (r < 0) {
+        *ret_reason = string_format("cannot make its channel and notify socket in %s: %s",
+                                    params->notify_directory, strerror(-r));
+        return r;
+    }
+    struct worker_place place = {
+        .generation = params->generation,
+        .slot = params->slot,
+        .listeners = params->listeners,
+        .notify_path = notify_path(worker->notify),
+    };
+    CLEANUP(worker_command_clear) struct worker_command command = {0};
+    r = worker_make_command(&place, &command, ret_reason);
+    if (r < 0)
+        return r;
+    worker->started_usec = worker->state_usec = clock_monotonic_usec();
+    r = worker_launch(worker, params, &command, channel_fd, ret_reason);
+    if (r < 0)
+        return r;
+    worker->reaping.leader = worker->pid;
+    reaper_add(worker->reaper, &worker->reaping);
+    notify_set_leader(worker->notify, worker->pid);
+    return watch_exit(worker, params->event);
+}
+
+int worker_new(const struct worker_params *params, struct worker **ret, char **ret_error)
+{
+    CLEANUP(worker_freep) struct worker *worker = calloc(1, sizeof(*worker));
+    if (!worker)
+        return -ENOMEM;
+    *worker = (struct worker){
+        .reaper = params->reaper,
+        .generation = generation_ref(params->generation),
+        .ops = params->ops,
+        .userdata = params->userdata,
+        .id = params->id,
+        .slot = params->slot,
+        .state = WORKER_STARTING,
+        .pidfd = -1,
+        .reaping = {.whole_group = params->generation->program->kill_mode != CONFIG_KILL_PROCESS,
+                    .empty = on_group_empty,
+                    .userdata = worker},
+    };
+    list_init(&worker->link);
+    int r = worker_make_name(params->generation, params->slot, &worker->name, ret_error);
+    if (r < 0)
+        return r;
+    CLEANUP_FREE char *reason = NULL;
+    r = start(worker, params, &reason);
+    if (r < 0) {
+        *ret_error = string_format("%s: %s", worker->name, reason ? reason : strerror(-r));
+        return r;
+    }
+    begin_start(worker);
+    *ret = TAKE_PTR(worker);
+    return 0;
+}
+
+/* For one that could not be watched, or outlives the master: SIGKILL ends it within moments. */
+static void end_now(struct worker *worker)
+{
+    struct pollfd poll_fd = {.fd = worker->pidfd, .events = POLLIN};
+    kill_worker(worker);
+    (void)poll(&poll_fd, 1, 1000);
+    worker->reaping.exited = true;
+    reaper_remove(worker->reaper, &worker->reaping);
+}
+
+struct worker *worker_free(struct worker *worker)
+{
+    if (!worker)
+        return NULL;
+    if (worker->pid > 0 && worker->state != WORKER_GONE)
+        end_now(worker);
+    (void)sd_event_source_disable_unref(worker->exit_source);
+    (void)sd_event_source_disable_unref(worker->deadline_timer);
+    (void)sd_event_source_disable_unref(worker->step_timer);
+    (void)channel_free(worker->channel);
+    (void)notify_free(worker->notify);
+    (void)fd_close(worker->pidfd);
+    (void)generation_unref(worker->generation);
+    free(worker->failure);
+    free(worker->status);
+    free(worker->name);
+    free(worker);
+    return NULL;
+}

@@ -1,0 +1,104 @@
+/*
+ * worker.h - one worker process, from fork to its last child's end.
+ *
+ *   STARTING -> READY -> DRAINING -> STOPPING -> GONE     (each may be skipped, none is ever gone back to)
+ *
+ * STOPPING lasts until the process group is empty; a worker that dies by itself goes there from wherever it was. Every state
+ * but READY has a deadline. Handlers only record, set the state and tell the owner by the ops, from inside the event loop;
+ * the owner frees a worker later, never from within one of its ops.
+ */
+#pragma once
+
+#include "base/list.h"
+#include "base/macros.h"
+#include "net/listener.h"
+#include "worker/generation.h"
+#include "worker/reaper.h"
+
+#include <jansson.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <sys/resource.h>
+#include <sys/types.h>
+#include <systemd/sd-event.h>
+
+enum worker_state { WORKER_STARTING, WORKER_READY, WORKER_DRAINING, WORKER_STOPPING, WORKER_GONE };
+const char *worker_state_to_string(enum worker_state state);
+
+struct channel;
+struct notify;
+struct worker;
+
+struct worker_ops {
+    /* The state has changed; `reason` is for people. */
+    void (*changed)(struct worker *worker, enum worker_state from, const char *reason,
+                    void *userdata);
+    /* The leader has exited (worker->exit); its group may still hold others. Before this the state became STOPPING. */
+    void (*exited)(struct worker *worker, void *userdata);
+    /* The application said something of its own. Borrowed. */
+    void (*message)(struct worker *worker, json_t *value, void *userdata);
+};
+
+struct worker_params {
+    sd_event *event;
+    struct reaper *reaper;
+    struct generation *generation; /* a reference is taken */
+    unsigned slot;
+    struct listener *const
+        *listeners; /* in the order of the program's sockets; borrowed during worker_new() */
+    const char *notify_directory;
+    uint64_t id;                 /* unique in this master */
+    const struct rlimit *nofile; /* the limit that the master was started with */
+    const struct worker_ops *ops;
+    void *userdata;
+};
+
+struct worker {
+    struct list link; /* the owner's, while it is leaving */
+    struct reaper *reaper;
+    struct generation *generation;
+    const struct worker_ops *ops;
+    void *userdata;
+    uint64_t id;
+    unsigned slot;
+    char *name; /* "web/0" */
+
+    enum worker_state state;
+    uint64_t started_usec, ready_usec, state_usec; /* monotonic; ready_usec 0: never was */
+    bool announced;      /* it said that it is ready, time alone did not */
+    bool understands;    /* it said hello: it knows graceful_shutdown */
+    bool asked_to_leave; /* by us; else it died or left by itself */
+    bool drain_signalled, stop_signalled, killed;
+    bool exited;
+    siginfo_t exit; /* when exited */
+    char *failure;  /* why the start failed, when it did not just exit; for people */
+    char *status;   /* its own words, or NULL */
+
+    pid_t pid;
+    int pidfd;
+    struct reaper_entry reaping;
+    struct channel *channel;
+    struct notify *notify;
+    sd_event_source *exit_source;
+    sd_event_source
+        *deadline_timer;         /* of the state: start_timeout, disconnect_timeout, stop_timeout */
+    sd_event_source *step_timer; /* within a state: ready by time, drain_grace */
+    uint64_t deadline_usec;
+};
+
+/*
+ * Forks and execs. 0 and a STARTING worker, or -errno with *ret_error, one line that names the worker, step and reason:
+ * "web/0: cannot execute 'nod': No such file or directory" (malloc-ed).
+ */
+int worker_new(const struct worker_params *params, struct worker **ret, char **ret_error);
+/* Frees a worker in any state; one that is not GONE is killed with its group first. */
+struct worker *worker_free(struct worker *worker);
+DEFINE_FREEP(struct worker *, worker_free)
+
+/* Tells a READY worker to leave when its connections are closed; one that is still STARTING is stopped. Else nothing. */
+void worker_drain(struct worker *worker, const char *reason);
+/* stop_signal now, SIGKILL after stop_timeout. Nothing for one that is already STOPPING. */
+void worker_stop(struct worker *worker, const char *reason);
+
+/* Is it in the way of a successor: told, and its leader alive? */
+bool worker_is_leaving(const struct worker *worker);

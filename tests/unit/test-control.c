@@ -1,0 +1,803 @@
+/*
+ * test-control.c - the control socket over a real socket: a fake master and its clients in one thread. Every wait runs
+ * the event loop until something has happened, and fails after DEADLINE_USEC.
+ */
+#include "fake-master.h"
+
+#include "base/clock.h"
+#include "base/fd.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#define DEADLINE_USEC (20 * USEC_PER_SEC)
+#define INTERFACE     "io.reloader.Control."
+
+static struct fake_master fake;
+static char directory[] = "/tmp/test-control-XXXXXX";
+static char path[64];
+
+/* A client: a socket and what was read beyond the last frame. */
+struct peer {
+    int fd;
+    char data[1 << 16];
+    size_t size;
+};
+
+static int start(uint64_t message_timeout_usec, uint64_t idle_timeout_usec)
+{
+    fake = (struct fake_master){0};
+    fake_master_start(&fake, path, message_timeout_usec, idle_timeout_usec);
+    return 0;
+}
+
+static int setup(UNUSED void **state)
+{
+    return start(0, 0);
+}
+
+static int setup_short(UNUSED void **state)
+{
+    return start(20 * USEC_PER_MSEC, 60 * USEC_PER_MSEC);
+}
+
+static int setup_idle(UNUSED void **state)
+{
+    return start(0, 20 * USEC_PER_MSEC);
+}
+
+static int teardown(UNUSED void **state)
+{
+    fake_master_stop(&fake);
+    return access(path, F_OK) == 0;
+}
+
+static void run_once(void)
+{
+    assert_true(sd_event_run(fake.event, 10 * USEC_PER_MSEC) >= 0);
+}
+
+static void run_idle(void)
+{
+    while (sd_event_run(fake.event, 0) > 0)
+        ;
+}
+
+static struct peer open_peer(void)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    (void)strcpy(address.sun_path, path);
+    struct peer peer = {.fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)};
+    assert_int_equal(connect(peer.fd, (const struct sockaddr *)&address, sizeof(address)), 0);
+    return peer;
+}
+
+static void close_peer(struct peer *peer)
+{
+    peer->fd = fd_close(peer->fd);
+    run_idle();
+}
+
+static void put(struct peer *peer, const char *text, size_t size)
+{
+    assert_int_equal(send(peer->fd, text, size, MSG_NOSIGNAL), size);
+}
+
+static void call(struct peer *peer, const char *text)
+{
+    put(peer, text, strlen(text) + 1);
+}
+
+static json_t *take_frame(struct peer *peer)
+{
+    char *end = memchr(peer->data, '\0', peer->size);
+    if (!end)
+        return NULL;
+    size_t used = (size_t)(end - peer->data) + 1;
+    json_t *frame = json_loads(peer->data, 0, NULL);
+    assert_non_null(frame);
+    peer->size -= used;
+    memmove(peer->data, peer->data + used, peer->size);
+    return frame;
+}
+
+/* 1 something came, 0 nothing yet, -1 the end. */
+static int read_some(struct peer *peer)
+{
+    ssize_t n = recv(peer->fd, peer->data + peer->size, sizeof(peer->data) - peer->size, 0);
+    if (n < 0 && errno == EAGAIN)
+        return 0;
+    if (n <= 0)
+        return -1;
+    peer->size += (size_t)n;
+    return 1;
+}
+
+/* The next message, or NULL when the connection has ended. */
+static json_t *receive(struct peer *peer)
+{
+    uint64_t deadline = clock_monotonic_usec() + DEADLINE_USEC;
+    for (;;) {
+        json_t *frame = take_frame(peer);
+        if (frame)
+            return frame;
+        int r = read_some(peer);
+        if (r < 0)
+            return NULL;
+        if (r == 0)
+            run_once();
+        if (clock_monotonic_usec() > deadline)
+            fail_msg("no message came");
+    }
+}
+
+static void expect_end(struct peer *peer)
+{
+    json_auto_t *frame = receive(peer);
+    assert_null(frame);
+    peer->fd = fd_close(peer->fd);
+}
+
+/* The next message must hold (at least) this; returns it for further looks. */
+static json_t *expect(struct peer *peer, const char *subset)
+{
+    json_t *frame = receive(peer);
+    assert_non_null(frame);
+    json_auto_t *wanted = json_loads(subset, 0, NULL);
+    assert_non_null(wanted);
+    json_auto_t *merged = json_deep_copy(frame);
+    assert_int_equal(json_object_update_recursive(merged, wanted), 0);
+    if (!json_equal(merged, frame)) {
+        CLEANUP_FREE char *text = json_dumps(frame, 0);
+        fail_msg("expected %s, got %s", subset, text);
+    }
+    return frame;
+}
+
+static bool continues(json_t *frame)
+{
+    return json_is_true(json_object_get(frame, "continues"));
+}
+
+static void expect_and_drop(struct peer *peer, const char *subset, bool more)
+{
+    json_auto_t *frame = expect(peer, subset);
+    assert_int_equal(continues(frame), more);
+}
+
+/* Simple calls */
+
+static void test_version_and_status(UNUSED void **state)
+{
+    struct peer peer = open_peer();
+    call(&peer, "{\"method\":\"" INTERFACE "Version\"}");
+    expect_and_drop(&peer, "{\"parameters\":{\"version\":\"" RELOADER_VERSION "\"}}", false);
+    call(&peer, "{\"method\":\"" INTERFACE "Status\",\"more\":true}");
+    expect_and_drop(&peer, "{\"parameters\":{\"master\":{\"state\":\"running\"}}}", false);
+    close_peer(&peer);
+}
+
+static void test_service_interface(UNUSED void **state)
+{
+    struct peer peer = open_peer();
+    call(&peer, "{\"method\":\"org.varlink.service.GetInfo\"}");
+    expect_and_drop(&peer,
+                    "{\"parameters\":{\"product\":\"reloader\",\"interfaces\":"
+                    "[\"org.varlink.service\",\"io.reloader.Control\"]}}",
+                    false);
+    call(&peer, "{\"method\":\"org.varlink.service.GetInterfaceDescription\","
+                "\"parameters\":{\"interface\":\"io.reloader.Control\"}}");
+    json_auto_t *frame = receive(&peer);
+    json_t *text = json_object_get(json_object_get(frame, "parameters"), "description");
+    assert_non_null(strstr(json_string_value(text), "interface io.reloader.Control\n"));
+    call(&peer, "{\"method\":\"org.varlink.service.GetInterfaceDescription\",\"parameters\":{\"interface\":\"x.y\"}}");
+    expect_and_drop(&peer,
+                    "{\"error\":\"org.varlink.service.InterfaceNotFound\",\"parameters\":{\"interface\":\"x.y\"}}",
+                    false);
+    close_peer(&peer);
+}
+
+static void test_errors(UNUSED void **state)
+{
+    static const char *const cases[][2] = {
+        {"{\"method\":\"x.y.Z\"}",
+         "{\"error\":\"org.varlink.service.InterfaceNotFound\",\"parameters\":{\"interface\":\"x.y\"}}"},
+        {"{\"method\":\"Status\"}",
+         "{\"error\":\"org.varlink.service.InterfaceNotFound\",\"parameters\":{\"interface\":\"\"}}"},
+        {"{\"method\":\"" INTERFACE "Nothing\"}",
+         "{\"error\":\"org.varlink.service.MethodNotFound\",\"parameters\":{\"method\":\"" INTERFACE "Nothing\"}}"},
+        {"{\"method\":\"" INTERFACE "Undo\"}",
+         "{\"error\":\"" INTERFACE "NotInThisVersion\",\"parameters\":{\"method\":\"" INTERFACE "Undo\"}}"},
+        {"{\"method\":\"" INTERFACE "Reload\",\"parameters\":{\"dry_run\":true}}",
+         "{\"error\":\"" INTERFACE "NotInThisVersion\",\"parameters\":{\"parameter\":\"dry_run\"}}"},
+        {"{\"method\":\"" INTERFACE "Shutdown\",\"parameters\":{\"force\":1}}",
+         "{\"error\":\"org.varlink.service.InvalidParameter\",\"parameters\":{\"parameter\":\"force\"}}"},
+        {"{\"method\":\"" INTERFACE "Subscribe\"}", "{\"error\":\"org.varlink.service.ExpectedMore\"}"},
+        {"{\"method\":\"" INTERFACE "Subscribe\",\"more\":true,\"parameters\":{\"types\":[\"weather\"]}}",
+         "{\"error\":\"org.varlink.service.InvalidParameter\",\"parameters\":{\"parameter\":\"types\"}}"},
+        {"{\"method\":\"" INTERFACE "Version\",\"upgrade\":true}",
+         "{\"error\":\"org.varlink.service.MethodNotImplemented\"}"},
+    };
+    struct peer peer = open_peer();
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        call(&peer, cases[i][0]);
+        expect_and_drop(&peer, cases[i][1], false);
+    }
+    assert_int_equal(fake.shutdowns, 0);
+    assert_int_equal(fake.reload_id, 0);
+    close_peer(&peer);
+}
+
+static void test_pipelined_calls_in_order(UNUSED void **state)
+{
+    struct peer peer = open_peer();
+    char text[4096];
+    size_t size = 0;
+    for (int i = 0; i < 20; i++) {
+        size += (size_t)snprintf(text + size, sizeof(text) - size, "{\"method\":\"x.n%d.Z\"}", i) + 1;
+    }
+    put(&peer, text, size);
+    for (int i = 0; i < 20; i++) {
+        char wanted[64];
+        (void)snprintf(wanted, sizeof(wanted), "{\"parameters\":{\"interface\":\"x.n%d\"}}", i);
+        expect_and_drop(&peer, wanted, false);
+    }
+    close_peer(&peer);
+}
+
+static void test_a_call_in_pieces(UNUSED void **state)
+{
+    struct peer peer = open_peer();
+    const char *text = "{\"method\":\"" INTERFACE "Version\"}";
+    for (size_t i = 0; i <= strlen(text); i++) {
+        put(&peer, text + i, 1);
+        run_idle();
+    }
+    expect_and_drop(&peer, "{\"parameters\":{\"version\":\"" RELOADER_VERSION "\"}}", false);
+    close_peer(&peer);
+}
+
+static void test_oneway(UNUSED void **state)
+{
+    struct peer peer = open_peer();
+    call(&peer, "{\"method\":\"" INTERFACE "Reload\",\"oneway\":true}");
+    call(&peer, "{\"method\":\"" INTERFACE "Nothing\",\"oneway\":true}");
+    call(&peer, "{\"method\":\"" INTERFACE "Subscribe\",\"oneway\":true,\"more\":true}");
+    call(&peer, "{\"method\":\"" INTERFACE "Version\"}");
+    expect_and_drop(&peer, "{\"parameters\":{\"version\":\"" RELOADER_VERSION "\"}}", false);
+    assert_int_equal(fake.reload_id, 1);
+    fake_master_end_reload(&fake, "committed", NULL);
+    call(&peer, "{\"method\":\"" INTERFACE "Version\"}");
+    expect_and_drop(&peer, "{\"parameters\":{\"version\":\"" RELOADER_VERSION "\"}}", false);
+    close_peer(&peer);
+}
+
+static void test_oneway_and_gone(UNUSED void **state)
+{
+    struct peer peer = open_peer();
+    call(&peer, "{\"method\":\"" INTERFACE "Reload\",\"oneway\":true}");
+    call(&peer, "{\"method\":\"" INTERFACE "Shutdown\",\"oneway\":true}");
+    close_peer(&peer);
+    assert_int_equal(fake.reload_id, 1);
+    assert_int_equal(fake.shutdowns, 1);
+}
+
+static void test_half_closed_client_gets_its_replies(UNUSED void **state)
+{
+    struct peer peer = open_peer();
+    call(&peer, "{\"method\":\"" INTERFACE "Reload\"}");
+    call(&peer, "{\"method\":\"" INTERFACE "Version\"}");
+    assert_int_equal(shutdown(peer.fd, SHUT_WR), 0);
+    run_idle();
+    fake_master_end_reload(&fake, "committed", NULL);
+    expect_and_drop(&peer, "{\"parameters\":{\"result\":\"committed\"}}", false);
+    expect_and_drop(&peer, "{\"parameters\":{\"version\":\"" RELOADER_VERSION "\"}}", false);
+    expect_end(&peer);
+}
+
+static void test_a_reply_larger_than_the_event_queue(UNUSED void **state)
+{
+    fake.huge_status = true;
+    struct peer peer = open_peer();
+    call(&peer, "{\"method\":\"" INTERFACE "Status\"}");
+    uint64_t deadline = clock_monotonic_usec() + DEADLINE_USEC;
+    size_t total = 0;
+    while (!memchr(peer.data, '\0', peer.size) && clock_monotonic_usec() < deadline) {
+        total += peer.size;
+        peer.size = 0;
+        if (read_some(&peer) == 0)
+            run_once();
+    }
+    assert_true(total > (1 << 20));
+    close_peer(&peer);
+}
+
+/* Reload */
+
+static void test_reload_waits(UNUSED void **state)
+{
+    struct peer peer = open_peer();
+    call(&peer, "{\"method\":\"" INTERFACE "Reload\"}");
+    run_idle();
+    assert_int_equal(fake.reload_id, 1);
+    assert_int_equal(read_some(&peer), 0);
+    fake_master_publish(&fake, "worker", "{s:s}", "program", "web");
+    fake_master_publish(&fake, "reload", "{s:i, s:s, s:s}", "id", 77, "state", "ended", "result", "committed");
+    run_idle();
+    assert_int_equal(read_some(&peer), 0);
+    fake_master_end_reload(&fake, "rolled_back", "web/0 exited with 1 before it was ready");
+    expect_and_drop(&peer,
+                    "{\"parameters\":{\"id\":1,\"result\":\"rolled_back\",\"duration_usec\":1234567,"
+                    "\"reason\":\"web/0 exited with 1 before it was ready\"}}",
+                    false);
+    close_peer(&peer);
+}
+
+static void test_reload_with_progress(UNUSED void **state)
+{
+    struct peer peer = open_peer();
+    call(&peer, "{\"method\":\"" INTERFACE "Reload\",\"more\":true}");
+    expect_and_drop(&peer, "{\"parameters\":{\"id\":1}}", true);
+    fake_master_publish(&fake, "log", "{s:s}", "text", "not for you");
+    fake_master_publish(&fake, "worker", "{s:s, s:i}", "program", "web", "slot", 2);
+    fake_master_end_reload(&fake, "committed", NULL);
+    fake_master_publish(&fake, "worker", "{s:s}", "program", "later");
+    expect_and_drop(&peer, "{\"parameters\":{\"id\":1,\"event\":{\"type\":\"worker\",\"slot\":2}}}", true);
+    expect_and_drop(&peer, "{\"parameters\":{\"id\":1,\"result\":\"committed\"}}", false);
+    call(&peer, "{\"method\":\"" INTERFACE "Version\"}");
+    expect_and_drop(&peer, "{\"parameters\":{\"version\":\"" RELOADER_VERSION "\"}}", false);
+    close_peer(&peer);
+}
+
+static void test_reload_that_ended_at_once(UNUSED void **state)
+{
+    fake.end_reload_at_once = true;
+    struct peer peer = open_peer();
+    call(&peer, "{\"method\":\"" INTERFACE "Reload\"}");
+    expect_and_drop(&peer, "{\"parameters\":{\"id\":1,\"result\":\"refused\"}}", false);
+    call(&peer, "{\"method\":\"" INTERFACE "Reload\",\"more\":true}");
+    expect_and_drop(&peer, "{\"parameters\":{\"id\":2}}", true);
+    expect_and_drop(&peer, "{\"parameters\":{\"id\":2,\"result\":\"refused\"}}", false);
+    close_peer(&peer);
+}
+
+static void test_reload_without_waiting(UNUSED void **state)
+{
+    struct peer peer = open_peer();
+    call(&peer, "{\"method\":\"" INTERFACE "Reload\",\"parameters\":{\"wait\":false},\"more\":true}");
+    expect_and_drop(&peer, "{\"parameters\":{\"id\":1}}", false);
+    fake.refuse_reload = true;
+    call(&peer, "{\"method\":\"" INTERFACE "Reload\"}");
+    expect_and_drop(&peer, "{\"error\":\"" INTERFACE "ShuttingDown\"}", false);
+    close_peer(&peer);
+}
+
+static void test_reload_client_that_leaves(UNUSED void **state)
+{
+    struct peer peer = open_peer(), other = open_peer();
+    call(&peer, "{\"method\":\"" INTERFACE "Reload\",\"more\":true}");
+    expect_and_drop(&peer, "{\"parameters\":{\"id\":1}}", true);
+    call(&other, "{\"method\":\"" INTERFACE "Reload\",\"more\":true}");
+    expect_and_drop(&other, "{\"parameters\":{\"id\":2}}", true);
+    peer.fd = fd_close(peer.fd);
+    fake_master_publish(&fake, "worker", "{s:s}", "program", "web");
+    fake_master_end_reload(&fake, "committed", NULL);
+    expect_and_drop(&other, "{\"parameters\":{\"event\":{\"program\":\"web\"}}}", true);
+    expect_and_drop(&other, "{\"parameters\":{\"result\":\"committed\"}}", false);
+    close_peer(&other);
+}
+
+/* Subscribe */
+
+static void test_subscribe(UNUSED void **state)
+{
+    struct peer all = open_peer(), some = open_peer();
+    call(&all, "{\"method\":\"" INTERFACE "Subscribe\",\"more\":true}");
+    call(&some, "{\"method\":\"" INTERFACE "Subscribe\",\"more\":true,\"parameters\":{\"types\":[\"log\",\"master\"]}}");
+    expect_and_drop(&all, "{\"parameters\":{}}", true);
+    expect_and_drop(&some, "{\"parameters\":{}}", true);
+    fake_master_publish(&fake, "worker", "{s:s}", "program", "web");
+    fake_master_publish(&fake, "log", "{s:s}", "text", "hello");
+    expect_and_drop(&all, "{\"parameters\":{\"sequence\":1,\"event\":{\"type\":\"worker\"}}}", true);
+    expect_and_drop(&all, "{\"parameters\":{\"sequence\":2,\"event\":{\"type\":\"log\",\"text\":\"hello\"}}}", true);
+    expect_and_drop(&some, "{\"parameters\":{\"sequence\":2}}", true);
+    close_peer(&all);
+    close_peer(&some);
+}
+
+static void test_subscriber_that_does_not_read(UNUSED void **state)
+{
+    struct peer lazy = open_peer(), good = open_peer();
+    call(&lazy, "{\"method\":\"" INTERFACE "Subscribe\",\"more\":true}");
+    call(&good, "{\"method\":\"" INTERFACE "Subscribe\",\"more\":true}");
+    expect_and_drop(&good, "{\"parameters\":{}}", true);
+    char text[4096];
+    memset(text, 'x', sizeof(text));
+    for (int i = 1; i <= 1000; i++) {
+        fake_master_publish(&fake, "message", "{s:s%}", "text", text, sizeof(text));
+        char wanted[64];
+        (void)snprintf(wanted, sizeof(wanted), "{\"parameters\":{\"sequence\":%d}}", i);
+        expect_and_drop(&good, wanted, true);
+    }
+    json_t *frame;
+    json_int_t last = 0;
+    while ((frame = receive(&lazy))) {
+        last = json_integer_value(json_object_get(json_object_get(frame, "parameters"), "sequence"));
+        json_decref(frame);
+    }
+    assert_true(last > 0 && last < 1000);
+    close_peer(&lazy);
+    close_peer(&good);
+}
+
+/* The end */
+
+static void test_shutdown(UNUSED void **state)
+{
+    struct peer peer = open_peer();
+    call(&peer, "{\"method\":\"" INTERFACE "Shutdown\"}");
+    expect_and_drop(&peer, "{\"parameters\":{}}", false);
+    assert_int_equal(fake.shutdowns, 1);
+    assert_int_equal(fake.forced, 0);
+    call(&peer, "{\"method\":\"" INTERFACE "Shutdown\",\"parameters\":{\"force\":true}}");
+    expect_and_drop(&peer, "{\"parameters\":{}}", false);
+    assert_int_equal(fake.forced, 1);
+    close_peer(&peer);
+}
+
+static void test_finish_tells_all_who_wait(UNUSED void **state)
+{
+    struct peer known = open_peer(), subscriber = open_peer(), silent = open_peer();
+    call(&known, "{\"method\":\"" INTERFACE "Reload\"}");
+    call(&subscriber, "{\"method\":\"" INTERFACE "Subscribe\",\"more\":true}");
+    expect_and_drop(&subscriber, "{\"parameters\":{}}", true);
+    fake_master_publish(&fake, "master", "{s:s}", "state", "leaving");
+    control_finish(fake.control);
+    fake.control = control_free(fake.control);
+    expect_and_drop(&known, "{\"error\":\"" INTERFACE "ShuttingDown\"}", false);
+    expect_and_drop(&subscriber, "{\"parameters\":{\"event\":{\"state\":\"leaving\"}}}", true);
+    expect_and_drop(&subscriber, "{\"parameters\":{}}", false);
+    expect_end(&known);
+    expect_end(&subscriber);
+    expect_end(&silent);
+}
+
+static void test_finish_with_a_result(UNUSED void **state)
+{
+    struct peer peer = open_peer();
+    call(&peer, "{\"method\":\"" INTERFACE "Reload\"}");
+    run_idle();
+    fake.result = json_pack("{s:i, s:s, s:s}", "id", 1, "result", "refused", "reason", "the master is shut down");
+    control_finish(fake.control);
+    expect_and_drop(&peer, "{\"parameters\":{\"result\":\"refused\"}}", false);
+    fake.control = control_free(fake.control);
+    expect_end(&peer);
+}
+
+static void test_finish_does_not_wait_for_a_lazy_client(UNUSED void **state)
+{
+    fake.huge_status = true;
+    struct peer lazy = open_peer();
+    call(&lazy, "{\"method\":\"" INTERFACE "Status\"}");
+    run_idle();
+    control_finish(fake.control);
+    fake.control = control_free(fake.control);
+    close_peer(&lazy);
+}
+
+/* Bounds */
+
+static void test_silent_client_is_closed(UNUSED void **state)
+{
+    struct peer peer = open_peer();
+    expect_end(&peer);
+}
+
+static void test_half_a_message_is_closed(UNUSED void **state)
+{
+    struct peer peer = open_peer();
+    call(&peer, "{\"method\":\"" INTERFACE "Version\"}");
+    expect_and_drop(&peer, "{\"parameters\":{\"version\":\"" RELOADER_VERSION "\"}}", false);
+    uint64_t deadline = clock_monotonic_usec() + DEADLINE_USEC;
+    /* It trickles: the time-out belongs to the message, not to its bytes. */
+    while (send(peer.fd, " ", 1, MSG_NOSIGNAL) == 1 && clock_monotonic_usec() < deadline)
+        run_once();
+    expect_end(&peer);
+}
+
+static void test_idle_client_is_closed(UNUSED void **state)
+{
+    struct peer peer = open_peer(), subscriber = open_peer();
+    call(&subscriber, "{\"method\":\"" INTERFACE "Subscribe\",\"more\":true}");
+    expect_and_drop(&subscriber, "{\"parameters\":{}}", true);
+    call(&peer, "{\"method\":\"" INTERFACE "Version\"}");
+    expect_and_drop(&peer, "{\"parameters\":{\"version\":\"" RELOADER_VERSION "\"}}", false);
+    expect_end(&peer);
+    fake_master_publish(&fake, "log", "{s:s}", "text", "still there?");
+    expect_and_drop(&subscriber, "{\"parameters\":{\"event\":{\"text\":\"still there?\"}}}", true);
+    close_peer(&subscriber);
+}
+
+static void test_garbage_is_closed(UNUSED void **state)
+{
+    struct peer peer = open_peer();
+    call(&peer, "GET / HTTP/1.1");
+    expect_end(&peer);
+}
+
+static void test_too_long_a_message_is_closed(UNUSED void **state)
+{
+    struct peer peer = open_peer();
+    char text[8192];
+    memset(text, ' ', sizeof(text));
+    size_t sent = 0;
+    for (;;) {
+        ssize_t n = send(peer.fd, text, sizeof(text), MSG_NOSIGNAL);
+        if (n < 0 && errno != EAGAIN)
+            break;
+        sent += n > 0 ? (size_t)n : 0;
+        assert_true(sent < (100 << 20));
+        run_once();
+    }
+    expect_end(&peer);
+}
+
+static void test_longest_message_is_taken(UNUSED void **state)
+{
+    struct peer peer = open_peer();
+    static char text[65536];
+    memset(text, ' ', sizeof(text));
+    const char *method = "{\"method\":\"" INTERFACE "Version\"}";
+    memcpy(text, method, strlen(method));
+    text[sizeof(text) - 1] = '\0';
+    put(&peer, text, sizeof(text));
+    expect_and_drop(&peer, "{\"parameters\":{\"version\":\"" RELOADER_VERSION "\"}}", false);
+    close_peer(&peer);
+}
+
+static void test_too_many_clients(UNUSED void **state)
+{
+    struct peer *peers = calloc(64, sizeof(*peers));
+    for (int i = 0; i < 64; i++) {
+        peers[i] = open_peer();
+        call(&peers[i], "{\"method\":\"" INTERFACE "Version\"}");
+        expect_and_drop(&peers[i], "{\"parameters\":{\"version\":\"" RELOADER_VERSION "\"}}", false);
+    }
+    struct peer late = open_peer();
+    expect_and_drop(&late, "{\"error\":\"" INTERFACE "TooManyClients\"}", false);
+    expect_end(&late);
+    close_peer(&peers[7]);
+    late = open_peer();
+    call(&late, "{\"method\":\"" INTERFACE "Version\"}");
+    expect_and_drop(&late, "{\"parameters\":{\"version\":\"" RELOADER_VERSION "\"}}", false);
+    close_peer(&late);
+    for (int i = 0; i < 64; i++)
+        close_peer(&peers[i]);
+    free(peers);
+}
+
+static void test_without_descriptors(UNUSED void **state)
+{
+    struct peer peer = open_peer();
+    call(&peer, "{\"method\":\"" INTERFACE "Version\"}");
+    struct rlimit old, none = {.rlim_cur = 3};
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
+    none.rlim_max = old.rlim_max;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    int turns = 0;
+    while (turns < 1000 && sd_event_run(fake.event, 0) > 0)
+        turns++;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+    assert_true(turns < 1000);
+    expect_and_drop(&peer, "{\"parameters\":{\"version\":\"" RELOADER_VERSION "\"}}", false);
+    close_peer(&peer);
+}
+
+static void test_nothing_is_left_open(UNUSED void **state)
+{
+    int before = dup(0);
+    assert_true(before >= 0);
+    (void)close(before);
+    for (int i = 0; i < 200; i++) {
+        struct peer peer = open_peer();
+        if (i % 2)
+            call(&peer, "{\"method\":\"" INTERFACE "Reload\"}");
+        if (i % 3)
+            run_idle();
+        close_peer(&peer);
+    }
+    int after = dup(0);
+    (void)close(after);
+    assert_int_equal(after, before);
+}
+
+/* Peers */
+
+/* Runs `body` as another user in a child; its return value is the exit status. */
+static int as_stranger(int (*body)(void), const gid_t *groups, size_t n_groups)
+{
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        if (setgroups(n_groups, groups) < 0 || setgid(65534) < 0 || setuid(65534) < 0)
+            _exit(99);
+        _exit(body());
+    }
+    int status = 0;
+    while (waitpid(pid, &status, WNOHANG) == 0)
+        run_once();
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+/* 0 served, 1 denied, others: neither. */
+static int ask_version(void)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    (void)strcpy(address.sun_path, path);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) < 0)
+        return errno == EACCES ? 13 : 98;
+    const char text[] = "{\"method\":\"" INTERFACE "Version\"}";
+    (void)send(fd, text, sizeof(text), MSG_NOSIGNAL);
+    char answer[4096] = "";
+    ssize_t n = recv(fd, answer, sizeof(answer) - 1, 0);
+    if (n <= 0)
+        return 97;
+    if (strstr(answer, "PermissionDenied"))
+        return 1;
+    return strstr(answer, RELOADER_VERSION) ? 0 : 96;
+}
+
+static struct control *serve_group(mode_t mode, gid_t group)
+{
+    const struct control_settings settings = {.path = path, .mode = mode, .group_set = true, .group = group};
+    char *error = NULL;
+    struct control *control = NULL;
+    fake.control = control_free(fake.control);
+    if (control_new(fake.event, &settings, &fake_master_ops, &fake, &control, &error) < 0)
+        fail_msg("%s", error);
+    return control;
+}
+
+static void test_peers(UNUSED void **state)
+{
+    if (geteuid() != 0) {
+        print_message("skipped: needs root to become another user\n");
+        skip();
+    }
+    assert_int_equal(chmod(directory, 0755), 0);
+    const gid_t member[] = {12345, 54321}, other[] = {12345};
+    assert_int_equal(as_stranger(ask_version, member, 2), 13);
+    fake.control = serve_group(0660, 54321);
+    struct stat st;
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0660);
+    assert_int_equal(st.st_gid, 54321);
+    assert_int_equal(as_stranger(ask_version, member, 2), 0);
+    assert_int_equal(as_stranger(ask_version, other, 1), 13);
+    fake.control = serve_group(0666, 54321);
+    assert_int_equal(as_stranger(ask_version, member, 2), 0);
+    assert_int_equal(as_stranger(ask_version, other, 1), 1);
+    assert_int_equal(as_stranger(ask_version, NULL, 0), 1);
+    fake.control = serve_group(0666, 65534);
+    assert_int_equal(as_stranger(ask_version, NULL, 0), 0);
+}
+
+/* Binding */
+
+static void test_second_master(UNUSED void **state)
+{
+    const struct control_settings settings = {.path = path, .mode = 0600};
+    CLEANUP_FREE char *error = NULL;
+    struct control *control = NULL;
+    assert_int_equal(control_new(fake.event, &settings, &fake_master_ops, &fake, &control, &error), -EADDRINUSE);
+    char pid[32];
+    (void)snprintf(pid, sizeof(pid), "pid %d ", (int)getpid());
+    assert_non_null(strstr(error, pid));
+    assert_non_null(strstr(error, path));
+    assert_null(control);
+    struct peer peer = open_peer();
+    call(&peer, "{\"method\":\"" INTERFACE "Version\"}");
+    expect_and_drop(&peer, "{\"parameters\":{\"version\":\"" RELOADER_VERSION "\"}}", false);
+    close_peer(&peer);
+}
+
+static void test_stale_socket(UNUSED void **state)
+{
+    fake.control = control_free(fake.control);
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    (void)strcpy(address.sun_path, path);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(fd, (const struct sockaddr *)&address, sizeof(address)), 0);
+    assert_int_equal(listen(fd, 1), 0);
+    (void)close(fd);
+    fake.control = serve_group(0600, getegid());
+    struct peer peer = open_peer();
+    call(&peer, "{\"method\":\"" INTERFACE "Version\"}");
+    expect_and_drop(&peer, "{\"parameters\":{\"version\":\"" RELOADER_VERSION "\"}}", false);
+    close_peer(&peer);
+}
+
+static void test_bad_paths(UNUSED void **state)
+{
+    static const char *const paths[] = {
+        "/nonexistent/directory/control.sock",
+        "/tmp/00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000",
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(paths); i++) {
+        const struct control_settings settings = {.path = paths[i], .mode = 0600};
+        CLEANUP_FREE char *error = NULL;
+        struct control *control = NULL;
+        assert_true(control_new(fake.event, &settings, &fake_master_ops, &fake, &control, &error) < 0);
+        assert_non_null(strstr(error, paths[i]));
+        assert_null(control);
+    }
+}
+
+static void test_no_control(UNUSED void **state)
+{
+    control_publish(NULL, "log", 1, NULL);
+    control_finish(NULL);
+    assert_null(control_free(NULL));
+}
+
+#define served(test)           cmocka_unit_test_setup_teardown(test, setup, teardown)
+#define served_short(test)     cmocka_unit_test_setup_teardown(test, setup_short, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        served(test_version_and_status),
+        served(test_service_interface),
+        served(test_errors),
+        served(test_pipelined_calls_in_order),
+        served(test_a_call_in_pieces),
+        served(test_oneway),
+        served(test_oneway_and_gone),
+        served(test_half_closed_client_gets_its_replies),
+        served(test_a_reply_larger_than_the_event_queue),
+        served(test_reload_waits),
+        served(test_reload_with_progress),
+        served(test_reload_that_ended_at_once),
+        served(test_reload_without_waiting),
+        served(test_reload_client_that_leaves),
+        served(test_subscribe),
+        served(test_subscriber_that_does_not_read),
+        served(test_shutdown),
+        served(test_finish_tells_all_who_wait),
+        served(test_finish_with_a_result),
+        served(test_finish_does_not_wait_for_a_lazy_client),
+        served_short(test_silent_client_is_closed),
+        served_short(test_half_a_message_is_closed),
+        cmocka_unit_test_setup_teardown(test_idle_client_is_closed, setup_idle, teardown),
+        served(test_garbage_is_closed),
+        served(test_too_long_a_message_is_closed),
+        served(test_longest_message_is_taken),
+        served(test_too_many_clients),
+        served(test_without_descriptors),
+        served(test_nothing_is_left_open),
+        served(test_peers),
+        served(test_second_master),
+        served(test_stale_socket),
+        served(test_bad_paths),
+        served(test_no_control),
+    };
+    if (!mkdtemp(directory))
+        return 1;
+    (void)snprintf(path, sizeof(path), "%s/control.sock", directory);
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    (void)rmdir(directory);
+    return failed;
+}

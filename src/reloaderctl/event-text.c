@@ -1,6 +1,6 @@
 #include "reloaderctl/event-text.h"
 
-#include "reloaderctl/commands.h"
+#include "reloaderctl/field.h"
 #include "reloaderctl/screen.h"
 
 #include <inttypes.h>

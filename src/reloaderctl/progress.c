@@ -2,18 +2,13 @@
 
 #include "base/parse.h"
 #include "base/strv.h"
+#include "reloaderctl/field.h"
 
 #include <string.h>
 #include <strings.h>
 
 #define SLOTS_MAX 65536
 #define BAR_MAX   24
-
-static uint64_t number_of(json_t *object, const char *name)
-{
-    json_int_t value = json_integer_value(json_object_get(object, name));
-    return value > 0 ? (uint64_t)value : 0;
-}
 
 void progress_init(struct progress *progress, json_t *status)
 {
@@ -27,7 +22,7 @@ void progress_init(struct progress *progress, json_t *status)
         if (json_array_size(json_object_get(program, "slots")) == 0)
             continue;
         struct progress_program *p = &progress->programs[progress->n_programs++];
-        p->generation = number_of(program, "generation");
+        p->generation = get_number(program, "generation");
         p->n_slots = MIN(json_array_size(json_object_get(program, "slots")), (size_t)SLOTS_MAX);
         p->name = strdup(name ? name : "");
         p->moved = calloc(p->n_slots + 1, sizeof(*p->moved));
@@ -74,11 +69,11 @@ static void worker_event(struct progress_program *program, json_t *event)
     if (!state)
         return;
     set_latest(program, event, state);
-    uint64_t slot = number_of(event, "slot");
+    uint64_t slot = get_number(event, "slot");
     if (slot >= program->n_slots)
         return;
     bool ready = strcasecmp(state, "READY") == 0;
-    if (number_of(event, "generation") > program->generation)
+    if (get_number(event, "generation") > program->generation)
         program->moved[slot] = ready;
     else if (ready)
         program->moved[slot] = false;
@@ -97,7 +92,7 @@ static void set_slots(struct progress_program *program, size_t n)
 
 static void rollout_event(struct progress_program *program, json_t *event)
 {
-    uint64_t workers = number_of(event, "workers");
+    uint64_t workers = get_number(event, "workers");
     if (workers > 0 && workers <= SLOTS_MAX)
         set_slots(program, workers);
     free(program->step);

@@ -338,7 +338,8 @@ static int take_places(struct master *master, char **ret_error)
 {
     const struct config *config = master->config;
     int r = runtime_directory_prepare(config->runtime_directory, ret_error);
-    if (r == 0)
+    master->made_runtime_directory = r > 0;
+    if (r >= 0)
         r = runtime_directory_prepare_notify(config->runtime_directory, &master->notify_directory,
                                              ret_error);
     if (r == 0 && config->pid_file)
@@ -397,6 +398,17 @@ void master_start(struct master *master)
     master_wake(master);
 }
 
+/* Directories that others still use stay. */
+static void leave_places(struct master *master)
+{
+    if (master->notify_directory)
+        (void)rmdir(master->notify_directory);
+    if (master->made_runtime_directory)
+        (void)rmdir(master->config->runtime_directory);
+    if (master->config->pid_file)
+        master->pid_fd = pid_file_remove(master->config->pid_file, master->pid_fd);
+}
+
 struct master *master_free(struct master *master)
 {
     if (!master)
@@ -415,10 +427,9 @@ struct master *master_free(struct master *master)
     for (size_t i = 0; i < master->n_signals; i++)
         (void)sd_event_source_disable_unref(master->signals[i]);
     (void)sd_event_source_disable_unref(master->step);
-    if (master->config->pid_file)
-        master->pid_fd = pid_file_remove(master->config->pid_file, master->pid_fd);
     (void)fd_close(master->terminal_fd);
     (void)sd_event_unref(master->event);
+    leave_places(master);
     (void)config_unref(master->config);
     free(master->notify_directory);
     free(master);

@@ -38,6 +38,7 @@ struct master {
     struct event_bus events;
     struct config *config; /* the current one: committed */
     char *notify_directory;
+    bool made_runtime_directory; /* and so remove it in the end */
     int pid_fd;
     struct rlimit nofile; /* as it was when we were started */
     struct reaper *reaper;

@@ -131,8 +131,6 @@ static int bind_socket(struct notify *notify)
     notify->fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (notify->fd < 0)
         return -errno;
-    /* The name holds our pid: whatever is there was left by a master that is gone. */
-    (void)unlink(notify->path);
     const int on = 1;
     if (bind(notify->fd, (struct sockaddr *)&address, sizeof(address)) < 0 ||
         setsockopt(notify->fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)) < 0)

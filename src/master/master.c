@@ -373,7 +373,9 @@ int master_new(const struct master_options *options, struct config *config, stru
         .options = *options,
         .config = config_ref(config),
         .pid_fd = -1,
-        .terminal_fd = open("/dev/tty", O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK),
+        .terminal_fd = options->outlive_terminal
+                           ? -1
+                           : open("/dev/tty", O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK),
         .next_worker_id = 1,
         .started_usec = clock_monotonic_usec(),
     };

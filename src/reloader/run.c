@@ -84,6 +84,7 @@ int run(struct config *config, const struct run_options *options)
         .source = options->source,
         .environment = environ,
         .exit_on_failed_start = options->daemonize,
+        .outlive_terminal = options->outlive_terminal,
         .ready = on_ready,
         .userdata = &running,
     };

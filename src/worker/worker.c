@@ -266,7 +266,9 @@ static int on_step(sd_event_source *source UNUSED, uint64_t now UNUSED, void *us
     struct worker *worker = userdata;
     switch (worker->state) {
     case WORKER_STARTING:
-        become_ready(worker, false);
+        /* One of its siblings may have announced itself meanwhile: then so will it. */
+        if (settings(worker)->ready == CONFIG_READY_AFTER || !worker->generation->habits->announces)
+            become_ready(worker, false);
         break;
     case WORKER_DRAINING:
         if (channel_is_unread(worker->channel)) {

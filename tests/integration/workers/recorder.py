@@ -26,8 +26,7 @@ import socket
 import sys
 import time
 
-SIGNALS = [signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGWINCH,
-           signal.SIGCONT]
+SIGNALS = [signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGWINCH]
 
 
 class Recorder:
@@ -90,7 +89,7 @@ class Recorder:
     def on_signal(self, number):
         name = signal.Signals(number).name
         self.write("signal", what=name)
-        if number in (signal.SIGWINCH, signal.SIGCONT) or self.options.get("--ignore") in (name, "all"):
+        if number == signal.SIGWINCH or self.options.get("--ignore") in (name, "all"):
             return
         self.leave()
 

@@ -183,7 +183,7 @@ static int do_run(struct run *run)
 static int print_report(const struct run *run)
 {
     json_t *report = report_new(&run->load, run->modes, clock_monotonic_usec());
-    int r = json_dumpf(report, stdout, JSON_INDENT(2) | JSON_ENSURE_ASCII);
+    int r = json_dumpf(report, stdout, JSON_INDENT(2) | JSON_ENSURE_ASCII | JSON_REAL_PRECISION(6));
     json_decref(report);
     return r == 0 && fputs("\n", stdout) >= 0 && fflush(stdout) == 0 ? 0 : -EIO;
 }

@@ -206,7 +206,7 @@ static const char control_types[] =
     "\n# A process. since_usec is when its state began, by the real clock.\n"
     "type Worker (pid: int, generation: int, state: string, text: ?string, since_usec: int, restarts: int)\n"
     "\ntype Slot (slot: int, name: string, state: string, workers: []Worker)\n"
-    "\ntype Program (name: string, state: string, generation: int, slots: []Slot)\n"
+    "\ntype Program (name: string, state: string, generation: int, workers: int, ready: int, slots: []Slot)\n"
     "\ntype Listener (name: string, address: string, inode: int, queue: ?int, backlog: ?int)\n";
 
 static const char control_errors[] =

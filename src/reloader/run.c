@@ -38,11 +38,12 @@ static int open_control(struct running *running, const struct config *config, ch
     };
     if (!settings.path)
         return 0;
-    int r = control_new(running->master->event, &settings, &master_control_ops, running->master, &running->control,
-                        ret_error);
+    int r = control_new(running->master->event, &settings, &master_control_ops, running->master,
+                        &running->control, ret_error);
     if (r < 0)
         return r;
-    running->subscriber = (struct event_subscriber){.handle = forward_event, .userdata = running->control};
+    running->subscriber = (struct event_subscriber){.handle = forward_event,
+                                                    .userdata = running->control};
     event_bus_subscribe(&running->master->events, &running->subscriber);
     return 0;
 }
@@ -56,7 +57,8 @@ static void close_control(struct running *running)
     running->control = control_free(running->control);
 }
 
-static int loop(struct running *running, struct config *config, const struct master_options *options, char **ret_error)
+static int loop(struct running *running, struct config *config,
+                const struct master_options *options, char **ret_error)
 {
     int r = master_apply_log(config, ret_error);
     if (r == 0)

@@ -1,4 +1,4 @@
-/* What the commands share: complaints, asking, fields of replies. */
+/* What the commands share: complaints, asking, printing JSON. */
 #include "reloaderctl/commands.h"
 
 #include "base/strv.h"
@@ -82,17 +82,6 @@ int ask(struct client *client, const char *method, json_t *parameters, bool more
     }
     *ret = reply;
     return EXIT_CODE_OK;
-}
-
-char *get_text(json_t *object, const char *name)
-{
-    return text_clean(json_string_value(json_object_get(object, name)));
-}
-
-uint64_t get_number(json_t *object, const char *name)
-{
-    json_int_t value = json_integer_value(json_object_get(object, name));
-    return value > 0 ? (uint64_t)value : 0;
 }
 
 /* ASCII alone, so that text from workers stays harmless on a terminal here too. */

@@ -1,6 +1,6 @@
 #include "reloaderctl/event-text.h"
 
-#include "reloaderctl/commands.h"
+#include "reloaderctl/field.h"
 #include "reloaderctl/screen.h"
 
 #include <inttypes.h>
@@ -10,11 +10,19 @@
 static void put_worker(FILE *stream, json_t *event)
 {
     CLEANUP_FREE char *name = get_text(event, "name"), *old = get_text(event, "old"), *new = get_text(event, "new");
-    (void)fprintf(stream, "worker %s: %s%s%s", name, old, old[0] ? " -> " : "", new);
+    bool came = old[0] == '\0' || strcmp(old, "NONE") == 0;
+    (void)fprintf(stream, "worker %s: %s%s%s", name, came ? "" : old, came ? "" : " -> ", new);
     if (get_number(event, "pid") > 0)
         (void)fprintf(stream, ", pid %" PRIu64, get_number(event, "pid"));
     if (get_number(event, "generation") > 0)
         (void)fprintf(stream, ", generation %" PRIu64, get_number(event, "generation"));
+}
+
+static void put_rollout(FILE *stream, json_t *event)
+{
+    CLEANUP_FREE char *program = get_text(event, "program"), *step = get_text(event, "step");
+    (void)fprintf(stream, "rollout %s: %s, %" PRIu64 " of %" PRIu64 " ready", program, step, get_number(event, "ready"),
+                  get_number(event, "workers"));
 }
 
 static void put_reload(FILE *stream, json_t *event)
@@ -53,6 +61,8 @@ static void put_event(FILE *stream, json_t *event)
         put_worker(stream, event);
     } else if (strcmp(type, "reload") == 0) {
         put_reload(stream, event);
+    } else if (strcmp(type, "rollout") == 0) {
+        put_rollout(stream, event);
     } else {
         (void)fputs(type, stream);
         put_fields(stream, event);

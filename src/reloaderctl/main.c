@@ -3,7 +3,7 @@
  *
  *   client      finds the control socket, calls, receives
  *   screen      makes text safe, aligned and coloured for terminals
- *   status, reload (progress), events (event-text), shutdown, version: the commands; common: what they share
+ *   status, reload (progress), events (event-text), shutdown, version: the commands; common and field: what they share
  *
  * Exit codes: 0 done, 1 it failed, 2 usage, 3 no master, 4 (status) something that should run is not ready.
  */

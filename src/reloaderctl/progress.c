@@ -2,18 +2,13 @@
 
 #include "base/parse.h"
 #include "base/strv.h"
+#include "reloaderctl/field.h"
 
 #include <string.h>
 #include <strings.h>
 
 #define SLOTS_MAX 65536
 #define BAR_MAX   24
-
-static uint64_t number_of(json_t *object, const char *name)
-{
-    json_int_t value = json_integer_value(json_object_get(object, name));
-    return value > 0 ? (uint64_t)value : 0;
-}
 
 void progress_init(struct progress *progress, json_t *status)
 {
@@ -27,7 +22,7 @@ void progress_init(struct progress *progress, json_t *status)
         if (json_array_size(json_object_get(program, "slots")) == 0)
             continue;
         struct progress_program *p = &progress->programs[progress->n_programs++];
-        p->generation = number_of(program, "generation");
+        p->generation = get_number(program, "generation");
         p->n_slots = MIN(json_array_size(json_object_get(program, "slots")), (size_t)SLOTS_MAX);
         p->name = strdup(name ? name : "");
         p->moved = calloc(p->n_slots + 1, sizeof(*p->moved));
@@ -41,6 +36,7 @@ void progress_clear(struct progress *progress)
     for (size_t i = 0; i < progress->n_programs; i++) {
         free(progress->programs[i].name);
         free(progress->programs[i].moved);
+        free(progress->programs[i].step);
         free(progress->programs[i].latest);
     }
     free(progress->programs);
@@ -67,23 +63,56 @@ static void set_latest(struct progress_program *program, json_t *event, const ch
     program->latest = text_clean(text);
 }
 
+static void worker_event(struct progress_program *program, json_t *event)
+{
+    const char *state = json_string_value(json_object_get(event, "new"));
+    if (!state)
+        return;
+    set_latest(program, event, state);
+    uint64_t slot = get_number(event, "slot");
+    if (slot >= program->n_slots)
+        return;
+    bool ready = strcasecmp(state, "READY") == 0;
+    if (get_number(event, "generation") > program->generation)
+        program->moved[slot] = ready;
+    else if (ready)
+        program->moved[slot] = false;
+}
+
+static void set_slots(struct progress_program *program, size_t n)
+{
+    bool *moved = realloc(program->moved, (n + 1) * sizeof(*moved));
+    if (!moved)
+        die_of_memory();
+    for (size_t i = program->n_slots; i < n; i++)
+        moved[i] = false;
+    program->moved = moved;
+    program->n_slots = n;
+}
+
+static void rollout_event(struct progress_program *program, json_t *event)
+{
+    uint64_t workers = get_number(event, "workers");
+    if (workers > 0 && workers <= SLOTS_MAX)
+        set_slots(program, workers);
+    free(program->step);
+    program->step = text_clean(json_string_value(json_object_get(event, "step")));
+    for (char *c = program->step; *c != '\0'; c++)
+        if (*c == '_')
+            *c = ' ';
+}
+
 void progress_event(struct progress *progress, json_t *event)
 {
     struct progress_program *program =
         find_program(progress, json_string_value(json_object_get(event, "program")));
     const char *type = json_string_value(json_object_get(event, "type"));
-    const char *state = json_string_value(json_object_get(event, "new"));
-    if (!program || !type || strcmp(type, "worker") != 0 || !state)
+    if (!program || !type)
         return;
-    set_latest(program, event, state);
-    uint64_t slot = number_of(event, "slot");
-    if (slot >= program->n_slots)
-        return;
-    bool ready = strcasecmp(state, "READY") == 0;
-    if (number_of(event, "generation") > program->generation)
-        program->moved[slot] = ready;
-    else if (ready)
-        program->moved[slot] = false;
+    if (strcmp(type, "worker") == 0)
+        worker_event(program, event);
+    else if (strcmp(type, "rollout") == 0)
+        rollout_event(program, event);
 }
 
 size_t progress_moved(const struct progress_program *program)
@@ -116,8 +145,8 @@ static void draw_program(const struct progress_program *program, const struct sc
     size_t moved = progress_moved(program);
     put_bar(bar, MIN(screen->width / 4, (size_t)BAR_MAX), moved, program->n_slots);
     CLEANUP_FREE char *line =
-        string_format("%s%*s  [%s]  %zu of %zu  %s", name, (int)(name_width - text_width(name)), "", bar, moved,
-                      program->n_slots, program->latest ? program->latest : "");
+        string_format("%s%*s  [%s]  %zu of %zu  %-7s  %s", name, (int)(name_width - text_width(name)), "", bar, moved,
+                      program->n_slots, program->step ? program->step : "", program->latest ? program->latest : "");
     if (!line)
         die_of_memory();
     draw_line(line, screen, stream);

@@ -14,9 +14,10 @@ struct progress {
     struct progress_program {
         char *name;          /* as in events */
         uint64_t generation; /* before the reload */
-        size_t n_slots;
+        size_t n_slots;      /* follows the new configuration once its rollout began */
         bool *moved; /* per slot: a worker of a newer generation is ready in it */
-        char *latest; /* what happened last, clean; may be NULL */
+        char *step;   /* of its rollout, clean; may be NULL */
+        char *latest; /* what a worker did last, clean; may be NULL */
     } *programs;
     size_t drawn; /* lines on the screen that the next drawing replaces */
 };

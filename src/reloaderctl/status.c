@@ -107,17 +107,6 @@ static void add_titles(struct table *table, const char *const *titles)
         table_add(table, TONE_DIM, "%s", titles[i]);
 }
 
-static size_t count_ready(json_t *slots)
-{
-    size_t i, n = 0;
-    json_t *slot;
-    json_array_foreach (slots, i, slot) {
-        const char *state = json_string_value(json_object_get(slot, "state"));
-        n += state && strcasecmp(state, "READY") == 0;
-    }
-    return n;
-}
-
 static void print_program(const struct screen *screen, json_t *program)
 {
     static const char *const titles[] = {"WORKER", "PID", "GENERATION", "STATE", "SINCE", "RESTARTS", "TEXT"};
@@ -127,8 +116,8 @@ static void print_program(const struct screen *screen, json_t *program)
     size_t i;
     (void)printf("\n%s%s%s  ", tone_begin(screen, TONE_BOLD), name, tone_end(screen, TONE_BOLD));
     print_toned(screen, state);
-    (void)printf("  generation %" PRIu64 "  %zu of %zu ready\n", get_number(program, "generation"),
-                 count_ready(slots), json_array_size(slots));
+    (void)printf("  generation %" PRIu64 "  %" PRIu64 " of %" PRIu64 " ready\n", get_number(program, "generation"),
+                 get_number(program, "ready"), get_number(program, "workers"));
     if (json_array_size(slots) == 0)
         return;
     add_titles(&table, titles);

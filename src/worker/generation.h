@@ -13,16 +13,17 @@
 struct generation_habits {
     unsigned references;
     bool announces; /* a worker has said that it is ready: time alone proves nothing any more */
-    bool deaf;      /* a worker left its channel unread for drain_grace: the signal goes out at once */
+    bool deaf; /* a worker left its channel unread for drain_grace: the signal goes out at once */
 };
 
 struct generation {
     unsigned references;
     uint64_t number;
-    struct config *config;                /* keeps `program` alive */
+    struct config *config; /* keeps `program` alive */
     const struct config_program *program;
-    char *const *master_environment;      /* for %(ENV_X)s; borrowed, of the process */
-    char **environment;                   /* of the master (cleaned) and of environment_file, as read when it was made */
+    char *const *master_environment; /* for %(ENV_X)s; borrowed, of the process */
+    char **
+        environment; /* of the master (cleaned) and of environment_file, as read when it was made */
     struct generation_habits *habits;
 };
 

@@ -28,9 +28,15 @@ static void say_worker(struct fake_master *fake, int slot, int generation, const
 {
     char name[16];
     (void)snprintf(name, sizeof(name), "web/%d", slot);
-    fake_master_publish(fake, "worker", "{s:s, s:s, s:i, s:i, s:i, s:s?, s:s, s:s?}", "program", "web", "name", name,
+    fake_master_publish(fake, "worker", "{s:s, s:s, s:i, s:i, s:i, s:s, s:s, s:s*}", "program", "web", "name", name,
                         "slot", slot, "pid", 5000 + generation * 100 + slot, "generation", generation, "old", old,
                         "new", new, "reason", reason);
+}
+
+static void say_rollout(struct fake_master *fake, const char *step, int ready)
+{
+    fake_master_publish(fake, "rollout", "{s:i, s:s, s:s, s:i, s:i}", "reload", (int)fake->reload_id, "program", "web",
+                        "step", step, "ready", ready, "workers", 4);
 }
 
 /* Four steps for each slot. Returns false when the reload has ended. */
@@ -57,7 +63,8 @@ static bool play(struct rehearsal *rehearsal)
         say_worker(fake, slot, 7, "DRAINING", "GONE", NULL);
         break;
     case 2:
-        say_worker(fake, slot, 8, NULL, "STARTING", NULL);
+        say_rollout(fake, slot == 0 ? "canary" : "rolling", slot);
+        say_worker(fake, slot, 8, "NONE", "STARTING", NULL);
         break;
     case 3:
         say_worker(fake, slot, 8, "STARTING", "READY", "after 120 ms");

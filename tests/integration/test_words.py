@@ -22,9 +22,10 @@ def roll(one, record, workers, times=1):
 def test_told_then_closed_then_stopped(master, directory, order):
     """graceful_shutdown, fully_closed, the stop signal, exit, and (drain-first) only then the successor's start."""
     record = Record(directory / "record")
-    # With ready-first it says when it is ready, else its successor might be up before it has looked.
-    greeting = ["--ready"] if order == "ready-first" else []
-    config = configs.recorders(record.path, "--linger=0.3", *greeting, workers=3)
+    # With ready-first it must say when it is ready, or the order of what is recorded would be a matter of chance.
+    ready_first = order == "ready-first"
+    config = configs.recorders(record.path, "--linger=0.3", *["--ready"] * ready_first, workers=3,
+                               ready="message" if ready_first else "auto")
     config["programs"]["rec"]["reload"].update(canary=False, order=order, max_unavailable="100%")
     one = master(config)
     roll(one, record, 3, times=5 if order == "drain-first" else 2)
@@ -40,7 +41,7 @@ def test_told_then_closed_then_stopped(master, directory, order):
 
 
 def test_one_after_the_other(master, directory):
-    """With max_unavailable 1 and a canary, slot 1 is told when slot 0's successor serves."""
+    """With max_unavailable 1 and a canary: nobody is told before it is there, and two of three always serve."""
     record = Record(directory / "record")
     config = configs.recorders(record.path, "--ready", workers=3)
     config["programs"]["rec"]["reload"] = {"canary": True, "max_unavailable": 1}
@@ -52,11 +53,11 @@ def test_one_after_the_other(master, directory):
     assert story[3] == ("start", 2), "the canary comes before anybody is told"
     rest = story[4:]
     assert sorted(rest) == sorted([("message", 1)] * 3 + [("start", 2)] * 2), story
-    # Of three, at most one is told and not yet replaced.
-    told = 0
-    for event, _ in rest[1:]:
-        told += 1 if event == "message" else -1
-        assert told in (-1, 0, 1), story
+    # Of three, never more than one is missing; the canary is a fourth.
+    there = 4
+    for event, _ in rest:
+        there += -1 if event == "message" else 1
+        assert there >= 2, story
 
 
 def test_leaving_without_a_word_is_as_good(master, directory):
@@ -138,7 +139,7 @@ def test_kill_mode(master, directory, kill_mode):
     record = Record(directory / "record")
     worker = " ".join(configs.recorder(record.path, "--silent", "--linger=0.3"))
     # The leader records; its child in the same group is a second recorder.
-    program = {"command": ["sh", "-c", f"{worker} & exec {worker}"], "kill_mode": kill_mode, "drain": "signal"}
+    program = {"command": ["sh", "-c", f"{worker} & exec {worker}"], "kill_mode": kill_mode, "drain": "signal", "disconnect_timeout": "600ms"}
     one = master(configs.recorders(record.path, workers=1, **program))
     (leader,) = one.pids()
     record.wait(count=2, event="start")
@@ -152,7 +153,7 @@ def test_kill_mode(master, directory, kill_mode):
     else:
         assert not proc.is_running(child)
         assert (heard.index((child, "signal")) < heard.index((leader, "exit"))) == (kill_mode == "group"), heard
-    one.stop(tree=kill_mode != "process")
+    one.stop(complete=kill_mode != "process")
     for pid in proc.children(os.getpid()):
         os.kill(pid, signal.SIGKILL)
 

@@ -205,7 +205,7 @@ class Master:
         if left:
             raise self.failure(f"left behind: {left}")
 
-    def stop(self, number=signal.SIGTERM, code=0, seconds=40, tree=True):
+    def stop(self, number=signal.SIGTERM, code=0, seconds=40, complete=True):
         if self.stopped:
             return
         # Whoever is in its tree now must be gone with it, even if it is no longer its child then.
@@ -213,5 +213,5 @@ class Master:
         self.kill(number)
         self.wait_end(code, seconds)
         left = [proc.describe(pid) for pid in tree if proc.is_running(pid)]
-        if left and tree:
+        if left and complete:
             raise self.failure(f"processes left behind: {left}")

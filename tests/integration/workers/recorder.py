@@ -63,8 +63,9 @@ class Recorder:
         }
 
     def say(self, message):
-        self.channel.sendall(json.dumps(message).encode() + b"\n")
+        # Written down first: what it causes must stand behind it.
         self.write("sent", what=message)
+        self.channel.sendall(json.dumps(message).encode() + b"\n")
 
     def notify(self, text):
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:

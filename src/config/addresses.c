@@ -2,6 +2,7 @@
 
 #include "base/strv.h"
 #include "config/expand.h"
+#include "config/paths.h"
 
 #include <errno.h>
 #include <string.h>
@@ -20,10 +21,8 @@ static char *make_absolute(char *listen, const char *here)
 {
     if (!string_starts_with(listen, "unix:") || strchr("/@", listen[5]))
         return listen;
-    const char *path = string_starts_with(listen + 5, "./") ? listen + 7 : listen + 5;
-    char *absolute = string_format("unix:%s/%s", strcmp(here, "/") == 0 ? "" : here, path);
-    free(listen);
-    return absolute;
+    CLEANUP_FREE char *relative = listen, *path = path_join(here, relative + 5);
+    return path ? string_format("unix:%s", path) : NULL;
 }
 
 static int expand_listen(const struct config_socket *socket, const struct config_program *program, unsigned slot,

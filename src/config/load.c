@@ -2,6 +2,7 @@
 
 #include "base/fd.h"
 #include "base/strv.h"
+#include "config/paths.h"
 #include "config/section.h"
 #include "config/tree.h"
 #include "config/validate.h"
@@ -70,30 +71,6 @@ static void reader_clear(struct reader *reader)
     free(reader->programs);
 }
 
-static char *current_directory(void)
-{
-    return getcwd(NULL, 0);
-}
-
-/* Of the directory that something relative begins at. */
-static char *join(const char *directory, const char *path)
-{
-    return string_format("%s/%s", strcmp(directory, "/") == 0 ? "" : directory, path);
-}
-
-static char *make_absolute(const char *path)
-{
-    if (path[0] == '/')
-        return strdup(path);
-    CLEANUP_FREE char *directory = current_directory();
-    while (path[0] == '.' && path[1] == '/')
-        path += 2;
-    if (!directory || strcmp(path, ".") == 0)
-        return TAKE_PTR(directory);
-    return join(directory, path);
-}
-
-/* Symbolic links stay as they are: `current` shall mean something else after the next deployment. */
 static char *directory_of(const char *path)
 {
     const char *slash = strrchr(path, '/');
@@ -107,10 +84,10 @@ static int config_new(const struct config_source *source, struct config **ret)
         return -ENOMEM;
     config->references = 1;
     if (source->path) {
-        config->path = make_absolute(source->path);
+        config->path = path_absolute(source->path);
         config->here = config->path ? directory_of(config->path) : NULL;
     } else {
-        config->here = make_absolute(source->directory ? source->directory : ".");
+        config->here = path_absolute(source->directory ? source->directory : ".");
     }
     if (!config->here)
         return errno != 0 ? -errno : -ENOMEM;
@@ -174,7 +151,7 @@ static char *default_runtime_directory(void)
         return strdup("/run/reloader");
     const char *directory = getenv("XDG_RUNTIME_DIR");
     if (directory && directory[0] == '/')
-        return join(directory, "reloader");
+        return path_join(directory, "reloader");
     directory = getenv("TMPDIR");
     return string_format("%s/reloader-%u", directory && directory[0] == '/' ? directory : "/tmp", geteuid());
 }
@@ -184,7 +161,7 @@ static char *place_control_socket(struct reader *reader, const char *text)
 {
     if (strchr(text, '/'))
         return value_absolute(reader, text);
-    return join(reader->config->runtime_directory, text);
+    return path_join(reader->config->runtime_directory, text);
 }
 
 static void finish_control(struct reader *reader, const struct tree_node *root)

@@ -3,6 +3,7 @@
 
 #include "base/strv.h"
 #include "config/expand.h"
+#include "config/paths.h"
 #include "config/quote.h"
 #include "config/section.h"
 
@@ -59,13 +60,7 @@ char *value_expand(struct reader *reader, const struct tree_node *node, const ch
 
 char *value_absolute(const struct reader *reader, const char *path)
 {
-    if (path[0] == '/')
-        return strdup(path);
-    while (path[0] == '.' && path[1] == '/')
-        path += 2;
-    if (path[0] == '\0' || strcmp(path, ".") == 0)
-        return strdup(reader->config->here);
-    return string_format("%s/%s", strcmp(reader->config->here, "/") == 0 ? "" : reader->config->here, path);
+    return path_join(reader->config->here, path);
 }
 
 /* Text that is known now is printed so that it is not expanded again. */
@@ -193,13 +188,8 @@ static void read_directory(struct reader *reader, const struct key *key, const s
         return;
     }
     /* The file's directory is a fact, not a template: its percent signs mean themselves. */
-    CLEANUP_FREE char *base = value_absolute(reader, "."), *doubled = base ? percent_double(base) : NULL;
-    if (!doubled)
-        reader->errors->no_memory = true;
-    else if (strcmp(text, ".") == 0)
-        set_field(reader, key, object, TAKE_PTR(doubled));
-    else
-        set_field(reader, key, object, string_format("%s/%s", strcmp(doubled, "/") == 0 ? "" : doubled, text));
+    CLEANUP_FREE char *here = percent_double(reader->config->here);
+    set_field(reader, key, object, here ? path_join(here, text) : NULL);
 }
 
 const struct value_type type_directory = {.label = "directory", .read = read_directory, .print = print_template};

@@ -8,10 +8,10 @@
 static json_t *view_worker(const struct worker *worker, unsigned restarts)
 {
     uint64_t age = clock_monotonic_usec() - worker->state_usec;
-    return json_pack("{s:I, s:I, s:s, s:s*, s:I, s:I}", "pid", (json_int_t)worker->pid, "generation",
-                     (json_int_t)worker->generation->number, "state", worker_state_to_string(worker->state), "text",
-                     worker->status, "since_usec", (json_int_t)(clock_realtime_usec() - age), "restarts",
-                     (json_int_t)restarts);
+    return json_pack("{s:I, s:I, s:s, s:s*, s:I, s:I}", "pid", (json_int_t)worker->pid,
+                     "generation", (json_int_t)worker->generation->number, "state",
+                     worker_state_to_string(worker->state), "text", worker->status, "since_usec",
+                     (json_int_t)(clock_realtime_usec() - age), "restarts", (json_int_t)restarts);
 }
 
 static json_t *view_workers(const struct slot *slot)
@@ -34,10 +34,10 @@ static json_t *view_slots(const struct program *program)
         const struct slot *slot = program->slots[i];
         char *name = NULL, *error = NULL;
         (void)worker_make_name(program->committed, slot->number, &name, &error);
-        (void)json_array_append_new(slots, json_pack("{s:I, s:s*, s:s, s:o}", "slot", (json_int_t)slot->number,
-                                                     "name", name, "state",
-                                                     slot_state_to_string(slot_get_state(slot)), "workers",
-                                                     view_workers(slot)));
+        (void)json_array_append_new(
+            slots, json_pack("{s:I, s:s*, s:s, s:o}", "slot", (json_int_t)slot->number, "name",
+                             name, "state", slot_state_to_string(slot_get_state(slot)), "workers",
+                             view_workers(slot)));
         free(name);
         free(error);
     }
@@ -72,10 +72,11 @@ static json_t *view_programs(const struct master *master)
     for (size_t i = 0; i < master->n_programs; i++) {
         const struct program *program = master->programs[i];
         (void)json_array_append_new(
-            programs, json_pack("{s:s, s:s, s:I, s:I, s:I, s:o}", "name", program->name, "state",
-                                program_state(program), "generation", (json_int_t)program->committed->number,
-                                "workers", (json_int_t)program_wanted(program), "ready",
-                                (json_int_t)program_count_ready(program), "slots", view_slots(program)));
+            programs,
+            json_pack("{s:s, s:s, s:I, s:I, s:I, s:o}", "name", program->name, "state",
+                      program_state(program), "generation", (json_int_t)program->committed->number,
+                      "workers", (json_int_t)program_wanted(program), "ready",
+                      (json_int_t)program_count_ready(program), "slots", view_slots(program)));
     }
     return programs;
 }
@@ -85,8 +86,8 @@ static json_t *view_socket(const struct listener *listener, const struct listene
     char *address = address_to_text(&socket->address);
     unsigned queue = 0, backlog = 0;
     bool known = listener_queue(socket, &queue, &backlog) == 0;
-    json_t *view = json_pack("{s:s, s:s*, s:I}", "name", listener->name, "address", address, "inode",
-                             (json_int_t)socket->inode);
+    json_t *view = json_pack("{s:s, s:s*, s:I}", "name", listener->name, "address", address,
+                             "inode", (json_int_t)socket->inode);
     if (view && known) {
         (void)json_object_set_new(view, "queue", json_integer(queue));
         (void)json_object_set_new(view, "backlog", json_integer(backlog));
@@ -100,8 +101,8 @@ static json_t *view_listeners(const struct master *master)
     json_t *listeners = json_array();
     for (size_t i = 0; i < master->n_listeners; i++)
         for (size_t j = 0; master->listeners[i] && j < master->listeners[i]->n_sockets; j++)
-            (void)json_array_append_new(listeners,
-                                        view_socket(master->listeners[i], &master->listeners[i]->sockets[j]));
+            (void)json_array_append_new(
+                listeners, view_socket(master->listeners[i], &master->listeners[i]->sockets[j]));
     return listeners;
 }
 
@@ -115,17 +116,18 @@ static json_t *view_reload(const struct master *master)
     const struct reload_record *record = reload_newest(reload);
     if (!record)
         return json_pack("{s:i, s:s}", "id", 0, "state", "none");
-    return json_pack("{s:I, s:s, s:s, s:s*}", "id", (json_int_t)record->id, "state", "ended", "result",
-                     reload_result_to_string(record->result), "reason", record->reason);
+    return json_pack("{s:I, s:s, s:s, s:s*}", "id", (json_int_t)record->id, "state", "ended",
+                     "result", reload_result_to_string(record->result), "reason", record->reason);
 }
 
 json_t *master_view_status(const struct master *master)
 {
-    json_t *self = json_pack("{s:I, s:s, s:s, s:I}", "pid", (json_int_t)getpid(), "version", RELOADER_VERSION,
-                             "state", master_state_to_string(master_get_state(master)), "uptime_usec",
+    json_t *self = json_pack("{s:I, s:s, s:s, s:I}", "pid", (json_int_t)getpid(), "version",
+                             RELOADER_VERSION, "state",
+                             master_state_to_string(master_get_state(master)), "uptime_usec",
                              (json_int_t)(clock_monotonic_usec() - master->started_usec));
-    return json_pack("{s:o, s:o, s:o, s:o}", "master", self, "reload", view_reload(master), "programs",
-                     view_programs(master), "listeners", view_listeners(master));
+    return json_pack("{s:o, s:o, s:o, s:o}", "master", self, "reload", view_reload(master),
+                     "programs", view_programs(master), "listeners", view_listeners(master));
 }
 
 static json_t *op_status(void *userdata)

@@ -6,7 +6,6 @@
 #include "control/control.h"
 #include "master/master.h"
 
-
 extern const struct control_ops master_control_ops; /* userdata: the struct master */
 
 /* The parameters of Status' reply; a new reference, NULL when memory is short. */

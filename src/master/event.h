@@ -13,8 +13,8 @@
 #include <stdbool.h>
 
 enum event_type {
-    EVENT_MASTER,  /* state: "starting" "running" "reloading" "stopping"; reason */
-    EVENT_RELOAD,  /* id, state: "began" "ended"; at the end also result, reason, duration_usec, programs[] {name, result, generation, workers, reason} */
+    EVENT_MASTER, /* state: "starting" "running" "reloading" "stopping"; reason */
+    EVENT_RELOAD, /* id, state: "began" "ended"; at the end also result, reason, duration_usec, programs[] {name, result, generation, workers, reason} */
     EVENT_ROLLOUT, /* reload, program, step: "canary" "rolling" "done" "rolling_back" "rolled_back" "degraded"; ready, workers */
     EVENT_WORKER,  /* program, name, slot, pid, generation, old, new, reason */
     EVENT_MESSAGE, /* program, name, slot, pid, value: what the application said */

@@ -60,27 +60,30 @@ static void on_program_changed(struct program *program, void *userdata)
     master_wake(userdata);
 }
 
-static void on_worker_changed(struct program *program, struct worker *worker, enum worker_state from,
-                              const char *reason, void *userdata)
+static void on_worker_changed(struct program *program, struct worker *worker,
+                              enum worker_state from, const char *reason, void *userdata)
 {
     struct master *master = userdata;
     bool started = worker->state == WORKER_STARTING;
-    event_bus_publish(
-        &master->events, EVENT_WORKER,
-        json_pack("{s:s, s:s, s:I, s:I, s:I, s:s, s:s, s:s*}", "program", program->name, "name", worker->name, "slot",
-                  (json_int_t)worker->slot, "pid", (json_int_t)worker->pid, "generation",
-                  (json_int_t)worker->generation->number, "old", started ? "NONE" : worker_state_to_string(from),
-                  "new", worker_state_to_string(worker->state), "reason", reason));
+    event_bus_publish(&master->events, EVENT_WORKER,
+                      json_pack("{s:s, s:s, s:I, s:I, s:I, s:s, s:s, s:s*}", "program",
+                                program->name, "name", worker->name, "slot",
+                                (json_int_t)worker->slot, "pid", (json_int_t)worker->pid,
+                                "generation", (json_int_t)worker->generation->number, "old",
+                                started ? "NONE" : worker_state_to_string(from), "new",
+                                worker_state_to_string(worker->state), "reason", reason));
 }
 
-static void on_worker_message(struct program *program, struct worker *worker, json_t *value, void *userdata)
+static void on_worker_message(struct program *program, struct worker *worker, json_t *value,
+                              void *userdata)
 {
     struct master *master = userdata;
     if (!event_bus_is_heard(&master->events))
         return;
     event_bus_publish(&master->events, EVENT_MESSAGE,
-                      json_pack("{s:s, s:s, s:I, s:I, s:O}", "program", program->name, "name", worker->name, "slot",
-                                (json_int_t)worker->slot, "pid", (json_int_t)worker->pid, "value", value));
+                      json_pack("{s:s, s:s, s:I, s:I, s:O}", "program", program->name, "name",
+                                worker->name, "slot", (json_int_t)worker->slot, "pid",
+                                (json_int_t)worker->pid, "value", value));
 }
 
 static void on_start_failed(struct program *program, const char *reason, void *userdata)
@@ -145,7 +148,8 @@ static bool is_shutting_down(const struct master *master)
 void master_shutdown(struct master *master, bool force)
 {
     enum intent_type before = master->intent.type;
-    master->intent = intent_next(master->intent, force ? INTENT_EVENT_FORCE : INTENT_EVENT_SHUTDOWN);
+    master->intent = intent_next(master->intent,
+                                 force ? INTENT_EVENT_FORCE : INTENT_EVENT_SHUTDOWN);
     if (before != INTENT_SHUTDOWN && before != INTENT_FORCED)
         reload_abandon(master);
     if (before != master->intent.type) {
@@ -239,7 +243,8 @@ void master_raise_nofile(struct master *master, const struct config *config)
     if (r < 0)
         log_warning("cannot raise the limit of open files: %s", strerror(-r));
     else if (soft < needed)
-        log_warning("the hard limit of open files, %llu, may be too low for that many workers (%llu would do); "
+        log_warning("the hard limit of open files, %llu, may be too low for that many workers "
+                    "(%llu would do); "
                     "raise it with ulimit -Hn or LimitNOFILE=",
                     (unsigned long long)soft, (unsigned long long)needed);
     (void)master;
@@ -255,7 +260,8 @@ int master_apply_log(const struct config *config, char **ret_error)
     return r;
 }
 
-static struct listener **find_listeners(const struct master *master, const struct config_program *program)
+static struct listener **find_listeners(const struct master *master,
+                                        const struct config_program *program)
 {
     struct listener **found = calloc(program->n_sockets + 1, sizeof(struct listener *));
     for (size_t i = 0; found && i < program->n_sockets; i++)
@@ -269,7 +275,8 @@ static int add_program(struct master *master, size_t i, char **ret_error)
 {
     const struct config_program *config = master->config->programs[i];
     CLEANUP(generation_unrefp) struct generation *generation = NULL;
-    int r = generation_new(master->config, config, 1, NULL, master->options.environment, &generation, ret_error);
+    int r = generation_new(master->config, config, 1, NULL, master->options.environment,
+                           &generation, ret_error);
     if (r < 0)
         return r;
     master->handed[i] = find_listeners(master, config);
@@ -332,7 +339,8 @@ static int take_places(struct master *master, char **ret_error)
     const struct config *config = master->config;
     int r = runtime_directory_prepare(config->runtime_directory, ret_error);
     if (r == 0)
-        r = runtime_directory_prepare_notify(config->runtime_directory, &master->notify_directory, ret_error);
+        r = runtime_directory_prepare_notify(config->runtime_directory, &master->notify_directory,
+                                             ret_error);
     if (r == 0 && config->pid_file)
         r = pid_file_create(config->pid_file, &master->pid_fd, ret_error);
     return r;
@@ -354,7 +362,8 @@ static int set_up(struct master *master, char **ret_error)
     return r;
 }
 
-int master_new(const struct master_options *options, struct config *config, struct master **ret, char **ret_error)
+int master_new(const struct master_options *options, struct config *config, struct master **ret,
+               char **ret_error)
 {
     CLEANUP(master_freep) struct master *master = calloc(1, sizeof(*master));
     if (!master)

@@ -19,9 +19,11 @@
 #include <systemd/sd-event.h>
 
 struct master_options {
-    const struct config_source *source; /* read again by each reload; borrowed for the master's life */
-    char *const *environment;           /* what workers inherit; borrowed likewise */
-    bool exit_on_failed_start;          /* -d: the first start that fails before all were ready ends the master */
+    const struct config_source
+        *source;              /* read again by each reload; borrowed for the master's life */
+    char *const *environment; /* what workers inherit; borrowed likewise */
+    bool
+        exit_on_failed_start; /* -d: the first start that fails before all were ready ends the master */
     /* Once: every program that should run is ready. */
     void (*ready)(void *userdata);
     void *userdata;
@@ -39,10 +41,11 @@ struct master {
     int pid_fd;
     struct rlimit nofile; /* as it was when we were started */
     struct reaper *reaper;
-    struct listener **listeners; /* one for each of config->sockets, in its order; NULL once closed */
+    struct listener *
+        *listeners; /* one for each of config->sockets, in its order; NULL once closed */
     size_t n_listeners;
-    struct listener ***handed;   /* for each program: its listeners, in the order of its sockets */
-    struct program **programs;   /* by priority, then in the order of the file */
+    struct listener ***handed; /* for each program: its listeners, in the order of its sockets */
+    struct program **programs; /* by priority, then in the order of the file */
     size_t n_programs;
     uint64_t next_worker_id;
     uint64_t started_usec; /* monotonic */
@@ -60,7 +63,8 @@ struct master {
  * Makes the master and everything it owns, binds the sockets, starts no worker. Signals must be blocked already. `config` is a new reference
  * that is taken over in success. 0 or -errno with *ret_error (malloc-ed, one line).
  */
-int master_new(const struct master_options *options, struct config *config, struct master **ret, char **ret_error);
+int master_new(const struct master_options *options, struct config *config, struct master **ret,
+               char **ret_error);
 /* Kills what is left, closes, unlinks. */
 struct master *master_free(struct master *master);
 DEFINE_FREEP(struct master *, master_free)

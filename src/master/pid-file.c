@@ -23,7 +23,8 @@ static bool is_at_path(const char *path, int fd)
 static int lock_file(const char *path, int *ret_fd)
 {
     for (unsigned attempt = 0; attempt < 10; attempt++) {
-        CLEANUP_FD int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0644);
+        CLEANUP_FD int fd = open(
+            path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0644);
         if (fd < 0)
             return -errno;
         struct stat st;
@@ -62,7 +63,8 @@ static char *busy_text(const char *path, int fd)
     char owner[32] = "";
     ssize_t n = pread(fd, owner, sizeof(owner) - 1, 0);
     owner[n > 0 ? strcspn(owner, "\n") : 0] = '\0';
-    return string_format("%s: another reloader runs with this pid file (pid %s); stop it, or choose another pid_file",
+    return string_format("%s: another reloader runs with this pid file (pid %s); stop it, or "
+                         "choose another pid_file",
                          path, owner[0] ? owner : "unknown");
 }
 

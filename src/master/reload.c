@@ -69,14 +69,16 @@ const struct reload_record *reload_find(const struct reload *reload, uint64_t id
 
 const struct reload_record *reload_newest(const struct reload *reload)
 {
-    return reload->n_history ? &reload->history[(reload->n_history - 1) % RELOAD_HISTORY_MAX] : NULL;
+    return reload->n_history ? &reload->history[(reload->n_history - 1) % RELOAD_HISTORY_MAX]
+                             : NULL;
 }
 
 json_t *reload_record_to_json(const struct reload_record *record)
 {
     return json_pack("{s:I, s:s, s:s*, s:I, s:O}", "id", (json_int_t)record->id, "result",
-                     reload_result_to_string(record->result), "reason", record->reason, "duration_usec",
-                     (json_int_t)record->duration_usec, "programs", record->programs);
+                     reload_result_to_string(record->result), "reason", record->reason,
+                     "duration_usec", (json_int_t)record->duration_usec, "programs",
+                     record->programs);
 }
 
 static json_t *describe_programs(const struct master *master, enum reload_result result)
@@ -88,9 +90,10 @@ static json_t *describe_programs(const struct master *master, enum reload_result
         bool degraded = result == RELOAD_DEGRADED && program->degraded;
         const char *text = failed && !degraded ? "rolled_back" : reload_result_to_string(result);
         (void)json_array_append_new(
-            programs, json_pack("{s:s, s:s, s:I, s:I, s:s*}", "name", program->name, "result", text, "generation",
-                                (json_int_t)program->committed->number, "workers",
-                                (json_int_t)program_wanted(program), "reason", failed ? program->failure : NULL));
+            programs, json_pack("{s:s, s:s, s:I, s:I, s:s*}", "name", program->name, "result", text,
+                                "generation", (json_int_t)program->committed->number, "workers",
+                                (json_int_t)program_wanted(program), "reason",
+                                failed ? program->failure : NULL));
     }
     return programs;
 }
@@ -148,12 +151,13 @@ static void log_result(const struct master *master, enum reload_result result, u
         if (!program->started)
             continue;
         if (result == RELOAD_COMMITTED)
-            log_info("%s: reload %llu committed, generation %llu, %u workers, %s", program->name, id,
-                     (unsigned long long)program->committed->number, program_wanted(program),
+            log_info("%s: reload %llu committed, generation %llu, %u workers, %s", program->name,
+                     id, (unsigned long long)program->committed->number, program_wanted(program),
                      duration_to_text(took_usec, took));
         else if (program->degraded)
-            log_error("%s: reload %llu degraded: %s; and the old generation does not start any more",
-                      program->name, id, reason);
+            log_error(
+                "%s: reload %llu degraded: %s; and the old generation does not start any more",
+                program->name, id, reason);
         else
             log_error("%s: reload %llu rolled back: %s", program->name, id, reason);
     }
@@ -181,9 +185,10 @@ static void supersede(struct master *master, const char *by)
     if (reload->id == 0)
         return;
     log_info("reload %llu superseded by %s", (unsigned long long)reload->id, by);
-    char *reason = reload->reason ? string_format("superseded by %s, while it was being rolled back: %s", by,
-                                                  reload->reason)
-                                  : string_format("superseded by %s", by);
+    char *reason = reload->reason
+                       ? string_format("superseded by %s, while it was being rolled back: %s", by,
+                                       reload->reason)
+                       : string_format("superseded by %s", by);
     free(reload->reason);
     reload->reason = NULL;
     end_reload(master, reload->id, RELOAD_SUPERSEDED, reason, reload->began_usec);
@@ -228,15 +233,17 @@ static void free_generations(struct generation **generations, size_t n)
 }
 
 /* A target generation for each program, in the order of master->programs. */
-static int make_generations(struct master *master, struct config *config, struct generation ***ret, char **ret_reason)
+static int make_generations(struct master *master, struct config *config, struct generation ***ret,
+                            char **ret_reason)
 {
     struct generation **generations = calloc(master->n_programs + 1, sizeof(struct generation *));
     if (!generations)
         return -ENOMEM;
     for (size_t i = 0; i < master->n_programs; i++) {
         const struct program *program = master->programs[i];
-        int r = generation_new(config, find_program(config, program->name), program->last_generation + 1,
-                               program->committed, master->options.environment, &generations[i], ret_reason);
+        int r = generation_new(config, find_program(config, program->name),
+                               program->last_generation + 1, program->committed,
+                               master->options.environment, &generations[i], ret_reason);
         if (r < 0) {
             free_generations(generations, master->n_programs);
             return r;
@@ -247,8 +254,8 @@ static int make_generations(struct master *master, struct config *config, struct
 }
 
 /* All that can be refused is refused in here; until it returns 0 nothing was touched. */
-static int prepare(struct master *master, struct config **ret_config, struct generation ***ret_generations,
-                   char **ret_reason)
+static int prepare(struct master *master, struct config **ret_config,
+                   struct generation ***ret_generations, char **ret_reason)
 {
     CLEANUP_CONFIG struct config *config = NULL;
     int r = config_load(master->options.source, &config, ret_reason);
@@ -352,10 +359,10 @@ static void publish_rollouts(struct master *master)
             continue;
         program->told_step = step;
         event_bus_publish(&master->events, EVENT_ROLLOUT,
-                          json_pack("{s:I, s:s, s:s, s:I, s:I}", "reload", (json_int_t)master->reload.id, "program",
-                                    program->name, "step", step, "ready",
-                                    (json_int_t)count_target_ready(program), "workers",
-                                    (json_int_t)program_wanted(program)));
+                          json_pack("{s:I, s:s, s:s, s:I, s:I}", "reload",
+                                    (json_int_t)master->reload.id, "program", program->name, "step",
+                                    step, "ready", (json_int_t)count_target_ready(program),
+                                    "workers", (json_int_t)program_wanted(program)));
     }
 }
 
@@ -422,8 +429,8 @@ static bool begin_roll_back(struct master *master, const struct program *failed)
 {
     struct reload *reload = &master->reload;
     reload->reason = strdup(failed->failure ? failed->failure : "unknown reason");
-    log_error("reload %llu failed, going back to the old generation: %s", (unsigned long long)reload->id,
-              reload->reason ? reload->reason : "");
+    log_error("reload %llu failed, going back to the old generation: %s",
+              (unsigned long long)reload->id, reload->reason ? reload->reason : "");
     reload->state = RELOAD_ROLLING_BACK;
     for (size_t i = 0; i < master->n_programs; i++)
         if (master->programs[i]->started)

@@ -32,14 +32,16 @@ static int check_directory(const char *path, char **ret_error)
         return -ENOTDIR;
     }
     if (st.st_uid != geteuid()) {
-        *ret_error = string_format("runtime_directory %s: belongs to user %u, not to us (%u); choose another",
-                                   path, (unsigned)st.st_uid, (unsigned)geteuid());
+        *ret_error = string_format(
+            "runtime_directory %s: belongs to user %u, not to us (%u); choose another", path,
+            (unsigned)st.st_uid, (unsigned)geteuid());
         return -EPERM;
     }
     if (st.st_mode & (S_IWGRP | S_IWOTH)) {
-        *ret_error = string_format("runtime_directory %s: others may write to it (mode %04o); chmod it to %s, "
-                                   "or choose another",
-                                   path, (unsigned)(st.st_mode & 07777), geteuid() == 0 ? "0711" : "0700");
+        *ret_error = string_format(
+            "runtime_directory %s: others may write to it (mode %04o); chmod it to %s, "
+            "or choose another",
+            path, (unsigned)(st.st_mode & 07777), geteuid() == 0 ? "0711" : "0700");
         return -EPERM;
     }
     return 0;

@@ -34,7 +34,8 @@ static void reopen_logs(void)
         log_error("cannot open the log file anew: %s; going on with the old one", strerror(-r));
 }
 
-static int on_signal(sd_event_source *source UNUSED, const struct signalfd_siginfo *info, void *userdata)
+static int on_signal(sd_event_source *source UNUSED, const struct signalfd_siginfo *info,
+                     void *userdata)
 {
     struct master *master = userdata;
     char name[SIGNAL_NAME_SIZE];
@@ -68,10 +69,13 @@ static int on_signal(sd_event_source *source UNUSED, const struct signalfd_sigin
 
 int master_add_signals(struct master *master)
 {
-    static const int numbers[] = {SIGHUP, SIGUSR2, SIGINT, SIGTERM, SIGQUIT, SIGUSR1, SIGTTIN, SIGTTOU};
-    _Static_assert(ARRAY_SIZE(numbers) <= ARRAY_SIZE(((struct master *)NULL)->signals), "a place for each");
+    static const int numbers[] = {SIGHUP,  SIGUSR2, SIGINT,  SIGTERM,
+                                  SIGQUIT, SIGUSR1, SIGTTIN, SIGTTOU};
+    _Static_assert(ARRAY_SIZE(numbers) <= ARRAY_SIZE(((struct master *)NULL)->signals),
+                   "a place for each");
     for (size_t i = 0; i < ARRAY_SIZE(numbers); i++) {
-        int r = sd_event_add_signal(master->event, &master->signals[i], numbers[i], on_signal, master);
+        int r = sd_event_add_signal(master->event, &master->signals[i], numbers[i], on_signal,
+                                    master);
         if (r < 0)
             return r;
         (void)sd_event_source_set_description(master->signals[i], "signal");

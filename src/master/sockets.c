@@ -6,26 +6,8 @@
 #include <errno.h>
 #include <string.h>
 
-/* `auto`: blocking, as accept loops of scripts expect, unless a program reads them by Node's event loop. */
-static bool wants_nonblocking(const struct config *config, const struct config_socket *socket)
-{
-    switch (socket->nonblocking) {
-    case CONFIG_NONBLOCKING_TRUE:
-        return true;
-    case CONFIG_NONBLOCKING_FALSE:
-        return false;
-    case CONFIG_NONBLOCKING_AUTO:
-        break;
-    }
-    for (size_t i = 0; i < config->n_programs; i++)
-        for (size_t j = 0; j < config->programs[i]->n_sockets; j++)
-            if (config->programs[i]->sockets[j] == socket &&
-                (config->programs[i]->handoff & CONFIG_HANDOFF_NODE_IPC))
-                return true;
-    return false;
-}
-
-static const struct config_program *find_user(const struct config *config, const struct config_socket *socket)
+static const struct config_program *find_user(const struct config *config,
+                                              const struct config_socket *socket)
 {
     for (size_t i = 0; i < config->n_programs; i++)
         for (size_t j = 0; j < config->programs[i]->n_sockets; j++)
@@ -35,8 +17,8 @@ static const struct config_program *find_user(const struct config *config, const
 }
 
 /* The addresses of slots `from` to `to` - 1. */
-static int slot_addresses(const struct config_socket *socket, const struct config_program *program, size_t from,
-                          size_t to, struct address **ret)
+static int slot_addresses(const struct config_socket *socket, const struct config_program *program,
+                          size_t from, size_t to, struct address **ret)
 {
     struct address *addresses = calloc(to - from + 1, sizeof(*addresses));
     if (!addresses)
@@ -52,14 +34,14 @@ static int slot_addresses(const struct config_socket *socket, const struct confi
     return 0;
 }
 
-static int bind_one(const struct config *config, const struct config_socket *socket, struct listener **ret,
-                    char **ret_error)
+static int bind_one(const struct config *config, const struct config_socket *socket,
+                    struct listener **ret, char **ret_error)
 {
     const struct config_program *program = find_user(config, socket);
     const struct listener_options options = {
         .backlog = socket->backlog,
         .ipv6_only = socket->ipv6_only,
-        .nonblocking = wants_nonblocking(config, socket),
+        .nonblocking = config_socket_nonblocking(config, socket),
         .mode_set = socket->mode_set,
         .mode = socket->mode,
     };
@@ -90,7 +72,8 @@ int master_bind(struct master *master, char **ret_error)
 }
 
 /* The socket of another configuration that is the listener's: names and order are the same (config_refuse_change). */
-static size_t wanted_sockets(const struct config *config, size_t i, const struct config_program **ret_program)
+static size_t wanted_sockets(const struct config *config, size_t i,
+                             const struct config_program **ret_program)
 {
     const struct config_socket *socket = config->sockets[i];
     *ret_program = find_user(config, socket);

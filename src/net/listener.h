@@ -3,7 +3,7 @@
  *
  * A listener is a named group of sockets: one for all workers (shared), or one for each slot (per_slot). The master
  * never accepts from them. A Unix socket's file is removed with its listener, if it is still the one we made.
- * Errors: 0 or -errno with *ret_error, one line for people (malloc-ed), e.g.
+ * Errors: 0 or -errno with *ret_error, one line for people (malloc-ed; NULL when memory is short), e.g.
  *   "127.0.0.1:7000: address in use by nginx (pid 4711)" · "0.0.0.0:80: binding a port below 1024 needs root or CAP_NET_BIND_SERVICE"
  */
 #pragma once
@@ -19,8 +19,8 @@ struct listener_options {
     int backlog; /* 0: the most that the system gives (net.core.somaxconn) */
     bool ipv6_only;
     bool nonblocking;
-    bool mode_set; /* of a Unix socket's file */
-    mode_t mode;
+    bool mode_set; /* of a Unix socket's file; else as the umask has it */
+    mode_t mode;   /* permission bits */
 };
 
 struct listener_socket {
@@ -63,5 +63,8 @@ int listener_fd(const struct listener *listener, unsigned slot);
  */
 int listener_queue(const struct listener_socket *socket, unsigned *ret_queue, unsigned *ret_backlog);
 
-/* Who listens on an address that is in use: "nginx (pid 4711)" where /proc lets us see, else NULL (malloc-ed). */
+/*
+ * Who listens on an address that is in use: "nginx (pid 4711)", with " and others" if they are several, where /proc lets us see;
+ * else NULL (malloc-ed). It looks at all processes: for errors only.
+ */
 char *listener_find_owner(const struct address *address);

@@ -46,9 +46,10 @@ struct program_ops {
     /* Something happened: call program_converge() from the deferred step. */
     void (*changed)(struct program *program, void *userdata);
     /* For events and logs; `worker` is borrowed, `from` its former state. */
-    void (*worker_changed)(struct program *program, struct worker *worker, enum worker_state from, const char *reason,
+    void (*worker_changed)(struct program *program, struct worker *worker, enum worker_state from,
+                           const char *reason, void *userdata);
+    void (*worker_message)(struct program *program, struct worker *worker, json_t *value,
                            void *userdata);
-    void (*worker_message)(struct program *program, struct worker *worker, json_t *value, void *userdata);
     /* A worker of the committed generation did not get started, outside of a reload. */
     void (*start_failed)(struct program *program, const char *reason, void *userdata);
 };
@@ -56,11 +57,12 @@ struct program_ops {
 struct program_params {
     sd_event *event;
     struct reaper *reaper;
-    struct generation *generation;     /* the first; a reference is taken */
-    struct listener *const *listeners; /* in the order of its sockets; borrowed for the program's life */
-    const char *notify_directory;      /* borrowed likewise */
-    const struct rlimit *nofile;       /* borrowed likewise */
-    uint64_t *next_worker_id;          /* the master's counter */
+    struct generation *generation; /* the first; a reference is taken */
+    struct listener *const
+        *listeners;               /* in the order of its sockets; borrowed for the program's life */
+    const char *notify_directory; /* borrowed likewise */
+    const struct rlimit *nofile;  /* borrowed likewise */
+    uint64_t *next_worker_id;     /* the master's counter */
     const struct program_ops *ops;
     void *userdata;
 };
@@ -79,14 +81,14 @@ struct program {
     bool forced;   /* with force */
 
     /* While a reload runs: */
-    bool waiting;       /* without a canary: nothing is touched before the others' canaries are proven */
+    bool waiting; /* without a canary: nothing is touched before the others' canaries are proven */
     bool canary_proven; /* and waiting for program_release() */
     bool done;          /* all is as wished; program_commit() may be called */
     bool rolled_back;   /* the return is over; `degraded` says how */
     bool degraded;
-    bool failed;        /* in this phase: for rollout_next() */
-    unsigned crashes;   /* of the target's ready workers in this reload */
-    char *failure;      /* the first reason, for people; kept until the next reload begins */
+    bool failed;      /* in this phase: for rollout_next() */
+    unsigned crashes; /* of the target's ready workers in this reload */
+    char *failure;    /* the first reason, for people; kept until the next reload begins */
     sd_event_source *probation_timer;
     const char *told_step; /* the reload's mark: what its last event said; static text */
     bool dirty;            /* the master's mark: something changed since it last converged */

@@ -30,5 +30,6 @@ struct restart_decision {
     struct restart_history history;
 };
 
-struct restart_decision restart_policy_next(const struct restart_policy *policy, const struct restart_history *history,
+struct restart_decision restart_policy_next(const struct restart_policy *policy,
+                                            const struct restart_history *history,
                                             const struct restart_event *event);

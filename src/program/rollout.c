@@ -141,7 +141,7 @@ static void clear_successor(struct plan *plan, size_t i)
         (void)add(plan, ROLLOUT_PROMOTE, i);
     else if (!ready)
         (void)add(plan, ROLLOUT_STOP_SUCCESSOR, i);
-    else if (!is_wanted(view, i) || slot->current.presence != ROLLOUT_STARTING)
+    else if (slot->current.presence != ROLLOUT_STARTING)
         (void)add(plan, ROLLOUT_DRAIN_SUCCESSOR, i);
     /* Else it serves in place of one that is just coming up again, and is told when that one is ready. */
 }
@@ -171,26 +171,18 @@ static void fill(struct plan *plan)
     }
 }
 
-/* The first slot without a ready worker: there a new one helps most, whatever becomes of it. */
-static size_t find_canary_slot(const struct rollout_view *view)
-{
-    for (size_t i = 0; i < view->target_workers; i++)
-        if (view->slots[i].current.presence != ROLLOUT_READY &&
-            view->slots[i].successor.presence == ROLLOUT_NONE)
-            return i;
-    return 0;
-}
-
+/* In the first slot without a ready worker: there a new one helps most, whatever becomes of it. */
 static void start_canary(struct plan *plan)
 {
     const struct rollout_view *view = plan->view;
-    for (size_t i = 0; i < view->n_slots; i++)
-        if (view->slots[i].successor.presence != ROLLOUT_NONE &&
-            view->slots[i].successor.generation == ROLLOUT_TARGET)
-            return;
-    size_t slot = find_canary_slot(view);
-    if (plan->successors < view->max_surge && view->slots[slot].successor.presence == ROLLOUT_NONE)
-        (void)add_start(plan, ROLLOUT_START_SUCCESSOR, slot, ROLLOUT_TARGET);
+    /* The canary itself, or one that stands in and will be told in a moment. */
+    if (plan->successors > 0)
+        return;
+    size_t slot = 0;
+    while (slot < view->target_workers && view->slots[slot].current.presence == ROLLOUT_READY)
+        slot++;
+    (void)add_start(plan, ROLLOUT_START_SUCCESSOR, slot < view->target_workers ? slot : 0,
+                    ROLLOUT_TARGET);
 }
 
 static bool may_drain(const struct plan *plan)
@@ -198,7 +190,10 @@ static bool may_drain(const struct plan *plan)
     return plan->ready > plan->floor;
 }
 
-/* Slots whose replacement is ready change over first: that frees surge and costs the least. */
+/*
+ * Slots whose replacement is ready change over first: that frees surge and costs the least. `clear` promotes the replacement
+ * in the next call.
+ */
 static void change_over(struct plan *plan)
 {
     const struct rollout_view *view = plan->view;
@@ -206,10 +201,8 @@ static void change_over(struct plan *plan)
         const struct rollout_slot *slot = &view->slots[i];
         if (slot->current.presence == ROLLOUT_READY && is_outdated(view, &slot->current) &&
             holds(&slot->successor, ROLLOUT_READY, wished_generation(view)) && may_drain(plan) &&
-            add(plan, ROLLOUT_DRAIN_CURRENT, i)) {
+            add(plan, ROLLOUT_DRAIN_CURRENT, i))
             plan->ready--;
-            (void)add(plan, ROLLOUT_PROMOTE, i);
-        }
     }
 }
 
@@ -235,8 +228,7 @@ static void replace(struct plan *plan)
 static bool wanted_slots_are_as_wished(const struct rollout_view *view)
 {
     for (size_t i = 0; i < view->n_slots && is_wanted(view, i); i++)
-        if (!holds(&view->slots[i].current, ROLLOUT_READY, wished_generation(view)) ||
-            view->slots[i].successor.presence != ROLLOUT_NONE)
+        if (!holds(&view->slots[i].current, ROLLOUT_READY, wished_generation(view)))
             return false;
     return true;
 }

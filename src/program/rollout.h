@@ -53,7 +53,8 @@ struct rollout_place {
 struct rollout_slot {
     struct rollout_place current, successor;
     unsigned leaving; /* told workers of this slot whose leader still lives */
-    bool backoff;     /* the generation that the phase puts into `current` crashed here so recently that it must wait; a timer ends it */
+    bool
+        backoff; /* the generation that the phase puts into `current` crashed here so recently that it must wait; a timer ends it */
 };
 
 enum rollout_order { ROLLOUT_DRAIN_FIRST, ROLLOUT_READY_FIRST };
@@ -65,25 +66,29 @@ struct rollout_view {
     enum rollout_order order;
     bool canary;
     unsigned max_unavailable, max_surge;
-    unsigned workers;        /* slots wanted: COMMITTED's in IDLE, CANARY and ROLLING_BACK, TARGET's in ROLLING; 0 (only in IDLE): stop */
-    unsigned target_workers; /* TARGET's; used in CANARY, whose canary may take any of these slots */
-    bool failed;             /* since the phase began, a start of the generation that it brings (the canary's in CANARY) failed for good */
-    size_t n_slots;          /* every slot that holds anything, and at least `workers` and, in CANARY, `target_workers` */
+    unsigned
+        workers; /* slots wanted: COMMITTED's in IDLE, CANARY and ROLLING_BACK, TARGET's in ROLLING; 0 (only in IDLE): stop */
+    unsigned
+        target_workers; /* TARGET's; used in CANARY, whose canary may take any of these slots */
+    bool
+        failed; /* since the phase began, a start of the generation that it brings (the canary's in CANARY) failed for good */
+    size_t
+        n_slots; /* every slot that holds anything, and at least `workers` and, in CANARY, `target_workers` */
     const struct rollout_slot *slots;
 };
 
 enum rollout_action_type {
-    ROLLOUT_START_CURRENT,   /* fork `generation` into the empty current place of `slot` */
+    ROLLOUT_START_CURRENT, /* fork `generation` into the empty current place of `slot` */
     ROLLOUT_START_SUCCESSOR, /* fork `generation` into the empty successor place of `slot`; in CANARY it is the canary */
-    ROLLOUT_DRAIN_CURRENT,   /* tell a ready one */
+    ROLLOUT_DRAIN_CURRENT, /* tell a ready one */
     ROLLOUT_DRAIN_SUCCESSOR,
-    ROLLOUT_STOP_CURRENT,    /* stop one that is not ready yet: it has no connections to finish */
+    ROLLOUT_STOP_CURRENT, /* stop one that is not ready yet: it has no connections to finish */
     ROLLOUT_STOP_SUCCESSOR,
-    ROLLOUT_PROMOTE,         /* the successor moves into the empty current place */
-    ROLLOUT_FAIL,            /* CANARY, ROLLING: go to ROLLING_BACK. Emitted alone */
-    ROLLOUT_COMMIT,          /* ROLLING: all is as wished. Emitted alone */
-    ROLLOUT_ROLLED_BACK,     /* ROLLING_BACK: all is as it was. Emitted alone */
-    ROLLOUT_DEGRADED,        /* ROLLING_BACK: the old generation does not start any more. Emitted alone */
+    ROLLOUT_PROMOTE,     /* the successor moves into the empty current place */
+    ROLLOUT_FAIL,        /* CANARY, ROLLING: go to ROLLING_BACK. Emitted alone */
+    ROLLOUT_COMMIT,      /* ROLLING: all is as wished. Emitted alone */
+    ROLLOUT_ROLLED_BACK, /* ROLLING_BACK: all is as it was. Emitted alone */
+    ROLLOUT_DEGRADED, /* ROLLING_BACK: the old generation does not start any more. Emitted alone */
 };
 
 struct rollout_action {
@@ -99,4 +104,5 @@ struct rollout_action {
  * There may be more to do behind them: perform, build a new view, call again, until it returns 0. Then nothing is left but to wait
  * for what is on its way (a starting process, a leaving one, a backoff, a canary's probation), or all is as wished.
  */
-size_t rollout_next(const struct rollout_view *view, struct rollout_action actions[ROLLOUT_ACTIONS_MAX]);
+size_t rollout_next(const struct rollout_view *view,
+                    struct rollout_action actions[ROLLOUT_ACTIONS_MAX]);

@@ -13,11 +13,11 @@
 #include <sys/socket.h>
 
 /* In a window of 100 ms. A line counts as much as the work it makes: parsing, an event, perhaps a log line. */
-#define CHANNEL_BUDGET (256 * 1024)
+#define CHANNEL_BUDGET    (256 * 1024)
 #define CHANNEL_LINE_COST 512
 /* Lines dealt with in one go, so that one worker does not keep the others waiting. */
 #define CHANNEL_READS_AT_ONCE 16
-#define CHANNEL_REST_READS 256
+#define CHANNEL_REST_READS    256
 
 struct channel {
     const char *name;
@@ -66,7 +66,8 @@ static void complain(struct channel *channel, const char *what)
     if (!log_limit_pass(&channel->complaints, &suppressed))
         return;
     if (suppressed > 0)
-        log_warning("%s: channel: %s (and %u more since the last such line)", channel->name, what, suppressed);
+        log_warning("%s: channel: %s (and %u more since the last such line)", channel->name, what,
+                    suppressed);
     else
         log_warning("%s: channel: %s", channel->name, what);
 }
@@ -77,7 +78,8 @@ static void handle_line(struct channel *channel, const char *line, size_t size)
         return;
     json_t *value = json_loadb(line, size, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
     if (!value) {
-        complain(channel, "dropped a line that is no JSON value; each line must be one, strings in quotes");
+        complain(channel,
+                 "dropped a line that is no JSON value; each line must be one, strings in quotes");
         return;
     }
     channel->ops->received(channel_classify(value), value, channel->userdata);
@@ -114,8 +116,10 @@ static int receive_some(struct channel *channel)
     if (r < 0)
         return r;
     vector.iov_base = space;
-    struct msghdr message = {
-        .msg_iov = &vector, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)};
+    struct msghdr message = {.msg_iov = &vector,
+                             .msg_iovlen = 1,
+                             .msg_control = &control,
+                             .msg_controllen = sizeof(control)};
     ssize_t n = recvmsg(channel->fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
     if (n < 0)
         return errno == EAGAIN || errno == EINTR ? 0 : -errno;

@@ -43,11 +43,12 @@ static void scope_init(struct scope *scope, const struct generation *generation,
         .generation = &scope->generation,
         .socket_fd = find_socket_fd,
         .userdata = (void *)program,
-        .environment = generation->environment,
+        .environment = generation->master_environment,
     };
 }
 
-static int expand_key(const char *key, const char *text, const struct scope *scope, char **ret, char **ret_error)
+static int expand_key(const char *key, const char *text, const struct scope *scope, char **ret,
+                      char **ret_error)
 {
     CLEANUP_FREE char *reason = NULL;
     int r = expand(text, &scope->expansion, ret, &reason);
@@ -56,14 +57,16 @@ static int expand_key(const char *key, const char *text, const struct scope *sco
     return r;
 }
 
-int worker_make_name(const struct generation *generation, unsigned slot, char **ret, char **ret_error)
+int worker_make_name(const struct generation *generation, unsigned slot, char **ret,
+                     char **ret_error)
 {
     struct scope scope;
     scope_init(&scope, generation, slot);
     return expand_key("worker_name", generation->program->worker_name, &scope, ret, ret_error);
 }
 
-static int make_argv(const struct worker_place *place, const struct scope *scope, char ***ret, char **ret_error)
+static int make_argv(const struct worker_place *place, const struct scope *scope, char ***ret,
+                     char **ret_error)
 {
     CLEANUP_STRV char **argv = NULL;
     STRV_FOREACH (word, place->generation->program->command) {
@@ -124,7 +127,8 @@ static int add_listeners(const struct worker_place *place, char ***envp)
     for (size_t i = 0; i < n; i++) {
         int r = appended(&names, ":", place->listeners[i]->name);
         if (r == 0)
-            r = append_starter_port(&ports, place->listeners[i], place->slot, WORKER_FIRST_FD + (int)i);
+            r = append_starter_port(&ports, place->listeners[i], place->slot,
+                                    WORKER_FIRST_FD + (int)i);
         if (r < 0)
             return r;
     }
@@ -152,7 +156,8 @@ static int add_own(const struct worker_place *place, char ***envp)
     if (r == 0)
         r = strv_appendf(envp, "RELOADER_SLOT=%u", place->slot);
     if (r == 0)
-        r = strv_appendf(envp, "RELOADER_GENERATION=%llu", (unsigned long long)place->generation->number);
+        r = strv_appendf(envp, "RELOADER_GENERATION=%llu",
+                         (unsigned long long)place->generation->number);
     if (r == 0)
         r = strv_appendf(envp, "RELOADER_CHANNEL_FD=%d", channel);
     if (r == 0)
@@ -165,7 +170,8 @@ static int add_own(const struct worker_place *place, char ***envp)
     return r;
 }
 
-static int make_envp(const struct worker_place *place, const struct scope *scope, char ***ret, char **ret_error)
+static int make_envp(const struct worker_place *place, const struct scope *scope, char ***ret,
+                     char **ret_error)
 {
     CLEANUP_STRV char **envp = NULL;
     int r = strv_copy(place->generation->environment, &envp);
@@ -181,7 +187,8 @@ static int make_envp(const struct worker_place *place, const struct scope *scope
     return 0;
 }
 
-int worker_make_command(const struct worker_place *place, struct worker_command *ret, char **ret_error)
+int worker_make_command(const struct worker_place *place, struct worker_command *ret,
+                        char **ret_error)
 {
     struct scope scope;
     scope_init(&scope, place->generation, place->slot);
@@ -190,8 +197,8 @@ int worker_make_command(const struct worker_place *place, struct worker_command 
     if (r == 0)
         r = make_envp(place, &scope, &command.envp, ret_error);
     if (r == 0)
-        r = expand_key("directory", place->generation->program->directory, &scope, &command.directory,
-                       ret_error);
+        r = expand_key("directory", place->generation->program->directory, &scope,
+                       &command.directory, ret_error);
     if (r < 0)
         return r;
     command.pid_text = (char *)strv_env_get(command.envp, "LISTEN_PID");

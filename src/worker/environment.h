@@ -27,8 +27,10 @@ struct worker_command {
 };
 
 /* "web/0": `worker_name` expanded. 0 or -errno with *ret_error. */
-int worker_make_name(const struct generation *generation, unsigned slot, char **ret, char **ret_error);
+int worker_make_name(const struct generation *generation, unsigned slot, char **ret,
+                     char **ret_error);
 
 /* 0, or -errno with *ret_error, one line that names the key that cannot be expanded (malloc-ed). */
-int worker_make_command(const struct worker_place *place, struct worker_command *ret, char **ret_error);
+int worker_make_command(const struct worker_place *place, struct worker_command *ret,
+                        char **ret_error);
 void worker_command_clear(struct worker_command *command);

@@ -9,10 +9,10 @@
 static bool is_of_another_parent(const char *name, size_t length)
 {
     static const char *const patterns[] = {
-        "LISTEN_PID",       "LISTEN_FDS",          "LISTEN_FDNAMES", "LISTEN_PIDFDID", "LISTEN_FDS_FIRST_FD",
-        "NOTIFY_SOCKET",    "WATCHDOG_*",          "NODE_CHANNEL_*", "NODE_UNIQUE_ID", "SERVER_STARTER_*",
-        "EINHORN_*",        "NGINX",               "GUNICORN_*",     "UNICORN_FD",     "PUMA_INHERIT_*",
-        "FPM_SOCKETS*",     "RELOADER_*",
+        "LISTEN_PID",    "LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PIDFDID", "LISTEN_FDS_FIRST_FD",
+        "NOTIFY_SOCKET", "WATCHDOG_*", "NODE_CHANNEL_*", "NODE_UNIQUE_ID", "SERVER_STARTER_*",
+        "EINHORN_*",     "NGINX",      "GUNICORN_*",     "UNICORN_FD",     "PUMA_INHERIT_*",
+        "FPM_SOCKETS*",  "RELOADER_*",
     };
     for (size_t i = 0; i < ARRAY_SIZE(patterns); i++) {
         size_t n = strlen(patterns[i]);
@@ -48,7 +48,8 @@ static int take_habits(struct generation *generation, const struct generation *p
 static int read_environment_file(struct generation *generation, char **ret_error)
 {
     CLEANUP_STRV char **entries = NULL;
-    int r = config_read_environment_file(generation->program->environment_file, &entries, ret_error);
+    int r = config_read_environment_file(generation->program->environment_file, &entries,
+                                         ret_error);
     if (r < 0)
         return r;
     STRV_FOREACH (entry, entries) {
@@ -73,6 +74,7 @@ int generation_new(struct config *config, const struct config_program *program, 
     generation->number = number;
     generation->config = config_ref(config);
     generation->program = program;
+    generation->master_environment = environment;
 
     int r = take_habits(generation, previous);
     if (r == 0 && !program->clear_environment)

@@ -13,21 +13,23 @@
 struct generation_habits {
     unsigned references;
     bool announces; /* a worker has said that it is ready: time alone proves nothing any more */
-    bool deaf;      /* a worker left its channel unread for drain_grace: the signal goes out at once */
+    bool deaf; /* a worker left its channel unread for drain_grace: the signal goes out at once */
 };
 
 struct generation {
     unsigned references;
     uint64_t number;
-    struct config *config;                /* keeps `program` alive */
+    struct config *config; /* keeps `program` alive */
     const struct config_program *program;
-    char **environment;                   /* of the master (cleaned) and of environment_file, as read when it was made */
+    char *const *master_environment; /* for %(ENV_X)s; borrowed, of the process */
+    char **
+        environment; /* of the master (cleaned) and of environment_file, as read when it was made */
     struct generation_habits *habits;
 };
 
 /*
  * Makes the generation of one program of a configuration. `previous` may be NULL; its habits are taken over if the command is the
- * same. `environment` is the master's own. 0, or -errno with *ret_error (malloc-ed) when environment_file cannot be read.
+ * same. `environment` is the master's own and must outlive the generation. 0, or -errno with *ret_error (malloc-ed) when environment_file cannot be read.
  */
 int generation_new(struct config *config, const struct config_program *program, uint64_t number,
                    const struct generation *previous, char *const *environment,

@@ -15,7 +15,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define NOTIFY_BUDGET 128 /* datagrams in a window of 100 ms */
+#define NOTIFY_BUDGET        128 /* datagrams in a window of 100 ms */
 #define NOTIFY_READS_AT_ONCE 16
 
 struct notify {
@@ -54,8 +54,8 @@ static void complain(struct notify *notify, const char *what, pid_t pid)
 {
     unsigned suppressed;
     if (log_limit_pass(&notify->complaints, &suppressed))
-        log_warning("%s: notify socket: %s (sender: pid %d; %u such lines left out)", notify->worker, what,
-                    (int)pid, suppressed);
+        log_warning("%s: notify socket: %s (sender: pid %d; %u such lines left out)",
+                    notify->worker, what, (int)pid, suppressed);
 }
 
 static const struct ucred *find_credentials(struct msghdr *message)
@@ -83,8 +83,10 @@ static int receive_one(struct notify *notify)
         char space[CMSG_SPACE(sizeof(struct ucred)) + CMSG_SPACE(sizeof(int) * 253)];
     } control;
     struct iovec vector = {.iov_base = data, .iov_len = NOTIFY_DATAGRAM_MAX};
-    struct msghdr message = {
-        .msg_iov = &vector, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)};
+    struct msghdr message = {.msg_iov = &vector,
+                             .msg_iovlen = 1,
+                             .msg_control = &control,
+                             .msg_controllen = sizeof(control)};
     ssize_t n = recvmsg(notify->fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
     if (n < 0)
         return 0;

@@ -52,8 +52,9 @@ static struct group_query *query_groups(struct reaper *reaper, size_t *ret_n)
             queries[n++].group = entry->leader;
     int r = group_scan(queries, n, reaper->child_signal ? reap_stranger : NULL, reaper);
     if (r < 0)
-        log_warning("cannot read /proc: %s; taking process groups for empty when their leader has exited",
-                    strerror(-r));
+        log_warning(
+            "cannot read /proc: %s; taking process groups for empty when their leader has exited",
+            strerror(-r));
     *ret_n = n;
     return queries;
 }
@@ -90,8 +91,8 @@ static int on_timer(sd_event_source *source UNUSED, uint64_t now UNUSED, void *u
     return 0;
 }
 
-static int on_child_signal(sd_event_source *source UNUSED, const struct signalfd_siginfo *info UNUSED,
-                           void *userdata)
+static int on_child_signal(sd_event_source *source UNUSED,
+                           const struct signalfd_siginfo *info UNUSED, void *userdata)
 {
     reaper_hurry(userdata);
     return 0;
@@ -104,7 +105,8 @@ int reaper_new(sd_event *event, struct reaper **ret)
         return -ENOMEM;
     list_init(&reaper->entries);
     reaper->gap_usec = REAPER_GAP_MIN_USEC;
-    int r = sd_event_add_time(event, &reaper->timer, CLOCK_MONOTONIC, 0, USEC_PER_MSEC, on_timer, reaper);
+    int r = sd_event_add_time(event, &reaper->timer, CLOCK_MONOTONIC, 0, USEC_PER_MSEC, on_timer,
+                              reaper);
     if (r >= 0)
         r = sd_event_source_set_enabled(reaper->timer, SD_EVENT_OFF);
     if (r >= 0 && getpid() == 1)

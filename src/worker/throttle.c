@@ -4,11 +4,12 @@
 
 #define THROTTLE_WINDOW_USEC (100 * USEC_PER_MSEC)
 
-int throttle_init(struct throttle *throttle, sd_event *event, unsigned budget, sd_event_time_handler_t resume,
-                  void *userdata)
+int throttle_init(struct throttle *throttle, sd_event *event, unsigned budget,
+                  sd_event_time_handler_t resume, void *userdata)
 {
     *throttle = (struct throttle){.budget = budget};
-    int r = sd_event_add_time(event, &throttle->timer, CLOCK_MONOTONIC, 0, USEC_PER_MSEC, resume, userdata);
+    int r = sd_event_add_time(event, &throttle->timer, CLOCK_MONOTONIC, 0, USEC_PER_MSEC, resume,
+                              userdata);
     if (r < 0)
         return r;
     (void)sd_event_source_set_description(throttle->timer, "throttle");
@@ -31,6 +32,7 @@ bool throttle_spend(struct throttle *throttle, unsigned units)
     if (throttle->spent < throttle->budget)
         return true;
     /* Without the timer the input would rest for ever: if it cannot be armed, the flood is the lesser evil. */
-    return sd_event_source_set_time(throttle->timer, throttle->began_usec + THROTTLE_WINDOW_USEC) < 0 ||
+    return sd_event_source_set_time(throttle->timer, throttle->began_usec + THROTTLE_WINDOW_USEC) <
+               0 ||
            sd_event_source_set_enabled(throttle->timer, SD_EVENT_ONESHOT) < 0;
 }

@@ -20,8 +20,8 @@ struct throttle {
 };
 
 /* `resume` is called when a window is over in which throttle_spend() had said no. */
-int throttle_init(struct throttle *throttle, sd_event *event, unsigned budget, sd_event_time_handler_t resume,
-                  void *userdata);
+int throttle_init(struct throttle *throttle, sd_event *event, unsigned budget,
+                  sd_event_time_handler_t resume, void *userdata);
 void throttle_clear(struct throttle *throttle);
 
 /* True: go on. False: the budget of this window is spent, rest until `resume`. */

@@ -9,21 +9,20 @@
 #include "base/log.h"
 #include "base/parse.h"
 #include "base/strv.h"
-#include "process/spawn.h"
 #include "process/pidfd.h"
 #include "worker/channel.h"
-#include "worker/environment.h"
+#include "worker/launch.h"
 #include "worker/notify.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
 #define TIMER_ACCURACY_USEC (1 * USEC_PER_MSEC)
-#define EXTENSION_FACTOR_MAX 10 /* EXTEND_TIMEOUT_USEC stretches a timeout to this many times what is configured */
+#define EXTENSION_FACTOR_MAX                                                                       \
+    10 /* EXTEND_TIMEOUT_USEC stretches a timeout to this many times what is configured */
 #define STATUS_LENGTH_MAX 256
 
 static const struct config_program *settings(const struct worker *worker)
@@ -88,7 +87,8 @@ static void worker_set_state(struct worker *worker, enum worker_state state, con
 /* The leader is unreaped as long as the worker is not GONE: its pid and group id are nobody else's. */
 static void signal_worker(struct worker *worker, int signal)
 {
-    if (settings(worker)->kill_mode == CONFIG_KILL_GROUP || (worker->exited && worker->reaping.whole_group))
+    if (settings(worker)->kill_mode == CONFIG_KILL_GROUP ||
+        (worker->exited && worker->reaping.whole_group))
         (void)process_signal_group(worker->pid, signal);
     else if (!worker->exited)
         (void)process_signal(worker->pidfd, signal);
@@ -138,7 +138,8 @@ static void send_drain_signal(struct worker *worker)
         return;
     worker->drain_signalled = true;
     char name[SIGNAL_NAME_SIZE];
-    log_debug("%s: draining by %s", worker->name, signal_to_string(settings(worker)->drain_signal, name));
+    log_debug("%s: draining by %s", worker->name,
+              signal_to_string(settings(worker)->drain_signal, name));
     signal_worker(worker, settings(worker)->drain_signal);
 }
 
@@ -162,10 +163,12 @@ static void tell_to_drain(struct worker *worker)
         (void)send_drain_message(worker);
         break;
     case CONFIG_DRAIN_AUTO:
-        if (!send_drain_message(worker) || (worker->generation->habits->deaf && !worker->understands))
+        if (!send_drain_message(worker) ||
+            (worker->generation->habits->deaf && !worker->understands))
             send_drain_signal(worker);
         else if (!worker->understands)
-            timer_arm(worker->step_timer, clock_monotonic_usec() + settings(worker)->drain_grace_usec);
+            timer_arm(worker->step_timer,
+                      clock_monotonic_usec() + settings(worker)->drain_grace_usec);
         break;
     }
 }
@@ -201,7 +204,8 @@ static void become_ready(struct worker *worker, bool announced)
     char took[DURATION_TEXT_SIZE];
     log_info("%s: ready after %s", worker->name,
              duration_to_text(worker->ready_usec - worker->started_usec, took));
-    worker_set_state(worker, WORKER_READY, announced ? "it said so" : "it has been up for long enough");
+    worker_set_state(worker, WORKER_READY,
+                     announced ? "it said so" : "it has been up for long enough");
 }
 
 static void fail_start(struct worker *worker)
@@ -373,7 +377,8 @@ static void on_notified(const struct notify_message *message, void *userdata)
     }
 }
 
-static const struct channel_ops channel_ops = {.received = on_channel_received, .closed = on_channel_closed};
+static const struct channel_ops channel_ops = {.received = on_channel_received,
+                                               .closed = on_channel_closed};
 static const struct notify_ops notify_ops = {.received = on_notified};
 
 /* The end */
@@ -392,7 +397,8 @@ static void outlive_leader(struct worker *worker)
         send_stop_signal(worker);
 }
 
-static int on_leader_exit(sd_event_source *source, int fd UNUSED, uint32_t revents UNUSED, void *userdata)
+static int on_leader_exit(sd_event_source *source, int fd UNUSED, uint32_t revents UNUSED,
+                          void *userdata)
 {
     struct worker *worker = userdata;
     if (process_peek_exit(worker->pid, &worker->exit) <= 0)
@@ -424,82 +430,21 @@ static void on_group_empty(void *userdata)
 
 bool worker_is_leaving(const struct worker *worker)
 {
-    return (worker->state == WORKER_DRAINING || worker->state == WORKER_STOPPING) && !worker->exited;
+    return (worker->state == WORKER_DRAINING || worker->state == WORKER_STOPPING) &&
+           !worker->exited;
 }
 
 /* The start */
 
-static int open_null(void)
-{
-    int fd = open("/dev/null", O_RDWR | O_CLOEXEC | O_NOCTTY);
-    return fd < 0 ? -errno : fd;
-}
-
-static int collect_fds(const struct worker_params *params, int channel_fd, int **ret, size_t *ret_n)
-{
-    size_t n = params->generation->program->n_sockets;
-    int *fds = calloc(n + 1, sizeof(*fds));
-    if (!fds)
-        return -ENOMEM;
-    for (size_t i = 0; i < n; i++)
-        fds[i] = listener_fd(params->listeners[i], params->slot);
-    fds[n] = channel_fd;
-    *ret = fds;
-    *ret_n = n + 1;
-    return 0;
-}
-
-/* `command` and the fds are ready: fork and exec. */
-static int start_process(struct worker *worker, const struct worker_params *params,
-                         const struct worker_command *command, int channel_fd, char **ret_error)
-{
-    const struct config_program *program = settings(worker);
-    int *fds = NULL;
-    CLEANUP_FREE char *executable = NULL;
-    CLEANUP_FD int null_fd = open_null();
-    if (null_fd < 0) {
-        int error = null_fd;
-        *ret_error = string_format("cannot open /dev/null: %s", strerror(-error));
-        return error;
-    }
-    struct spawn_params spawn_params = {
-        .argv = command->argv,
-        .envp = command->envp,
-        .directory = command->directory,
-        .stdin_fd = null_fd,
-        .stdout_fd = program->silent ? null_fd : -1,
-        .stderr_fd = program->silent ? null_fd : -1,
-        .pid_text = command->pid_text,
-        .nofile = params->nofile,
-    };
-    if ((program->handoff & CONFIG_HANDOFF_STDIN) && program->n_sockets > 0)
-        spawn_params.stdin_fd = listener_fd(params->listeners[0], params->slot);
-
-    struct spawn_failure failure = {.step = SPAWN_STEP_EXEC};
-    int r = spawn_find_executable(command->argv[0], command->directory, command->envp, &executable);
-    if (r < 0) {
-        failure.error = -r;
-    } else {
-        spawn_params.executable = executable;
-        r = collect_fds(params, channel_fd, &fds, &spawn_params.n_fds);
-        spawn_params.fds = fds;
-        if (r == 0)
-            r = spawn(&spawn_params, &worker->pid, &worker->pidfd, &failure);
-    }
-    if (r < 0)
-        *ret_error = spawn_failure_to_text(&failure, &spawn_params);
-    free(fds);
-    return r;
-}
-
 static int add_sources(struct worker *worker, sd_event *event)
 {
-    int r = sd_event_add_time(event, &worker->deadline_timer, CLOCK_MONOTONIC, 0, TIMER_ACCURACY_USEC, on_deadline,
-                              worker);
+    int r = sd_event_add_time(event, &worker->deadline_timer, CLOCK_MONOTONIC, 0,
+                              TIMER_ACCURACY_USEC, on_deadline, worker);
     if (r >= 0)
         r = sd_event_source_set_enabled(worker->deadline_timer, SD_EVENT_OFF);
     if (r >= 0)
-        r = sd_event_add_time(event, &worker->step_timer, CLOCK_MONOTONIC, 0, TIMER_ACCURACY_USEC, on_step, worker);
+        r = sd_event_add_time(event, &worker->step_timer, CLOCK_MONOTONIC, 0, TIMER_ACCURACY_USEC,
+                              on_step, worker);
     if (r >= 0)
         r = sd_event_source_set_enabled(worker->step_timer, SD_EVENT_OFF);
     if (r < 0)
@@ -511,7 +456,8 @@ static int add_sources(struct worker *worker, sd_event *event)
 
 static int watch_exit(struct worker *worker, sd_event *event)
 {
-    int r = sd_event_add_io(event, &worker->exit_source, worker->pidfd, EPOLLIN, on_leader_exit, worker);
+    int r = sd_event_add_io(event, &worker->exit_source, worker->pidfd, EPOLLIN, on_leader_exit,
+                            worker);
     if (r < 0)
         return r;
     (void)sd_event_source_set_description(worker->exit_source, "worker-exit");
@@ -532,18 +478,19 @@ static void begin_start(struct worker *worker)
 
 static int make_io(struct worker *worker, const struct worker_params *params, int *ret_channel_fd)
 {
-    CLEANUP_FREE char *notify_name =
-        string_format("%d-%llu", (int)getpid(), (unsigned long long)worker->id);
+    CLEANUP_FREE char *notify_name = string_format("%d-%llu", (int)getpid(),
+                                                   (unsigned long long)worker->id);
     if (!notify_name)
         return -ENOMEM;
     int r = add_sources(worker, params->event);
     if (r < 0)
         return r;
-    r = notify_new(params->event, params->notify_directory, notify_name, worker->name, &notify_ops, worker,
-                   &worker->notify);
+    r = notify_new(params->event, params->notify_directory, notify_name, worker->name, &notify_ops,
+                   worker, &worker->notify);
     if (r < 0)
         return r;
-    return channel_new(params->event, worker->name, &channel_ops, worker, &worker->channel, ret_channel_fd);
+    return channel_new(params->event, worker->name, &channel_ops, worker, &worker->channel,
+                       ret_channel_fd);
 }
 
 static int start(struct worker *worker, const struct worker_params *params, char **ret_reason)
@@ -566,7 +513,7 @@ static int start(struct worker *worker, const struct worker_params *params, char
     if (r < 0)
         return r;
     worker->started_usec = worker->state_usec = clock_monotonic_usec();
-    r = start_process(worker, params, &command, channel_fd, ret_reason);
+    r = worker_launch(worker, params, &command, channel_fd, ret_reason);
     if (r < 0)
         return r;
     worker->reaping.leader = worker->pid;

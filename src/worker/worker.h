@@ -31,7 +31,8 @@ struct worker;
 
 struct worker_ops {
     /* The state has changed; `reason` is for people. */
-    void (*changed)(struct worker *worker, enum worker_state from, const char *reason, void *userdata);
+    void (*changed)(struct worker *worker, enum worker_state from, const char *reason,
+                    void *userdata);
     /* The leader has exited (worker->exit); its group may still hold others. Before this the state became STOPPING. */
     void (*exited)(struct worker *worker, void *userdata);
     /* The application said something of its own. Borrowed. */
@@ -43,10 +44,11 @@ struct worker_params {
     struct reaper *reaper;
     struct generation *generation; /* a reference is taken */
     unsigned slot;
-    struct listener *const *listeners; /* in the order of the program's sockets; borrowed during worker_new() */
+    struct listener *const
+        *listeners; /* in the order of the program's sockets; borrowed during worker_new() */
     const char *notify_directory;
-    uint64_t id;                       /* unique in this master */
-    const struct rlimit *nofile;       /* the limit that the master was started with */
+    uint64_t id;                 /* unique in this master */
+    const struct rlimit *nofile; /* the limit that the master was started with */
     const struct worker_ops *ops;
     void *userdata;
 };
@@ -68,9 +70,9 @@ struct worker {
     bool asked_to_leave; /* by us; else it died or left by itself */
     bool drain_signalled, stop_signalled, killed;
     bool exited;
-    siginfo_t exit;      /* when exited */
-    char *failure;       /* why the start failed, when it did not just exit; for people */
-    char *status;        /* its own words, or NULL */
+    siginfo_t exit; /* when exited */
+    char *failure;  /* why the start failed, when it did not just exit; for people */
+    char *status;   /* its own words, or NULL */
 
     pid_t pid;
     int pidfd;
@@ -78,8 +80,9 @@ struct worker {
     struct channel *channel;
     struct notify *notify;
     sd_event_source *exit_source;
-    sd_event_source *deadline_timer; /* of the state: start_timeout, disconnect_timeout, stop_timeout */
-    sd_event_source *step_timer;     /* within a state: ready by time, drain_grace */
+    sd_event_source
+        *deadline_timer;         /* of the state: start_timeout, disconnect_timeout, stop_timeout */
+    sd_event_source *step_timer; /* within a state: ready by time, drain_grace */
     uint64_t deadline_usec;
 };
 

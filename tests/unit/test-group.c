@@ -37,12 +37,21 @@ static pid_t await_word(int from)
     return pid;
 }
 
+/* A test that fails midway shall not leave processes behind. */
+static pid_t fork_bounded(void)
+{
+    pid_t pid = fork();
+    if (pid == 0)
+        (void)alarm(60);
+    return pid;
+}
+
 /* Starts a leader that runs `life`; *ret_from is where its processes tell of themselves. */
 static pid_t lead(void (*life)(void), int *ret_from)
 {
     int fds[2];
     assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
-    pid_t pid = fork();
+    pid_t pid = fork_bounded();
     if (pid == 0) {
         (void)setpgid(0, 0);
         (void)close(fds[0]);
@@ -113,7 +122,7 @@ static void test_leader_alone(void **state)
 
 static void leave_a_member(void)
 {
-    if (fork() == 0)
+    if (fork_bounded() == 0)
         live_alone();
 }
 
@@ -173,9 +182,9 @@ static void test_threads_outlive_the_main_one(void **state)
 
 static void leave_the_group(void)
 {
-    if (fork() == 0) {
+    if (fork_bounded() == 0) {
         (void)setsid();
-        if (fork() == 0)
+        if (fork_bounded() == 0)
             live_alone();
         (void)pause();
     }

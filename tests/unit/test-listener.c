@@ -23,7 +23,7 @@
 
 static const struct listener_options defaults;
 
-static struct address parse(const char *format, ...)
+static struct address PRINTF_LIKE(1, 2) parse(const char *format, ...)
 {
     CLEANUP_FREE char *text = NULL;
     struct address address;
@@ -338,7 +338,8 @@ static void test_mode(void **state)
     };
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
         mode_t before = umask(cases[i].umask);
-        CLEANUP(listener_freep) struct listener *listener = open_one(&address, &cases[i].options);
+        CLEANUP(listener_freep)
+        struct listener *listener UNUSED = open_one(&address, &cases[i].options);
         assert_int_equal(umask(before), cases[i].umask);
         assert_int_equal(stat(address_unix_path(&address), &st), 0);
         assert_int_equal(st.st_mode & 07777, cases[i].expected);
@@ -369,7 +370,7 @@ static void test_stale_and_live(void **state)
     assert_int_equal(lstat(path, &after), -1);
 
     /* A server that is about to listen. */
-    CLEANUP_FD int starting = bind_raw(&address);
+    CLEANUP_FD int starting UNUSED = bind_raw(&address);
     assert_int_equal(lstat(path, &before), 0);
     assert_refused(&address, -EADDRINUSE, "address in use");
     assert_int_equal(lstat(path, &after), 0);
@@ -416,7 +417,7 @@ static void test_replaced_file(void **state)
 
     struct listener *listener = open_one(&address, &defaults);
     assert_int_equal(unlink(address_unix_path(&address)), 0);
-    CLEANUP_FD int other = bind_raw(&address);
+    CLEANUP_FD int other UNUSED = bind_raw(&address);
     assert_int_equal(lstat(address_unix_path(&address), &before), 0);
     assert_null(listener_free(listener));
     assert_int_equal(lstat(address_unix_path(&address), &after), 0);
@@ -440,7 +441,8 @@ static int hold_and_crash(struct listener *listener, unsigned *holders)
         struct pollfd arrived = {.fd = socket->fd, .events = POLLIN};
         if (client < 0 || poll(&arrived, 1, 10000) != 1)
             failed = 4;
-        CLEANUP_FD int accepted = failed ? -1 : accept4(socket->fd, NULL, NULL, SOCK_CLOEXEC);
+        CLEANUP_FD int accepted UNUSED = failed ? -1
+                                                : accept4(socket->fd, NULL, NULL, SOCK_CLOEXEC);
         if (lstat(address_unix_path(&socket->address), &st) < 0 || st.st_ino != socket->file_inode)
             failed = 5;
     }

@@ -1,0 +1,71 @@
+/* report.c - one JSON object at the end of a run. */
+#include "loadgen/load.h"
+
+static void set_integer(json_t *object, const char *name, uint64_t value)
+{
+    (void)json_object_set_new(object, name, json_integer((json_int_t)value));
+}
+
+static json_t *report_latency(const struct histogram *latency)
+{
+    json_t *report = json_object();
+    set_integer(report, "p50", histogram_quantile(latency, 0.5));
+    set_integer(report, "p90", histogram_quantile(latency, 0.9));
+    set_integer(report, "p99", histogram_quantile(latency, 0.99));
+    set_integer(report, "p99_9", histogram_quantile(latency, 0.999));
+    set_integer(report, "max", latency->max);
+    return report;
+}
+
+static json_t *report_mode(const struct mode *mode)
+{
+    json_t *report = json_object(), *counts = json_object(), *failures = json_array();
+    for (enum outcome outcome = OUTCOME_OK; outcome < OUTCOME_MAX; outcome++)
+        set_integer(counts, outcome_to_string(outcome), mode->tally.counts[outcome]);
+    for (unsigned i = 0; i < mode->tally.n_failures; i++)
+        (void)json_array_append_new(failures, json_string(mode->tally.failures[i]));
+    (void)json_object_set_new(report, "counts", counts);
+    set_integer(report, "failed", tally_failed(&mode->tally));
+    mode->ops->report(mode, report);
+    (void)json_object_set_new(report, "latency_usec", report_latency(&mode->tally.latency));
+    set_integer(report, "max_gap_usec", mode->tally.max_gap_usec);
+    (void)json_object_set_new(report, "first_failures", failures);
+    return report;
+}
+
+static json_t *report_servers(const struct load *load)
+{
+    json_t *report = json_array();
+    for (size_t i = 0; i < load->servers.n_entries; i++) {
+        const struct server *server = &load->servers.entries[i];
+        json_t *entry = json_object();
+        (void)json_object_set_new(entry, "server", json_string(server->identity));
+        set_integer(entry, "count", server->count);
+        set_integer(entry, "first_usec", server->first_usec - load->began_usec);
+        set_integer(entry, "last_usec", server->last_usec - load->began_usec);
+        (void)json_array_append_new(report, entry);
+    }
+    return report;
+}
+
+json_t *report_new(const struct load *load, struct mode *const *modes, uint64_t now_usec)
+{
+    json_t *report = json_object(), *by_mode = json_object();
+    (void)json_object_set_new(report, "target", json_string(load->options->target));
+    (void)json_object_set_new(report, "seconds", json_real((double)(now_usec - load->began_usec) / 1e6));
+    (void)json_object_set_new(report, "ok", json_boolean(report_is_good(modes)));
+    for (; *modes; modes++)
+        (void)json_object_set_new(by_mode, (*modes)->ops->name, report_mode(*modes));
+    (void)json_object_set_new(report, "modes", by_mode);
+    (void)json_object_set_new(report, "servers", report_servers(load));
+    set_integer(report, "servers_forgotten", load->servers.forgotten);
+    return report;
+}
+
+bool report_is_good(struct mode *const *modes)
+{
+    for (; *modes; modes++)
+        if (tally_failed(&(*modes)->tally) > 0 || (*modes)->tally.counts[OUTCOME_OK] == 0)
+            return false;
+    return true;
+}

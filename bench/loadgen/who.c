@@ -1,0 +1,63 @@
+/* who.c - asks an echo server that was started with --who for its identity, one line. */
+#include "loadgen/requests.h"
+
+#include "base/clock.h"
+
+#include <string.h>
+
+static const char question[] = "WHO\n";
+
+static void begin(struct exchange *exchange UNUSED)
+{
+}
+
+static size_t request(const struct exchange *exchange, const char **ret_data)
+{
+    *ret_data = question + exchange->sent;
+    return strlen(question) - exchange->sent;
+}
+
+static enum verdict received(struct exchange *exchange, const char *data, size_t size)
+{
+    if (exchange->received + size >= sizeof(exchange->line))
+        return VERDICT_CORRUPTED;
+    memcpy(exchange->line + exchange->received, data, size);
+    char *end = memchr(exchange->line, '\n', exchange->received + size);
+    if (!end)
+        return VERDICT_MORE;
+    *end = '\0';
+    if (end + 1 != exchange->line + exchange->received + size || strncmp(exchange->line, "WHO", 3) == 0)
+        return VERDICT_CORRUPTED;
+    if (servers_add(&exchange->requests->mode.load->servers, exchange->line, clock_monotonic_usec()) < 0)
+        return VERDICT_CORRUPTED;
+    return VERDICT_COMPLETE;
+}
+
+static enum verdict ended(struct exchange *exchange UNUSED)
+{
+    return VERDICT_CUT;
+}
+
+static const struct protocol protocol = {
+    .begin = begin,
+    .request = request,
+    .received = received,
+    .ended = ended,
+};
+
+static const struct mode_ops ops = {
+    .name = "who",
+    .next_usec = requests_next_usec,
+    .run = requests_run,
+    .is_idle = requests_are_idle,
+    .has_started = requests_have_started,
+    .give_up = requests_give_up,
+    .report = requests_report,
+    .free = requests_free,
+};
+
+struct mode *who_new(struct load *load)
+{
+    struct requests *requests = requests_new(load, &ops, &protocol, load->options->who_rate);
+    return requests ? &requests->mode : NULL;
+}

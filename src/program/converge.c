@@ -1,0 +1,217 @@
+/* From what is to what is wished: the view for rollout_next(), and its actions performed. */
+#include "program/internal.h"
+
+#include "base/log.h"
+#include "base/strv.h"
+
+#include <string.h>
+
+static void free_gone_workers(struct program *program)
+{
+    for (size_t i = 0; i < program->n_slots; i++)
+        LIST_FOREACH_SAFE (worker, &program->slots[i]->leaving, struct worker, link)
+            if (worker->state == WORKER_GONE) {
+                list_remove(&worker->link);
+                (void)worker_free(worker);
+            }
+}
+
+static void trim_slots(struct program *program)
+{
+    while (program->n_slots > program_max_workers(program) &&
+           slot_is_empty(program->slots[program->n_slots - 1])) {
+        program->n_slots--;
+        program->slots[program->n_slots] = slot_free(program->slots[program->n_slots]);
+    }
+}
+
+/* The view */
+
+/* Options of the reload that runs, or of the committed generation. */
+static const struct config_program *options(const struct program *program)
+{
+    return (program->target ? program->target : program->committed)->program;
+}
+
+static struct rollout_place view_place(const struct program *program, const struct worker *worker)
+{
+    if (!worker)
+        return (struct rollout_place){.presence = ROLLOUT_NONE};
+    enum rollout_generation generation = ROLLOUT_OTHER;
+    if (worker->generation == program->committed)
+        generation = ROLLOUT_COMMITTED;
+    else if (worker->generation == program->target)
+        generation = ROLLOUT_TARGET;
+    return (struct rollout_place){
+        .presence = worker->state == WORKER_READY ? ROLLOUT_READY : ROLLOUT_STARTING,
+        .generation = generation,
+    };
+}
+
+static struct rollout_slot view_slot(const struct program *program, const struct slot *slot)
+{
+    struct rollout_slot view = {
+        .current = view_place(program, slot->current),
+        .successor = view_place(program, slot->successor),
+        .backoff = slot->backoff_until_usec > 0 &&
+                   slot->history_generation == program_wanted_generation(program)->number,
+    };
+    LIST_FOREACH (worker, &slot->leaving, struct worker, link)
+        view.leaving += worker_is_leaving(worker);
+    return view;
+}
+
+static size_t next_actions(const struct program *program, struct rollout_slot *slots,
+                           struct rollout_action actions[ROLLOUT_ACTIONS_MAX])
+{
+    const struct config_program *config = options(program);
+    for (size_t i = 0; i < program->n_slots; i++)
+        slots[i] = view_slot(program, program->slots[i]);
+    const struct rollout_view view = {
+        .phase = program->phase,
+        .order = config->reload.order == CONFIG_ORDER_READY_FIRST ? ROLLOUT_READY_FIRST
+                                                                  : ROLLOUT_DRAIN_FIRST,
+        .canary = config->reload.canary,
+        .workers = program_wanted(program),
+        .target_workers = program->started ? config->workers : 0,
+        .max_unavailable = config_amount(config->reload.max_unavailable, config->workers),
+        .max_surge = config_amount(config->reload.max_surge, config->workers),
+        .failed = program->failed,
+        .n_slots = program->n_slots,
+        .slots = slots,
+    };
+    return rollout_next(&view, actions);
+}
+
+/* Actions */
+
+static struct generation *find_generation(const struct program *program,
+                                          enum rollout_generation generation)
+{
+    return generation == ROLLOUT_TARGET ? program->target : program->committed;
+}
+
+static void start_worker(struct slot *slot, struct generation *generation, struct worker **place)
+{
+    struct program *program = slot->program;
+    const struct worker_params params = {
+        .event = program->params.event,
+        .reaper = program->params.reaper,
+        .generation = generation,
+        .slot = slot->number,
+        .listeners = program->params.listeners,
+        .notify_directory = program->params.notify_directory,
+        .id = (*program->params.next_worker_id)++,
+        .nofile = program->params.nofile,
+        .ops = &program_worker_ops,
+        .userdata = slot,
+    };
+    CLEANUP_FREE char *error = NULL;
+    int r = worker_new(&params, place, &error);
+    if (r < 0) {
+        char restart[RESTART_TEXT_SIZE];
+        slot_plan_restart(slot, generation, 0);
+        program_note_failed_start(slot, generation, strdup(error ? error : strerror(-r)));
+        log_error("%s%s", error ? error : strerror(-r),
+                  slot_restart_text(slot, generation, restart));
+        return;
+    }
+    program->params.ops->worker_changed(program, *place, WORKER_GONE, "started",
+                                        program->params.userdata);
+}
+
+static const char *leave_reason(const struct program *program)
+{
+    if (program->stopping)
+        return "shutdown";
+    switch (program->phase) {
+    case ROLLOUT_IDLE:
+    case ROLLOUT_CANARY:
+        return "not wanted any more";
+    case ROLLOUT_ROLLING:
+        return "reload";
+    case ROLLOUT_ROLLING_BACK:
+        return "roll back";
+    }
+    return "";
+}
+
+/* The return is over, well or not: whatever is left is how things are now. */
+static void end_roll_back(struct program *program, bool degraded)
+{
+    program->target = generation_unref(program->target);
+    program->phase = ROLLOUT_IDLE;
+    program->failed = false;
+    program->rolled_back = true;
+    program->degraded = degraded;
+}
+
+/* False: nothing is to be done any more by this pass. */
+static bool perform(struct program *program, const struct rollout_action *action)
+{
+    struct slot *slot = program->slots[action->slot];
+    switch (action->type) {
+    case ROLLOUT_START_CURRENT:
+        start_worker(slot, find_generation(program, action->generation), &slot->current);
+        return true;
+    case ROLLOUT_START_SUCCESSOR:
+        start_worker(slot, find_generation(program, action->generation), &slot->successor);
+        return true;
+    case ROLLOUT_DRAIN_CURRENT:
+        worker_drain(slot->current, leave_reason(program));
+        return true;
+    case ROLLOUT_DRAIN_SUCCESSOR:
+        worker_drain(slot->successor, leave_reason(program));
+        return true;
+    case ROLLOUT_STOP_CURRENT:
+        worker_stop(slot->current, leave_reason(program));
+        return true;
+    case ROLLOUT_STOP_SUCCESSOR:
+        worker_stop(slot->successor, leave_reason(program));
+        return true;
+    case ROLLOUT_PROMOTE:
+        slot->current = TAKE_PTR(slot->successor);
+        return true;
+    case ROLLOUT_FAIL:
+        return false; /* the master looks at `failed`, and rolls back all programs */
+    case ROLLOUT_COMMIT:
+        program->done = true;
+        return false;
+    case ROLLOUT_ROLLED_BACK:
+        end_roll_back(program, false);
+        return true;
+    case ROLLOUT_DEGRADED:
+        end_roll_back(program, true);
+        return true;
+    }
+    return false;
+}
+
+static bool perform_all(struct program *program, struct rollout_slot *slots)
+{
+    struct rollout_action actions[ROLLOUT_ACTIONS_MAX];
+    size_t n = next_actions(program, slots, actions);
+    bool more = n > 0;
+    for (size_t i = 0; i < n && more; i++)
+        more = perform(program, &actions[i]);
+    return more;
+}
+
+void program_converge(struct program *program)
+{
+    free_gone_workers(program);
+    struct rollout_slot *slots = calloc(program->n_slots + 1, sizeof(*slots));
+    if (!slots) {
+        log_error("%s: out of memory, trying again at the next event", program->name);
+        return;
+    }
+    /* Each round does at least one thing to one slot; a slot has few things that can be done to it. */
+    size_t rounds = 16 + 8 * program->n_slots;
+    while (rounds > 0 && perform_all(program, slots))
+        rounds--;
+    if (rounds == 0)
+        log_error("%s: no end in bringing its workers up to date; this is a defect of reloader",
+                  program->name);
+    free(slots);
+    trim_slots(program);
+}

@@ -1,0 +1,181 @@
+/*
+ * What workers do, and what it means for their slot and for a reload that runs: only recorded here.
+ *
+ * A worker that is told to leave, leaves by itself or dies moves from its place to the slot's leaving list at once.
+ */
+#include "program/internal.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/parse.h"
+#include "base/strv.h"
+#include "process/pidfd.h"
+
+#define PROBATION_DEFAULT_USEC (3 * USEC_PER_SEC)
+
+/* `reason` is taken over. The first one of a reload is what people are told. */
+static void fail(struct program *program, char *reason)
+{
+    program->failed = true;
+    (void)sd_event_source_set_enabled(program->probation_timer, SD_EVENT_OFF);
+    if (program->failure)
+        free(reason);
+    else
+        program->failure = reason;
+}
+
+/* Would this worker's generation, if it cannot be started, make the reload (or the way back from it) fail? */
+static bool is_on_trial(const struct program *program, const struct generation *generation)
+{
+    switch (program->phase) {
+    case ROLLOUT_IDLE:
+        return false;
+    case ROLLOUT_CANARY:
+    case ROLLOUT_ROLLING:
+        return generation == program->target;
+    case ROLLOUT_ROLLING_BACK:
+        return generation == program->committed;
+    }
+    return false;
+}
+
+/* A start did not succeed: `reason` ("web/0 exited with 1 before it was ready") is taken over. */
+void program_note_failed_start(struct slot *slot, struct generation *generation, char *reason)
+{
+    struct program *program = slot->program;
+    const char *text = reason ? reason : "out of memory";
+    if (generation == program->committed && program->phase == ROLLOUT_IDLE)
+        program->params.ops->start_failed(program, text, program->params.userdata);
+    if (is_on_trial(program, generation))
+        fail(program, TAKE_PTR(reason));
+    free(reason);
+}
+
+/* Crashes of workers that were ready already do not end a reload at once, but they must not go on for ever. */
+static bool crashes_too_often(struct program *program)
+{
+    return ++program->crashes > program->target->program->workers + 2;
+}
+
+static void note_crash(struct slot *slot, struct worker *worker, const char *how)
+{
+    struct program *program = slot->program;
+    uint64_t now = clock_monotonic_usec();
+    bool short_lived = now - worker->started_usec < worker->generation->program->start_seconds_usec;
+    if (worker->ready_usec == 0)
+        program_note_failed_start(slot, worker->generation,
+                                  string_format("%s %s before it was ready", worker->name, how));
+    else if (short_lived)
+        program_note_failed_start(
+            slot, worker->generation,
+            string_format("%s %s within its first %s (start_seconds)", worker->name, how,
+                          duration_to_text(worker->generation->program->start_seconds_usec,
+                                           (char[DURATION_TEXT_SIZE]){0})));
+    else if (program->phase == ROLLOUT_CANARY && worker->generation == program->target)
+        fail(program, string_format("%s %s in its probation", worker->name, how));
+    else if (program->phase == ROLLOUT_ROLLING && worker->generation == program->target &&
+             crashes_too_often(program))
+        fail(program, string_format("%s %s, and the new workers keep doing so", worker->name, how));
+}
+
+/* From a place to the leaving list. */
+static bool vacate(struct slot *slot, struct worker *worker)
+{
+    if (slot->current == worker)
+        slot->current = NULL;
+    else if (slot->successor == worker)
+        slot->successor = NULL;
+    else
+        return false;
+    list_append(&slot->leaving, &worker->link);
+    return true;
+}
+
+static void begin_probation(struct program *program, const struct worker *worker)
+{
+    const struct config_reload *reload = &program->target->program->reload;
+    uint64_t probation = reload->probation_usec;
+    if (reload->probation_auto)
+        probation = worker->announced ? 0 : PROBATION_DEFAULT_USEC;
+    if (probation == 0) {
+        program->canary_proven = true;
+        return;
+    }
+    char text[DURATION_TEXT_SIZE];
+    log_info("%s: on probation for %s before others are replaced", worker->name,
+             duration_to_text(probation, text));
+    (void)sd_event_source_set_time(program->probation_timer, clock_monotonic_usec() + probation);
+    (void)sd_event_source_set_enabled(program->probation_timer, SD_EVENT_ONESHOT);
+}
+
+int program_on_probation_over(sd_event_source *source UNUSED, uint64_t now UNUSED, void *userdata)
+{
+    struct program *program = userdata;
+    program->canary_proven = true;
+    program_mark(program);
+    return 0;
+}
+
+static void on_worker_changed(struct worker *worker, enum worker_state from, const char *reason,
+                              void *userdata)
+{
+    struct slot *slot = userdata;
+    struct program *program = slot->program;
+    switch (worker->state) {
+    case WORKER_READY:
+        if (program->phase == ROLLOUT_CANARY && worker->generation == program->target)
+            begin_probation(program, worker);
+        break;
+    case WORKER_DRAINING:
+        if (!worker->asked_to_leave && program->phase == ROLLOUT_CANARY &&
+            worker->generation == program->target)
+            fail(program,
+                 string_format("%s began to stop by itself in its probation", worker->name));
+        (void)vacate(slot, worker);
+        break;
+    case WORKER_STOPPING:
+        (void)vacate(slot, worker);
+        if (worker->failure) {
+            slot_plan_restart(slot, worker->generation, 0);
+            program_note_failed_start(slot, worker->generation,
+                                      string_format("%s %s", worker->name, worker->failure));
+        }
+        break;
+    case WORKER_STARTING:
+    case WORKER_GONE:
+        break;
+    }
+    program->params.ops->worker_changed(program, worker, from, reason, program->params.userdata);
+    program_mark(program);
+}
+
+static void on_worker_exited(struct worker *worker, void *userdata)
+{
+    struct slot *slot = userdata;
+    char text[PROCESS_EXIT_TEXT_SIZE], restart[RESTART_TEXT_SIZE];
+    const char *how = process_exit_to_text(&worker->exit, text);
+    if (worker->asked_to_leave) {
+        log_info("%s: gone, pid %d, %s", worker->name, (int)worker->pid, how);
+    } else {
+        uint64_t now = clock_monotonic_usec();
+        slot_plan_restart(slot, worker->generation,
+                          worker->ready_usec ? now - worker->ready_usec : 0);
+        note_crash(slot, worker, how);
+        log_warning("%s: died, pid %d, %s%s", worker->name, (int)worker->pid, how,
+                    slot_restart_text(slot, worker->generation, restart));
+    }
+    program_mark(slot->program);
+}
+
+static void on_worker_message(struct worker *worker, json_t *value, void *userdata)
+{
+    struct slot *slot = userdata;
+    struct program *program = slot->program;
+    program->params.ops->worker_message(program, worker, value, program->params.userdata);
+}
+
+const struct worker_ops program_worker_ops = {
+    .changed = on_worker_changed,
+    .exited = on_worker_exited,
+    .message = on_worker_message,
+};

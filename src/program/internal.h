@@ -1,0 +1,32 @@
+/*
+ * internal.h - what the files of this folder share: program.c (life and reload), events.c (what workers do), converge.c
+ * (the shell around rollout_next()), slot.c.
+ */
+#pragma once
+
+#include "program/program.h"
+
+/* program.c */
+void program_mark(struct program *program);
+/* What empty places are filled with in this phase. */
+struct generation *program_wanted_generation(const struct program *program);
+/* Slots that may hold anything: the larger of both generations' workers while a reload runs. */
+unsigned program_max_workers(const struct program *program);
+
+/* events.c */
+extern const struct worker_ops program_worker_ops; /* userdata: the slot */
+int program_on_probation_over(sd_event_source *source, uint64_t now, void *userdata);
+/* A start did not succeed: `reason` ("web/0 exited with 1 before it was ready") is taken over. */
+void program_note_failed_start(struct slot *slot, struct generation *generation, char *reason);
+
+/* slot.c */
+int slot_new(struct program *program, unsigned number, struct slot **ret);
+struct slot *slot_free(struct slot *slot);
+DEFINE_FREEP(struct slot *, slot_free)
+bool slot_is_empty(const struct slot *slot);
+/* A worker left by itself or did not start: decides when the slot may start the next one of its generation. */
+void slot_plan_restart(struct slot *slot, const struct generation *generation, uint64_t ready_usec);
+/* "; restarting in 400 ms", or "" where it will not be. Returns buffer. */
+#define RESTART_TEXT_SIZE 80
+const char *slot_restart_text(const struct slot *slot, const struct generation *generation,
+                              char buffer[RESTART_TEXT_SIZE]);

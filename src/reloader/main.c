@@ -1,0 +1,98 @@
+/*
+ * reloader: binds listening sockets once and replaces the workers behind them without a client noticing.
+ *
+ * The map of the house, from the ground up; a file includes only from its own folder and from those above it in this list:
+ *   base/       knows nothing of reloading: ownership, fds, log, strict parsing, addresses, bounded buffers
+ *   config/     YAML text -> one immutable struct config, by key tables
+ *   net/        listeners: bound once, kept for as long as the master lives
+ *   process/    starts processes at vfork speed, signals and reaps them by pidfd
+ *   worker/     one worker: its state, channel, notify socket; the generation it is made from
+ *   program/    slots; the pure deciders rollout_next() and restart_policy_next(), and the shell that performs
+ *   master/     the event loop's owner: intent, reload transaction, signals, event bus
+ *   control/    the Varlink service on the control socket
+ *   reloader/   this: arguments, daemonizing, one run of a master
+ * Beside it: reloaderctl/ (the command line client, on base/ alone) and client/ (libreloader, the worker's side).
+ */
+#include "reloader/arguments.h"
+#include "reloader/process-title.h"
+#include "reloader/run.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+
+enum { EXIT_USAGE = 2, EXIT_CONFIGURATION = 3 };
+
+/* None of them may have its default effect, not even before the loop runs: they wait in the queue until it does. */
+static void block_signals(void)
+{
+    sigset_t all;
+    (void)sigfillset(&all);
+    (void)sigprocmask(SIG_SETMASK, &all, NULL);
+    (void)signal(SIGPIPE, SIG_IGN);
+}
+
+/* Output that nobody got is a failure: of a full disk, say. */
+static int end_output(int code)
+{
+    return fflush(stdout) == 0 && !ferror(stdout) ? code : EXIT_FAILURE;
+}
+
+static int say_valid(const struct config *config)
+{
+    (void)printf("%s: valid, %zu %s, %zu %s\n", config->path ? config->path : "the command line",
+                 config->n_programs, config->n_programs == 1 ? "program" : "programs", config->n_sockets,
+                 config->n_sockets == 1 ? "socket" : "sockets");
+    return end_output(EXIT_SUCCESS);
+}
+
+static int with_config(const struct arguments *arguments)
+{
+    const struct config_source source = arguments_source(arguments);
+    CLEANUP_CONFIG struct config *config = NULL;
+    CLEANUP_FREE char *errors = NULL;
+    if (config_load(&source, &config, &errors) < 0) {
+        (void)fprintf(stderr, "%s\n", errors ? errors : "out of memory");
+        return EXIT_CONFIGURATION;
+    }
+    if (arguments->mode == ARGUMENTS_MODE_CHECK)
+        return say_valid(config);
+    if (arguments->mode == ARGUMENTS_MODE_PRINT_CONFIG)
+        return end_output(config_print(config, stdout) < 0 ? EXIT_FAILURE : EXIT_SUCCESS);
+    return run(config, &(struct run_options){.source = &source, .daemonize = arguments->daemonize});
+}
+
+static int act(const struct arguments *arguments)
+{
+    switch (arguments->mode) {
+    case ARGUMENTS_MODE_MASTER:
+    case ARGUMENTS_MODE_CHECK:
+    case ARGUMENTS_MODE_PRINT_CONFIG:
+        return with_config(arguments);
+    case ARGUMENTS_MODE_LIST_KEYS:
+        config_print_keys(stdout);
+        return end_output(EXIT_SUCCESS);
+    case ARGUMENTS_MODE_HELP:
+        arguments_print_help(stdout);
+        return end_output(EXIT_SUCCESS);
+    case ARGUMENTS_MODE_VERSION:
+        (void)printf("reloader %s\n", RELOADER_VERSION);
+        return end_output(EXIT_SUCCESS);
+    }
+    return EXIT_USAGE;
+}
+
+int main(int argc, char **argv)
+{
+    block_signals();
+    if (process_title_init(argc, &argv) < 0)
+        return EXIT_FAILURE;
+    CLEANUP_ARGUMENTS struct arguments arguments = {0};
+    CLEANUP_FREE char *error = NULL;
+    int r = arguments_parse(argc, argv, &arguments, &error);
+    if (r < 0) {
+        (void)fprintf(stderr, "%s\n", error ? error : "out of memory");
+        return r == -ENOENT ? EXIT_CONFIGURATION : EXIT_USAGE;
+    }
+    return act(&arguments);
+}

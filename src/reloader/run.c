@@ -1,0 +1,100 @@
+#include "reloader/run.h"
+
+#include "base/log.h"
+#include "control/master-view.h"
+#include "reloader/daemonize.h"
+#include "reloader/process-title.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+struct running {
+    struct master *master;
+    struct control *control;
+    struct event_subscriber subscriber;
+    int parent_fd; /* of the process that waits for a daemon to be ready; -1: none */
+};
+
+static void forward_event(const char *type, uint64_t sequence, json_t *event, void *userdata)
+{
+    control_publish(userdata, type, sequence, event);
+}
+
+static void on_ready(void *userdata)
+{
+    struct running *running = userdata;
+    if (running->parent_fd >= 0)
+        running->parent_fd = daemonize_ready(running->parent_fd);
+}
+
+static int open_control(struct running *running, const struct config *config, char **ret_error)
+{
+    const struct control_settings settings = {
+        .path = config->control.socket,
+        .mode = config->control.mode,
+        .group_set = config->control.group_set,
+        .group = config->control.group,
+    };
+    if (!settings.path)
+        return 0;
+    int r = control_new(running->master->event, &settings, &master_control_ops, running->master,
+                        &running->control, ret_error);
+    if (r < 0)
+        return r;
+    running->subscriber = (struct event_subscriber){.handle = forward_event,
+                                                    .userdata = running->control};
+    event_bus_subscribe(&running->master->events, &running->subscriber);
+    return 0;
+}
+
+static void close_control(struct running *running)
+{
+    if (!running->control)
+        return;
+    control_finish(running->control);
+    event_bus_unsubscribe(&running->subscriber);
+    running->control = control_free(running->control);
+}
+
+static int loop(struct running *running, struct config *config,
+                const struct master_options *options, char **ret_error)
+{
+    int r = master_apply_log(config, ret_error);
+    if (r == 0)
+        r = master_new(options, config, &running->master, ret_error);
+    if (r == 0)
+        r = open_control(running, config, ret_error);
+    if (r < 0)
+        return r;
+    master_start(running->master);
+    return sd_event_loop(running->master->event);
+}
+
+int run(struct config *config, const struct run_options *options)
+{
+    struct running running = {.parent_fd = -1};
+    CLEANUP_FREE char *error = NULL;
+    int r = options->daemonize ? daemonize(&running.parent_fd) : 0;
+    if (r < 0) {
+        log_error("cannot fork: %s", strerror(-r));
+        return EXIT_FAILURE;
+    }
+    const struct master_options master_options = {
+        .source = options->source,
+        .environment = environ,
+        .exit_on_failed_start = options->daemonize,
+        .ready = on_ready,
+        .userdata = &running,
+    };
+    process_title_set(config->process_title);
+    r = loop(&running, config, &master_options, &error);
+    if (r < 0)
+        log_error("%s", error ? error : strerror(-r));
+    close_control(&running);
+    bool was_up = running.master != NULL;
+    running.master = master_free(running.master);
+    if (r == 0 && was_up)
+        log_info("reloader: down");
+    return r < 0 ? EXIT_FAILURE : r;
+}

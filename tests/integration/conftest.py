@@ -1,0 +1,113 @@
+"""
+Fixtures. Around every test: a network namespace of its own (as root), a time limit, and a look at what it left behind.
+
+    def test_something(master, directory): …
+"""
+import faulthandler
+import os
+import pathlib
+import shutil
+import signal
+import sys
+import tempfile
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+
+from harness import isolation  # noqa: E402
+from harness.master import Master  # noqa: E402
+
+LIMIT_SECONDS = 60
+STASH = pytest.StashKey()
+
+
+class TimeIsUp(BaseException):
+    """Not an Exception: no test swallows it by accident."""
+
+
+def pytest_configure():
+    isolation.become_subreaper()
+    faulthandler.enable()
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if item.get_closest_marker("root") and os.geteuid() != 0:
+            item.add_marker(pytest.mark.skip(reason="needs root"))
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    """A failed test shows the end of every log it wrote."""
+    report = (yield).get_result()
+    directory = item.stash.get(STASH, None)
+    if not report.failed or directory is None or not directory.exists():
+        return
+    for log in sorted(directory.rglob("*.log")):
+        lines = log.read_text(errors="replace").splitlines()[-60:]
+        report.sections.append((f"{log.name}", "\n".join(lines)))
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_protocol(item):
+    """The time limit covers fixtures as well; when even the alarm's exception does not help, the process ends."""
+    marker = item.get_closest_marker("limit")
+    seconds = marker.args[0] if marker else LIMIT_SECONDS
+
+    def ring(*_):
+        faulthandler.dump_traceback(sys.__stderr__)
+        raise TimeIsUp(f"{item.nodeid} took more than {seconds} s")
+
+    before = signal.signal(signal.SIGALRM, ring)
+    faulthandler.dump_traceback_later(seconds + 60, exit=True)
+    signal.alarm(seconds)
+    yield
+    signal.alarm(0)
+    faulthandler.cancel_dump_traceback_later()
+    signal.signal(signal.SIGALRM, before)
+
+
+@pytest.fixture(autouse=True)
+def isolated():
+    """A network of its own; afterwards no process may be left."""
+    network = isolation.Network()
+    yield
+    try:
+        left = isolation.kill_children()
+    finally:
+        network.leave()
+    assert not left, f"processes left behind: {left}"
+
+
+@pytest.fixture
+def directory(request, isolated):
+    """A directory with a short path (Unix sockets), gone after the test."""
+    path = pathlib.Path(tempfile.mkdtemp(prefix="rl-"))
+    path.chmod(0o755)
+    request.node.stash[STASH] = path
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture
+def master(directory):
+    """master(config, …) starts a Master and waits until all slots are ready; at the end it must stop cleanly."""
+    started = []
+
+    def start(config, ready=True, **options):
+        options.setdefault("name", f"reloader{len(started) or ''}")
+        new = Master(directory, config, **options)
+        started.append(new)
+        if ready:
+            new.wait_ready()
+        return new
+
+    yield start
+    for one in reversed(started):
+        one.stop()
+
+
+@pytest.fixture
+def port(isolated):
+    return isolation.free_port()

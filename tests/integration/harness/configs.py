@@ -1,0 +1,26 @@
+"""Configurations that many tests begin with, and the commands of the test workers."""
+from harness.paths import BINARIES, PYTHON, WORKERS
+
+
+def echo(listen, **program):
+    """Four tcp-echo workers on one shared socket. `reload` options come as reload={…}."""
+    return {
+        "sockets": {"echo": {"listen": str(listen)}},
+        "programs": {"echo": {"command": [BINARIES.tcp_echo], "sockets": ["echo"], "workers": 4, **program}},
+    }
+
+
+def recorder(record, *options):
+    """The command of a worker that writes down what happens to it; see workers/recorder.py."""
+    return [PYTHON, "-S", str(WORKERS / "recorder.py"), str(record), *map(str, options)]
+
+
+def fault(*options):
+    """The command of a worker that misbehaves; see workers/fault.py."""
+    return [PYTHON, "-S", str(WORKERS / "fault.py"), *map(str, options)]
+
+
+def recorders(record, *options, workers=2, **program):
+    """Recorders without a socket, ready by a short time alone."""
+    return {"programs": {"rec": {"command": recorder(record, *options), "workers": workers, "start_seconds": "50ms",
+                                 "reload": {"probation": "0s"}, **program}}}

@@ -1,0 +1,98 @@
+"""Each test in a network of its own (as root), on ports nobody else has, leaving no process behind."""
+import ctypes
+import fcntl
+import os
+import random
+import signal
+import socket
+import struct
+
+from harness import proc
+
+LIBC = ctypes.CDLL(None, use_errno=True)
+CLONE_NEWNET = 0x40000000
+PR_SET_CHILD_SUBREAPER = 36
+SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 1
+
+
+def check(result):
+    if result != 0:
+        error = ctypes.get_errno()
+        raise OSError(error, os.strerror(error))
+
+
+class Network:
+    """A network namespace with nothing but loopback, entered by this process; or, for an ordinary user, the machine's."""
+
+    def __init__(self):
+        self._before = None
+        if os.geteuid() == 0:
+            self._before = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+            check(LIBC.unshare(CLONE_NEWNET))
+            self._loopback_up()
+            self._widen_ports()
+
+    def leave(self):
+        if self._before is not None:
+            check(LIBC.setns(self._before, CLONE_NEWNET))
+            os.close(self._before)
+
+    @staticmethod
+    def _loopback_up():
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+            request = struct.pack("16sH14x", b"lo", 0)
+            flags = struct.unpack("16sH14x", fcntl.ioctl(any_socket, SIOCGIFFLAGS, request))[1]
+            fcntl.ioctl(any_socket, SIOCSIFFLAGS, struct.pack("16sH14x", b"lo", flags | IFF_UP))
+
+    @staticmethod
+    def _widen_ports():
+        """Thousands of short connections leave as many ports in TIME_WAIT."""
+        with open("/proc/sys/net/ipv4/ip_local_port_range", "w") as setting:
+            setting.write("20000 65000")
+
+
+def free_port(family=socket.AF_INET):
+    """A TCP port below those that clients get, free now."""
+    host = "::1" if family == socket.AF_INET6 else "127.0.0.1"
+    for _ in range(200):
+        port = random.randrange(10000, 20000)
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            try:
+                probe.bind((host, port))
+            except OSError:
+                continue
+        return port
+    raise AssertionError("no free port between 10000 and 20000")
+
+
+def become_subreaper():
+    """Whatever a test leaves behind becomes our child, and is found."""
+    check(LIBC.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0))
+
+
+def reap():
+    """Collects children that have ended and that nobody waits for any more."""
+    for pid in proc.children(os.getpid()):
+        try:
+            os.waitpid(pid, os.WNOHANG)
+        except ChildProcessError:
+            pass
+
+
+def kill_children():
+    """Ends every process that descends from us; returns what they were."""
+    reap()
+    left = [pid for pid in proc.descendants(os.getpid()) if proc.is_running(pid)]
+    described = [proc.describe(pid) for pid in left]
+    for pid in left:
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+    for pid in left:
+        proc.wait_gone(pid)
+    for _ in range(8):
+        if not proc.children(os.getpid()):
+            break
+        reap()
+    return described

@@ -1,0 +1,64 @@
+"""bench/loadgen around a test: open-loop load whose every request is accounted for."""
+import json
+import signal
+import subprocess
+import time
+
+from harness.paths import BINARIES
+from harness.tail import Tail
+
+
+class Load:
+    """
+    Load for the length of a with-block; at its end every request must have been answered in full.
+
+        with Load(directory, "127.0.0.1:7000") as load:
+            master.hup()
+        load.generations()
+
+    Rates are per second, `streams` are echo connections that send all the time, `who_rate` asks `tcp-echo --who` who serves.
+    """
+
+    def __init__(self, directory, target, echo_rate=2000, streams=200, who_rate=0, http_rate=0, arguments=(), name="load"):
+        self.report = None
+        self._errors = Tail(f"{directory}/{name}.err")
+        command = [BINARIES.loadgen, "--target", target, "--duration", "150s"]
+        modes = {"--echo-rate": echo_rate, "--streams": streams, "--who-rate": who_rate, "--http-rate": http_rate}
+        for option, number in modes.items():
+            if number:
+                command += [option, str(number)]
+        with open(self._errors.path, "ab") as errors:
+            self.process = subprocess.Popen([*command, *arguments], stdout=subprocess.PIPE, stderr=errors, stdin=subprocess.DEVNULL)
+
+    def __enter__(self):
+        self._errors.wait("started")
+        return self
+
+    def __exit__(self, kind, *_):
+        self.stop()
+        if kind is None:
+            self.check()
+
+    @staticmethod
+    def flow(seconds):
+        """A little more of it."""
+        time.sleep(seconds)
+
+    def stop(self):
+        """Ends the load; `report` then has what became of every request."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        output, _ = self.process.communicate(timeout=60)
+        assert output, f"the load generator reported nothing: {self._errors.text()}"
+        self.report = json.loads(output)
+
+    def check(self):
+        for name, mode in self.report["modes"].items():
+            failed = {kind: count for kind, count in mode["counts"].items() if kind != "ok" and count}
+            assert not failed, f"{name}: {failed}: {mode['first_failures']}\n{json.dumps(self.report)}"
+            assert mode["counts"]["ok"] > 0, f"no load in {name}: {self.report}"
+        assert self.report["ok"] is True and self.process.returncode == 0
+
+    def servers(self):
+        """Who said that it served."""
+        return [server["server"] for server in self.report["servers"]]

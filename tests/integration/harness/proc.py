@@ -1,0 +1,125 @@
+"""The truth from outside: what /proc knows of processes and sockets."""
+import os
+import re
+import select
+import time
+
+
+def read(pid, name):
+    with open(f"/proc/{pid}/{name}", "rb") as file:
+        return file.read()
+
+
+def stat(pid):
+    """Fields of /proc/PID/stat from the state on, or None when there is no such process."""
+    try:
+        return read(pid, "stat").rpartition(b") ")[2].split()
+    except OSError:
+        return None
+
+
+def is_running(pid):
+    """There, and no zombie."""
+    fields = stat(pid)
+    return fields is not None and fields[0] not in (b"Z", b"X")
+
+
+def pids():
+    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+
+
+def children(pid):
+    return [child for child in pids() if (fields := stat(child)) and int(fields[1]) == pid]
+
+
+def descendants(pid):
+    found = []
+    for child in children(pid):
+        found += [child, *descendants(child)]
+    return found
+
+
+def describe(pid):
+    try:
+        words = read(pid, "cmdline").replace(b"\0", b" ").decode(errors="replace").strip()
+    except OSError:
+        words = "gone"
+    return f"{pid} ({words[:160]}, state {(stat(pid) or [b'?'])[0].decode()})"
+
+
+def environment(pid):
+    return dict(entry.decode().partition("=")[::2] for entry in read(pid, "environ").split(b"\0") if entry)
+
+
+def fds(pid):
+    """{number: what it is}"""
+    found = {}
+    for name in os.listdir(f"/proc/{pid}/fd"):
+        try:
+            found[int(name)] = os.readlink(f"/proc/{pid}/fd/{name}")
+        except OSError:
+            pass
+    return found
+
+
+def socket_inode(pid, fd):
+    return int(re.fullmatch(r"socket:\[(\d+)\]", os.readlink(f"/proc/{pid}/fd/{fd}"))[1])
+
+
+def limit(pid, name):
+    """(soft, hard) of a line in /proc/PID/limits, as text."""
+    for line in read(pid, "limits").decode().splitlines():
+        if line.startswith(name):
+            return tuple(line[len(name):].split()[:2])
+    raise KeyError(name)
+
+
+def field(pid, name):
+    """A field of /proc/PID/status as text."""
+    for line in read(pid, "status").decode().splitlines():
+        key, _, value = line.partition(":")
+        if key == name:
+            return value.strip()
+    raise KeyError(name)
+
+
+def tcp_listeners(port):
+    """Inodes of the sockets that listen on a TCP port, over IPv4 and IPv6."""
+    inodes = []
+    for table in ("tcp", "tcp6"):
+        with open(f"/proc/self/net/{table}") as lines:
+            for line in list(lines)[1:]:
+                words = line.split()
+                if words[3] == "0A" and int(words[1].rpartition(":")[2], 16) == port:
+                    inodes.append(int(words[9]))
+    return inodes
+
+
+def unix_listeners(path):
+    """Inodes of listening Unix sockets bound to `path` (an abstract one begins with @)."""
+    with open("/proc/self/net/unix") as lines:
+        rows = [line.split() for line in list(lines)[1:]]
+    return [int(row[6]) for row in rows if len(row) > 7 and row[7] == str(path) and int(row[3], 16) & 0x10000]
+
+
+def wait_gone(pid, seconds=20):
+    """Waits until a process has ended (as a zombie or for good)."""
+    try:
+        pidfd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    try:
+        if not select.select([pidfd], [], [], seconds)[0]:
+            raise AssertionError(f"still there after {seconds} s: {describe(pid)}")
+    finally:
+        os.close(pidfd)
+
+
+def wait_until(condition, what, seconds=20):
+    """For the few facts that nobody announces: looks again and again, boundedly."""
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not after {seconds} s: {what}")
+        select.select([], [], [], 0.01)
+    return value

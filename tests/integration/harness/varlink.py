@@ -1,0 +1,73 @@
+"""A small Varlink client: JSON objects ended by NUL over a Unix socket."""
+import json
+import socket
+
+INTERFACE = "io.reloader.Control"
+
+
+class VarlinkError(Exception):
+    """An error reply. `name` is what stands behind the last dot of its error."""
+
+    def __init__(self, error, parameters):
+        super().__init__(f"{error} {parameters}")
+        self.error = error
+        self.name = error.rpartition(".")[2]
+        self.parameters = parameters
+
+
+class Varlink:
+    """One connection. Every wait is bounded by `seconds`."""
+
+    def __init__(self, path, seconds=30):
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+        self.socket.settimeout(seconds)
+        self._rest = b""
+        try:
+            self.socket.connect(str(path))
+        except OSError:
+            self.socket.close()
+            raise
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def close(self):
+        self.socket.close()
+
+    def send(self, method, parameters=None, **flags):
+        method = method if "." in method else f"{INTERFACE}.{method}"
+        call = {"method": method, "parameters": parameters or {}, **flags}
+        self.socket.sendall(json.dumps(call).encode() + b"\0")
+
+    def receive(self):
+        """The next reply as it is; ConnectionError when the other end has closed."""
+        while b"\0" not in self._rest:
+            chunk = self.socket.recv(1 << 20)
+            if not chunk:
+                raise ConnectionError("the master has closed the connection")
+            self._rest += chunk
+        frame, _, self._rest = self._rest.partition(b"\0")
+        return json.loads(frame)
+
+    def call(self, method, parameters=None):
+        """One call, one reply: its parameters."""
+        self.send(method, parameters)
+        return self._unwrap(self.receive())
+
+    def stream(self, method, parameters=None):
+        """A call with `more`: yields each reply's parameters, the last one included."""
+        self.send(method, parameters, more=True)
+        while True:
+            reply = self.receive()
+            yield self._unwrap(reply)
+            if not reply.get("continues"):
+                return
+
+    @staticmethod
+    def _unwrap(reply):
+        if "error" in reply:
+            raise VarlinkError(reply["error"], reply.get("parameters", {}))
+        return reply.get("parameters", {})

@@ -1,0 +1,554 @@
+/* rollout-model.c - see rollout-model.h. What a real shell would do, and what it may rely on. */
+#include "rollout-model.h"
+
+#include "base/macros.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+
+#include <cmocka.h>
+
+#define ROUNDS_MAX 32 /* calls until rollout_next() must have returned none */
+
+static const char *const event_names[] = {
+    [EVENT_READY] = "ready",
+    [EVENT_GONE] = "gone",
+    [EVENT_BACKOFF_ENDS] = "backoff ends",
+    [EVENT_PROVEN] = "canary proven",
+    [EVENT_START_FAILS] = "start fails",
+    [EVENT_START_FAILS_FOR_GOOD] = "start fails for good",
+    [EVENT_CRASH] = "crash",
+    [EVENT_CRASH_AND_BACKOFF] = "crash, backoff",
+    [EVENT_DRAINS_ITSELF] = "drains itself",
+    [EVENT_RELOAD] = "reload",
+};
+
+static const struct recipe *recipe_in_force(const struct world *world)
+{
+    return &world->scenario
+                ->recipes[world->phase == ROLLOUT_IDLE ? world->committed : world->target];
+}
+
+static unsigned wanted_workers(const struct world *world)
+{
+    if (world->stopping)
+        return 0;
+    if (world->scaled > 0)
+        return world->scaled;
+    return world->scenario
+        ->recipes[world->phase == ROLLOUT_ROLLING ? world->target : world->committed]
+        .workers;
+}
+
+static unsigned floor_of(const struct recipe *recipe, unsigned workers)
+{
+    unsigned kept = workers > recipe->max_unavailable ? workers - recipe->max_unavailable : 0;
+    return recipe->canary && kept == 0 && workers > 0 ? 1 : kept;
+}
+
+static enum rollout_generation filling_generation(const struct world *world)
+{
+    return world->phase == ROLLOUT_ROLLING ? ROLLOUT_TARGET : ROLLOUT_COMMITTED;
+}
+
+static unsigned count_ready(const struct world *world, unsigned below)
+{
+    unsigned n = 0;
+    for (unsigned i = 0; i < below; i++) {
+        n += world->slots[i].current.presence == ROLLOUT_READY;
+        n += world->slots[i].successor.presence == ROLLOUT_READY;
+    }
+    return n;
+}
+
+static void print_place(const char *name, const struct rollout_place *place)
+{
+    static const char *const presences[] = {"-", "starting", "ready"};
+    static const char *const generations[] = {"committed", "target", "other"};
+    print_error(" %s %s", name, presences[place->presence]);
+    if (place->presence != ROLLOUT_NONE)
+        print_error(" %s", generations[place->generation]);
+}
+
+void model_print(const struct world *world)
+{
+    static const char *const phases[] = {"idle", "canary", "rolling", "rolling back"};
+    print_error("    %s%s, %u wanted\n", phases[world->phase], world->failed ? ", failed" : "",
+                wanted_workers(world));
+    for (unsigned i = 0; i < SLOTS_MAX; i++) {
+        const struct rollout_slot *slot = &world->slots[i];
+        print_error("      %u:", i);
+        print_place("current", &slot->current);
+        print_place("successor", &slot->successor);
+        print_error(" leaving %u%s\n", slot->leaving, slot->backoff ? " backoff" : "");
+    }
+}
+
+void model_print_event(const struct event *event)
+{
+    print_error("  -> slot %u%s: %s\n", event->slot, event->successor ? " successor" : "",
+                event_names[event->type]);
+}
+
+void model_print_scenario(const struct scenario *scenario)
+{
+    for (unsigned i = 0; i <= scenario->n_reloads; i++) {
+        const struct recipe *recipe = &scenario->recipes[i];
+        print_error(
+            "  generation %u: %s, canary %d, max_unavailable %u, max_surge %u, workers %u\n", i,
+            recipe->order == ROLLOUT_DRAIN_FIRST ? "drain-first" : "ready-first", recipe->canary,
+            recipe->max_unavailable, recipe->max_surge, recipe->workers);
+    }
+}
+
+static void check(bool condition, const struct world *world, const char *why)
+{
+    if (!condition)
+        model_violated(world, why);
+}
+
+/* --- the shell: performing actions --- */
+
+static bool all_ready(const struct world *world, enum rollout_generation generation)
+{
+    for (unsigned i = 0; i < SLOTS_MAX; i++) {
+        const struct rollout_slot *slot = &world->slots[i];
+        if (slot->successor.presence != ROLLOUT_NONE)
+            return false;
+        if (i >= wanted_workers(world)
+                ? slot->current.presence != ROLLOUT_NONE
+                : slot->current.presence != ROLLOUT_READY || slot->current.generation != generation)
+            return false;
+    }
+    return true;
+}
+
+static void rename_generation(struct world *world, enum rollout_generation from,
+                              enum rollout_generation to)
+{
+    for (unsigned i = 0; i < SLOTS_MAX; i++) {
+        struct rollout_slot *slot = &world->slots[i];
+        if (slot->current.generation == from)
+            slot->current.generation = to;
+        if (slot->successor.generation == from)
+            slot->successor.generation = to;
+    }
+}
+
+/* A row of failures ends with the generation, so its backoff does too. */
+static void enter_phase(struct world *world, enum rollout_phase phase)
+{
+    bool same_generation = (world->phase == ROLLOUT_ROLLING) == (phase == ROLLOUT_ROLLING);
+    world->phase = phase;
+    world->failed = false;
+    for (unsigned i = 0; i < SLOTS_MAX; i++)
+        world->slots[i].backoff = world->slots[i].backoff && same_generation;
+}
+
+static void forget_reload(struct world *world)
+{
+    const struct recipe *recipe = &world->scenario->recipes[world->committed];
+    world->lowest = floor_of(recipe, recipe->workers);
+    world->highest = recipe->workers;
+}
+
+static void begin_reload(struct world *world)
+{
+    rename_generation(world, ROLLOUT_TARGET, ROLLOUT_OTHER);
+    world->target++;
+    const struct recipe *recipe = &world->scenario->recipes[world->target];
+    unsigned committed_workers = world->scenario->recipes[world->committed].workers;
+    enter_phase(world, recipe->canary ? ROLLOUT_CANARY : ROLLOUT_ROLLING);
+    if (world->phase == ROLLOUT_ROLLING)
+        for (unsigned i = 0; i < SLOTS_MAX; i++)
+            world->slots[i].backoff = false;
+    world->lowest = MIN(world->lowest, floor_of(recipe, recipe->workers));
+    world->lowest = MIN(world->lowest, floor_of(recipe, committed_workers));
+    world->highest = MAX(world->highest, recipe->workers);
+}
+
+static void perform_start(struct world *world, const struct rollout_action *action)
+{
+    struct rollout_slot *slot = &world->slots[action->slot];
+    bool successor = action->type == ROLLOUT_START_SUCCESSOR;
+    bool canary = world->phase == ROLLOUT_CANARY && successor;
+    enum rollout_generation wished = world->phase == ROLLOUT_ROLLING || canary ? ROLLOUT_TARGET
+                                                                               : ROLLOUT_COMMITTED;
+    const struct recipe *recipe = recipe_in_force(world);
+    struct rollout_place *place = successor ? &slot->successor : &slot->current;
+
+    check(place->presence == ROLLOUT_NONE, world, "a start into a place that is taken");
+    check(action->generation == wished, world, "a start of the wrong generation");
+    check(action->slot < (canary ? recipe->workers : wanted_workers(world)), world,
+          "a start in a surplus slot");
+    check(canary || !slot->backoff, world, "a start in a backoff");
+    check(successor || recipe->order == ROLLOUT_READY_FIRST || slot->leaving == 0 ||
+              count_ready(world, wanted_workers(world)) < floor_of(recipe, wanted_workers(world)),
+          world, "drain-first did not wait for the predecessor");
+    check(!canary || slot->current.presence != ROLLOUT_READY ||
+              (action->slot == 0 && count_ready(world, recipe->workers) >= recipe->workers),
+          world, "the canary does not help where help is needed");
+    *place = (struct rollout_place){ROLLOUT_STARTING, action->generation};
+}
+
+static void check_leave(const struct world *world, const struct rollout_action *action,
+                        enum rollout_generation generation)
+{
+    const struct rollout_slot *slot = &world->slots[action->slot];
+    unsigned wanted = wanted_workers(world);
+    bool is_wanted = action->slot < wanted;
+
+    if (action->type == ROLLOUT_DRAIN_CURRENT) {
+        check(world->phase != ROLLOUT_CANARY, world, "drained before the canary was proven");
+        check(!is_wanted || count_ready(world, wanted) >= floor_of(recipe_in_force(world), wanted),
+              world, "drained though too few others are ready");
+    }
+    if (action->type == ROLLOUT_DRAIN_CURRENT || action->type == ROLLOUT_STOP_CURRENT) {
+        check(world->phase != ROLLOUT_IDLE || !is_wanted, world, "told without a reason");
+        check(world->phase != ROLLOUT_ROLLING_BACK || generation != ROLLOUT_COMMITTED, world,
+              "an old worker was told though the new generation failed");
+        check(world->phase != ROLLOUT_ROLLING || !is_wanted || generation != ROLLOUT_TARGET, world,
+              "a new worker was told");
+        return;
+    }
+    check(world->phase != ROLLOUT_CANARY || generation != ROLLOUT_TARGET, world,
+          "the canary was told");
+    check(action->type != ROLLOUT_DRAIN_SUCCESSOR || !is_wanted ||
+              slot->current.presence == ROLLOUT_READY,
+          world, "one that serves was told though nobody serves in its place");
+    check(!is_wanted || slot->current.presence != ROLLOUT_NONE ||
+              generation != filling_generation(world),
+          world, "told though just this one is wanted");
+}
+
+static void perform_leave(struct world *world, const struct rollout_action *action)
+{
+    struct rollout_slot *slot = &world->slots[action->slot];
+    bool successor = action->type == ROLLOUT_DRAIN_SUCCESSOR ||
+                     action->type == ROLLOUT_STOP_SUCCESSOR;
+    bool drain = action->type == ROLLOUT_DRAIN_CURRENT || action->type == ROLLOUT_DRAIN_SUCCESSOR;
+    struct rollout_place *place = successor ? &slot->successor : &slot->current;
+    enum rollout_generation generation = place->generation;
+
+    check(place->presence == (drain ? ROLLOUT_READY : ROLLOUT_STARTING), world,
+          "nobody there to be told so");
+    *place = (struct rollout_place){0};
+    slot->leaving++;
+    check(slot->leaving < 8, world, "too many leaving for the model");
+    if (!world->stopping)
+        check_leave(world, action, generation);
+}
+
+static void perform_verdict(struct world *world, enum rollout_action_type type)
+{
+    switch (type) {
+    case ROLLOUT_FAIL:
+        check(world->failed && (world->phase == ROLLOUT_CANARY || world->phase == ROLLOUT_ROLLING),
+              world, "failed without a failure");
+        enter_phase(world, ROLLOUT_ROLLING_BACK);
+        break;
+    case ROLLOUT_COMMIT:
+        check(world->phase == ROLLOUT_ROLLING && all_ready(world, ROLLOUT_TARGET), world,
+              "committed too early");
+        rename_generation(world, ROLLOUT_TARGET, ROLLOUT_COMMITTED);
+        world->committed = world->target;
+        enter_phase(world, ROLLOUT_IDLE);
+        forget_reload(world);
+        break;
+    case ROLLOUT_ROLLED_BACK:
+        check(world->phase == ROLLOUT_ROLLING_BACK && all_ready(world, ROLLOUT_COMMITTED), world,
+              "rolled back too early");
+        enter_phase(world, ROLLOUT_IDLE);
+        forget_reload(world);
+        break;
+    case ROLLOUT_DEGRADED:
+        check(world->phase == ROLLOUT_ROLLING_BACK && world->failed, world,
+              "degraded without a failure");
+        rename_generation(world, ROLLOUT_TARGET, ROLLOUT_OTHER);
+        enter_phase(world, ROLLOUT_IDLE);
+        break;
+    case ROLLOUT_START_CURRENT:
+    case ROLLOUT_START_SUCCESSOR:
+    case ROLLOUT_DRAIN_CURRENT:
+    case ROLLOUT_DRAIN_SUCCESSOR:
+    case ROLLOUT_STOP_CURRENT:
+    case ROLLOUT_STOP_SUCCESSOR:
+    case ROLLOUT_PROMOTE:
+        check(false, world, "not a verdict");
+    }
+}
+
+static void perform(struct world *world, const struct rollout_action *action)
+{
+    struct rollout_slot *slot = &world->slots[action->slot];
+    switch (action->type) {
+    case ROLLOUT_START_CURRENT:
+    case ROLLOUT_START_SUCCESSOR:
+        perform_start(world, action);
+        break;
+    case ROLLOUT_DRAIN_CURRENT:
+    case ROLLOUT_DRAIN_SUCCESSOR:
+    case ROLLOUT_STOP_CURRENT:
+    case ROLLOUT_STOP_SUCCESSOR:
+        perform_leave(world, action);
+        break;
+    case ROLLOUT_PROMOTE:
+        check(slot->current.presence == ROLLOUT_NONE && slot->successor.presence != ROLLOUT_NONE &&
+                  action->slot < wanted_workers(world),
+              world, "nobody to promote, or nowhere to");
+        slot->current = slot->successor;
+        slot->successor = (struct rollout_place){0};
+        break;
+    case ROLLOUT_FAIL:
+    case ROLLOUT_COMMIT:
+    case ROLLOUT_ROLLED_BACK:
+    case ROLLOUT_DEGRADED:
+        perform_verdict(world, action->type);
+        break;
+    }
+}
+
+static bool is_verdict(enum rollout_action_type type)
+{
+    return type >= ROLLOUT_FAIL;
+}
+
+/* --- what must hold in every state, also between two actions --- */
+
+static void check_limits(const struct world *world)
+{
+    unsigned untold = 0, max_surge = 0;
+    for (unsigned i = 0; i < SLOTS_MAX; i++) {
+        untold += world->slots[i].current.presence != ROLLOUT_NONE;
+        untold += world->slots[i].successor.presence != ROLLOUT_NONE;
+    }
+    for (unsigned i = 0; i <= world->target; i++)
+        max_surge = MAX(max_surge, world->scenario->recipes[i].max_surge);
+    check(world->stopping || untold <= world->highest + max_surge, world,
+          "more than max_surge above workers");
+    check(world->stopping || world->disturbed || count_ready(world, SLOTS_MAX) >= world->lowest,
+          world, "too few are ready though nobody crashed");
+}
+
+static size_t call(const struct world *world, struct rollout_action *actions)
+{
+    const struct recipe *recipe = recipe_in_force(world);
+    struct rollout_view view = {
+        .phase = world->phase,
+        .order = recipe->order,
+        .canary = recipe->canary,
+        .max_unavailable = recipe->max_unavailable,
+        .max_surge = recipe->max_surge,
+        .workers = wanted_workers(world),
+        .target_workers = recipe->workers,
+        .failed = world->failed,
+        .n_slots = SLOTS_MAX,
+        .slots = world->slots,
+    };
+    return rollout_next(&view, actions);
+}
+
+/* What the shell does after every event. */
+/* When rollout_next() has nothing more to do, it must have filled whatever may be filled. */
+static void check_filled(const struct world *world)
+{
+    const struct recipe *recipe = recipe_in_force(world);
+    unsigned wanted = wanted_workers(world);
+    bool may_wait = recipe->order == ROLLOUT_DRAIN_FIRST &&
+                    count_ready(world, wanted) >= floor_of(recipe, wanted);
+    for (unsigned i = 0; i < wanted; i++) {
+        const struct rollout_slot *slot = &world->slots[i];
+        check(slot->current.presence != ROLLOUT_NONE || slot->backoff ||
+                  (may_wait && slot->leaving > 0),
+              world, "a slot was left empty");
+    }
+}
+
+void model_converge(struct world *world)
+{
+    struct rollout_action actions[ROLLOUT_ACTIONS_MAX];
+    for (unsigned round = 0;; round++) {
+        size_t n = call(world, actions);
+        if (n == 0)
+            break;
+        check(round < ROUNDS_MAX, world, "rollout_next() goes on for ever");
+        check(!world->failed || world->phase == ROLLOUT_IDLE || is_verdict(actions[0].type), world,
+              "went on after a failure");
+        for (size_t i = 0; i < n; i++) {
+            check(n == 1 || !is_verdict(actions[i].type), world, "a verdict that is not alone");
+            perform(world, &actions[i]);
+            check_limits(world);
+        }
+    }
+    check_filled(world);
+}
+
+/* --- what may happen --- */
+
+static bool is_trouble(enum event_type type)
+{
+    return type >= EVENT_START_FAILS && type <= EVENT_DRAINS_ITSELF;
+}
+
+bool model_allows(const struct world *world, const struct event *event)
+{
+    const struct rollout_slot *slot = &world->slots[event->slot];
+    const struct rollout_place *place = event->successor ? &slot->successor : &slot->current;
+    bool wished = place->generation == filling_generation(world);
+    if (is_trouble(event->type) && world->troubles == 0)
+        return false;
+    switch (event->type) {
+    case EVENT_READY:
+    case EVENT_START_FAILS:
+        return place->presence == ROLLOUT_STARTING;
+    case EVENT_START_FAILS_FOR_GOOD:
+        return place->presence == ROLLOUT_STARTING && wished &&
+               (world->phase == ROLLOUT_ROLLING || world->phase == ROLLOUT_ROLLING_BACK);
+    case EVENT_CRASH:
+    case EVENT_DRAINS_ITSELF:
+        return place->presence == ROLLOUT_READY;
+    case EVENT_CRASH_AND_BACKOFF:
+        return place->presence == ROLLOUT_READY && wished;
+    case EVENT_GONE:
+        return !event->successor && slot->leaving > 0;
+    case EVENT_BACKOFF_ENDS:
+        return !event->successor && slot->backoff;
+    case EVENT_PROVEN:
+        return event->successor && world->phase == ROLLOUT_CANARY &&
+               place->presence == ROLLOUT_READY && place->generation == ROLLOUT_TARGET;
+    case EVENT_RELOAD:
+        return !event->successor && event->slot == 0 && world->target < world->scenario->n_reloads;
+    }
+    return false;
+}
+
+static void vanish(struct world *world, const struct event *event)
+{
+    struct rollout_slot *slot = &world->slots[event->slot];
+    struct rollout_place *place = event->successor ? &slot->successor : &slot->current;
+    enum rollout_generation generation = place->generation;
+
+    world->disturbed = world->disturbed || place->presence == ROLLOUT_READY;
+    *place = (struct rollout_place){0};
+    if (world->phase == ROLLOUT_CANARY && generation == ROLLOUT_TARGET)
+        world->failed = true;
+    if (event->type == EVENT_START_FAILS_FOR_GOOD)
+        world->failed = true;
+    if (event->type == EVENT_DRAINS_ITSELF)
+        slot->leaving++;
+    if ((event->type == EVENT_START_FAILS || event->type == EVENT_CRASH_AND_BACKOFF) &&
+        generation == filling_generation(world))
+        slot->backoff = true;
+}
+
+void model_happen(struct world *world, const struct event *event)
+{
+    struct rollout_slot *slot = &world->slots[event->slot];
+    if (is_trouble(event->type))
+        world->troubles--;
+    switch (event->type) {
+    case EVENT_READY:
+        (event->successor ? &slot->successor : &slot->current)->presence = ROLLOUT_READY;
+        break;
+    case EVENT_GONE:
+        slot->leaving--;
+        break;
+    case EVENT_BACKOFF_ENDS:
+        slot->backoff = false;
+        break;
+    case EVENT_PROVEN:
+        enter_phase(world, ROLLOUT_ROLLING);
+        break;
+    case EVENT_START_FAILS:
+    case EVENT_START_FAILS_FOR_GOOD:
+    case EVENT_CRASH:
+    case EVENT_CRASH_AND_BACKOFF:
+    case EVENT_DRAINS_ITSELF:
+        vanish(world, event);
+        break;
+    case EVENT_RELOAD:
+        begin_reload(world);
+        break;
+    }
+}
+
+bool model_is_forward(enum event_type type)
+{
+    return !is_trouble(type) && type != EVENT_RELOAD;
+}
+
+struct world model_begin(const struct scenario *scenario)
+{
+    struct world world = {
+        .scenario = scenario, .troubles = scenario->n_troubles, .disturbed = scenario->boot};
+    forget_reload(&world);
+    for (unsigned i = 0; i < scenario->recipes[0].workers && !scenario->boot; i++)
+        world.slots[i].current = (struct rollout_place){ROLLOUT_READY, ROLLOUT_COMMITTED};
+    model_converge(&world);
+    return world;
+}
+
+void model_check_shutdown(const struct world *world)
+{
+    struct world stopped = *world;
+    stopped.stopping = true;
+    enter_phase(&stopped, ROLLOUT_IDLE);
+    model_converge(&stopped);
+    check(all_ready(&stopped, ROLLOUT_COMMITTED), &stopped, "a shutdown left somebody untold");
+}
+
+void model_check_goal(const struct world *world)
+{
+    check(world->phase == ROLLOUT_IDLE, world, "a rollout that nothing brings forward");
+    for (unsigned i = 0; i < SLOTS_MAX; i++) {
+        const struct rollout_slot *slot = &world->slots[i];
+        check(slot->successor.presence == ROLLOUT_NONE, world, "a successor left over");
+        check(slot->current.presence == (i < wanted_workers(world) ? ROLLOUT_READY : ROLLOUT_NONE),
+              world, "a slot without a next step");
+    }
+}
+
+void model_check_scaling(const struct world *world)
+{
+    if (world->phase != ROLLOUT_IDLE)
+        return;
+    unsigned ready = count_ready(world, SLOTS_MAX);
+    for (unsigned workers = 1; workers <= SLOTS_MAX; workers++) {
+        struct world scaled = *world;
+        scaled.scaled = workers;
+        scaled.highest = MAX(world->highest, workers);
+        scaled.lowest = 0;
+        model_converge(&scaled);
+        check(count_ready(&scaled, SLOTS_MAX) >= MIN(ready, workers), &scaled,
+              "scaling took more than was too much");
+        check(count_ready(&scaled, workers) < workers || count_ready(&scaled, SLOTS_MAX) == workers,
+              &scaled, "a stand-in that nobody needs");
+    }
+}
+
+static uint64_t pack_place(const struct rollout_place *place)
+{
+    return place->presence == ROLLOUT_NONE
+               ? 0
+               : 1 + (uint64_t)place->generation * 2 + (place->presence == ROLLOUT_READY);
+}
+
+uint64_t model_pack(const struct world *world)
+{
+    uint64_t key = 1;
+    for (unsigned i = 0; i < SLOTS_MAX; i++) {
+        const struct rollout_slot *slot = &world->slots[i];
+        key = key << 3 | pack_place(&slot->current);
+        key = key << 3 | pack_place(&slot->successor);
+        key = key << 3 | slot->leaving;
+        key = key << 1 | slot->backoff;
+    }
+    key = key << 2 | world->phase;
+    key = key << 2 | world->committed;
+    key = key << 2 | world->target;
+    key = key << 2 | world->troubles;
+    key = key << 1 | world->failed;
+    key = key << 1 | world->disturbed;
+    key = key << 3 | world->lowest;
+    return key << 3 | world->highest;
+}

@@ -123,7 +123,7 @@ static const struct command varlink_commands[] = {
     {
         .name = "GetInterfaceDescription",
         .help = "The description of an interface, in Varlink's language.",
-        .parameters = {{"interface", COMMAND_STRING, .required = true}},
+        .parameters = {{.name = "interface", .type = COMMAND_STRING, .required = true}},
         .reply = "(description: string)",
         .handle = handle_get_interface_description,
     },
@@ -148,10 +148,10 @@ static const struct command control_commands[] = {
         .help = "Reads the configuration again and replaces the workers. A reload that did not commit is a reply too.\n"
                 "Replies when it has ended; with `wait` false at once, with its id alone. With `more`, the first reply is\n"
                 "the id, then one for each event of type reload, rollout and worker, and at last the result.",
-        .parameters = {{"wait", COMMAND_BOOL},
-                       {"programs", COMMAND_STRINGS, .later = true},
-                       {"changed_only", COMMAND_BOOL, .later = true},
-                       {"dry_run", COMMAND_BOOL, .later = true}},
+        .parameters = {{.name = "wait", .type = COMMAND_BOOL},
+                       {.name = "programs", .type = COMMAND_STRINGS, .later = true},
+                       {.name = "changed_only", .type = COMMAND_BOOL, .later = true},
+                       {.name = "dry_run", .type = COMMAND_BOOL, .later = true}},
         .reply = "(\n  id: int,\n"
                  "  result: ?(committed, rolled_back, superseded, degraded, refused),\n"
                  "  reason: ?string,\n  duration_usec: ?int,\n  programs: ?[]object,\n"
@@ -164,7 +164,7 @@ static const struct command control_commands[] = {
         .help = "Events from now on, of these types or of all: master, reload, rollout, worker, message, log, socket.\n"
                 "The first reply has neither member: it says that nothing is missed from here on. The last one, when the\n"
                 "master leaves, has neither. An event has its type, time_usec (of the real clock) and its own fields.",
-        .parameters = {{"types", COMMAND_STRINGS}},
+        .parameters = {{.name = "types", .type = COMMAND_STRINGS}},
         .reply = "(sequence: ?int, event: ?object)",
         .streams = true,
         .handle = handle_subscribe,
@@ -173,7 +173,7 @@ static const struct command control_commands[] = {
         .name = "Shutdown",
         .help = "Ends the master: gracefully, every worker drains first; with `force` at once. Replies before it begins;\n"
                 "the connection ends when the master does.",
-        .parameters = {{"force", COMMAND_BOOL}},
+        .parameters = {{.name = "force", .type = COMMAND_BOOL}},
         .reply = "()",
         .role = CONTROL_ROLE_OPERATOR,
         .handle = handle_shutdown,

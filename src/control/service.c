@@ -61,7 +61,6 @@ static struct client *client_free(struct client *client)
     free(client);
     return NULL;
 }
-DEFINE_FREEP(struct client *, client_free)
 
 static int on_reaper(UNUSED sd_event_source *source, void *userdata)
 {

@@ -90,16 +90,21 @@ static void set_slots(struct progress_program *program, size_t n)
     program->n_slots = n;
 }
 
+static void set_step(struct progress_program *program, const char *step)
+{
+    free(program->step);
+    program->step = text_clean(step);
+    for (char *c = program->step; *c != '\0'; c++)
+        if (*c == '_')
+            *c = ' ';
+}
+
 static void rollout_event(struct progress_program *program, json_t *event)
 {
     uint64_t workers = get_number(event, "workers");
     if (workers > 0 && workers <= SLOTS_MAX)
         set_slots(program, workers);
-    free(program->step);
-    program->step = text_clean(json_string_value(json_object_get(event, "step")));
-    for (char *c = program->step; *c != '\0'; c++)
-        if (*c == '_')
-            *c = ' ';
+    set_step(program, json_string_value(json_object_get(event, "step")));
 }
 
 void progress_event(struct progress *progress, json_t *event)
@@ -113,6 +118,21 @@ void progress_event(struct progress *progress, json_t *event)
         worker_event(program, event);
     else if (strcmp(type, "rollout") == 0)
         rollout_event(program, event);
+}
+
+void progress_result(struct progress *progress, json_t *result)
+{
+    json_t *entry;
+    size_t i;
+    json_array_foreach (json_object_get(result, "programs"), i, entry) {
+        struct progress_program *program =
+            find_program(progress, json_string_value(json_object_get(entry, "name")));
+        if (!program)
+            continue;
+        set_step(program, json_string_value(json_object_get(entry, "result")));
+        free(program->latest);
+        program->latest = get_text(entry, "reason");
+    }
 }
 
 size_t progress_moved(const struct progress_program *program)
@@ -145,7 +165,7 @@ static void draw_program(const struct progress_program *program, const struct sc
     size_t moved = progress_moved(program);
     put_bar(bar, MIN(screen->width / 4, (size_t)BAR_MAX), moved, program->n_slots);
     CLEANUP_FREE char *line =
-        string_format("%s%*s  [%s]  %zu of %zu  %-7s  %s", name, (int)(name_width - text_width(name)), "", bar, moved,
+        string_format("%s%*s  [%s]  %zu of %zu  %-9s  %s", name, (int)(name_width - text_width(name)), "", bar, moved,
                       program->n_slots, program->step ? program->step : "", program->latest ? program->latest : "");
     if (!line)
         die_of_memory();

@@ -28,6 +28,8 @@ void progress_clear(struct progress *progress);
 #define CLEANUP_PROGRESS CLEANUP(progress_clear)
 
 void progress_event(struct progress *progress, json_t *event);
+/* The last word: the final result of Reload. */
+void progress_result(struct progress *progress, json_t *result);
 size_t progress_moved(const struct progress_program *program);
 
 /* Draws a line per program over what was drawn last, none longer than the screen is wide nor more than it is high. */

@@ -80,7 +80,7 @@ static int show_result(const struct watch *watch, json_t *result)
     (void)printf("reload %" PRIu64 " %s%s%s after %s%s%s\n", get_number(result, "id"), tone_begin(&screen, tone),
                  outcome, tone_end(&screen, tone), duration_to_text(get_number(result, "duration_usec"), duration),
                  reason[0] ? ": " : "", reason);
-    if (!committed)
+    if (!committed && !watch->live)
         print_failed_programs(result);
     return committed ? EXIT_CODE_OK : EXIT_CODE_FAILED;
 }
@@ -109,6 +109,7 @@ static int follow(struct client *client, struct watch *watch)
         if (reply.error)
             return complain_of_error(&reply);
         if (!reply.continues) {
+            progress_result(&watch->progress, reply.parameters);
             draw(watch);
             return show_result(watch, reply.parameters);
         }

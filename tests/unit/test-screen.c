@@ -147,6 +147,19 @@ static void test_progress_of_more_workers(UNUSED void **state)
     assert_string_equal(progress.programs[0].step, "rolling back");
 }
 
+static void test_progress_result(UNUSED void **state)
+{
+    CLEANUP_PROGRESS struct progress progress = {0};
+    start(&progress);
+    tell(&progress, "web", 2, 4, "READY");
+    json_auto_t *result = json_loads("{\"programs\":[{\"name\":\"web\",\"result\":\"rolled_back\",\"reason\":\"a\\nb\"},"
+                                     "{\"name\":\"other\"},{}]}",
+                                     0, NULL);
+    progress_result(&progress, result);
+    assert_string_equal(progress.programs[0].step, "rolled back");
+    assert_string_equal(progress.programs[0].latest, "a b");
+}
+
 static char *drawn(struct progress *progress, const struct screen *screen)
 {
     char *text = NULL;
@@ -165,7 +178,7 @@ static void test_progress_drawing(UNUSED void **state)
     start(&progress);
     tell(&progress, "web", 0, 4, "READY");
     CLEANUP_FREE char *first = drawn(&progress, &wide), *second = drawn(&progress, &narrow);
-    assert_string_equal(first, "\x1b[2Kweb  [###-------]  1 of 3           w R\n\x1b[2K1.5 s\n");
+    assert_string_equal(first, "\x1b[2Kweb  [###-------]  1 of 3             w\n\x1b[2K1.5 s\n");
     assert_string_equal(second, "\x1b[2A\x1b[2Kweb  [#--] \n\x1b[2K1.5 s\n");
 }
 
@@ -178,6 +191,7 @@ int main(void)
         cmocka_unit_test(test_event_text),
         cmocka_unit_test(test_progress),
         cmocka_unit_test(test_progress_of_more_workers),
+        cmocka_unit_test(test_progress_result),
         cmocka_unit_test(test_progress_drawing),
     };
     (void)setlocale(LC_CTYPE, "C.UTF-8");

@@ -67,7 +67,7 @@ int fd_read_file(const char *path, size_t limit, char **ret_data, size_t *ret_si
     CLEANUP_FREE char *data = malloc(limit + 2);
     if (!data)
         return -ENOMEM;
-    size_t size;
+    size_t size = 0;
     int r = read_up_to(fd, data, limit + 1, &size);
     if (r < 0)
         return r;

@@ -135,7 +135,7 @@ static void on_worker_changed(struct worker *worker, enum worker_state from, con
         break;
     case WORKER_STOPPING:
         (void)vacate(slot, worker);
-        if (worker->failure) {
+        if (worker->failure && from != WORKER_STOPPING) {
             slot_plan_restart(slot, worker->generation, 0);
             program_note_failed_start(slot, worker->generation,
                                       string_format("%s %s", worker->name, worker->failure));

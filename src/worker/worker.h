@@ -69,6 +69,7 @@ struct worker {
     bool understands;    /* it said hello: it knows graceful_shutdown */
     bool asked_to_leave; /* by us; else it died or left by itself */
     bool drain_signalled, stop_signalled, killed;
+    bool given_up; /* it did not die of SIGKILL: a shutdown does not wait for it */
     bool exited;
     siginfo_t exit; /* when exited */
     char *failure;  /* why the start failed, when it did not just exit; for people */

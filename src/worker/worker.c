@@ -391,6 +391,7 @@ static void on_notified(const struct notify_message *message, void *userdata)
     if (message->ready && (ready == CONFIG_READY_AUTO || ready == CONFIG_READY_NOTIFY))
         become_ready(worker, true);
     if (message->stopping && worker->state == WORKER_READY) {
+        worker->left_by_itself = true;
         worker_set_state(worker, WORKER_DRAINING, "it says that it is stopping");
         log_info("%s: draining, by itself", worker->name);
         set_deadline(worker, settings(worker)->disconnect_timeout_usec);

@@ -17,6 +17,8 @@
 static void fail(struct program *program, char *reason)
 {
     program->failed = true;
+    if (reason)
+        string_make_utf8(reason);
     (void)sd_event_source_set_enabled(program->probation_timer, SD_EVENT_OFF);
     if (program->failure)
         free(reason);

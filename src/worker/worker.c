@@ -335,6 +335,7 @@ static void set_status(struct worker *worker, const char *text)
     char *copy = strndup(text, STATUS_LENGTH_MAX);
     if (!copy)
         return;
+    string_make_utf8(copy);
     free(worker->status);
     worker->status = copy;
 }

@@ -75,6 +75,11 @@ static bool begins_with_listen(const char *name, size_t length)
     return length >= 7 && strncmp(name, "LISTEN_", 7) == 0;
 }
 
+static bool is_named_a(const char *name, size_t length)
+{
+    return length == 1 && name[0] == 'A';
+}
+
 static bool is_any(const char *name UNUSED, size_t length UNUSED)
 {
     return true;
@@ -92,6 +97,9 @@ static void test_removing(void **state UNUSED)
     assert_string_equal(v[0], "A=LISTEN_");
     assert_string_equal(v[1], "LISTEN=3");
     assert_string_equal(v[2], "NOVALUE");
+    strv_env_remove_if(v, is_named_a);
+    assert_int_equal(strv_length(v), 2);
+    assert_string_equal(v[0], "LISTEN=3");
     strv_env_remove_if(v, is_any);
     assert_int_equal(strv_length(v), 0);
     assert_int_equal(strv_append(&v, "again"), 0);

@@ -13,8 +13,6 @@
 #include <string.h>
 #include <unistd.h>
 
-/* After everything that has happened was recorded, and before anything else of less importance. */
-#define STEP_PRIORITY (SD_EVENT_PRIORITY_NORMAL + 10)
 /* A reload takes a handful of steps; each of them changes its state or a program's. */
 #define STEPS_AT_ONCE_MAX 64
 
@@ -322,8 +320,6 @@ static int add_event_loop(struct master *master)
         r = sd_event_add_defer(master->event, &master->step, on_step, master);
     if (r >= 0)
         r = sd_event_source_set_enabled(master->step, SD_EVENT_OFF);
-    if (r >= 0)
-        r = sd_event_source_set_priority(master->step, STEP_PRIORITY);
     if (r >= 0)
         r = master_add_signals(master);
     if (r >= 0)

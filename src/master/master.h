@@ -3,6 +3,9 @@
  *
  * Everything that happens only records and calls master_wake(); one deferred step then does, in this order: the intent
  * (shutdown, or a reload that is wanted), converging the programs that changed, the reload's next step.
+ *
+ * All sources have the same priority: the loop then serves them in the order in which they became pending, so that no number
+ * of workers that flood us keeps the others, the step or a shutdown waiting.
  */
 #pragma once
 

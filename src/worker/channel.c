@@ -212,10 +212,6 @@ int channel_new(sd_event *event, const char *name, const struct channel_ops *ops
     if (r < 0)
         return r;
     (void)sd_event_source_set_description(channel->io, "worker-channel");
-    /* What a worker says before it dies is heard before its death is dealt with. */
-    r = sd_event_source_set_priority(channel->io, SD_EVENT_PRIORITY_NORMAL - 10);
-    if (r < 0)
-        return r;
     *ret = TAKE_PTR(channel);
     *ret_worker_fd = TAKE_FD(worker_fd);
     return 0;

@@ -162,9 +162,6 @@ int notify_new(sd_event *event, const char *directory, const char *name, const c
     if (r < 0)
         return r;
     (void)sd_event_source_set_description(notify->io, "worker-notify");
-    r = sd_event_source_set_priority(notify->io, SD_EVENT_PRIORITY_NORMAL - 10);
-    if (r < 0)
-        return r;
     *ret = TAKE_PTR(notify);
     return 0;
 }
@@ -191,4 +188,10 @@ const char *notify_path(const struct notify *notify)
 void notify_set_leader(struct notify *notify, pid_t leader)
 {
     notify->leader = leader;
+}
+
+void notify_read_rest(struct notify *notify)
+{
+    for (unsigned i = 0; i < NOTIFY_READS_AT_ONCE && receive_one(notify); i++)
+        (void)throttle_spend(&notify->throttle, 1);
 }

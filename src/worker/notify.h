@@ -42,3 +42,6 @@ const char *notify_path(const struct notify *notify);
 
 /* Whose datagrams count; before it is told, none do. */
 void notify_set_leader(struct notify *notify, pid_t leader);
+
+/* Reads what a worker that is gone has left behind, bounded. */
+void notify_read_rest(struct notify *notify);

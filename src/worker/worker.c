@@ -426,6 +426,8 @@ static int on_leader_exit(sd_event_source *source, int fd UNUSED, uint32_t reven
     if (process_peek_exit(worker->pid, &worker->exit) <= 0)
         return 0;
     (void)sd_event_source_set_enabled(source, SD_EVENT_OFF);
+    /* What it said before it died is heard before its death is dealt with. */
+    notify_read_rest(worker->notify);
     channel_read_rest(worker->channel);
     worker->exited = true;
     switch (worker->state) {

@@ -81,6 +81,8 @@ struct rollout_view {
      * for good
      */
     bool failed;
+    /* So many that were told to stop have not ended that no successor is started; SIGKILL puts an end to it. */
+    bool crowded;
     /* every slot that holds anything, and at least `workers` and, in CANARY, `target_workers` */
     size_t n_slots;
     const struct rollout_slot *slots;

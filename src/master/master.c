@@ -231,13 +231,20 @@ void master_sort_programs(struct master *master)
         qsort(master->programs, master->n_programs, sizeof(struct program *), compare_priority);
 }
 
+/* Workers with long-lived connections drain on while later reloads bring more of them. */
+#define NOFILE_WANTED ((rlim_t)64 * 1024)
+
 /* A worker costs a pidfd, a channel and a notify socket; while it is replaced there may be several of them in its slot. */
 void master_raise_nofile(struct master *master, const struct config *config)
 {
-    rlim_t needed = 256, soft;
-    for (size_t i = 0; i < config->n_programs; i++)
-        needed += 4 * 3 * (rlim_t)config->programs[i]->workers;
-    int r = nofile_raise(needed, &soft);
+    rlim_t needed = 256 + config->n_sockets, soft;
+    for (size_t i = 0; i < config->n_programs; i++) {
+        const struct config_program *program = config->programs[i];
+        needed += 4 * 3 * (rlim_t)program->workers;
+        for (size_t j = 0; j < program->n_sockets; j++)
+            needed += program->sockets[j]->per_slot ? program->workers : 0;
+    }
+    int r = nofile_raise(MAX(needed, NOFILE_WANTED), &soft);
     if (r < 0)
         log_warning("cannot raise the limit of open files: %s", strerror(-r));
     else if (soft < needed)

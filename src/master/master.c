@@ -65,6 +65,8 @@ static void on_worker_changed(struct program *program, struct worker *worker,
 {
     struct master *master = userdata;
     bool started = worker->state == WORKER_STARTING;
+    if (!event_bus_is_heard(&master->events))
+        return;
     event_bus_publish(&master->events, EVENT_WORKER,
                       json_pack("{s:s, s:s, s:I, s:I, s:I, s:s, s:s, s:s*}", "program",
                                 program->name, "name", worker->name, "slot",

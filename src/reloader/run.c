@@ -21,6 +21,11 @@ static void forward_event(const char *type, uint64_t sequence, json_t *event, vo
     control_publish(userdata, type, sequence, event);
 }
 
+static bool is_anybody_there(void *userdata)
+{
+    return control_is_heard(userdata);
+}
+
 static void on_ready(void *userdata)
 {
     struct running *running = userdata;
@@ -42,8 +47,8 @@ static int open_control(struct running *running, const struct config *config, ch
                         &running->control, ret_error);
     if (r < 0)
         return r;
-    running->subscriber = (struct event_subscriber){.handle = forward_event,
-                                                    .userdata = running->control};
+    running->subscriber = (struct event_subscriber){
+        .handle = forward_event, .listens = is_anybody_there, .userdata = running->control};
     event_bus_subscribe(&running->master->events, &running->subscriber);
     return 0;
 }

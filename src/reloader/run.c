@@ -13,7 +13,8 @@ struct running {
     struct master *master;
     struct control *control;
     struct event_subscriber subscriber;
-    int parent_fd; /* of the process that waits for a daemon to be ready; -1: none */
+    int parent_fd;   /* of the process that waits for a daemon to be ready; -1: none */
+    int terminal_fd; /* where the log goes until then */
 };
 
 static void forward_event(const char *type, uint64_t sequence, json_t *event, void *userdata)
@@ -30,7 +31,7 @@ static void on_ready(void *userdata)
 {
     struct running *running = userdata;
     if (running->parent_fd >= 0)
-        running->parent_fd = daemonize_ready(running->parent_fd);
+        running->parent_fd = daemonize_ready(running->parent_fd, running->terminal_fd);
 }
 
 static int open_control(struct running *running, const struct config *config, char **ret_error)
@@ -78,9 +79,9 @@ static int loop(struct running *running, struct config *config,
 
 int run(struct config *config, const struct run_options *options)
 {
-    struct running running = {.parent_fd = -1};
+    struct running running = {.parent_fd = -1, .terminal_fd = -1};
     CLEANUP_FREE char *error = NULL;
-    int r = options->daemonize ? daemonize(&running.parent_fd) : 0;
+    int r = options->daemonize ? daemonize(&running.parent_fd, &running.terminal_fd) : 0;
     if (r < 0) {
         log_error("cannot fork: %s", strerror(-r));
         return EXIT_FAILURE;

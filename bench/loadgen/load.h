@@ -73,5 +73,7 @@ struct mode *streams_new(struct load *load);
 
 /* The whole report as one JSON object, or NULL if memory is short. `modes` ends with NULL. */
 json_t *report_new(const struct load *load, struct mode *const *modes, uint64_t now_usec);
+/* Sets one number of it. */
+void report_integer(json_t *object, const char *name, uint64_t value);
 /* Every mode did something, and nothing failed. */
 bool report_is_good(struct mode *const *modes);

@@ -60,7 +60,8 @@ static int open_controls(struct run *run)
     (void)sigaddset(&signals, SIGINT);
     if (sigprocmask(SIG_BLOCK, &signals, NULL) < 0)
         return -errno;
-    run->signals = (struct source){.fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK), .ready = on_signal};
+    run->signals = (struct source){.fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK),
+                                   .ready = on_signal};
     if (run->signals.fd < 0)
         return -errno;
     int r = loop_watch(&run->load.loop, &run->signals, EPOLLIN);
@@ -205,7 +206,8 @@ int main(int argc, char **argv)
         return r < 0 ? 2 : 0;
     run.load.options = &run.options;
     const char *reason = NULL;
-    if (target_parse(run.options.target, (unsigned)run.options.sources, &run.load.target, &reason) < 0) {
+    if (target_parse(run.options.target, (unsigned)run.options.sources, &run.load.target, &reason) <
+        0) {
         (void)fprintf(stderr, "loadgen: --target %s: %s\n", run.options.target, reason);
         return 2;
     }

@@ -22,7 +22,6 @@ struct connection {
     bool oneway;    /* … and wants no answer */
     bool completed; /* it has had an answer at least once */
     bool more_frames; /* the input may hold another whole message */
-    bool eof;       /* nothing more comes from the client */
     bool finishing; /* out of the loop: nothing more is taken from it, connection_flush() sends what is queued */
     bool closed;
 };
@@ -42,7 +41,7 @@ static void close_connection(struct connection *c, const char *reason)
 
 static bool wants_input(const struct connection *c)
 {
-    return !c->busy && !c->eof && !c->more_frames && buffer_size(&c->out) == 0;
+    return !c->busy && !c->more_frames && buffer_size(&c->out) == 0;
 }
 
 static enum wait wait_for(const struct connection *c)
@@ -89,6 +88,7 @@ static void settle(struct connection *c)
         close_connection(c, "the event loop is out of memory");
 }
 
+/* Called only when all that came before is done, so that its end is the end. */
 static void receive(struct connection *c)
 {
     char *space;
@@ -101,7 +101,7 @@ static void receive(struct connection *c)
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return;
     if (n <= 0) {
-        c->eof = true;
+        close_connection(c, NULL);
         return;
     }
     buffer_commit(&c->in, (size_t)n);
@@ -145,8 +145,6 @@ static void take_call(struct connection *c)
         handle_frame(c, frame, size);
     else if (r < 0)
         close_connection(c, "it sent a message over 64 KiB");
-    else if (c->eof)
-        close_connection(c, NULL);
 }
 
 static int on_io(UNUSED sd_event_source *source, UNUSED int fd, uint32_t events, void *userdata)
@@ -233,8 +231,6 @@ static void end_call(struct connection *c)
 {
     c->busy = false;
     c->completed = true;
-    /* Messages that came meanwhile are looked at when this answer has left. */
-    c->more_frames = true;
 }
 
 void connection_reply(struct connection *c, json_t *parameters, bool continues)

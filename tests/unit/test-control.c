@@ -50,7 +50,7 @@ static int setup(UNUSED void **state)
 
 static int setup_short(UNUSED void **state)
 {
-    return start(20 * USEC_PER_MSEC, 60 * USEC_PER_MSEC);
+    return start(200 * USEC_PER_MSEC, 600 * USEC_PER_MSEC);
 }
 
 static int setup_idle(UNUSED void **state)
@@ -486,6 +486,21 @@ static void test_finish_with_a_result(UNUSED void **state)
     expect_end(&peer);
 }
 
+static void test_finish_after_the_loop(UNUSED void **state)
+{
+    struct peer peer = open_peer();
+    call(&peer, "{\"method\":\"" INTERFACE "Subscribe\",\"more\":true}");
+    expect_and_drop(&peer, "{\"parameters\":{}}", true);
+    assert_true(sd_event_exit(fake.event, 0) >= 0);
+    assert_true(sd_event_loop(fake.event) >= 0);
+    fake_master_publish(&fake, "master", "{s:s}", "state", "gone");
+    control_finish(fake.control);
+    fake.control = control_free(fake.control);
+    expect_and_drop(&peer, "{\"parameters\":{\"event\":{\"state\":\"gone\"}}}", true);
+    expect_and_drop(&peer, "{\"parameters\":{}}", false);
+    expect_end(&peer);
+}
+
 static void test_finish_does_not_wait_for_a_lazy_client(UNUSED void **state)
 {
     fake.huge_status = true;
@@ -512,8 +527,11 @@ static void test_half_a_message_is_closed(UNUSED void **state)
     expect_and_drop(&peer, "{\"parameters\":{\"version\":\"" RELOADER_VERSION "\"}}", false);
     uint64_t deadline = clock_monotonic_usec() + DEADLINE_USEC;
     /* It trickles: the time-out belongs to the message, not to its bytes. */
-    while (send(peer.fd, " ", 1, MSG_NOSIGNAL) == 1 && clock_monotonic_usec() < deadline)
+    while (send(peer.fd, " ", 1, MSG_NOSIGNAL) == 1) {
+        assert_true(clock_monotonic_usec() < deadline);
+        run_idle();
         run_once();
+    }
     expect_end(&peer);
 }
 
@@ -778,6 +796,7 @@ int main(void)
         served(test_shutdown),
         served(test_finish_tells_all_who_wait),
         served(test_finish_with_a_result),
+        served(test_finish_after_the_loop),
         served(test_finish_does_not_wait_for_a_lazy_client),
         served_short(test_silent_client_is_closed),
         served_short(test_half_a_message_is_closed),

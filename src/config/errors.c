@@ -20,6 +20,22 @@ void errors_clear(struct errors *errors)
     *errors = (struct errors){0};
 }
 
+const char *line_to_text(unsigned line, char buffer[LINE_TEXT_SIZE])
+{
+    buffer[0] = '\0';
+    if (line > 0)
+        (void)snprintf(buffer, LINE_TEXT_SIZE, " in line %u", line);
+    return buffer;
+}
+
+/* One error is one line, and steers no terminal, whatever the file holds. */
+static void replace_controls(char *text)
+{
+    for (; *text != '\0'; text++)
+        if ((unsigned char)*text < 0x20 || *text == 0x7f)
+            *text = '?';
+}
+
 static char *format_error(const struct place *place, const char *path, const char *what)
 {
     char position[32] = "";
@@ -47,6 +63,7 @@ void errors_add(struct errors *errors, const struct place *place, const char *pa
         errors->no_memory = true;
         return;
     }
+    replace_controls(text);
     errors->list[errors->n] = (struct error){.place = *place, .order = errors->n, .text = text};
     errors->n++;
 }

@@ -34,7 +34,7 @@ static const struct foreign_key log_foreign[] = {
 static const struct key_table log_table = {"log", log_keys, log_foreign};
 
 static const struct key control_keys[] = {
-    {"socket", &type_text, AT(control.socket), "control.sock",
+    {"socket", &type_control_socket, AT(control.socket), "control.sock",
      .help = "of reloaderctl: a name in runtime_directory, a path, or none"},
     {"mode", &type_mode, AT(control.mode), .default_help = "0600, with a group 0660", .help = "of the socket's file"},
     {"group", &type_group, .default_help = "none", .help = "whose members may control the master"},

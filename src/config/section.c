@@ -67,6 +67,10 @@ static const char *find_home(const char *name)
 
 static void explain_unknown(struct reader *reader, const struct key_table *table, const struct tree_node *key)
 {
+    if (!errors_wanted(reader->errors)) {
+        reader->errors->dropped++;
+        return;
+    }
     const char *hint = find_foreign(table, key->text), *home = find_home(key->text);
     if (hint) {
         reader_error(reader, &key->place, "unknown key: %s", hint);
@@ -85,7 +89,7 @@ static void explain_unknown(struct reader *reader, const struct key_table *table
 
 static void check_keys(struct reader *reader, const struct key_table *table, const struct tree_node *node)
 {
-    for (size_t i = 0; i < node->n && errors_wanted(reader->errors); i++) {
+    for (size_t i = 0; i < node->n; i++) {
         const struct tree_node *name = node->keys[i];
         struct scope scope = {.up = reader->scope, .name = name->text, .place = &name->place};
         const struct key *key = key_find(table, name->text);

@@ -101,12 +101,14 @@ static int fail_parse(struct parser *p)
     const char *problem = yaml->problem ? yaml->problem : "cannot be read";
     if (yaml->error == YAML_READER_ERROR)
         return fail_at(p, &yaml->mark, "no YAML text: %s at byte %zu", problem, yaml->problem_offset);
+    char line[LINE_TEXT_SIZE];
+    struct place place = place_of(p, &yaml->context_mark);
     if (!yaml->context)
         return fail_at(p, &yaml->problem_mark, "no valid YAML: %s%s", problem,
                        hint_for_line(p, yaml->problem_mark.line));
-    return fail_at(p, &yaml->problem_mark, "no valid YAML: %s %s%s that began in line %zu%s", problem,
+    return fail_at(p, &yaml->problem_mark, "no valid YAML: %s %s%s that began%s%s", problem,
                    string_starts_with(yaml->context, "while") ? "" : "in ", yaml->context,
-                   yaml->context_mark.line + 1, hint_for_line(p, yaml->problem_mark.line));
+                   line_to_text(place.line, line), hint_for_line(p, yaml->problem_mark.line));
 }
 
 static void delete_event(yaml_event_t *event)
@@ -241,11 +243,11 @@ static int check_key(struct parser *p, const struct children *children, const st
         return fail_at(p, mark, "more than %d keys in one mapping", TREE_ENTRIES_MAX);
     for (size_t i = 0; i < children->n; i++)
         if (strcmp(children->list[i].key->text, key->text) == 0) {
-            char path[PATH_SIZE];
+            char path[PATH_SIZE], line[LINE_TEXT_SIZE];
             struct place place = place_of(p, mark);
             /* Reading goes on: the other errors of the file want to be said as well. */
-            errors_add(p->errors, &place, path_of(p, key->text, path), "this key is there twice, first in line %u",
-                       children->list[i].key->place.line);
+            errors_add(p->errors, &place, path_of(p, key->text, path), "this key is there twice, first%s",
+                       line_to_text(children->list[i].key->place.line, line));
             break;
         }
     return 0;

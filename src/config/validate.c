@@ -16,6 +16,7 @@
 /* One address that will be bound. */
 struct binding {
     const struct config_socket *socket;
+    size_t order;
     unsigned slot;
     struct address address;
 };
@@ -91,7 +92,8 @@ static void add_binding(struct reader *reader, struct bindings *bindings, const 
         bindings->list = larger;
         bindings->allocated = allocated;
     }
-    bindings->list[bindings->n++] = (struct binding){socket, slot, *address};
+    bindings->list[bindings->n] = (struct binding){socket, bindings->n, slot, *address};
+    bindings->n++;
 }
 
 static void add_slots(struct reader *reader, struct bindings *bindings, const struct config_socket *socket)
@@ -130,20 +132,21 @@ static int compare_bindings(const void *a, const void *b)
     int r = memcmp(&x->address.socket, &y->address.socket, x->address.length);
     if (r == 0)
         r = (x->socket->line > y->socket->line) - (x->socket->line < y->socket->line);
-    return r != 0 ? r : (x->slot > y->slot) - (x->slot < y->slot);
+    return r != 0 ? r : (x->order > y->order) - (x->order < y->order);
 }
 
 static void fail_same_address(struct reader *reader, const struct binding *a, const struct binding *b)
 {
+    char line[LINE_TEXT_SIZE];
     CLEANUP_FREE char *address = address_to_text(&b->address);
     if (!address)
         reader->errors->no_memory = true;
     else if (a->socket == b->socket)
         fail_socket(reader, b->socket, "listen", "slots %u and %u would both get %s", a->slot, b->slot, address);
     else
-        fail_socket(reader, b->socket, "listen", "%s is the address of socket '%s' in line %u as well: two sockets cannot "
+        fail_socket(reader, b->socket, "listen", "%s is the address of socket '%s'%s as well: two sockets cannot "
                                                  "share it, let both programs name one",
-                    address, a->socket->name, a->socket->line);
+                    address, a->socket->name, line_to_text(a->socket->line, line));
 }
 
 static void check_control_path(struct reader *reader, const struct binding *binding)

@@ -170,6 +170,16 @@ static void print_socket_names(struct printer *printer, const struct key *key, c
 
 const struct value_type type_socket_names = {.label = "list", .read = read_socket_names, .print = print_socket_names};
 
+static void check_private_name(struct reader *reader, const struct tree_node *node, const char *name)
+{
+    char line[LINE_TEXT_SIZE];
+    for (size_t i = 0; i + 1 < reader->config->n_sockets; i++)
+        if (strcmp(reader->config->sockets[i]->name, name) == 0)
+            reader_error(reader, &node->place, "this socket would be called '%s', as one%s is: give that one another "
+                                               "name, or name both under 'sockets'",
+                         name, line_to_text(reader->config->sockets[i]->line, line));
+}
+
 static void read_private_socket(struct reader *reader, const struct tree_node *node, size_t number)
 {
     struct config_program *program = reader->program;
@@ -184,11 +194,7 @@ static void read_private_socket(struct reader *reader, const struct tree_node *n
     section_read(reader, &socket_table, NULL, socket);
     socket->is_private = true;
     read_listen_into(reader, node, socket);
-    for (size_t i = 0; i + 1 < reader->config->n_sockets; i++)
-        if (strcmp(reader->config->sockets[i]->name, name) == 0)
-            reader_error(reader, &node->place, "this socket would be called '%s', as one in line %u is: give that "
-                                               "one another name, or name both under 'sockets'",
-                         name, reader->config->sockets[i]->line);
+    check_private_name(reader, node, name);
 }
 
 static void read_private_listen(struct reader *reader, const struct key *key UNUSED, const struct tree_node *node,

@@ -95,6 +95,23 @@ static void read_known_text(struct reader *reader, const struct key *key, const 
         set_field(reader, key, object, expanded);
 }
 
+/* Unset means something else than none. */
+static void print_control_socket(struct printer *printer, const struct key *key, const void *object)
+{
+    if (*field_of(key, object)) {
+        print_known(printer, key, object);
+        return;
+    }
+    print_key(printer, key->name);
+    (void)fputs(" none\n", printer->stream);
+}
+
+const struct value_type type_control_socket = {
+    .label = "name, path or none",
+    .read = read_known_text,
+    .print = print_control_socket,
+};
+
 const struct value_type type_text = {.label = "text", .read = read_known_text, .print = print_known};
 
 static char *read_known_path(struct reader *reader, const struct tree_node *node)

@@ -218,6 +218,11 @@ void control_publish(struct control *control, const char *type, uint64_t sequenc
         service_publish(control->service, type, sequence, event);
 }
 
+bool control_is_heard(const struct control *control)
+{
+    return control && service_is_heard(control->service);
+}
+
 void control_finish(struct control *control)
 {
     if (!control)

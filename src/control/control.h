@@ -61,6 +61,8 @@ int control_new(sd_event *event, const struct control_settings *settings, const 
  * below do nothing.
  */
 void control_publish(struct control *control, const char *type, uint64_t sequence, json_t *event);
+/* Would control_publish() reach anybody now? */
+bool control_is_heard(const struct control *control);
 
 /*
  * The master leaves, before or after its event loop has ended: everybody who still waits gets a last reply (a reload without a result: the error ShuttingDown), and what is

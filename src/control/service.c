@@ -310,6 +310,14 @@ void service_publish(struct service *service, const char *type, uint64_t sequenc
 
 /* The end */
 
+bool service_is_heard(const struct service *service)
+{
+    LIST_FOREACH (client, &service->clients, struct client, in_service)
+        if (client->waiting != WAITING_NOT)
+            return true;
+    return false;
+}
+
 static void end_waiting(struct client *client)
 {
     connection_finish(client->connection);

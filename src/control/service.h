@@ -40,6 +40,8 @@ DEFINE_FREEP(struct service *, service_free)
 int service_add(struct service *service, int fd, const struct ucred *peer, enum control_role role);
 
 void service_publish(struct service *service, const char *type, uint64_t sequence, json_t *event);
+/* Does any client wait for events or a reload now? */
+bool service_is_heard(const struct service *service);
 
 /* Ends every waiting call and pushes out what is queued, until `deadline_usec` (monotonic). Nobody is served any more. */
 void service_finish(struct service *service, uint64_t deadline_usec);

@@ -65,6 +65,8 @@ static void on_worker_changed(struct program *program, struct worker *worker,
 {
     struct master *master = userdata;
     bool started = worker->state == WORKER_STARTING;
+    if (!event_bus_is_heard(&master->events))
+        return;
     event_bus_publish(&master->events, EVENT_WORKER,
                       json_pack("{s:s, s:s, s:I, s:I, s:I, s:s, s:s, s:s*}", "program",
                                 program->name, "name", worker->name, "slot",
@@ -338,7 +340,8 @@ static int take_places(struct master *master, char **ret_error)
 {
     const struct config *config = master->config;
     int r = runtime_directory_prepare(config->runtime_directory, ret_error);
-    if (r == 0)
+    master->made_runtime_directory = r > 0;
+    if (r >= 0)
         r = runtime_directory_prepare_notify(config->runtime_directory, &master->notify_directory,
                                              ret_error);
     if (r == 0 && config->pid_file)
@@ -372,7 +375,9 @@ int master_new(const struct master_options *options, struct config *config, stru
         .options = *options,
         .config = config_ref(config),
         .pid_fd = -1,
-        .terminal_fd = open("/dev/tty", O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK),
+        .terminal_fd = options->outlive_terminal
+                           ? -1
+                           : open("/dev/tty", O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK),
         .next_worker_id = 1,
         .started_usec = clock_monotonic_usec(),
     };
@@ -397,6 +402,17 @@ void master_start(struct master *master)
     master_wake(master);
 }
 
+/* Directories that others still use stay. */
+static void leave_places(struct master *master)
+{
+    if (master->notify_directory)
+        (void)rmdir(master->notify_directory);
+    if (master->made_runtime_directory)
+        (void)rmdir(master->config->runtime_directory);
+    if (master->config->pid_file)
+        master->pid_fd = pid_file_remove(master->config->pid_file, master->pid_fd);
+}
+
 struct master *master_free(struct master *master)
 {
     if (!master)
@@ -415,10 +431,9 @@ struct master *master_free(struct master *master)
     for (size_t i = 0; i < master->n_signals; i++)
         (void)sd_event_source_disable_unref(master->signals[i]);
     (void)sd_event_source_disable_unref(master->step);
-    if (master->config->pid_file)
-        master->pid_fd = pid_file_remove(master->config->pid_file, master->pid_fd);
     (void)fd_close(master->terminal_fd);
     (void)sd_event_unref(master->event);
+    leave_places(master);
     (void)config_unref(master->config);
     free(master->notify_directory);
     free(master);

@@ -22,8 +22,8 @@ struct master_options {
     const struct config_source
         *source;              /* read again by each reload; borrowed for the master's life */
     char *const *environment; /* what workers inherit; borrowed likewise */
-    bool
-        exit_on_failed_start; /* -d: the first start that fails before all were ready ends the master */
+    bool outlive_terminal; /* SIGHUP always means reload, even when the terminal is gone */
+    bool exit_on_failed_start; /* -d: the first start that fails before all were ready ends the master */
     /* Once: every program that should run is ready. */
     void (*ready)(void *userdata);
     void *userdata;
@@ -38,11 +38,12 @@ struct master {
     struct event_bus events;
     struct config *config; /* the current one: committed */
     char *notify_directory;
+    bool made_runtime_directory; /* and so remove it in the end */
     int pid_fd;
     struct rlimit nofile; /* as it was when we were started */
     struct reaper *reaper;
-    struct listener *
-        *listeners; /* one for each of config->sockets, in its order; NULL once closed */
+    /* one for each of config->sockets, in its order; NULL once closed */
+    struct listener **listeners;
     size_t n_listeners;
     struct listener ***handed; /* for each program: its listeners, in the order of its sockets */
     struct program **programs; /* by priority, then in the order of the file */

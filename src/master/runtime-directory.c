@@ -1,10 +1,13 @@
 #include "master/runtime-directory.h"
 
+#include "base/fd.h"
 #include "base/strv.h"
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -14,7 +17,7 @@
 static int make_directory(const char *path, mode_t mode)
 {
     if (mkdir(path, mode) == 0)
-        return chmod(path, mode) < 0 ? -errno : 0; /* whatever the umask */
+        return chmod(path, mode) < 0 ? -errno : 1; /* whatever the umask */
     return errno == EEXIST ? 0 : -errno;
 }
 
@@ -54,33 +57,54 @@ int runtime_directory_prepare(const char *path, char **ret_error)
         *ret_error = string_format("runtime_directory %s: cannot make it: %s", path, strerror(-r));
         return r;
     }
-    return check_directory(path, ret_error);
+    int checked = check_directory(path, ret_error);
+    return checked < 0 ? checked : r;
 }
 
-/* Socket names begin with the pid of their master. */
-static void remove_stale(const char *path)
+static bool is_left_over(const char *name)
+{
+    int pid, length = 0;
+    if (sscanf(name, "notify-%d%n", &pid, &length) != 1 || name[length] != '\0' || pid <= 0)
+        return false;
+    return pid == getpid() || (kill(pid, 0) < 0 && errno == ESRCH);
+}
+
+/* There are sockets in it, nothing else; what is something else stays, and so does the directory. */
+static void remove_notify_directory(int parent, const char *name)
+{
+    int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    DIR *directory = fd < 0 ? NULL : fdopendir(fd);
+    if (!directory) {
+        (void)fd_close(fd);
+        return;
+    }
+    for (struct dirent *entry; (entry = readdir(directory));)
+        if (entry->d_type == DT_SOCK)
+            (void)unlinkat(dirfd(directory), entry->d_name, 0);
+    (void)closedir(directory);
+    (void)unlinkat(parent, name, AT_REMOVEDIR);
+}
+
+static void remove_left_overs(const char *path)
 {
     DIR *directory = opendir(path);
     if (!directory)
         return;
-    for (struct dirent *entry; (entry = readdir(directory));) {
-        int pid;
-        if (sscanf(entry->d_name, "%d-", &pid) == 1 && pid > 0 &&
-            (pid == getpid() || (kill(pid, 0) < 0 && errno == ESRCH)))
-            (void)unlinkat(dirfd(directory), entry->d_name, 0);
-    }
+    for (struct dirent *entry; (entry = readdir(directory));)
+        if (is_left_over(entry->d_name))
+            remove_notify_directory(dirfd(directory), entry->d_name);
     (void)closedir(directory);
 }
 
 int runtime_directory_prepare_notify(const char *path, char **ret_notify, char **ret_error)
 {
-    CLEANUP_FREE char *notify = string_format("%s/notify", path);
+    remove_left_overs(path);
+    CLEANUP_FREE char *notify = string_format("%s/notify-%d", path, (int)getpid());
     if (!notify)
         return -ENOMEM;
     int r = runtime_directory_prepare(notify, ret_error);
     if (r < 0)
         return r;
-    remove_stale(notify);
     *ret_notify = TAKE_PTR(notify);
     return 0;
 }

@@ -109,7 +109,6 @@ static int fail(char **ret_error, int error, char *text)
 
 static int fail_unknown(const char *word, char **ret_error)
 {
-    char text[SUGGESTION_TEXT_SIZE];
     struct suggestion suggestion;
     if (!string_starts_with(word, "--"))
         return fail(ret_error, -EINVAL, string_format("unknown option -%c" HINT, optopt));
@@ -119,9 +118,11 @@ static int fail_unknown(const char *word, char **ret_error)
     suggestion_init(&suggestion, name);
     for (const struct option *option = options; option->name; option++)
         suggestion_try(&suggestion, option->name);
-    const char *kind = optopt != 0 ? "takes no value" : "is unknown or not clear";
-    return fail(ret_error, -EINVAL, string_format("option '--%s' %s%s" HINT, name, kind,
-                                                  optopt != 0 ? "" : suggestion_to_text(&suggestion, text)));
+    if (optopt != 0)
+        return fail(ret_error, -EINVAL, string_format("option '--%s' takes no value" HINT, name));
+    if (suggestion.best)
+        return fail(ret_error, -EINVAL, string_format("unknown option '--%s': did you mean '--%s'?" HINT, name, suggestion.best));
+    return fail(ret_error, -EINVAL, string_format("unknown option '--%s'" HINT, name));
 }
 
 static int fail_later(const char *what, char **ret_error)

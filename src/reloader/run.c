@@ -21,6 +21,11 @@ static void forward_event(const char *type, uint64_t sequence, json_t *event, vo
     control_publish(userdata, type, sequence, event);
 }
 
+static bool is_anybody_there(void *userdata)
+{
+    return control_is_heard(userdata);
+}
+
 static void on_ready(void *userdata)
 {
     struct running *running = userdata;
@@ -42,8 +47,8 @@ static int open_control(struct running *running, const struct config *config, ch
                         &running->control, ret_error);
     if (r < 0)
         return r;
-    running->subscriber = (struct event_subscriber){.handle = forward_event,
-                                                    .userdata = running->control};
+    running->subscriber = (struct event_subscriber){
+        .handle = forward_event, .listens = is_anybody_there, .userdata = running->control};
     event_bus_subscribe(&running->master->events, &running->subscriber);
     return 0;
 }
@@ -84,6 +89,7 @@ int run(struct config *config, const struct run_options *options)
         .source = options->source,
         .environment = environ,
         .exit_on_failed_start = options->daemonize,
+        .outlive_terminal = options->outlive_terminal,
         .ready = on_ready,
         .userdata = &running,
     };

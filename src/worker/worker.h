@@ -44,8 +44,8 @@ struct worker_params {
     struct reaper *reaper;
     struct generation *generation; /* a reference is taken */
     unsigned slot;
-    struct listener *const
-        *listeners; /* in the order of the program's sockets; borrowed during worker_new() */
+    /* in the order of the program's sockets; borrowed during worker_new() */
+    struct listener *const *listeners;
     const char *notify_directory;
     uint64_t id;                 /* unique in this master */
     const struct rlimit *nofile; /* the limit that the master was started with */

@@ -116,14 +116,14 @@ def test_inode_after_100_reloads(master, port):
     assert len(inodes) == 1
     one.expect_reload("committed")
     one.wait_drained()
-    descriptors = len(proc.fds(one.pid))
+    descriptors = one.descriptors()
     for _ in range(99):
         one.expect_reload("committed")
     one.wait_drained()
     assert proc.tcp_listeners(port) == inodes
     for pid in one.pids():
         assert proc.socket_inode(pid, 3) == inodes[0]
-    proc.wait_until(lambda: len(proc.fds(one.pid)) == descriptors, f"{descriptors} descriptors: {proc.fds(one.pid)}")
+    assert one.descriptors() == descriptors, proc.fds(one.pid)
     assert one.generation() == 101
 
 

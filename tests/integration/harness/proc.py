@@ -95,11 +95,21 @@ def tcp_listeners(port):
     return inodes
 
 
-def unix_listeners(path):
-    """Inodes of listening Unix sockets bound to `path` (an abstract one begins with @)."""
+def unix_sockets(path):
+    """(inode, flags) of the Unix sockets bound to `path` (an abstract one begins with @)."""
     with open("/proc/self/net/unix") as lines:
         rows = [line.split() for line in list(lines)[1:]]
-    return [int(row[6]) for row in rows if len(row) > 7 and row[7] == str(path) and int(row[3], 16) & 0x10000]
+    return [(int(row[6]), int(row[3], 16)) for row in rows if len(row) > 7 and row[7] == str(path)]
+
+
+def unix_listeners(path):
+    """Inodes of those that listen."""
+    return [inode for inode, flags in unix_sockets(path) if flags & 0x10000]
+
+
+def unix_connections(path):
+    """Inodes of the server's ends of connections."""
+    return [inode for inode, flags in unix_sockets(path) if not flags & 0x10000]
 
 
 def wait_gone(pid, seconds=20):

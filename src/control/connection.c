@@ -17,12 +17,13 @@ struct connection {
     sd_event_source *io, *timer;
     struct buffer in, out;
     enum wait wait;
-    bool wait_anew; /* for the same as before, but another one of it */
-    bool busy;      /* a call is being answered */
-    bool oneway;    /* … and wants no answer */
-    bool completed; /* it has had an answer at least once */
+    bool wait_anew;   /* for the same as before, but another one of it */
+    bool busy;        /* a call is being answered */
+    bool oneway;      /* … and wants no answer */
+    bool completed;   /* it has had an answer at least once */
     bool more_frames; /* the input may hold another whole message */
-    bool finishing; /* out of the loop: nothing more is taken from it, connection_flush() sends what is queued */
+    bool
+        finishing; /* out of the loop: nothing more is taken from it, connection_flush() sends what is queued */
     bool closed;
 };
 
@@ -65,7 +66,8 @@ static int set_timer(struct connection *c)
     c->wait_anew = false;
     if (wait == WAIT_NONE)
         return sd_event_source_set_enabled(c->timer, SD_EVENT_OFF);
-    uint64_t timeout = wait == WAIT_IDLE ? c->options.idle_timeout_usec : c->options.message_timeout_usec;
+    uint64_t timeout = wait == WAIT_IDLE ? c->options.idle_timeout_usec
+                                         : c->options.message_timeout_usec;
     int r = sd_event_source_set_time(c->timer, clock_monotonic_usec() + timeout);
     return r < 0 ? r : sd_event_source_set_enabled(c->timer, SD_EVENT_ONESHOT);
 }
@@ -180,7 +182,8 @@ static int on_timer(UNUSED sd_event_source *source, UNUSED uint64_t usec, void *
     return 0;
 }
 
-int connection_new(sd_event *event, int fd, const struct connection_options *options, struct connection **ret)
+int connection_new(sd_event *event, int fd, const struct connection_options *options,
+                   struct connection **ret)
 {
     CLEANUP_FD int own = fd;
     struct connection *c = calloc(1, sizeof(*c));

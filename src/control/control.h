@@ -51,8 +51,9 @@ struct control_ops {
  * Clients take the pid of the process that calls this for the master's: call it after the last fork.
  * 0, or -errno with one line for people (malloc-ed), e.g. -EADDRINUSE "/run/x.sock: the master with pid 4711 serves this control socket …".
  */
-int control_new(sd_event *event, const struct control_settings *settings, const struct control_ops *ops, void *userdata,
-                struct control **ret, char **ret_error);
+int control_new(sd_event *event, const struct control_settings *settings,
+                const struct control_ops *ops, void *userdata, struct control **ret,
+                char **ret_error);
 
 /*
  * Tells all who subscribed, and those who wait for a reload: event is {"type":…, "time_usec":…, its fields}, borrowed.

@@ -14,12 +14,13 @@
 
 #define SERVICE_CLIENTS_MAX 64
 
-#define SERVICE_INTERFACE                 "io.reloader.Control"
-#define SERVICE_ERROR_PERMISSION_DENIED   SERVICE_INTERFACE ".PermissionDenied"  /* () */
-#define SERVICE_ERROR_TOO_MANY_CLIENTS    SERVICE_INTERFACE ".TooManyClients"    /* () */
-#define SERVICE_ERROR_NOT_IN_THIS_VERSION SERVICE_INTERFACE ".NotInThisVersion"  /* (method, ?parameter) */
-#define SERVICE_ERROR_SHUTTING_DOWN       SERVICE_INTERFACE ".ShuttingDown"      /* () */
-#define SERVICE_ERROR_FAILED              SERVICE_INTERFACE ".Failed"            /* (reason) */
+#define SERVICE_INTERFACE               "io.reloader.Control"
+#define SERVICE_ERROR_PERMISSION_DENIED SERVICE_INTERFACE ".PermissionDenied" /* () */
+#define SERVICE_ERROR_TOO_MANY_CLIENTS  SERVICE_INTERFACE ".TooManyClients"   /* () */
+#define SERVICE_ERROR_NOT_IN_THIS_VERSION                                                          \
+    SERVICE_INTERFACE ".NotInThisVersion"                             /* (method, ?parameter) */
+#define SERVICE_ERROR_SHUTTING_DOWN SERVICE_INTERFACE ".ShuttingDown" /* () */
+#define SERVICE_ERROR_FAILED        SERVICE_INTERFACE ".Failed"       /* (reason) */
 
 struct service;
 

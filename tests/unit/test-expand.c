@@ -99,7 +99,7 @@ static void test_not_known_here(void **state UNUSED)
 
 static void test_bounded(void **state UNUSED)
 {
-    CLEANUP_FREE char *big = malloc(70000), *text = NULL;
+    CLEANUP_FREE char *big = malloc(70000);
     memset(big, 'x', 69999);
     memcpy(big, "BIG=", 4);
     big[69999] = '\0';

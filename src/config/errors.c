@@ -41,10 +41,12 @@ static char *format_error(const struct place *place, const char *path, const cha
     char position[32] = "";
     if (place->line > 0)
         (void)snprintf(position, sizeof(position), ":%u:%u", place->line, place->column);
-    return string_format("%s%s: %s%s%s", place->origin, position, path ? path : "", path && *path ? ": " : "", what);
+    return string_format("%s%s: %s%s%s", place->origin, position, path ? path : "",
+                         path && *path ? ": " : "", what);
 }
 
-void errors_add(struct errors *errors, const struct place *place, const char *path, const char *format, ...)
+void errors_add(struct errors *errors, const struct place *place, const char *path,
+                const char *format, ...)
 {
     if (!errors_wanted(errors)) {
         errors->dropped++;

@@ -12,7 +12,8 @@ static struct config *load(const char *text)
     const struct config_source source = {.text = text, .directory = "/"};
     struct config *config = NULL;
     CLEANUP_FREE char *errors = NULL;
-    if (config_load(&source, &config, &errors) < 0 && (!errors || config || errors[strlen(errors) - 1] != '\n'))
+    if (config_load(&source, &config, &errors) < 0 &&
+        (!errors || config || errors[strlen(errors) - 1] != '\n'))
         abort();
     return config;
 }

@@ -29,7 +29,8 @@ static inline struct config *load_text(const char *text)
 }
 
 /* Fails the test if the text loads. Returns the errors. */
-__attribute__((noinline)) static UNUSED char *refuse_source(const struct config_source *source, int error)
+__attribute__((noinline)) static UNUSED char *refuse_source(const struct config_source *source,
+                                                            int error)
 {
     struct config *config = NULL;
     char *errors = NULL;

@@ -49,7 +49,7 @@ static void test_round_trip(void **state UNUSED)
                   "  -c: {listen: '127.0.0.1:81%(process_num)02d'}\n"
                   "programs:\n"
                   "  'no': {command: [node, '', ' ', 'a\"b', \"tab\\t\", 'ü€𝄞', '%%', ~, "
-                  "\"\\u2028\\ufeff\\x85\", 'x: y', '[', '#', '*a', '!', '%(here)s'],\n"
+                  "\"a \\u2028 b \\u2029 \\ufeff \\x85 c\", 'x: y', '[', '#', '*a', '!', '%(here)s'],\n"
                   "       sockets: [-c], listen: [90, '[::]:91'], workers: 4, environment: {NULL: "
                   "'', a.b: '  x  ', N: \"1\\n2\\n\"}}\n"
                   "  q: {command: x, listen: 92, handoff: stdin, ready: {after: 1500ms}, "

@@ -143,6 +143,13 @@ static void test_merge_keys(void **state UNUSED)
     assert_true(config->programs[2]->silent);
     assert_string_equal(config->programs[2]->command[0], "x");
     (void)config_unref(config);
+    config = load_text("programs:\n"
+                       "  p: {command: x, environment: &e {A: 1, B: 2}}\n"
+                       "  q: {command: x, environment: {<<: *e, A: 3}}\n");
+    assert_string_equal(config->programs[1]->environment[0], "A=3");
+    assert_string_equal(config->programs[1]->environment[1], "B=2");
+    assert_null(config->programs[1]->environment[2]);
+    (void)config_unref(config);
     refuse("a: {<<: 3}\n", "'<<' merges mappings");
     refuse("a: {<<: {b: 1}, <<: {c: 1}}\n", "the key '<<' is there twice");
 }

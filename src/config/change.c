@@ -132,9 +132,9 @@ char *config_refuse_change(const struct config *from, const struct config *to)
 {
     char *refusal = compare_master(from, to);
     if (!refusal)
-        refusal = compare_socket_names(from, to);
-    if (!refusal)
         refusal = compare_program_names(from, to);
+    if (!refusal)
+        refusal = compare_socket_names(from, to);
     for (size_t i = 0; !refusal && i < from->n_sockets; i++)
         refusal = compare_socket(from, to, i);
     for (size_t i = 0; !refusal && i < from->n_programs; i++)

@@ -1,6 +1,7 @@
 #include "config/errors.h"
 
 #include "base/strv.h"
+#include "config/quote.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -97,7 +98,7 @@ char *errors_to_text(struct errors *errors)
         (void)fprintf(stream, "%s\n", errors->list[i].text);
     if (errors->dropped > 0)
         (void)fprintf(stream, "and %zu more errors\n", errors->dropped);
-    if (fclose(stream) != 0) {
+    if (!memory_stream_close(stream, &text)) {
         free(text);
         return NULL;
     }

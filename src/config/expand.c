@@ -1,6 +1,7 @@
 #include "config/expand.h"
 
 #include "base/strv.h"
+#include "config/quote.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -220,7 +221,7 @@ int expand(const char *text, const struct expansion *expansion, char **ret, char
     if (!stream)
         return -ENOMEM;
     int r = expand_into(stream, text, expansion, ret_reason);
-    if (fclose(stream) != 0 && r == 0)
+    if (!memory_stream_close(stream, &expanded) && r == 0)
         r = -ENOMEM;
     if (r == 0)
         *ret = TAKE_PTR(expanded);

@@ -66,6 +66,13 @@ static bool put_quoted(FILE *stream, const char *text)
     return true;
 }
 
+bool memory_stream_close(FILE *stream, char *const *text)
+{
+    /* glibc reports a write that found no memory only here, and may leave no text at all. */
+    bool failed = ferror(stream);
+    return fclose(stream) == 0 && !failed && *text;
+}
+
 char *yaml_quote(const char *text)
 {
     if (is_plain(text))
@@ -76,7 +83,7 @@ char *yaml_quote(const char *text)
     if (!stream)
         return NULL;
     bool valid = put_quoted(stream, text);
-    if (fclose(stream) != 0 || !valid)
+    if (!memory_stream_close(stream, &quoted) || !valid)
         return NULL;
     return TAKE_PTR(quoted);
 }

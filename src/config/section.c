@@ -133,7 +133,8 @@ void section_read(struct reader *reader, const struct key_table *table,
         reader_error(reader, &node->place, "%s is wrong here, expected keys and values (%s: …)",
                      tree_describe(node, text), table->keys[0].name);
     }
-    for (const struct key *key = table->keys; key->name; key++)
+    /* Without memory objects are only half made: nothing more is read into them. */
+    for (const struct key *key = table->keys; key->name && !reader->errors->no_memory; key++)
         if (key->type)
             read_key(reader, key, node, object);
 }

@@ -174,6 +174,8 @@ static void read_handoff(struct reader *reader, const struct key *key UNUSED,
                          const struct tree_node *node, void *object)
 {
     struct config_program *program = object;
+    if (value_list_length(node) == 0)
+        reader_error(reader, &node->place, "empty, expected at least one of env, node-ipc, stdin");
     for (size_t i = 0; i < value_list_length(node); i++)
         read_one_handoff(reader, value_list_item(node, i), &program->handoff);
 }

@@ -157,7 +157,7 @@ static void read_socket_name(struct reader *reader, const struct tree_node *node
 static void read_socket_names(struct reader *reader, const struct key *key UNUSED,
                               const struct tree_node *node, void *object UNUSED)
 {
-    for (size_t i = 0; i < value_list_length(node); i++)
+    for (size_t i = 0; i < value_list_length(node) && !reader->errors->no_memory; i++)
         read_socket_name(reader, value_list_item(node, i));
 }
 
@@ -216,7 +216,7 @@ static void read_private_socket(struct reader *reader, const struct tree_node *n
 static void read_private_listen(struct reader *reader, const struct key *key UNUSED,
                                 const struct tree_node *node, void *object UNUSED)
 {
-    for (size_t i = 0; i < value_list_length(node); i++)
+    for (size_t i = 0; i < value_list_length(node) && !reader->errors->no_memory; i++)
         read_private_socket(reader, value_list_item(node, i), i + 1);
 }
 
@@ -243,7 +243,7 @@ static void read_map(struct reader *reader, const struct tree_node *node,
                      tree_describe(node, text));
         return;
     }
-    for (size_t i = 0; node && i < node->n; i++) {
+    for (size_t i = 0; node && i < node->n && !reader->errors->no_memory; i++) {
         struct scope scope = {
             .up = reader->scope, .name = node->keys[i]->text, .place = &node->keys[i]->place};
         reader->scope = &scope;

@@ -312,7 +312,7 @@ static int write_text(struct command_line *line, char **ret_error)
     if (!stream)
         return -ENOMEM;
     bool valid = put_program(stream, line, name);
-    if (fclose(stream) != 0)
+    if (!memory_stream_close(stream, &text))
         return -ENOMEM;
     if (!valid)
         return fail(ret_error, -EINVAL, strdup("the command is no valid text (UTF-8)"));

@@ -88,6 +88,8 @@ static void test_ipv6_only(void **state UNUSED)
 static void test_refused_programs(void **state UNUSED)
 {
     assert_change_refused("programs:\n", "programs:\n  r: {command: x}\n", "program 'r' was added");
+    assert_change_refused("programs:\n", "programs:\n  r: {command: x, listen: 5}\n",
+                          "program 'r' was added");
     assert_change_refused("q: {command: y", "r: {command: y", "program 'q' was removed");
     assert_change_refused("[a, b]", "[b, a]", "programs.q.sockets changed");
     assert_change_refused("[a, b]", "[a]", "programs.q.sockets changed");

@@ -313,6 +313,7 @@ static void test_handoff(void **state UNUSED)
     assert_int_equal(config->programs[2]->handoff, CONFIG_HANDOFF_ENV);
     assert_int_equal(config->programs[3]->handoff, CONFIG_HANDOFF_ENV | CONFIG_HANDOFF_NODE_IPC);
     (void)config_unref(config);
+    assert_program_refused("handoff: []", "empty, expected at least one of env, node-ipc, stdin");
     assert_program_refused("handoff: stdin",
                            "stdin hands over the first socket, but there is none");
 }

@@ -112,6 +112,8 @@ static void end_reload(struct master *master, uint64_t id, enum reload_result re
 {
     struct reload *reload = &master->reload;
     struct reload_record *record = &reload->history[reload->n_history++ % RELOAD_HISTORY_MAX];
+    if (reason)
+        string_make_utf8(reason); /* an event that cannot be encoded would never reach those who wait for it */
     record_clear(record);
     *record = (struct reload_record){
         .id = id,

@@ -107,7 +107,7 @@ static inline const struct config_program *program_config(const struct program *
 void program_start(struct program *program);
 /* No workers are wanted any more: all are drained, or stopped at once with `force`. */
 void program_stop(struct program *program, bool force);
-/* Has it no process any more? */
+/* Has it no process any more, but for those that do not even die of SIGKILL? */
 bool program_is_empty(const struct program *program);
 unsigned program_count_ready(const struct program *program);
 /* How many workers should run now. */

@@ -1,6 +1,7 @@
 #include "config/config.h"
 
 #include "base/fd.h"
+#include "base/runtime-directory.h"
 #include "base/strv.h"
 #include "config/paths.h"
 #include "config/section.h"
@@ -146,18 +147,6 @@ static int read_tree(const struct config_source *source, struct tree *tree, stru
     return r < 0 ? r : r_sets;
 }
 
-static char *default_runtime_directory(void)
-{
-    if (geteuid() == 0)
-        return strdup("/run/reloader");
-    const char *directory = getenv("XDG_RUNTIME_DIR");
-    if (directory && directory[0] == '/')
-        return path_join(directory, "reloader");
-    directory = getenv("TMPDIR");
-    return string_format("%s/reloader-%u", directory && directory[0] == '/' ? directory : "/tmp",
-                         geteuid());
-}
-
 /* A name is in the runtime directory, a path where any path is. */
 static char *place_control_socket(struct reader *reader, const char *text)
 {
@@ -195,7 +184,7 @@ static void finish(struct reader *reader, const struct tree_node *root)
     config->runtime_directory_default = !config->runtime_directory &&
                                         !tree_get(root, "runtime_directory");
     if (!config->runtime_directory)
-        config->runtime_directory = default_runtime_directory();
+        config->runtime_directory = runtime_directory_default();
     if (!config->runtime_directory) {
         reader->errors->no_memory = true;
         return;

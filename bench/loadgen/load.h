@@ -40,7 +40,8 @@ struct load {
     struct servers servers;
     uint64_t random;
     uint64_t began_usec;
-    bool stopping;
+    uint64_t ends_usec; /* USEC_INFINITY: not known yet */
+    bool stopping;      /* the end has come */
 };
 
 struct mode {

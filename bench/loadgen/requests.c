@@ -345,11 +345,12 @@ static void start(struct requests *requests, uint64_t scheduled_usec, uint64_t n
     connect_anew(exchange);
 }
 
+/* What was due before the end is begun, however late. */
 static uint64_t due_usec(const struct requests *requests)
 {
-    if (requests->mode.load->stopping)
-        return USEC_INFINITY;
-    return requests->mode.load->began_usec + requests->scheduled * USEC_PER_SEC / requests->rate;
+    const struct load *load = requests->mode.load;
+    uint64_t due = load->began_usec + requests->scheduled * USEC_PER_SEC / requests->rate;
+    return due < load->ends_usec ? due : USEC_INFINITY;
 }
 
 static uint64_t first_deadline_usec(const struct list *list)
@@ -398,7 +399,7 @@ void requests_run(struct mode *mode, uint64_t now_usec)
 
 bool requests_are_idle(const struct mode *mode)
 {
-    return of_mode(mode)->n_open == 0;
+    return of_mode(mode)->n_open == 0 && due_usec(of_mode(mode)) == USEC_INFINITY;
 }
 
 bool requests_have_started(const struct mode *mode)

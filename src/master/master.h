@@ -83,7 +83,10 @@ enum master_state master_get_state(const struct master *master);
 /* For the layers of the master itself: */
 int master_add_signals(struct master *master);
 int master_bind(struct master *master, char **ret_error);
-/* Per-slot sockets for more workers, before a reload touches anything; and back to what the current configuration has. */
+/*
+ * Per-slot sockets for more workers, before a reload touches anything; and back to what the current configuration has, and
+ * that of the reload that runs.
+ */
 int master_grow_listeners(struct master *master, const struct config *config, char **ret_error);
 void master_trim_listeners(struct master *master);
 /* Closes the listeners that no program needs any more; the shutdown's. */

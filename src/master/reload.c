@@ -112,6 +112,8 @@ static void end_reload(struct master *master, uint64_t id, enum reload_result re
 {
     struct reload *reload = &master->reload;
     struct reload_record *record = &reload->history[reload->n_history++ % RELOAD_HISTORY_MAX];
+    if (reason)
+        string_make_utf8(reason); /* an event that cannot be encoded would never reach those who wait for it */
     record_clear(record);
     *record = (struct reload_record){
         .id = id,
@@ -253,14 +255,23 @@ static int make_generations(struct master *master, struct config *config, struct
     return 0;
 }
 
+static void strip_newline(char *text)
+{
+    size_t length = text ? strlen(text) : 0;
+    if (length > 0 && text[length - 1] == '\n')
+        text[length - 1] = '\0';
+}
+
 /* All that can be refused is refused in here; until it returns 0 nothing was touched. */
 static int prepare(struct master *master, struct config **ret_config,
                    struct generation ***ret_generations, char **ret_reason)
 {
     CLEANUP_CONFIG struct config *config = NULL;
     int r = config_load(master->options.source, &config, ret_reason);
-    if (r < 0)
+    if (r < 0) {
+        strip_newline(*ret_reason);
         return r;
+    }
     *ret_reason = config_refuse_change(master->config, config);
     if (*ret_reason)
         return -EOPNOTSUPP;

@@ -14,6 +14,7 @@
  * Beside it: reloaderctl/ (the command line client, on base/ alone) and client/ (libreloader, the worker's side).
  */
 #include "reloader/arguments.h"
+#include "reloader/inherited.h"
 #include "reloader/process-title.h"
 #include "reloader/run.h"
 
@@ -64,7 +65,7 @@ static int with_config(const struct arguments *arguments, bool outlive_terminal)
     CLEANUP_CONFIG struct config *config = NULL;
     CLEANUP_FREE char *errors = NULL;
     if (config_load(&source, &config, &errors) < 0) {
-        (void)fprintf(stderr, "%s\n", errors ? errors : "out of memory");
+        (void)fputs(errors ? errors : "out of memory\n", stderr);
         return EXIT_CONFIGURATION;
     }
     if (arguments->mode == ARGUMENTS_MODE_CHECK)
@@ -100,7 +101,7 @@ int main(int argc, char **argv)
 {
     bool outlive_terminal = hangup_is_ignored();
     block_signals();
-    if (process_title_init(argc, &argv) < 0)
+    if (inherited_put_right() < 0 || process_title_init(argc, &argv) < 0)
         return EXIT_FAILURE;
     CLEANUP_ARGUMENTS struct arguments arguments = {0};
     CLEANUP_FREE char *error = NULL;

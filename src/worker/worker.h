@@ -68,7 +68,9 @@ struct worker {
     bool announced;      /* it said that it is ready, time alone did not */
     bool understands;    /* it said hello: it knows graceful_shutdown */
     bool asked_to_leave; /* by us; else it died or left by itself */
+    bool left_by_itself; /* it drains because it said so, not because we did */
     bool drain_signalled, stop_signalled, killed;
+    bool given_up; /* it did not die of SIGKILL: a shutdown does not wait for it */
     bool exited;
     siginfo_t exit; /* when exited */
     char *failure;  /* why the start failed, when it did not just exit; for people */

@@ -263,6 +263,15 @@ static void test_nobody_reads(void **state)
     assert_null(strstr(data, "lost"));
 }
 
+static void test_a_full_disk(void **state UNUSED)
+{
+    assert_int_equal(log_set_file("/dev/full"), 0);
+    errno = EXDEV;
+    log_info("nowhere to go");
+    assert_int_equal(errno, EXDEV);
+    assert_int_equal(log_set_file(NULL), 0);
+}
+
 static void test_limit(void **state UNUSED)
 {
     struct log_limit limit = {.interval_usec = USEC_INFINITY, .burst = 3};
@@ -293,6 +302,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_reopening, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_failure_changes_nothing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_nobody_reads, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_full_disk, set_up, tear_down),
         cmocka_unit_test(test_limit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -75,6 +75,11 @@ static bool begins_with_listen(const char *name, size_t length)
     return length >= 7 && strncmp(name, "LISTEN_", 7) == 0;
 }
 
+static bool is_named_a(const char *name, size_t length)
+{
+    return length == 1 && name[0] == 'A';
+}
+
 static bool is_any(const char *name UNUSED, size_t length UNUSED)
 {
     return true;
@@ -92,6 +97,9 @@ static void test_removing(void **state UNUSED)
     assert_string_equal(v[0], "A=LISTEN_");
     assert_string_equal(v[1], "LISTEN=3");
     assert_string_equal(v[2], "NOVALUE");
+    strv_env_remove_if(v, is_named_a);
+    assert_int_equal(strv_length(v), 2);
+    assert_string_equal(v[0], "LISTEN=3");
     strv_env_remove_if(v, is_any);
     assert_int_equal(strv_length(v), 0);
     assert_int_equal(strv_append(&v, "again"), 0);
@@ -112,6 +120,27 @@ static void test_strings(void **state UNUSED)
     assert_true(string_equal("web/7", text));
 }
 
+static void check_utf8(const char *text, const char *expected)
+{
+    CLEANUP_FREE char *copy = strdup(text);
+    string_make_utf8(copy);
+    assert_string_equal(copy, expected);
+}
+
+static void test_make_utf8(void **state UNUSED)
+{
+    check_utf8("", "");
+    check_utf8("a\u00e9\u20ac\U0001f600\U0010ffff", "a\u00e9\u20ac\U0001f600\U0010ffff");
+    check_utf8("\xff\xfe" "a", "??a");
+    check_utf8("a\xe2\x82", "a??"); /* cut off in the middle */
+    check_utf8("\xc0\xaf", "??"); /* overlong */
+    check_utf8("\xe0\x80\x80", "???");
+    check_utf8("\xed\xa0\x80", "???"); /* a surrogate */
+    check_utf8("\xf4\x90\x80\x80", "????"); /* above the last one */
+    check_utf8("\xf8\x88\x80\x80\x80z", "?????z");
+    check_utf8("\x80", "?");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -121,6 +150,7 @@ int main(void)
         cmocka_unit_test(test_environment),
         cmocka_unit_test(test_removing),
         cmocka_unit_test(test_strings),
+        cmocka_unit_test(test_make_utf8),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,10 +3,12 @@ import argparse
 import contextlib
 import datetime
 import pathlib
+import select
 import shutil
 import statistics
 import sys
 import tempfile
+import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tests" / "integration"))
 
@@ -63,10 +65,17 @@ def running(directory, config, wait=True):
             master.process.kill()
 
 
-def logged_at(master, text):
-    """When the master wrote the first line with `text`, as time.time() would have it; to the millisecond."""
-    line = next(line for line in master.log.read() if text in line)
-    return datetime.datetime.fromisoformat(line.split()[0].replace("Z", "+00:00")).timestamp()
+def await_lines(master, text, count=1, seconds=60):
+    """
+    Waits for `count` lines with `text`; when the master wrote the last of them, as time.time() would have it, to the millisecond.
+    Looks now and then only: whoever follows a log line by line takes CPU from what is measured.
+    """
+    deadline = time.monotonic() + seconds
+    while len(found := [line for line in master.log.read() if text in line]) < count:
+        if time.monotonic() > deadline:
+            raise master.failure(f"not after {seconds} s: {text}")
+        select.select([], [], [], 0.2)
+    return datetime.datetime.fromisoformat(found[count - 1].split()[0].replace("Z", "+00:00")).timestamp()
 
 
 def cpu_seconds(pid):

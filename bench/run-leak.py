@@ -18,7 +18,7 @@ def look(master, port):
     master.wait_drained()
     # Connections of ours that have just ended are closed by the master, too.
     select.select([], [], [], 1)
-    return holdings(master), common.pss_kib(master.pid), proc.tcp_listeners(port)
+    return holdings(master), proc.field(master.pid, "RssAnon"), proc.tcp_listeners(port)
 
 
 def main():
@@ -37,7 +37,7 @@ def main():
     print(f"{options.reloads} reloads with {options.workers} workers")
     print(f"  fds: {sum(before[0].values())} before, {sum(after[0].values())} after; "
           f"more: {dict(after[0] - before[0])}; fewer: {dict(before[0] - after[0])}")
-    print(f"  PSS: {before[1]} KiB before, {after[1]} KiB after")
+    print(f"  anonymous memory: {before[1]} before, {after[1]} after")
     print(f"  listening inodes: {before[2]} before, {after[2]} after")
     print(f"  children: {children}")
     sys.exit(0 if before[0] == after[0] and before[2] == after[2] and children == options.workers else 1)

@@ -4,7 +4,6 @@ Starts many workers: by reloader at its start, by reloader at a reload where all
 that does nothing but vfork, exec and wait until each is ready. In turns, in the same minute; ratios of medians.
 """
 import json
-import select
 import signal
 import statistics
 import subprocess
@@ -23,26 +22,15 @@ def bare(options):
 
 
 def start_and_reload(options):
-    """By the times in the log: whoever follows it all, or asks for the status, takes CPU from what is measured."""
     with common.place() as directory:
         config = configs.echo(f"127.0.0.1:{isolation.free_port()}", workers=options.workers, reload=ALL_AT_ONCE)
         began = time.time()
         with common.running(directory, config, wait=False) as master:
-            await_line(master, "workers are ready")
-            started = common.logged_at(master, "workers are ready") - began
+            started = common.await_lines(master, ": ready after ", options.workers) - began
             began = time.time()
             master.kill(signal.SIGHUP)
-            await_line(master, "reload 1 committed")
-            reloaded = common.logged_at(master, "reload 1 committed") - began
+            reloaded = common.await_lines(master, "reload 1 committed") - began
     return started, reloaded
-
-
-def await_line(master, text, seconds=60):
-    deadline = time.monotonic() + seconds
-    while not any(text in line for line in master.log.read()):
-        if time.monotonic() > deadline:
-            raise master.failure(f"not after {seconds} s: {text}")
-        select.select([], [], [], 0.2)
 
 
 def main():

@@ -3,6 +3,7 @@
 const http = require('node:http');
 
 const { RELOADER_SLOT: slot, RELOADER_GENERATION: generation } = process.env;
+const FAREWELL_MSEC = 200;
 const FINISH_MSEC = 8000; // less than disconnect_timeout: leaving is our decision then, not the master's
 let draining = false;
 
@@ -16,13 +17,19 @@ function say(word) {
   if (process.connected) process.send(word);
 }
 
-function drain() {
-  if (draining) return;
-  draining = true;
-  server.close(() => say('fully_closed'));
+function close() {
+  server.close(() => say('fully_closed')); // idle connections are closed by this, too
   // A kept connection becomes idle when its last answer is out, and would otherwise stay as long as its client likes.
   setInterval(() => server.closeIdleConnections(), 100).unref();
   setTimeout(() => server.closeAllConnections(), FINISH_MSEC).unref();
+}
+
+// An idle connection that is closed may have a request on its way. So answers say `Connection: close` for a moment
+// before, and clients that use their connections leave by themselves.
+function drain() {
+  if (draining) return;
+  draining = true;
+  setTimeout(close, FAREWELL_MSEC);
 }
 
 process.on('message', (message) => {

@@ -15,10 +15,11 @@
 static struct {
     enum log_level level;
     enum log_format format;
-    int file;   /* -1: stderr */
+    int file; /* -1: stderr */
+    int stderr_fd;
     char *path; /* of file */
     unsigned long lost;
-} target = {.level = LOG_LEVEL_INFO, .file = -1};
+} target = {.level = LOG_LEVEL_INFO, .file = -1, .stderr_fd = STDERR_FILENO};
 
 static const char *const level_names[] = {
     [LOG_LEVEL_ERROR] = "error", [LOG_LEVEL_WARNING] = "warning", [LOG_LEVEL_INFO] = "info",
@@ -42,7 +43,12 @@ void log_set_format(enum log_format format)
 
 int log_get_fd(void)
 {
-    return target.file >= 0 ? target.file : STDERR_FILENO;
+    return target.file >= 0 ? target.file : target.stderr_fd;
+}
+
+void log_set_stderr(int fd)
+{
+    target.stderr_fd = fd;
 }
 
 static int open_log(const char *path)
@@ -104,9 +110,8 @@ static bool takes_a_line(int fd)
     return poll(&poll_fd, 1, 0) == 1 && (poll_fd.revents & POLLOUT);
 }
 
-static bool put_line(const char *line, size_t size)
+static bool put_line(int fd, const char *line, size_t size)
 {
-    int fd = log_get_fd();
     if (!takes_a_line(fd))
         return false;
     return write(fd, line, size) == (ssize_t)size;
@@ -199,15 +204,18 @@ void log_write(enum log_level level, const char *format, ...)
     if (target.lost > 0) {
         (void)snprintf(text, sizeof(text), "%lu log lines were lost: nobody took them",
                        target.lost);
-        if (put_line(line, put_record(line, sizeof(line), LOG_LEVEL_WARNING, text)))
+        if (put_line(log_get_fd(), line, put_record(line, sizeof(line), LOG_LEVEL_WARNING, text)))
             target.lost = 0;
     }
     va_list arguments;
     va_start(arguments, format);
     (void)vsnprintf(text, sizeof(text), format, arguments);
     va_end(arguments);
-    if (target.lost > 0 || !put_line(line, put_record(line, sizeof(line), level, text)))
+    size_t size = put_record(line, sizeof(line), level, text);
+    if (target.lost > 0 || !put_line(log_get_fd(), line, size))
         target.lost++;
+    if (level <= LOG_LEVEL_WARNING && target.file >= 0 && target.stderr_fd != STDERR_FILENO)
+        (void)put_line(target.stderr_fd, line, size);
     errno = saved;
 }
 

@@ -1,6 +1,7 @@
 #include "config/errors.h"
 
 #include "base/strv.h"
+#include "config/quote.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -41,10 +42,12 @@ static char *format_error(const struct place *place, const char *path, const cha
     char position[32] = "";
     if (place->line > 0)
         (void)snprintf(position, sizeof(position), ":%u:%u", place->line, place->column);
-    return string_format("%s%s: %s%s%s", place->origin, position, path ? path : "", path && *path ? ": " : "", what);
+    return string_format("%s%s: %s%s%s", place->origin, position, path ? path : "",
+                         path && *path ? ": " : "", what);
 }
 
-void errors_add(struct errors *errors, const struct place *place, const char *path, const char *format, ...)
+void errors_add(struct errors *errors, const struct place *place, const char *path,
+                const char *format, ...)
 {
     if (!errors_wanted(errors)) {
         errors->dropped++;
@@ -95,7 +98,7 @@ char *errors_to_text(struct errors *errors)
         (void)fprintf(stream, "%s\n", errors->list[i].text);
     if (errors->dropped > 0)
         (void)fprintf(stream, "and %zu more errors\n", errors->dropped);
-    if (fclose(stream) != 0) {
+    if (!memory_stream_close(stream, &text)) {
         free(text);
         return NULL;
     }

@@ -63,6 +63,8 @@ static void on_worker_changed(struct program *program, struct worker *worker,
 {
     struct master *master = userdata;
     bool started = worker->state == WORKER_STARTING;
+    if (!event_bus_is_heard(&master->events))
+        return;
     event_bus_publish(&master->events, EVENT_WORKER,
                       json_pack("{s:s, s:s, s:I, s:I, s:I, s:s, s:s, s:s*}", "program",
                                 program->name, "name", worker->name, "slot",
@@ -84,21 +86,10 @@ static void on_worker_message(struct program *program, struct worker *worker, js
                                 (json_int_t)worker->pid, "value", value));
 }
 
-static void on_start_failed(struct program *program, const char *reason, void *userdata)
-{
-    struct master *master = userdata;
-    if (!master->options.exit_on_failed_start || master->was_ready)
-        return;
-    log_error("%s: cannot start: %s", program->name, reason);
-    master->exit_code = EXIT_FAILURE;
-    master_shutdown(master, true);
-}
-
 static const struct program_ops program_ops = {
     .changed = on_program_changed,
     .worker_changed = on_worker_changed,
     .worker_message = on_worker_message,
-    .start_failed = on_start_failed,
 };
 
 /* Shutting down */
@@ -180,6 +171,22 @@ static void converge_changed(struct master *master)
         }
 }
 
+/* -d: whoever started us waits for an answer, and a start that fails is one. */
+static void look_for_failed_start(struct master *master)
+{
+    if (!master->options.exit_on_failed_start || master->was_ready || is_shutting_down(master))
+        return;
+    for (size_t i = 0; i < master->n_programs; i++) {
+        const struct program *program = master->programs[i];
+        if (!program->start_failure)
+            continue;
+        log_error("%s: cannot start: %s", program->name, program->start_failure);
+        master->exit_code = EXIT_FAILURE;
+        master_shutdown(master, true);
+        return;
+    }
+}
+
 static void look_for_ready(struct master *master)
 {
     if (master->was_ready || is_shutting_down(master))
@@ -192,7 +199,7 @@ static void look_for_ready(struct master *master)
         workers += wanted;
     }
     master->was_ready = true;
-    log_info("reloader: all %u workers are ready", workers);
+    log_info("reloader: ready, %u of %u workers", workers, workers);
     event_bus_publish(&master->events, EVENT_MASTER, json_pack("{s:s}", "state", "running"));
     if (master->options.ready)
         master->options.ready(master->options.userdata);
@@ -211,6 +218,7 @@ static int on_step(sd_event_source *source UNUSED, void *userdata)
         converge_changed(master);
     }
     look_for_ready(master);
+    look_for_failed_start(master);
     return 0;
 }
 

@@ -255,14 +255,23 @@ static int make_generations(struct master *master, struct config *config, struct
     return 0;
 }
 
+static void strip_newline(char *text)
+{
+    size_t length = text ? strlen(text) : 0;
+    if (length > 0 && text[length - 1] == '\n')
+        text[length - 1] = '\0';
+}
+
 /* All that can be refused is refused in here; until it returns 0 nothing was touched. */
 static int prepare(struct master *master, struct config **ret_config,
                    struct generation ***ret_generations, char **ret_reason)
 {
     CLEANUP_CONFIG struct config *config = NULL;
     int r = config_load(master->options.source, &config, ret_reason);
-    if (r < 0)
+    if (r < 0) {
+        strip_newline(*ret_reason);
         return r;
+    }
     *ret_reason = config_refuse_change(master->config, config);
     if (*ret_reason)
         return -EOPNOTSUPP;

@@ -45,11 +45,10 @@ static bool is_on_trial(const struct program *program, const struct generation *
 void program_note_failed_start(struct slot *slot, struct generation *generation, char *reason)
 {
     struct program *program = slot->program;
-    const char *text = reason ? reason : "out of memory";
-    if (generation == program->committed && program->phase == ROLLOUT_IDLE)
-        program->params.ops->start_failed(program, text, program->params.userdata);
     if (is_on_trial(program, generation))
         fail(program, TAKE_PTR(reason));
+    else if (program->phase == ROLLOUT_IDLE && !program->start_failure)
+        program->start_failure = TAKE_PTR(reason);
     free(reason);
 }
 

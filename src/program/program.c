@@ -200,6 +200,7 @@ struct program *program_free(struct program *program)
     (void)generation_unref(program->target);
     (void)generation_unref(program->committed);
     free(program->failure);
+    free(program->start_failure);
     free(program->name);
     free(program);
     return NULL;

@@ -65,7 +65,7 @@ static int with_config(const struct arguments *arguments, bool outlive_terminal)
     CLEANUP_CONFIG struct config *config = NULL;
     CLEANUP_FREE char *errors = NULL;
     if (config_load(&source, &config, &errors) < 0) {
-        (void)fprintf(stderr, "%s\n", errors ? errors : "out of memory");
+        (void)fputs(errors ? errors : "out of memory\n", stderr);
         return EXIT_CONFIGURATION;
     }
     if (arguments->mode == ARGUMENTS_MODE_CHECK)

@@ -17,7 +17,8 @@ void progress_init(struct progress *progress, json_t *status)
     *progress = (struct progress){.programs = calloc(n + 1, sizeof(*progress->programs))};
     if (!progress->programs)
         die_of_memory();
-    json_array_foreach (programs, i, program) {
+    json_array_foreach(programs, i, program)
+    {
         const char *name = json_string_value(json_object_get(program, "name"));
         if (json_array_size(json_object_get(program, "slots")) == 0)
             continue;
@@ -55,8 +56,8 @@ static void set_latest(struct progress_program *program, json_t *event, const ch
 {
     const char *name = json_string_value(json_object_get(event, "name"));
     const char *reason = json_string_value(json_object_get(event, "reason"));
-    CLEANUP_FREE char *text = string_format("%s %s%s%s", name ? name : program->name, state, reason ? ": " : "",
-                                            reason ? reason : "");
+    CLEANUP_FREE char *text = string_format("%s %s%s%s", name ? name : program->name, state,
+                                            reason ? ": " : "", reason ? reason : "");
     if (!text)
         die_of_memory();
     free(program->latest);
@@ -109,8 +110,8 @@ static void rollout_event(struct progress_program *program, json_t *event)
 
 void progress_event(struct progress *progress, json_t *event)
 {
-    struct progress_program *program =
-        find_program(progress, json_string_value(json_object_get(event, "program")));
+    struct progress_program *program = find_program(
+        progress, json_string_value(json_object_get(event, "program")));
     const char *type = json_string_value(json_object_get(event, "type"));
     if (!program || !type)
         return;
@@ -124,9 +125,10 @@ void progress_result(struct progress *progress, json_t *result)
 {
     json_t *entry;
     size_t i;
-    json_array_foreach (json_object_get(result, "programs"), i, entry) {
-        struct progress_program *program =
-            find_program(progress, json_string_value(json_object_get(entry, "name")));
+    json_array_foreach(json_object_get(result, "programs"), i, entry)
+    {
+        struct progress_program *program = find_program(
+            progress, json_string_value(json_object_get(entry, "name")));
         if (!program)
             continue;
         set_step(program, json_string_value(json_object_get(entry, "result")));
@@ -157,16 +159,17 @@ static void draw_line(const char *text, const struct screen *screen, FILE *strea
     (void)fprintf(stream, "\x1b[2K%.*s\n", (int)text_fit(text, screen->width - 1), text);
 }
 
-static void draw_program(const struct progress_program *program, const struct screen *screen, size_t name_width,
-                         FILE *stream)
+static void draw_program(const struct progress_program *program, const struct screen *screen,
+                         size_t name_width, FILE *stream)
 {
     char bar[BAR_MAX + 1];
     CLEANUP_FREE char *name = text_clean(program->name);
     size_t moved = progress_moved(program);
     put_bar(bar, MIN(screen->width / 4, (size_t)BAR_MAX), moved, program->n_slots);
-    CLEANUP_FREE char *line =
-        string_format("%s%*s  [%s]  %zu of %zu  %-9s  %s", name, (int)(name_width - text_width(name)), "", bar, moved,
-                      program->n_slots, program->step ? program->step : "", program->latest ? program->latest : "");
+    CLEANUP_FREE char *line = string_format("%s%*s  [%s]  %zu of %zu  %-9s  %s", name,
+                                            (int)(name_width - text_width(name)), "", bar, moved,
+                                            program->n_slots, program->step ? program->step : "",
+                                            program->latest ? program->latest : "");
     if (!line)
         die_of_memory();
     draw_line(line, screen, stream);
@@ -182,18 +185,20 @@ static size_t widest_name(const struct progress *progress)
     return width;
 }
 
-void progress_draw(struct progress *progress, const struct screen *screen, uint64_t elapsed_usec, FILE *stream)
+void progress_draw(struct progress *progress, const struct screen *screen, uint64_t elapsed_usec,
+                   FILE *stream)
 {
     char elapsed[DURATION_TEXT_SIZE], line[128];
-    size_t room = screen->height > 3 ? screen->height - 3 : 1, shown = MIN(progress->n_programs, room);
+    size_t room = screen->height > 3 ? screen->height - 3 : 1,
+           shown = MIN(progress->n_programs, room);
     size_t name_width = widest_name(progress);
     if (progress->drawn > 0)
         (void)fprintf(stream, "\x1b[%zuA", progress->drawn);
     for (size_t i = 0; i < shown; i++)
         draw_program(&progress->programs[i], screen, name_width, stream);
     if (shown < progress->n_programs)
-        (void)snprintf(line, sizeof(line), "%s, and %zu programs more", duration_to_text(elapsed_usec, elapsed),
-                       progress->n_programs - shown);
+        (void)snprintf(line, sizeof(line), "%s, and %zu programs more",
+                       duration_to_text(elapsed_usec, elapsed), progress->n_programs - shown);
     else
         (void)snprintf(line, sizeof(line), "%s", duration_to_text(elapsed_usec, elapsed));
     draw_line(line, screen, stream);

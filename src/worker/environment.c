@@ -120,6 +120,25 @@ static int append_starter_port(char **ports, const struct listener *listener, un
     return port ? appended(ports, ";", port) : -ENOMEM;
 }
 
+/* What a worker is told by us wins over what is configured: a variable that is there twice is read by some one way, by others the other. */
+static int set_number(char ***envp, const char *name, uint64_t number)
+{
+    CLEANUP_FREE char *text = string_format("%llu", (unsigned long long)number);
+    return text ? strv_env_set(envp, name, text) : -ENOMEM;
+}
+
+/* The child writes its pid into the room that is kept for it. */
+static int set_listen_variables(size_t n, const char *names, char ***envp)
+{
+    CLEANUP_FREE char *room = string_format("%*s", SPAWN_PID_SIZE, "");
+    int r = room ? strv_env_set(envp, "LISTEN_PID", room) : -ENOMEM;
+    if (r == 0)
+        r = set_number(envp, "LISTEN_FDS", n);
+    if (r == 0)
+        r = strv_env_set(envp, "LISTEN_FDNAMES", names);
+    return r;
+}
+
 /* systemd's and Server::Starter's variables: `handoff: env`. */
 static int add_listeners(const struct worker_place *place, char ***envp)
 {
@@ -135,40 +154,31 @@ static int add_listeners(const struct worker_place *place, char ***envp)
         if (r < 0)
             return r;
     }
-    int r = 0;
-    if (n > 0) {
-        r = strv_appendf(envp, "LISTEN_PID=%*s", SPAWN_PID_SIZE, "");
-        if (r == 0)
-            r = strv_appendf(envp, "LISTEN_FDS=%zu", n);
-        if (r == 0)
-            r = strv_appendf(envp, "LISTEN_FDNAMES=%s", names);
-    }
+    int r = n > 0 ? set_listen_variables(n, names, envp) : 0;
     if (r == 0)
-        r = strv_appendf(envp, "SERVER_STARTER_PORT=%s", ports);
+        r = strv_env_set(envp, "SERVER_STARTER_PORT", ports);
     if (r == 0)
-        r = strv_appendf(envp, "SERVER_STARTER_GENERATION=%llu",
-                         (unsigned long long)place->generation->number);
+        r = set_number(envp, "SERVER_STARTER_GENERATION", place->generation->number);
     return r;
 }
 
 static int add_own(const struct worker_place *place, char ***envp)
 {
     const struct config_program *program = place->generation->program;
-    int channel = WORKER_FIRST_FD + (int)program->n_sockets;
-    int r = strv_appendf(envp, "RELOADER_PROGRAM=%s", program->name);
+    size_t channel = WORKER_FIRST_FD + program->n_sockets;
+    int r = strv_env_set(envp, "RELOADER_PROGRAM", program->name);
     if (r == 0)
-        r = strv_appendf(envp, "RELOADER_SLOT=%u", place->slot);
+        r = set_number(envp, "RELOADER_SLOT", place->slot);
     if (r == 0)
-        r = strv_appendf(envp, "RELOADER_GENERATION=%llu",
-                         (unsigned long long)place->generation->number);
+        r = set_number(envp, "RELOADER_GENERATION", place->generation->number);
     if (r == 0)
-        r = strv_appendf(envp, "RELOADER_CHANNEL_FD=%d", channel);
+        r = set_number(envp, "RELOADER_CHANNEL_FD", channel);
     if (r == 0)
-        r = strv_appendf(envp, "NOTIFY_SOCKET=%s", place->notify_path);
+        r = strv_env_set(envp, "NOTIFY_SOCKET", place->notify_path);
     if (r == 0 && (program->handoff & CONFIG_HANDOFF_NODE_IPC)) {
-        r = strv_appendf(envp, "NODE_CHANNEL_FD=%d", channel);
+        r = set_number(envp, "NODE_CHANNEL_FD", channel);
         if (r == 0)
-            r = strv_append(envp, "NODE_CHANNEL_SERIALIZATION_MODE=json");
+            r = strv_env_set(envp, "NODE_CHANNEL_SERIALIZATION_MODE", "json");
     }
     return r;
 }
@@ -190,6 +200,12 @@ static int make_envp(const struct worker_place *place, const struct scope *scope
     return 0;
 }
 
+/* Else a LISTEN_PID is somebody's own, and has no room. */
+static bool has_pid(const struct config_program *program)
+{
+    return (program->handoff & CONFIG_HANDOFF_ENV) && program->n_sockets > 0;
+}
+
 int worker_make_command(const struct worker_place *place, struct worker_command *ret,
                         char **ret_error)
 {
@@ -204,7 +220,8 @@ int worker_make_command(const struct worker_place *place, struct worker_command 
                        &command.directory, ret_error);
     if (r < 0)
         return r;
-    command.pid_text = (char *)strv_env_get(command.envp, "LISTEN_PID");
+    if (has_pid(place->generation->program))
+        command.pid_text = (char *)strv_env_get(command.envp, "LISTEN_PID");
     *ret = command;
     command = (struct worker_command){0};
     return 0;

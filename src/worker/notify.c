@@ -110,10 +110,14 @@ static int receive_one(struct notify *notify)
 static int on_io(sd_event_source *source, int fd UNUSED, uint32_t revents UNUSED, void *userdata)
 {
     struct notify *notify = userdata;
-    for (unsigned i = 0; i < NOTIFY_READS_AT_ONCE && receive_one(notify); i++)
+    for (unsigned i = 0; i < NOTIFY_READS_AT_ONCE; i++) {
+        if (!receive_one(notify))
+            return 0;
         if (!throttle_spend(&notify->throttle, 1))
             return sd_event_source_set_enabled(source, SD_EVENT_OFF);
-    return 0;
+    }
+    /* There may be more: setting the events makes an edge-triggered source look again, after the others had their turn. */
+    return sd_event_source_set_io_events(source, EPOLLIN | EPOLLET);
 }
 
 static int on_resume(sd_event_source *source UNUSED, uint64_t now UNUSED, void *userdata)
@@ -158,7 +162,7 @@ int notify_new(sd_event *event, const char *directory, const char *name, const c
     r = throttle_init(&notify->throttle, event, NOTIFY_BUDGET, on_resume, notify);
     if (r < 0)
         return r;
-    r = sd_event_add_io(event, &notify->io, notify->fd, EPOLLIN, on_io, notify);
+    r = sd_event_add_io(event, &notify->io, notify->fd, EPOLLIN | EPOLLET, on_io, notify);
     if (r < 0)
         return r;
     (void)sd_event_source_set_description(notify->io, "worker-notify");

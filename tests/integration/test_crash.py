@@ -14,7 +14,7 @@ def gated(directory, workers=3, **reload):
     """Recorders that are ready when their gate opens: Gate(generation, slot). Generation 1 has no gates."""
     record = Record(directory / "record")
     config = configs.recorders(record.path, f"--gate={directory}/gate", workers=workers)
-    config["programs"]["rec"].update(ready="message", disconnect_timeout="30s", backoff={"initial": "50ms"},
+    config["programs"]["rec"].update(disconnect_timeout="30s", stop_timeout="1s", backoff={"initial": "50ms"},
                                      reload={"canary": True, "max_unavailable": 1, "probation": "0s", **reload})
     return record, config
 
@@ -118,6 +118,7 @@ def test_draining_worker_crashes(master, directory):
         (entry,) = record.wait(event="message", slot=slot)
         os.kill(entry["pid"], signal.SIGKILL)
     assert expect_end(one, "committed") == {2}
+    one.stop(signal.SIGQUIT)
 
 
 def test_new_worker_crashes_while_rolling(master, directory):

@@ -24,8 +24,7 @@ def test_told_then_closed_then_stopped(master, directory, order):
     record = Record(directory / "record")
     # With ready-first it must say when it is ready, or the order of what is recorded would be a matter of chance.
     ready_first = order == "ready-first"
-    config = configs.recorders(record.path, "--linger=0.3", *["--ready"] * ready_first, workers=3,
-                               ready="message" if ready_first else "auto")
+    config = configs.recorders(record.path, "--linger=0.3", *["--ready"] * ready_first, workers=3)
     config["programs"]["rec"]["reload"].update(canary=False, order=order, max_unavailable="100%")
     one = master(config)
     roll(one, record, 3, times=5 if order == "drain-first" else 2)

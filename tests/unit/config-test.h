@@ -14,8 +14,11 @@
 #include <stdio.h>
 #include <string.h>
 
+/* Not inlined: gcc would take the freed copies of several for one. */
+#define HELPER __attribute__((noinline)) static UNUSED
+
 /* Fails the test unless the text loads. */
-static inline struct config *load_text(const char *text)
+HELPER struct config *load_text(const char *text)
 {
     const struct config_source source = {.text = text, .directory = "/"};
     struct config *config = NULL;
@@ -29,7 +32,7 @@ static inline struct config *load_text(const char *text)
 }
 
 /* Fails the test if the text loads. Returns the errors. */
-__attribute__((noinline)) static UNUSED char *refuse_source(const struct config_source *source, int error)
+HELPER char *refuse_source(const struct config_source *source, int error)
 {
     struct config *config = NULL;
     char *errors = NULL;
@@ -39,14 +42,14 @@ __attribute__((noinline)) static UNUSED char *refuse_source(const struct config_
     return errors;
 }
 
-static inline void assert_has(const char *text, const char *part)
+HELPER void assert_has(const char *text, const char *part)
 {
     if (!strstr(text, part))
         print_error("'%s'\nis not in:\n%s\n", part, text);
     assert_non_null(strstr(text, part));
 }
 
-static inline void assert_refused(const char *text, const char *part)
+HELPER void assert_refused(const char *text, const char *part)
 {
     const struct config_source source = {.text = text, .directory = "/"};
     CLEANUP_FREE char *errors = refuse_source(&source, -EINVAL);
@@ -54,14 +57,14 @@ static inline void assert_refused(const char *text, const char *part)
 }
 
 /* One program 'p' with these further keys is refused with an error that has this part. */
-static inline void assert_program_refused(const char *keys, const char *part)
+HELPER void assert_program_refused(const char *keys, const char *part)
 {
     char text[1024];
     (void)snprintf(text, sizeof(text), "programs: {p: {command: x, %s}}", keys);
     assert_refused(text, part);
 }
 
-static inline struct config *load_program(const char *keys)
+HELPER struct config *load_program(const char *keys)
 {
     char text[1024];
     (void)snprintf(text, sizeof(text), "programs: {p: {command: x, %s}}", keys);

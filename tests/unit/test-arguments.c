@@ -44,8 +44,8 @@ static void assert_wrong(const char *line, int expected, const char *part)
 
 static void test_file(void **state UNUSED)
 {
-    static const char *const lines[] = {"/etc/x.yaml", "-c /etc/x.yaml", "--config=/etc/x.yaml", "-n /etc/x.yaml",
-                                        "-- /etc/x.yaml"};
+    static const char *const lines[] = {"/etc/x.yaml", "-c /etc/x.yaml", "--config=/etc/x.yaml",
+                                        "-n /etc/x.yaml", "-- /etc/x.yaml"};
     for (size_t i = 0; i < ARRAY_SIZE(lines); i++) {
         CLEANUP_ARGUMENTS struct arguments a = parsed(lines[i]);
         assert_int_equal(a.mode, ARGUMENTS_MODE_MASTER);
@@ -58,8 +58,8 @@ static void test_file(void **state UNUSED)
 
 static void test_options(void **state UNUSED)
 {
-    CLEANUP_ARGUMENTS struct arguments a =
-        parsed("x.yaml -t --set a.b=c -e debug -l x.log --set=d=e -j /run/x%.pid -d");
+    CLEANUP_ARGUMENTS struct arguments a = parsed(
+        "x.yaml -t --set a.b=c -e debug -l x.log --set=d=e -j /run/x%.pid -d");
     char path[200], log[200];
     (void)snprintf(path, sizeof(path), "%s/x.yaml", directory);
     (void)snprintf(log, sizeof(log), "log.file=%s/x.log", directory);
@@ -102,8 +102,10 @@ static void test_wrong_use(void **state UNUSED)
 {
     assert_wrong("a b", -EINVAL, "two configurations, 'a' and 'b'");
     assert_wrong("-c a b", -EINVAL, "two configurations");
-    assert_wrong("--dameonize x", -EINVAL, "unknown option '--dameonize': did you mean '--daemonize'?");
-    assert_wrong("--print-confg=3 x", -EINVAL, "unknown option '--print-confg': did you mean '--print-config'?");
+    assert_wrong("--dameonize x", -EINVAL,
+                 "unknown option '--dameonize': did you mean '--daemonize'?");
+    assert_wrong("--print-confg=3 x", -EINVAL,
+                 "unknown option '--print-confg': did you mean '--print-config'?");
     assert_wrong("--check=yes x", -EINVAL, "option '--check' takes no value");
     assert_wrong("-x", -EINVAL, "unknown option -x");
     assert_wrong("-c", -EINVAL, "option '-c' needs a value");
@@ -116,7 +118,8 @@ static void test_wrong_use(void **state UNUSED)
     assert_wrong("run", -EINVAL, "'reloader run' needs a command");
     assert_wrong("run --listen 80 --", -EINVAL, "'reloader run' needs a command");
     assert_wrong("-c x run y", -EINVAL, "two configurations");
-    assert_wrong("run -c x -- y", -EINVAL, "'reloader run' takes no configuration, but 'x' is given");
+    assert_wrong("run -c x -- y", -EINVAL,
+                 "'reloader run' takes no configuration, but 'x' is given");
     assert_wrong("-e debug\xff x", -EINVAL, "the value for log.level is no valid text");
     assert_wrong("run -- a\xff", -EINVAL, "the command is no valid text");
 }
@@ -132,7 +135,8 @@ static void test_search(void **state UNUSED)
 {
     char expected[200];
     if (access("/etc/reloader/reloader.yaml", F_OK) < 0)
-        assert_wrong("-t", -ENOENT, "no configuration: there is no ./reloader.yaml, ./etc/reloader.yaml or /etc/");
+        assert_wrong("-t", -ENOENT,
+                     "no configuration: there is no ./reloader.yaml, ./etc/reloader.yaml or /etc/");
     assert_int_equal(mkdir("etc", 0700), 0);
     touch("etc/reloader.yaml");
     CLEANUP_ARGUMENTS struct arguments second = parsed("");
@@ -161,8 +165,9 @@ static struct config *load(const struct arguments *arguments)
 
 static void test_run(void **state UNUSED)
 {
-    CLEANUP_ARGUMENTS struct arguments a =
-        parsed("run --listen 8080 --listen [::1]:81 --workers 4 --set programs.python3.silent=true -- /usr/bin/python3 -c 100% %(x)s --set \"q\"");
+    CLEANUP_ARGUMENTS struct arguments a = parsed(
+        "run --listen 8080 --listen [::1]:81 --workers 4 --set programs.python3.silent=true -- "
+        "/usr/bin/python3 -c 100% %(x)s --set \"q\"");
     struct config *config = load(&a);
     const struct config_program *program = config->programs[0];
     assert_null(a.path);
@@ -174,14 +179,16 @@ static void test_run(void **state UNUSED)
     assert_true(program->silent);
     assert_string_equal(program->directory, directory);
     /* Doubled percent signs: what the user typed is what the worker gets. */
-    static const char *const words[] = {"/usr/bin/python3", "-c", "100%%", "%%(x)s", "--set", "\"q\"", NULL};
+    static const char *const words[] = {
+        "/usr/bin/python3", "-c", "100%%", "%%(x)s", "--set", "\"q\"", NULL};
     assert_true(strv_equal(program->command, (char *const *)words));
     (void)config_unref(config);
 }
 
 static void test_run_variants(void **state UNUSED)
 {
-    static const char *const lines[] = {"run node -t --workers 3", "-n run node -t --workers 3", "run -- node -t --workers 3",
+    static const char *const lines[] = {"run node -t --workers 3", "-n run node -t --workers 3",
+                                        "run -- node -t --workers 3",
                                         "run -d -n node -t --workers 3"};
     for (size_t i = 0; i < ARRAY_SIZE(lines); i++) {
         CLEANUP_ARGUMENTS struct arguments a = parsed(lines[i]);
@@ -218,9 +225,11 @@ static void test_help(void **state UNUSED)
     FILE *stream = open_memstream(&text, &size);
     arguments_print_help(stream);
     assert_int_equal(fclose(stream), 0);
-    static const char *const options[] = {"-c, --config", "-t, --check", "--print-config", "--list-keys", "--set",
-                                          "-n, --foreground", "-d, --daemonize", "-e, --log-level", "-l, --log-file",
-                                          "-j, --pid-file", "-h, --help", "-V, --version", "--listen", "--workers"};
+    static const char *const options[] = {"-c, --config",    "-t, --check",     "--print-config",
+                                          "--list-keys",     "--set",           "-n, --foreground",
+                                          "-d, --daemonize", "-e, --log-level", "-l, --log-file",
+                                          "-j, --pid-file",  "-h, --help",      "-V, --version",
+                                          "--listen",        "--workers"};
     for (size_t i = 0; i < ARRAY_SIZE(options); i++)
         assert_has(text, options[i]);
 }
@@ -238,9 +247,11 @@ static int teardown(void **state UNUSED)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_file),      cmocka_unit_test(test_options),      cmocka_unit_test(test_modes),
-        cmocka_unit_test(test_wrong_use), cmocka_unit_test(test_search),       cmocka_unit_test(test_run),
-        cmocka_unit_test(test_run_names), cmocka_unit_test(test_run_variants), cmocka_unit_test(test_help),
+        cmocka_unit_test(test_file),      cmocka_unit_test(test_options),
+        cmocka_unit_test(test_modes),     cmocka_unit_test(test_wrong_use),
+        cmocka_unit_test(test_search),    cmocka_unit_test(test_run),
+        cmocka_unit_test(test_run_names), cmocka_unit_test(test_run_variants),
+        cmocka_unit_test(test_help),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

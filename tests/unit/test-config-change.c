@@ -60,21 +60,27 @@ static void test_refused_sockets(void **state UNUSED)
 {
     assert_change_refused("listen: 1}", "listen: 2}", "sockets.a.listen changed");
     assert_change_refused("listen: 1}", "listen: 1, backlog: 5}", "sockets.a.backlog changed");
-    assert_change_refused("listen: 1}", "listen: 1, nonblocking: true}", "sockets.a.nonblocking changed");
+    assert_change_refused("listen: 1}", "listen: 1, nonblocking: true}",
+                          "sockets.a.nonblocking changed");
     assert_change_refused("command: y", "command: node", "sockets.a.nonblocking changed");
-    assert_change_refused("listen: 1}", "listen: '[::]:1', ipv6_only: true}", "sockets.a.listen changed");
+    assert_change_refused("listen: 1}", "listen: '[::]:1', ipv6_only: true}",
+                          "sockets.a.listen changed");
     assert_change_refused("unix:/b", "unix:/b, mode: '0600'", "sockets.b.mode changed");
-    assert_change_refused("{a: {listen: 1}, ", "{c: {listen: 3}, a: {listen: 1}, ", "socket 'c' was added");
-    assert_change_refused("{a: {listen: 1}, b: {listen: unix:/b}}", "{b: {listen: unix:/b}, a: {listen: 1}}",
-                          "socket 'b' was moved");
-    assert_change_refused("'70%(process_num)02d'", "'71%(process_num)02d'", "sockets.p.listen changed");
-    assert_change_refused("workers: 2", "workers: 2, numprocs_start: 1", "sockets.p.listen changed");
+    assert_change_refused("{a: {listen: 1}, ", "{c: {listen: 3}, a: {listen: 1}, ",
+                          "socket 'c' was added");
+    assert_change_refused("{a: {listen: 1}, b: {listen: unix:/b}}",
+                          "{b: {listen: unix:/b}, a: {listen: 1}}", "socket 'b' was moved");
+    assert_change_refused("'70%(process_num)02d'", "'71%(process_num)02d'",
+                          "sockets.p.listen changed");
+    assert_change_refused("workers: 2", "workers: 2, numprocs_start: 1",
+                          "sockets.p.listen changed");
 }
 
 static void test_ipv6_only(void **state UNUSED)
 {
-    CLEANUP_FREE char *refusal = refuse_change("sockets: {a: {listen: '[::]:1'}}\nprograms: {p: {command: x}}",
-                                               "sockets: {a: {listen: '[::]:1', ipv6_only: true}}\nprograms: {p: {command: x}}");
+    CLEANUP_FREE char *refusal = refuse_change(
+        "sockets: {a: {listen: '[::]:1'}}\nprograms: {p: {command: x}}",
+        "sockets: {a: {listen: '[::]:1', ipv6_only: true}}\nprograms: {p: {command: x}}");
     assert_non_null(refusal);
     assert_has(refusal, "sockets.a.ipv6_only changed");
 }
@@ -82,10 +88,13 @@ static void test_ipv6_only(void **state UNUSED)
 static void test_refused_programs(void **state UNUSED)
 {
     assert_change_refused("programs:\n", "programs:\n  r: {command: x}\n", "program 'r' was added");
+    assert_change_refused("programs:\n", "programs:\n  r: {command: x, listen: 5}\n",
+                          "program 'r' was added");
     assert_change_refused("q: {command: y", "r: {command: y", "program 'q' was removed");
     assert_change_refused("[a, b]", "[b, a]", "programs.q.sockets changed");
     assert_change_refused("[a, b]", "[a]", "programs.q.sockets changed");
-    assert_change_refused("command: x", "command: x, autostart: false", "programs.p.autostart changed");
+    assert_change_refused("command: x", "command: x, autostart: false",
+                          "programs.p.autostart changed");
     CLEANUP_FREE char *refusal = refuse_change("programs: {a: {command: x}, b: {command: x}}",
                                                "programs: {b: {command: x}, a: {command: x}}");
     assert_has(refusal, "program 'b' was moved");
@@ -95,17 +104,21 @@ static void test_refused_master(void **state UNUSED)
 {
     assert_change_refused("programs:", "pid_file: /x\nprograms:", "pid_file changed");
     assert_change_refused("programs:", "process_title: x\nprograms:", "process_title changed");
-    assert_change_refused("programs:", "runtime_directory: /x\ncontrol: {socket: none}\nprograms:", "runtime_directory changed");
-    assert_change_refused("programs:", "control: {socket: none}\nprograms:", "control.socket changed");
-    assert_change_refused("programs:", "control: {mode: '0666'}\nprograms:", "control.mode changed");
-    assert_change_refused("programs:", "control: {group: 0, mode: '0600'}\nprograms:", "control.group changed");
+    assert_change_refused("programs:", "runtime_directory: /x\ncontrol: {socket: none}\nprograms:",
+                          "runtime_directory changed");
+    assert_change_refused(
+        "programs:", "control: {socket: none}\nprograms:", "control.socket changed");
+    assert_change_refused(
+        "programs:", "control: {mode: '0666'}\nprograms:", "control.mode changed");
+    assert_change_refused(
+        "programs:", "control: {group: 0, mode: '0600'}\nprograms:", "control.group changed");
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_taken),     cmocka_unit_test(test_refused_sockets),
-        cmocka_unit_test(test_ipv6_only), cmocka_unit_test(test_refused_programs),
+        cmocka_unit_test(test_taken),          cmocka_unit_test(test_refused_sockets),
+        cmocka_unit_test(test_ipv6_only),      cmocka_unit_test(test_refused_programs),
         cmocka_unit_test(test_refused_master),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

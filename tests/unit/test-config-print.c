@@ -37,30 +37,36 @@ static void assert_round_trip(struct config *config)
 static void test_round_trip(void **state UNUSED)
 {
     assert_round_trip(load_text("programs: {p: {command: x}}"));
-    assert_round_trip(load_text(
-        "pid_file: '/x/100%%/%(here)s'\n"
-        "process_title: 'a: b # c'\n"
-        "runtime_directory: /r\n"
-        "log: {level: trace, format: json, file: '- x'}\n"
-        "control: {socket: none, mode: '0644', group: 0}\n"
-        "sockets:\n"
-        "  null: {listen: '[::1]:80', backlog: 7, nonblocking: false, ipv6_only: true}\n"
-        "  b: {listen: unix:/tmp/x y, mode: '0600'}\n"
-        "  -c: {listen: '127.0.0.1:81%(process_num)02d'}\n"
-        "programs:\n"
-        "  'no': {command: [node, '', ' ', 'a\"b', \"tab\\t\", 'ü€𝄞', '%%', ~, \"\\u2028\\ufeff\\x85\", 'x: y', '[', '#', '*a', '!', '%(here)s'],\n"
-        "       sockets: [-c], listen: [90, '[::]:91'], workers: 4, environment: {NULL: '', a.b: '  x  ', N: \"1\\n2\\n\"}}\n"
-        "  q: {command: x, listen: 92, handoff: stdin, ready: {after: 1500ms}, drain_signal: RTMIN+2, stop_signal: '33', directory: '%(here)s/tmp',\n"
-        "      backoff: {initial: 1ms, factor: 1.25, jitter: 0.05}, reload: {order: ready-first, probation: 2s, max_surge: 10%}}\n"));
+    assert_round_trip(
+        load_text("pid_file: '/x/100%%/%(here)s'\n"
+                  "process_title: 'a: b # c'\n"
+                  "runtime_directory: /r\n"
+                  "log: {level: trace, format: json, file: '- x'}\n"
+                  "control: {socket: none, mode: '0644', group: 0}\n"
+                  "sockets:\n"
+                  "  null: {listen: '[::1]:80', backlog: 7, nonblocking: false, ipv6_only: true}\n"
+                  "  b: {listen: unix:/tmp/x y, mode: '0600'}\n"
+                  "  -c: {listen: '127.0.0.1:81%(process_num)02d'}\n"
+                  "programs:\n"
+                  "  'no': {command: [node, '', ' ', 'a\"b', \"tab\\t\", 'ü€𝄞', '%%', ~, "
+                  "\"a \\u2028 b \\u2029 \\ufeff \\x85 c\", 'x: y', '[', '#', '*a', '!', '%(here)s'],\n"
+                  "       sockets: [-c], listen: [90, '[::]:91'], workers: 4, environment: {NULL: "
+                  "'', a.b: '  x  ', N: \"1\\n2\\n\"}}\n"
+                  "  q: {command: x, listen: 92, handoff: stdin, ready: {after: 1500ms}, "
+                  "drain_signal: RTMIN+2, stop_signal: '33', directory: '%(here)s/tmp',\n"
+                  "      backoff: {initial: 1ms, factor: 1.25, jitter: 0.05}, reload: {order: "
+                  "ready-first, probation: 2s, max_surge: 10%}}\n"));
 }
 
 static void test_quote(void **state UNUSED)
 {
-    CLEANUP_FREE char *invalid = yaml_quote("a\xff"), *overlong = yaml_quote("\xc0\x80"), *cut = yaml_quote("a\xe2\x82");
+    CLEANUP_FREE char *invalid = yaml_quote("a\xff"), *overlong = yaml_quote("\xc0\x80"),
+                      *cut = yaml_quote("a\xe2\x82");
     assert_null(invalid);
     assert_null(overlong);
     assert_null(cut);
-    CLEANUP_FREE char *plain = yaml_quote("a/b-c_d.e@f+g"), *quoted = yaml_quote("a\n\"\\"), *word = yaml_quote("Null");
+    CLEANUP_FREE char *plain = yaml_quote("a/b-c_d.e@f+g"), *quoted = yaml_quote("a\n\"\\"),
+                      *word = yaml_quote("Null");
     assert_string_equal(plain, "a/b-c_d.e@f+g");
     assert_string_equal(quoted, "\"a\\u000a\\\"\\\\\"");
     assert_string_equal(word, "\"Null\"");
@@ -112,7 +118,8 @@ static void test_example(void **state UNUSED)
         print_error("%s\n", errors);
     assert_int_equal(r, 0);
     assert_string_equal(config->programs[0]->name, "echo");
-    assert_string_equal(config->programs[0]->command[0], "%(here)s/build/examples/tcp-echo/tcp-echo");
+    assert_string_equal(config->programs[0]->command[0],
+                        "%(here)s/build/examples/tcp-echo/tcp-echo");
     assert_int_equal(config->programs[0]->workers, 4);
     assert_string_equal(config->sockets[0]->listen, "127.0.0.1:7000");
     (void)config_unref(config);
@@ -166,11 +173,13 @@ static void test_keys(void **state UNUSED)
 static void test_foreign_names(void **state UNUSED)
 {
     for (const struct key_table *const *table = key_tables; *table; table++)
-        for (const struct foreign_key *foreign = (*table)->foreign; foreign && foreign->name; foreign++) {
+        for (const struct foreign_key *foreign = (*table)->foreign; foreign && foreign->name;
+             foreign++) {
             char ours[64];
             assert_null(key_find(*table, foreign->name));
             int end = 0;
-            if (sscanf(foreign->hint, "called '%63[a-z_]' here%n", ours, &end) == 1 && end > 0 && !key_find(*table, ours))
+            if (sscanf(foreign->hint, "called '%63[a-z_]' here%n", ours, &end) == 1 && end > 0 &&
+                !key_find(*table, ours))
                 fail_msg("%s.%s: there is no %s", (*table)->path, foreign->name, ours);
         }
 }

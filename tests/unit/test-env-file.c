@@ -100,7 +100,8 @@ static void assert_unreadable(const char *name, int error, const char *part)
 
 static void test_files(void **state UNUSED)
 {
-    assert_unreadable("/nonexistent/x", -ENOENT, "/nonexistent/x: cannot read the environment: No such file");
+    assert_unreadable("/nonexistent/x", -ENOENT,
+                      "/nonexistent/x: cannot read the environment: No such file");
     assert_unreadable("/", -EISDIR, "this is a directory");
     assert_unreadable("/dev/null", -ENOTSUP, "no regular file");
     assert_int_equal(truncate(path, 1 << 30), 0);
@@ -121,8 +122,9 @@ static int teardown(void **state UNUSED)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_plain),  cmocka_unit_test(test_quotes),  cmocka_unit_test(test_continuation),
-        cmocka_unit_test(test_errors), cmocka_unit_test(test_bounded), cmocka_unit_test(test_files),
+        cmocka_unit_test(test_plain),        cmocka_unit_test(test_quotes),
+        cmocka_unit_test(test_continuation), cmocka_unit_test(test_errors),
+        cmocka_unit_test(test_bounded),      cmocka_unit_test(test_files),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -10,7 +10,8 @@ static int find_fd(const char *name, void *userdata)
 
 static const unsigned process_num = 7;
 static const uint64_t generation = 12;
-static char *const environment[] = {(char *)(uintptr_t) "HOME=/home/me", (char *)(uintptr_t) "EMPTY=", NULL};
+static char *const environment[] = {(char *)(uintptr_t) "HOME=/home/me",
+                                    (char *)(uintptr_t) "EMPTY=", NULL};
 
 static struct expansion all(void)
 {
@@ -74,7 +75,8 @@ static void test_percent(void **state UNUSED)
 static void test_errors(void **state UNUSED)
 {
     struct expansion expansion = all();
-    assert_fails("%(nmae)s", &expansion, "%(nmae)s is unknown; known here: %(program_name)s %(process_num)s");
+    assert_fails("%(nmae)s", &expansion,
+                 "%(nmae)s is unknown; known here: %(program_name)s %(process_num)s");
     assert_fails("50%", &expansion, "'%' is no expansion: write %%");
     assert_fails("%d", &expansion, "is no expansion");
     assert_fails("%(here", &expansion, "is no expansion");
@@ -90,7 +92,8 @@ static void test_errors(void **state UNUSED)
 static void test_not_known_here(void **state UNUSED)
 {
     const struct expansion expansion = {.here = "/"};
-    assert_fails("%(process_num)s", &expansion, "%(process_num)s is not known here; known here: %(here)s %(ENV_NAME)s");
+    assert_fails("%(process_num)s", &expansion,
+                 "%(process_num)s is not known here; known here: %(here)s %(ENV_NAME)s");
     assert_fails("%(generation)s", &expansion, "not known here");
     assert_fails("%(fd:web)s", &expansion, "not known here");
     assert_fails("%(program_name)s", &expansion, "not known here");
@@ -99,7 +102,7 @@ static void test_not_known_here(void **state UNUSED)
 
 static void test_bounded(void **state UNUSED)
 {
-    CLEANUP_FREE char *big = malloc(70000), *text = NULL;
+    CLEANUP_FREE char *big = malloc(70000);
     memset(big, 'x', 69999);
     memcpy(big, "BIG=", 4);
     big[69999] = '\0';
@@ -120,8 +123,9 @@ static void test_uses(void **state UNUSED)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_names),  cmocka_unit_test(test_formats),        cmocka_unit_test(test_percent),
-        cmocka_unit_test(test_errors), cmocka_unit_test(test_not_known_here), cmocka_unit_test(test_bounded),
+        cmocka_unit_test(test_names),          cmocka_unit_test(test_formats),
+        cmocka_unit_test(test_percent),        cmocka_unit_test(test_errors),
+        cmocka_unit_test(test_not_known_here), cmocka_unit_test(test_bounded),
         cmocka_unit_test(test_uses),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

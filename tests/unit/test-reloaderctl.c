@@ -74,7 +74,8 @@ static int finish(pid_t pid, int fd)
 {
     size_t size = 0;
     ssize_t n;
-    while (size < sizeof(output) - 1 && (n = read(fd, output + size, sizeof(output) - 1 - size)) > 0)
+    while (size < sizeof(output) - 1 &&
+           (n = read(fd, output + size, sizeof(output) - 1 - size)) > 0)
         size += (size_t)n;
     output[size] = '\0';
     (void)close(fd);
@@ -167,7 +168,8 @@ static void test_reload_refused(UNUSED void **state)
 {
     serve("refuse");
     assert_int_equal(run("-s", path, "reload", NULL), 1);
-    expect_output("reload 1 refused after 1.2 s: reloader.yaml:3:5: programs.web.workers: 0 is too small\n");
+    expect_output(
+        "reload 1 refused after 1.2 s: reloader.yaml:3:5: programs.web.workers: 0 is too small\n");
 }
 
 static void test_master_dies_in_a_reload(UNUSED void **state)
@@ -180,8 +182,9 @@ static void test_master_dies_in_a_reload(UNUSED void **state)
 static void test_events_and_shutdown(UNUSED void **state)
 {
     serve("commit");
-    char *argv[] = {getenv("RELOADERCTL"), (char *)"-s", path, (char *)"events", (char *)"--json", (char *)"reload",
-                    (char *)"master", NULL};
+    char *argv[] = {
+        getenv("RELOADERCTL"), (char *)"-s",     path, (char *)"events", (char *)"--json",
+        (char *)"reload",      (char *)"master", NULL};
     int fd;
     pid_t events = start(argv, &fd);
     /* Whether it has subscribed yet is not ours to see: reload until it says something. */

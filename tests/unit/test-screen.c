@@ -18,8 +18,12 @@ static void test_clean(UNUSED void **state)
         {"one\r\ntwo\tthree", "one  two three"},
         {"bell\x07 del\x7f", "bell? del?"},
         {"caf\xc3\xa9 \xe6\x97\xa5 \xf0\x9f\x98\x80", "caf\xc3\xa9 \xe6\x97\xa5 \xf0\x9f\x98\x80"},
-        {"C1 \xc2\x9b" "2J", "C1 ?2J"},
-        {"\xe2\x80\xae" "evil", "?evil"},
+        {"C1 \xc2\x9b"
+         "2J",
+         "C1 ?2J"},
+        {"\xe2\x80\xae"
+         "evil",
+         "?evil"},
         {"\xff\xc3", "??"},
         {"\xc0\xaf \xed\xa0\x80", "?? ???"},
         {"\xf5\x80\x80\x80", "????"},
@@ -53,7 +57,8 @@ static char *printed(const struct table *table, const struct screen *screen)
 
 static void fill(struct table *table)
 {
-    static const char *const words[] = {"NAME", "PID", "TEXT", "web/0", "7", "\xc3\xa9t\xc3\xa9", "a", "4711", ""};
+    static const char *const words[] = {"NAME", "PID",  "TEXT", "web/0", "7", "\xc3\xa9t\xc3\xa9",
+                                        "a",    "4711", ""};
     for (size_t i = 0; i < ARRAY_SIZE(words); i++)
         table_add(table, i == 3 ? TONE_GOOD : TONE_PLAIN, "%s", words[i]);
 }
@@ -83,32 +88,40 @@ static void assert_event(const char *json, const char *wanted)
 
 static void test_event_text(UNUSED void **state)
 {
-    assert_event("{\"type\":\"worker\",\"name\":\"web/2\",\"pid\":4711,\"generation\":6,\"old\":\"READY\","
-                 "\"new\":\"DRAINING\",\"reason\":\"reload 7\"}",
-                 "worker web/2: READY -> DRAINING, pid 4711, generation 6 (reload 7)");
-    assert_event("{\"type\":\"worker\",\"name\":\"a\\u001b[m\",\"old\":\"NONE\",\"new\":\"STARTING\"}",
-                 "worker a?[m: STARTING");
-    assert_event("{\"type\":\"reload\",\"id\":7,\"state\":\"ended\",\"result\":\"refused\",\"reason\":\"why\"}",
+    assert_event(
+        "{\"type\":\"worker\",\"name\":\"web/2\",\"pid\":4711,\"generation\":6,\"old\":\"READY\","
+        "\"new\":\"DRAINING\",\"reason\":\"reload 7\"}",
+        "worker web/2: READY -> DRAINING, pid 4711, generation 6 (reload 7)");
+    assert_event(
+        "{\"type\":\"worker\",\"name\":\"a\\u001b[m\",\"old\":\"NONE\",\"new\":\"STARTING\"}",
+        "worker a?[m: STARTING");
+    assert_event("{\"type\":\"reload\",\"id\":7,\"state\":\"ended\",\"result\":\"refused\","
+                 "\"reason\":\"why\"}",
                  "reload 7 ended: refused (why)");
-    assert_event("{\"type\":\"rollout\",\"program\":\"web\",\"step\":\"canary\",\"ready\":1,\"workers\":4}",
-                 "rollout web: canary, 1 of 4 ready");
-    assert_event("{\"type\":\"message\",\"time_usec\":1,\"value\":{\"x\":\"\\u001b\"},\"name\":\"w\\n\",\"n\":null}",
+    assert_event(
+        "{\"type\":\"rollout\",\"program\":\"web\",\"step\":\"canary\",\"ready\":1,\"workers\":4}",
+        "rollout web: canary, 1 of 4 ready");
+    assert_event("{\"type\":\"message\",\"time_usec\":1,\"value\":{\"x\":\"\\u001b\"},\"name\":"
+                 "\"w\\n\",\"n\":null}",
                  "message value={\"x\":\"\\u001B\"} name=w ");
     assert_event("{}", "");
 }
 
-static void tell(struct progress *progress, const char *program, int slot, int generation, const char *new)
+static void tell(struct progress *progress, const char *program, int slot, int generation,
+                 const char *new)
 {
-    json_auto_t *event = json_pack("{s:s, s:s, s:s, s:i, s:i, s:s}", "type", "worker", "program", program, "name",
-                                   "w", "slot", slot, "generation", generation, "new", new);
+    json_auto_t *event = json_pack("{s:s, s:s, s:s, s:i, s:i, s:s}", "type", "worker", "program",
+                                   program, "name", "w", "slot", slot, "generation", generation,
+                                   "new", new);
     progress_event(progress, event);
 }
 
 static void start(struct progress *progress)
 {
-    json_auto_t *status = json_loads("{\"programs\":[{\"name\":\"web\",\"generation\":3,\"slots\":[{},{},{}]},"
-                                     "{\"name\":\"none\",\"generation\":1,\"slots\":[]}]}",
-                                     0, NULL);
+    json_auto_t *status = json_loads(
+        "{\"programs\":[{\"name\":\"web\",\"generation\":3,\"slots\":[{},{},{}]},"
+        "{\"name\":\"none\",\"generation\":1,\"slots\":[]}]}",
+        0, NULL);
     progress_init(progress, status);
 }
 
@@ -138,8 +151,8 @@ static void test_progress_of_more_workers(UNUSED void **state)
     CLEANUP_PROGRESS struct progress progress = {0};
     start(&progress);
     tell(&progress, "web", 2, 4, "READY");
-    json_auto_t *event = json_pack("{s:s, s:s, s:s, s:i}", "type", "rollout", "program", "web", "step",
-                                   "rolling_back", "workers", 5);
+    json_auto_t *event = json_pack("{s:s, s:s, s:s, s:i}", "type", "rollout", "program", "web",
+                                   "step", "rolling_back", "workers", 5);
     progress_event(&progress, event);
     tell(&progress, "web", 4, 4, "READY");
     assert_int_equal(progress.programs[0].n_slots, 5);
@@ -152,9 +165,10 @@ static void test_progress_result(UNUSED void **state)
     CLEANUP_PROGRESS struct progress progress = {0};
     start(&progress);
     tell(&progress, "web", 2, 4, "READY");
-    json_auto_t *result = json_loads("{\"programs\":[{\"name\":\"web\",\"result\":\"rolled_back\",\"reason\":\"a\\nb\"},"
-                                     "{\"name\":\"other\"},{}]}",
-                                     0, NULL);
+    json_auto_t *result = json_loads(
+        "{\"programs\":[{\"name\":\"web\",\"result\":\"rolled_back\",\"reason\":\"a\\nb\"},"
+        "{\"name\":\"other\"},{}]}",
+        0, NULL);
     progress_result(&progress, result);
     assert_string_equal(progress.programs[0].step, "rolled back");
     assert_string_equal(progress.programs[0].latest, "a b");
@@ -185,14 +199,10 @@ static void test_progress_drawing(UNUSED void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_clean),
-        cmocka_unit_test(test_width),
-        cmocka_unit_test(test_table),
-        cmocka_unit_test(test_event_text),
-        cmocka_unit_test(test_progress),
-        cmocka_unit_test(test_progress_of_more_workers),
-        cmocka_unit_test(test_progress_result),
-        cmocka_unit_test(test_progress_drawing),
+        cmocka_unit_test(test_clean),           cmocka_unit_test(test_width),
+        cmocka_unit_test(test_table),           cmocka_unit_test(test_event_text),
+        cmocka_unit_test(test_progress),        cmocka_unit_test(test_progress_of_more_workers),
+        cmocka_unit_test(test_progress_result), cmocka_unit_test(test_progress_drawing),
     };
     (void)setlocale(LC_CTYPE, "C.UTF-8");
     return cmocka_run_group_tests(tests, NULL, NULL);

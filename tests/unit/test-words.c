@@ -58,7 +58,8 @@ static void test_expansions_are_no_brackets(void **state UNUSED)
 
 static void test_errors(void **state UNUSED)
 {
-    static const char *const shells[] = {"a | b", "a > b", "a < b", "a; b", "a && b", "a & ", "echo $HOME", "a `b`"};
+    static const char *const shells[] = {"a | b",  "a > b", "a < b",      "a; b",
+                                         "a && b", "a & ",  "echo $HOME", "a `b`"};
     for (size_t i = 0; i < ARRAY_SIZE(shells); i++)
         assert_refused_words(shells[i], "there is no shell to understand");
     assert_refused_words("a 'b", "the quote ' has no end");
@@ -83,8 +84,11 @@ static void test_bounded(void **state UNUSED)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_words),  cmocka_unit_test(test_quotes),  cmocka_unit_test(test_expansions_are_no_brackets),
-        cmocka_unit_test(test_errors), cmocka_unit_test(test_bounded),
+        cmocka_unit_test(test_words),
+        cmocka_unit_test(test_quotes),
+        cmocka_unit_test(test_expansions_are_no_brackets),
+        cmocka_unit_test(test_errors),
+        cmocka_unit_test(test_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

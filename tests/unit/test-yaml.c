@@ -46,7 +46,8 @@ static void test_empty(void **state UNUSED)
     for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
         CLEANUP_TREE struct tree tree = {0};
         CLEANUP_ERRORS struct errors errors = {0};
-        assert_int_equal(tree_parse(&tree, texts[i], strlen(texts[i]), "F", true, &errors, &tree.root), 0);
+        assert_int_equal(
+            tree_parse(&tree, texts[i], strlen(texts[i]), "F", true, &errors, &tree.root), 0);
         assert_null(tree.root);
     }
 }
@@ -69,10 +70,13 @@ static void test_broken(void **state UNUSED)
 
 static void test_duplicate_keys(void **state UNUSED)
 {
-    assert_refused("programs: {p: {command: x, workers: 1, workers: 2}}", "programs.p.workers: this key is there twice");
-    assert_refused("programs: {p: {command: x}}\nprograms: {q: {command: x}}", "programs: this key is there twice");
+    assert_refused("programs: {p: {command: x, workers: 1, workers: 2}}",
+                   "programs.p.workers: this key is there twice");
+    assert_refused("programs: {p: {command: x}}\nprograms: {q: {command: x}}",
+                   "programs: this key is there twice");
     /* The rest of the file is read all the same. */
-    assert_refused("programs: {p: {command: x, workers: 1, workers: 2, silent: 7}}", "programs.p.silent: '7' is wrong");
+    assert_refused("programs: {p: {command: x, workers: 1, workers: 2, silent: 7}}",
+                   "programs.p.silent: '7' is wrong");
 }
 
 static void test_depth(void **state UNUSED)
@@ -119,7 +123,8 @@ static void test_aliases(void **state UNUSED)
 {
     refuse("a: &x [*x]\n", "F:1:8: the alias '*x' has no complete anchor '&x' before it");
     refuse("a: *no\n", "the alias '*no' has no complete anchor");
-    struct config *config = load_text("programs: {p: {command: &c [x, \"1\"], environment: {A: &a one, B: *a}}, q: {command: *c}}");
+    struct config *config = load_text("programs: {p: {command: &c [x, \"1\"], environment: {A: &a "
+                                      "one, B: *a}}, q: {command: *c}}");
     assert_string_equal(config->programs[0]->environment[1], "B=one");
     assert_string_equal(config->programs[1]->command[1], "1");
     (void)config_unref(config);
@@ -127,15 +132,23 @@ static void test_aliases(void **state UNUSED)
 
 static void test_merge_keys(void **state UNUSED)
 {
-    struct config *config = load_text("programs:\n"
-                                      "  p: &p {command: x, workers: 3, silent: true}\n"
-                                      "  q: {<<: *p, workers: 4}\n"
-                                      "  r: {workers: 5, <<: [{silent: true}, *p, {silent: false}]}\n");
+    struct config *config = load_text(
+        "programs:\n"
+        "  p: &p {command: x, workers: 3, silent: true}\n"
+        "  q: {<<: *p, workers: 4}\n"
+        "  r: {workers: 5, <<: [{silent: true}, *p, {silent: false}]}\n");
     assert_int_equal(config->programs[1]->workers, 4);
     assert_true(config->programs[1]->silent);
     assert_int_equal(config->programs[2]->workers, 5);
     assert_true(config->programs[2]->silent);
     assert_string_equal(config->programs[2]->command[0], "x");
+    (void)config_unref(config);
+    config = load_text("programs:\n"
+                       "  p: {command: x, environment: &e {A: 1, B: 2}}\n"
+                       "  q: {command: x, environment: {<<: *e, A: 3}}\n");
+    assert_string_equal(config->programs[1]->environment[0], "A=3");
+    assert_string_equal(config->programs[1]->environment[1], "B=2");
+    assert_null(config->programs[1]->environment[2]);
     (void)config_unref(config);
     refuse("a: {<<: 3}\n", "'<<' merges mappings");
     refuse("a: {<<: {b: 1}, <<: {c: 1}}\n", "the key '<<' is there twice");
@@ -143,11 +156,15 @@ static void test_merge_keys(void **state UNUSED)
 
 static void test_set(void **state UNUSED)
 {
-    char *const sets[] = {(char *)(uintptr_t) "programs.p.workers=8", (char *)(uintptr_t) "log.level=debug",
-                          (char *)(uintptr_t) "programs.my.app.command=[a, b]", (char *)(uintptr_t) "programs.my.app.silent=on",
-                          (char *)(uintptr_t) "programs.p.priority=", NULL};
+    char *const sets[] = {(char *)(uintptr_t) "programs.p.workers=8",
+                          (char *)(uintptr_t) "log.level=debug",
+                          (char *)(uintptr_t) "programs.my.app.command=[a, b]",
+                          (char *)(uintptr_t) "programs.my.app.silent=on",
+                          (char *)(uintptr_t) "programs.p.priority=",
+                          NULL};
     const struct config_source source = {
-        .text = "programs: {p: &p {command: x, priority: 5}, q: *p, my.app: {command: z}}", .sets = sets};
+        .text = "programs: {p: &p {command: x, priority: 5}, q: *p, my.app: {command: z}}",
+        .sets = sets};
     struct config *config = NULL;
     CLEANUP_FREE char *errors = NULL;
     int r = config_load(&source, &config, &errors);
@@ -175,15 +192,19 @@ static void assert_set_refused(const char *set, const char *part)
 
 static void test_wrong_sets(void **state UNUSED)
 {
-    assert_set_refused("programs.p.workers=0", "--set programs.p.workers=0: programs.p.workers: '0' is out of range");
-    assert_set_refused("programs.p.wrokers=2", "--set programs.p.wrokers=2: programs.p.wrokers: unknown key (did you mean 'workers'?)");
+    assert_set_refused("programs.p.workers=0",
+                       "--set programs.p.workers=0: programs.p.workers: '0' is out of range");
+    assert_set_refused(
+        "programs.p.wrokers=2",
+        "--set programs.p.wrokers=2: programs.p.wrokers: unknown key (did you mean 'workers'?)");
     assert_set_refused("log.levle=debug", "log.levle: unknown key (did you mean 'level'?)");
     assert_set_refused("log", "--set log: expected KEY=VALUE");
     assert_set_refused("log..level=x", "expected keys with single dots");
     assert_set_refused("=x", "expected keys with single dots");
     assert_set_refused("programs.p.command.x=1", "what should hold it is no mapping");
     assert_set_refused("programs.p.command=[", "--set programs.p.command=[: no valid YAML");
-    assert_set_refused("a.b.c.d.e.f.g.h.i.j.k.l.m.n.o.p.q.r.s.t.u.v.w.x.y.z.a.b.c.d.e.f.g.h=1", "expected keys with");
+    assert_set_refused("a.b.c.d.e.f.g.h.i.j.k.l.m.n.o.p.q.r.s.t.u.v.w.x.y.z.a.b.c.d.e.f.g.h=1",
+                       "expected keys with");
 }
 
 static void assert_file(const char *path, int error, const char *part)
@@ -198,7 +219,8 @@ static void test_files(void **state UNUSED)
 {
     char path[100];
     (void)snprintf(path, sizeof(path), "%s/fifo", directory);
-    assert_file("/nonexistent/reloader.yaml", -ENOENT, "cannot read the configuration: No such file or directory");
+    assert_file("/nonexistent/reloader.yaml", -ENOENT,
+                "cannot read the configuration: No such file or directory");
     assert_file(directory, -EISDIR, "this is a directory, expected a file");
     assert_int_equal(mkfifo(path, 0600), 0);
     assert_file(path, -ENOTSUP, "this is no regular file");
@@ -225,10 +247,18 @@ static int teardown(void **state UNUSED)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_nodes),      cmocka_unit_test(test_empty),          cmocka_unit_test(test_broken),
-        cmocka_unit_test(test_depth),      cmocka_unit_test(test_duplicate_keys), cmocka_unit_test(test_too_many_nodes),
-        cmocka_unit_test(test_alias_bomb), cmocka_unit_test(test_too_many_keys),  cmocka_unit_test(test_aliases),
-        cmocka_unit_test(test_merge_keys), cmocka_unit_test(test_set),            cmocka_unit_test(test_wrong_sets),
+        cmocka_unit_test(test_nodes),
+        cmocka_unit_test(test_empty),
+        cmocka_unit_test(test_broken),
+        cmocka_unit_test(test_depth),
+        cmocka_unit_test(test_duplicate_keys),
+        cmocka_unit_test(test_too_many_nodes),
+        cmocka_unit_test(test_alias_bomb),
+        cmocka_unit_test(test_too_many_keys),
+        cmocka_unit_test(test_aliases),
+        cmocka_unit_test(test_merge_keys),
+        cmocka_unit_test(test_set),
+        cmocka_unit_test(test_wrong_sets),
         cmocka_unit_test(test_files),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

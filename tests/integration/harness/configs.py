@@ -21,6 +21,7 @@ def fault(*options):
 
 
 def recorders(record, *options, workers=2, **program):
-    """Recorders without a socket, ready by a short time alone."""
+    """Recorders without a socket: ready when they say so, else after a short time alone."""
+    says = any(option.startswith(("--ready", "--gate")) for option in map(str, options))
     return {"programs": {"rec": {"command": recorder(record, *options), "workers": workers, "start_seconds": "50ms",
-                                 "reload": {"probation": "0s"}, **program}}}
+                                 "ready": "message" if says else "auto", "reload": {"probation": "0s"}, **program}}}

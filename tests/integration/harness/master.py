@@ -142,9 +142,8 @@ class Master:
         """Until every slot of every program is ready."""
         def all_ready(status):
             slots = self.slots(status=status)
-            return slots and all(state(slot) == "ready" for slot in slots)
-        status = self.wait(all_ready, "all slots ready", seconds)
-        return status
+            return slots and all(state(slot) == "ready" for slot in slots) and status["master"]["state"] != "starting"
+        return self.wait(all_ready, "all slots ready", seconds)
 
     def wait_line(self, pattern, start=0, seconds=20, times=1):
         """Until the log has a line that matches."""

@@ -18,10 +18,13 @@ def stat(pid):
         return None
 
 
+PF_EXITING = 0x4
+
+
 def is_running(pid):
-    """There, and no zombie."""
+    """There, and neither a zombie nor on its way to be one."""
     fields = stat(pid)
-    return fields is not None and fields[0] not in (b"Z", b"X")
+    return fields is not None and fields[0] not in (b"Z", b"X") and not int(fields[6]) & PF_EXITING
 
 
 def pids():

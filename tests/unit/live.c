@@ -1,0 +1,115 @@
+#include "live.h"
+
+#include "base/strv.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+void live_run_ready(sd_event *event)
+{
+    int r;
+    while ((r = sd_event_run(event, 0)) > 0)
+        ;
+    assert_int_equal(r, 0);
+}
+
+char *live_make_directory(void)
+{
+    char path[] = "/tmp/reloader-test-XXXXXX";
+    assert_non_null(mkdtemp(path));
+    return strdup(path);
+}
+
+void live_remove_directory(char *path)
+{
+    DIR *directory = opendir(path);
+    assert_non_null(directory);
+    for (struct dirent *entry; (entry = readdir(directory));)
+        if (unlinkat(dirfd(directory), entry->d_name, 0) < 0)
+            (void)unlinkat(dirfd(directory), entry->d_name, AT_REMOVEDIR);
+    (void)closedir(directory);
+    assert_int_equal(rmdir(path), 0);
+    free(path);
+}
+
+void live_write_file(const char *directory, const char *name, const char *text)
+{
+    CLEANUP_FREE char *path = string_format("%s/%s", directory, name);
+    FILE *file = fopen(path, "we");
+    assert_non_null(file);
+    assert_true(fputs(text, file) >= 0);
+    assert_int_equal(fclose(file), 0);
+}
+
+/* JSON's strings are YAML's, and a percent sign is an expansion's. */
+static char *quote(const char *script)
+{
+    CLEANUP_FREE char *doubled = calloc(2, strlen(script) + 1);
+    char *to = doubled;
+    for (const char *from = script; *from; from++) {
+        if (*from == '%')
+            *to++ = '%';
+        *to++ = *from;
+    }
+    json_t *string = json_string(doubled);
+    char *quoted = json_dumps(string, JSON_ENCODE_ANY);
+    json_decref(string);
+    assert_non_null(quoted);
+    return quoted;
+}
+
+struct config *live_config(const char *directory, const char *settings, const char *script)
+{
+    CLEANUP_FREE char *quoted = quote(script);
+    CLEANUP_FREE char *text = string_format("runtime_directory: %s\n"
+                                            "programs:\n"
+                                            "  web:\n"
+                                            "    command: [sh, -c, %s]\n"
+                                            "%s",
+                                            directory, quoted, settings);
+    const struct config_source source = {.text = text, .directory = directory};
+    struct config *config = NULL;
+    CLEANUP_FREE char *errors = NULL;
+    if (config_load(&source, &config, &errors) < 0)
+        fail_msg("%s", errors);
+    return config;
+}
+
+unsigned live_count_fds(void)
+{
+    unsigned n = 0;
+    for (int fd = 0; fd < 256; fd++)
+        n += fcntl(fd, F_GETFD) >= 0;
+    return n;
+}
+
+static bool is_in_group(const char *pid, pid_t group)
+{
+    char text[512];
+    CLEANUP_FREE char *path = string_format("/proc/%s/stat", pid);
+    FILE *file = fopen(path, "re");
+    if (!file)
+        return false;
+    size_t n = fread(text, 1, sizeof(text) - 1, file);
+    (void)fclose(file);
+    text[n] = '\0';
+    const char *behind_name = strrchr(text, ')');
+    int found;
+    return behind_name && sscanf(behind_name + 1, " %*c %*d %d", &found) == 1 && found == group;
+}
+
+unsigned live_count_group(pid_t group)
+{
+    unsigned n = 0;
+    DIR *proc = opendir("/proc");
+    assert_non_null(proc);
+    for (struct dirent *entry; (entry = readdir(proc));)
+        n += entry->d_name[0] >= '1' && entry->d_name[0] <= '9' &&
+             is_in_group(entry->d_name, group);
+    (void)closedir(proc);
+    return n;
+}

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/fd.h"
+#include "base/strv.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -234,6 +235,8 @@ void log_write(enum log_level level, const char *format, ...)
     va_start(arguments, format);
     (void)vsnprintf(text, sizeof(text), format, arguments);
     va_end(arguments);
+    if (target.format == LOG_FORMAT_JSON)
+        string_make_utf8(text);
     size_t size = put_record(line, sizeof(line), level, text);
     if (target.lost > 0 || !put_line(log_get_fd(), line, size))
         target.lost++;

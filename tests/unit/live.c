@@ -6,7 +6,9 @@
 #include <fcntl.h>
 #include <jansson.h>
 #include <stdio.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 void live_run_ready(sd_event *event)
@@ -77,6 +79,15 @@ struct config *live_config(const char *directory, const char *settings, const ch
     if (config_load(&source, &config, &errors) < 0)
         fail_msg("%s", errors);
     return config;
+}
+
+pid_t live_fork(void)
+{
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0 && prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
+        _exit(99);
+    return pid;
 }
 
 unsigned live_count_fds(void)

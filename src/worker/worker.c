@@ -195,11 +195,12 @@ void worker_drain(struct worker *worker, const char *reason)
 
 static void become_ready(struct worker *worker, bool announced)
 {
+    /* Also of one that time has made ready before: the next ones are waited for. */
+    if (announced)
+        worker->generation->habits->announces = true;
     if (worker->state != WORKER_STARTING)
         return;
     worker->announced = announced;
-    if (announced)
-        worker->generation->habits->announces = true;
     worker->ready_usec = clock_monotonic_usec();
     char took[DURATION_TEXT_SIZE];
     log_info("%s: ready after %s", worker->name,

@@ -97,30 +97,3 @@ unsigned live_count_fds(void)
         n += fcntl(fd, F_GETFD) >= 0;
     return n;
 }
-
-static bool is_in_group(const char *pid, pid_t group)
-{
-    char text[512];
-    CLEANUP_FREE char *path = string_format("/proc/%s/stat", pid);
-    FILE *file = fopen(path, "re");
-    if (!file)
-        return false;
-    size_t n = fread(text, 1, sizeof(text) - 1, file);
-    (void)fclose(file);
-    text[n] = '\0';
-    const char *behind_name = strrchr(text, ')');
-    int found;
-    return behind_name && sscanf(behind_name + 1, " %*c %*d %d", &found) == 1 && found == group;
-}
-
-unsigned live_count_group(pid_t group)
-{
-    unsigned n = 0;
-    DIR *proc = opendir("/proc");
-    assert_non_null(proc);
-    for (struct dirent *entry; (entry = readdir(proc));)
-        n += entry->d_name[0] >= '1' && entry->d_name[0] <= '9' &&
-             is_in_group(entry->d_name, group);
-    (void)closedir(proc);
-    return n;
-}

@@ -36,5 +36,3 @@ struct config *live_config(const char *directory, const char *settings, const ch
 pid_t live_fork(void);
 
 unsigned live_count_fds(void);
-/* How many processes, zombies included, are in the group. */
-unsigned live_count_group(pid_t group);

@@ -1,11 +1,12 @@
 #include "master/runtime-directory.h"
 
+#include "base/parse.h"
 #include "base/strv.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <signal.h>
-#include <stdio.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -58,17 +59,24 @@ int runtime_directory_prepare(const char *path, char **ret_error)
 }
 
 /* Socket names begin with the pid of their master. */
+static bool is_of_master_that_is_gone(const char *name)
+{
+    uint64_t pid;
+    CLEANUP_FREE char *digits = strndup(name, strcspn(name, "-"));
+    if (!digits || name[strlen(digits)] != '-' || parse_unsigned(digits, 1, INT32_MAX, &pid) < 0)
+        return false;
+    return (pid_t)pid == getpid() || (kill((pid_t)pid, 0) < 0 && errno == ESRCH);
+}
+
 static void remove_stale(const char *path)
 {
     DIR *directory = opendir(path);
     if (!directory)
         return;
-    for (struct dirent *entry; (entry = readdir(directory));) {
-        int pid;
-        if (sscanf(entry->d_name, "%d-", &pid) == 1 && pid > 0 &&
-            (pid == getpid() || (kill(pid, 0) < 0 && errno == ESRCH)))
+    for (struct dirent *entry; (entry = readdir(directory));)
+        if ((entry->d_type == DT_SOCK || entry->d_type == DT_UNKNOWN) &&
+            is_of_master_that_is_gone(entry->d_name))
             (void)unlinkat(dirfd(directory), entry->d_name, 0);
-    }
     (void)closedir(directory);
 }
 

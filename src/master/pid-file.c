@@ -72,8 +72,11 @@ int pid_file_create(const char *path, int *ret_fd, char **ret_error)
 {
     CLEANUP_FD int fd = -1;
     int r = lock_file(path, &fd);
-    if (r == 0)
+    if (r == 0) {
         r = write_pid(fd);
+        if (r < 0)
+            fd = pid_file_remove(path, fd);
+    }
     if (r == -EBUSY)
         *ret_error = busy_text(path, fd);
     else if (r == -ENOTSUP)

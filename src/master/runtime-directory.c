@@ -1,6 +1,7 @@
 #include "master/runtime-directory.h"
 
 #include "base/fd.h"
+#include "base/parse.h"
 #include "base/strv.h"
 
 #include <dirent.h>
@@ -8,7 +9,6 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -63,10 +63,12 @@ int runtime_directory_prepare(const char *path, char **ret_error)
 
 static bool is_left_over(const char *name)
 {
-    int pid, length = 0;
-    if (sscanf(name, "notify-%d%n", &pid, &length) != 1 || name[length] != '\0' || pid <= 0)
+    static const char prefix[] = "notify-";
+    uint64_t pid;
+    if (!string_starts_with(name, prefix) ||
+        parse_unsigned(name + strlen(prefix), 1, INT32_MAX, &pid) < 0)
         return false;
-    return pid == getpid() || (kill(pid, 0) < 0 && errno == ESRCH);
+    return (pid_t)pid == getpid() || (kill((pid_t)pid, 0) < 0 && errno == ESRCH);
 }
 
 /* There are sockets in it, nothing else; what is something else stays, and so does the directory. */

@@ -139,7 +139,8 @@ static int bind_socket(struct notify *notify)
     if (bind(notify->fd, (struct sockaddr *)&address, sizeof(address)) < 0 ||
         setsockopt(notify->fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)) < 0)
         return -errno;
-    return 0;
+    /* Workers may be of other users. Writing is for all, whatever the umask: credentials tell who is believed. */
+    return chmod(notify->path, 0666) < 0 ? -errno : 0;
 }
 
 int notify_new(sd_event *event, const char *directory, const char *name, const char *worker,

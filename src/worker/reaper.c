@@ -98,6 +98,13 @@ static int on_child_signal(sd_event_source *source UNUSED,
     return 0;
 }
 
+/* Ignored by whoever started us, exec keeps it: the kernel would reap by itself, and no exit could be seen any more. */
+static int want_zombies(void)
+{
+    const struct sigaction action = {.sa_handler = SIG_DFL};
+    return sigaction(SIGCHLD, &action, NULL) < 0 ? -errno : 0;
+}
+
 int reaper_new(sd_event *event, struct reaper **ret)
 {
     CLEANUP(reaper_freep) struct reaper *reaper = calloc(1, sizeof(*reaper));
@@ -105,7 +112,9 @@ int reaper_new(sd_event *event, struct reaper **ret)
         return -ENOMEM;
     list_init(&reaper->entries);
     reaper->gap_usec = REAPER_GAP_MIN_USEC;
-    int r = sd_event_add_time(event, &reaper->timer, CLOCK_MONOTONIC, 0, USEC_PER_MSEC, on_timer,
+    int r = want_zombies();
+    if (r >= 0)
+        r = sd_event_add_time(event, &reaper->timer, CLOCK_MONOTONIC, 0, USEC_PER_MSEC, on_timer,
                               reaper);
     if (r >= 0)
         r = sd_event_source_set_enabled(reaper->timer, SD_EVENT_OFF);

@@ -28,6 +28,7 @@ struct reaper_entry {
     void *userdata;
 };
 
+/* SIGCHLD goes to its default: where it was ignored, there would be nothing to reap. */
 int reaper_new(sd_event *event, struct reaper **ret);
 struct reaper *reaper_free(struct reaper *reaper);
 DEFINE_FREEP(struct reaper *, reaper_free)

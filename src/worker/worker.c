@@ -13,6 +13,7 @@
 #include "worker/channel.h"
 #include "worker/launch.h"
 #include "worker/notify.h"
+#include "worker/status.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -23,7 +24,6 @@
 #define TIMER_ACCURACY_USEC (1 * USEC_PER_MSEC)
 #define EXTENSION_FACTOR_MAX                                                                       \
     10 /* EXTEND_TIMEOUT_USEC stretches a timeout to this many times what is configured */
-#define STATUS_LENGTH_MAX 256
 
 static const struct config_program *settings(const struct worker *worker)
 {
@@ -196,11 +196,12 @@ void worker_drain(struct worker *worker, const char *reason)
 
 static void become_ready(struct worker *worker, bool announced)
 {
+    /* Also of one that time has made ready before: the next ones are waited for. */
+    if (announced)
+        worker->generation->habits->announces = true;
     if (worker->state != WORKER_STARTING)
         return;
     worker->announced = announced;
-    if (announced)
-        worker->generation->habits->announces = true;
     worker->ready_usec = clock_monotonic_usec();
     char took[DURATION_TEXT_SIZE];
     log_info("%s: ready after %s", worker->name,
@@ -332,12 +333,11 @@ static void extend_timeout(struct worker *worker, uint64_t usec)
 
 static void set_status(struct worker *worker, const char *text)
 {
-    char *copy = strndup(text, STATUS_LENGTH_MAX);
-    if (!copy)
+    char *status = status_from_text(text);
+    if (!status)
         return;
-    string_make_utf8(copy);
     free(worker->status);
-    worker->status = copy;
+    worker->status = status;
 }
 
 static void handle_fully_closed(struct worker *worker)

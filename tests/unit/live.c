@@ -6,7 +6,9 @@
 #include <fcntl.h>
 #include <jansson.h>
 #include <stdio.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 void live_run_ready(sd_event *event)
@@ -79,37 +81,19 @@ struct config *live_config(const char *directory, const char *settings, const ch
     return config;
 }
 
+pid_t live_fork(void)
+{
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0 && prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
+        _exit(99);
+    return pid;
+}
+
 unsigned live_count_fds(void)
 {
     unsigned n = 0;
     for (int fd = 0; fd < 256; fd++)
         n += fcntl(fd, F_GETFD) >= 0;
-    return n;
-}
-
-static bool is_in_group(const char *pid, pid_t group)
-{
-    char text[512];
-    CLEANUP_FREE char *path = string_format("/proc/%s/stat", pid);
-    FILE *file = fopen(path, "re");
-    if (!file)
-        return false;
-    size_t n = fread(text, 1, sizeof(text) - 1, file);
-    (void)fclose(file);
-    text[n] = '\0';
-    const char *behind_name = strrchr(text, ')');
-    int found;
-    return behind_name && sscanf(behind_name + 1, " %*c %*d %d", &found) == 1 && found == group;
-}
-
-unsigned live_count_group(pid_t group)
-{
-    unsigned n = 0;
-    DIR *proc = opendir("/proc");
-    assert_non_null(proc);
-    for (struct dirent *entry; (entry = readdir(proc));)
-        n += entry->d_name[0] >= '1' && entry->d_name[0] <= '9' &&
-             is_in_group(entry->d_name, group);
-    (void)closedir(proc);
     return n;
 }

@@ -32,6 +32,7 @@ void live_write_file(const char *directory, const char *name, const char *text);
 /* A configuration with one program "web" that runs `script` in a shell; `settings` are further lines of the program. */
 struct config *live_config(const char *directory, const char *settings, const char *script);
 
+/* fork(), but the child does not outlive a test that fails. */
+pid_t live_fork(void);
+
 unsigned live_count_fds(void);
-/* How many processes, zombies included, are in the group. */
-unsigned live_count_group(pid_t group);

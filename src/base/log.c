@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/fd.h"
+#include "base/strv.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -10,6 +11,9 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 static struct {
@@ -110,11 +114,31 @@ static bool takes_a_line(int fd)
     return poll(&poll_fd, 1, 0) == 1 && (poll_fd.revents & POLLOUT);
 }
 
+/*
+ * Workers write into the same pipe or socket: what had room a moment ago may have none now, and write() would wait for its
+ * reader. O_NONBLOCK is no way out, it would be theirs as well.
+ */
+static ssize_t write_now(int fd, const char *line, size_t size)
+{
+    struct iovec vector = {.iov_base = (char *)line, .iov_len = size};
+    struct stat st;
+    if (fstat(fd, &st) < 0)
+        return -1;
+    if (S_ISSOCK(st.st_mode))
+        return send(fd, line, size, MSG_DONTWAIT | MSG_NOSIGNAL);
+    ssize_t n = -1;
+    errno = EOPNOTSUPP;
+    if (S_ISFIFO(st.st_mode))
+        n = pwritev2(fd, &vector, 1, -1, RWF_NOWAIT);
+    /* Other files, and kernels that do not know it for pipes (before 6.4). */
+    return n < 0 && (errno == EOPNOTSUPP || errno == ENOSYS) ? write(fd, line, size) : n;
+}
+
 static bool put_line(int fd, const char *line, size_t size)
 {
     if (!takes_a_line(fd))
         return false;
-    return write(fd, line, size) == (ssize_t)size;
+    return write_now(fd, line, size) == (ssize_t)size;
 }
 
 static size_t put_timestamp(char *text, size_t size)
@@ -211,6 +235,8 @@ void log_write(enum log_level level, const char *format, ...)
     va_start(arguments, format);
     (void)vsnprintf(text, sizeof(text), format, arguments);
     va_end(arguments);
+    if (target.format == LOG_FORMAT_JSON)
+        string_make_utf8(text);
     size_t size = put_record(line, sizeof(line), level, text);
     if (target.lost > 0 || !put_line(log_get_fd(), line, size))
         target.lost++;

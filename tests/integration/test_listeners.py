@@ -1,6 +1,7 @@
 """Sockets are bound once and held; seen from outside."""
 import os
 import re
+import signal
 import socket
 import stat
 
@@ -134,3 +135,30 @@ def test_listeners_close_with_the_shutdown(master, directory, port):
     one = master(configs.echo(f"127.0.0.1:{port}"))
     one.stop()
     assert not proc.tcp_listeners(port)
+
+
+@pytest.mark.sanitized
+def test_refused_growth_leaves_the_running_reload_its_sockets(master):
+    """One socket per slot: a reload to 20 workers is refused (a port is taken) while one to 4 rolls; its workers keep theirs."""
+    config = configs.echo("127.0.0.1:100%(process_num)02d", workers=2, backoff={"initial": "1ms", "max": "1ms"}, start_seconds="10ms",
+                          reload={"probation": "0s"}, start_timeout="10m")
+    one = master(config)
+    echo = config["programs"]["echo"]
+    # Slot 0 of the new generation is never ready, so the reload goes on until the next one.
+    echo.update(workers=4, reload={"canary": False, "max_unavailable": 1},
+                command=["/bin/sh", "-c", f"[ $RELOADER_SLOT = 0 ] && exec sleep 600; exec {echo['command'][0]}"])
+    one.write()
+    one.kill(signal.SIGHUP)
+    one.wait(lambda status: [slot["state"].lower() for slot in one.slots(status=status)][2:] == ["ready"] * 2, "slots 2 and 3 are ready")
+    with socket.create_server(("127.0.0.1", 10012)):
+        echo["workers"] = 20
+        one.write()
+        one.kill(signal.SIGHUP)
+        one.wait_line("127.0.0.1:10012: address in use")
+    pid = one.slots()[3]["workers"][0]["pid"]
+    os.kill(pid, signal.SIGKILL)
+    one.wait(lambda status: any(worker["pid"] != pid and worker["state"].lower() == "ready"
+                                for worker in one.slots(status=status)[3]["workers"]), "slot 3 is ready again")
+    socket.create_connection(("127.0.0.1", 10003), timeout=5).close()
+    one.kill(signal.SIGQUIT)
+    one.wait_end()

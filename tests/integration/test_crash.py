@@ -145,6 +145,40 @@ def test_new_worker_crashes_before_it_is_ready(master, directory):
     os.unlink(gate.path)
 
 
+def test_crash_while_rolling_back(master, directory):
+    """In the way back there is only one generation to come back in: the old one."""
+    record, config = gated(directory)
+    one = master(config)
+    failing, returning = Gate(directory, 2, 1), Gate(directory, 1, 0)
+    begin(one)
+    record.wait(event="start", generation=2, slot=1)
+    os.kill(current(one, 1, 2), signal.SIGKILL)
+    # Slot 0 is on its way back and waits at its gate; slot 2 was never told.
+    record.wait(count=2, event="start", generation=1, slot=0)
+    os.kill(current(one, 2, 1), signal.SIGKILL)
+    record.wait(count=2, event="start", generation=1, slot=2)
+    returning.open()
+    assert expect_end(one, "rolled_back") == {1}
+    assert not record.entries(event="message", generation=1, slot=2)
+    os.unlink(failing.path)
+
+
+def test_a_newer_reload_beats_a_rollback(master, directory):
+    """The repaired version need not wait until the broken one is gone everywhere."""
+    record, config = gated(directory)
+    one = master(config)
+    failing, returning = Gate(directory, 2, 1), Gate(directory, 1, 0)
+    begin(one)
+    record.wait(event="start", generation=2, slot=1)
+    os.kill(current(one, 1, 2), signal.SIGKILL)
+    record.wait(count=2, event="start", generation=1, slot=0)
+    one.hup()
+    one.wait_drained()
+    assert {worker["generation"] for worker in one.workers()} == {3}
+    for gate in (failing, returning):
+        os.unlink(gate.path)
+
+
 def test_a_newer_reload_supersedes(master, directory):
     """The second one takes over at once; each has exactly one result."""
     record, config = gated(directory)

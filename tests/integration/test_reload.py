@@ -160,3 +160,14 @@ def test_priority_is_the_order(master, directory):
     one = master({"programs": programs})
     ups = [match[1] for line in one.log.read() if (match := re.search(r"(early|late)\S*: up, pid", line))]
     assert ups == ["early", "late"]
+
+
+def test_not_started_by_itself(master, port):
+    """autostart: false holds at reloads as well; nothing that should run is missing."""
+    config = configs.echo(f"127.0.0.1:{port}", workers=1)
+    config["programs"]["later"] = {"command": configs.fault("ready"), "autostart": False}
+    one = master(config, ready=False)
+    one.wait_line("echo/0: ready")
+    one.hup()
+    assert not one.workers("later") and not one.log.find("later/0: up")
+    one.ctl("status", code=0)

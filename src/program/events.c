@@ -88,6 +88,9 @@ static bool vacate(struct slot *slot, struct worker *worker)
         slot->successor = NULL;
     else
         return false;
+    /* While other programs still roll, this one has to be whole again before the reload can commit. */
+    if (worker->generation == slot->program->target)
+        slot->program->done = false;
     list_append(&slot->leaving, &worker->link);
     return true;
 }

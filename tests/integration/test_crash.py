@@ -255,3 +255,21 @@ def test_a_stopped_worker_is_replaced(master, directory):
     one.wait_drained()
     assert not proc.is_running(first[1])
     assert one.generation() == 2
+
+
+def test_no_commit_while_a_program_that_was_done_is_down(master, directory):
+    """Its new worker dies while another program still rolls: the reload waits until it is ready again."""
+    record, config = gated(directory, workers=2)
+    config["programs"]["rec"]["priority"] = 5
+    config["programs"]["first"] = {"command": configs.fault("ready"), "priority": 1, "start_seconds": "1ms",
+                                   "backoff": {"initial": "1s"}, "reload": {"canary": True}}
+    one = master(config)
+    gate = Gate(directory, 2, 1)
+    begin(one)
+    record.wait(event="start", generation=2, slot=1)
+    os.kill(one.pids("first")[0], signal.SIGKILL)
+    one.wait_line("first/0: died, .*restarting in")
+    gate.open()
+    assert expect_end(one, "committed") == {2}
+    lines = [line for line in one.log.read() if "first/0: ready" in line or "first: reload" in line]
+    assert len(lines) == 4 and "committed" in lines[3], lines

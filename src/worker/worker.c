@@ -154,6 +154,23 @@ static bool send_drain_message(struct worker *worker)
     return r == 0;
 }
 
+/*
+ * Node reads its channel by itself: what it has not read yet it will read, and a signal would kill it with its requests. Others
+ * that know the word have said hello.
+ */
+static bool is_known_to_listen(const struct worker *worker)
+{
+    return worker->understands || (settings(worker)->handoff & CONFIG_HANDOFF_NODE_IPC);
+}
+
+/* Where an earlier worker left its message unread the signal is not held back, but this one may show that it does read. */
+static void await_that_it_reads(struct worker *worker)
+{
+    if (worker->generation->habits->deaf)
+        send_drain_signal(worker);
+    timer_arm(worker->step_timer, clock_monotonic_usec() + settings(worker)->drain_grace_usec);
+}
+
 static void tell_to_drain(struct worker *worker)
 {
     switch (settings(worker)->drain) {
@@ -164,12 +181,10 @@ static void tell_to_drain(struct worker *worker)
         (void)send_drain_message(worker);
         break;
     case CONFIG_DRAIN_AUTO:
-        if (!send_drain_message(worker) ||
-            (worker->generation->habits->deaf && !worker->understands))
+        if (!send_drain_message(worker))
             send_drain_signal(worker);
-        else if (!worker->understands)
-            timer_arm(worker->step_timer,
-                      clock_monotonic_usec() + settings(worker)->drain_grace_usec);
+        else if (!is_known_to_listen(worker))
+            await_that_it_reads(worker);
         break;
     }
 }
@@ -232,16 +247,18 @@ static void give_up(struct worker *worker)
 {
     worker->given_up = true;
     if (worker->exited) {
-        log_error("%s: processes of its group %d do not die of SIGKILL (of another user, or hanging "
-                  "in the kernel); they are left alone",
-                  worker->name, (int)worker->pid);
+        log_error(
+            "%s: processes of its group %d do not die of SIGKILL (of another user, or hanging "
+            "in the kernel); they are left alone",
+            worker->name, (int)worker->pid);
         worker->reaping.whole_group = false;
         reaper_hurry(worker->reaper);
         return;
     }
-    log_error("%s: pid %d does not die of SIGKILL: it is another user's, or hangs in the kernel (see "
-              "/proc/%d/stack)",
-              worker->name, (int)worker->pid, (int)worker->pid);
+    log_error(
+        "%s: pid %d does not die of SIGKILL: it is another user's, or hangs in the kernel (see "
+        "/proc/%d/stack)",
+        worker->name, (int)worker->pid, (int)worker->pid);
     worker->ops->changed(worker, worker->state, "it does not die of SIGKILL", worker->userdata);
 }
 
@@ -290,10 +307,9 @@ static int on_step(sd_event_source *source UNUSED, uint64_t now UNUSED, void *us
             become_ready(worker, false);
         break;
     case WORKER_DRAINING:
-        if (channel_is_unread(worker->channel)) {
-            worker->generation->habits->deaf = true;
+        worker->generation->habits->deaf = channel_is_unread(worker->channel);
+        if (worker->generation->habits->deaf)
             send_drain_signal(worker);
-        }
         break;
     case WORKER_READY:
     case WORKER_STOPPING:
@@ -484,8 +500,8 @@ static int add_sources(struct worker *worker, sd_event *event)
  */
 static int watch_exit(struct worker *worker, sd_event *event)
 {
-    int r = sd_event_add_io(event, &worker->exit_source, worker->pidfd, EPOLLIN | EPOLLET, on_leader_exit,
-                            worker);
+    int r = sd_event_add_io(event, &worker->exit_source, worker->pidfd, EPOLLIN | EPOLLET,
+                            on_leader_exit, worker);
     if (r < 0)
         return r;
     (void)sd_event_source_set_description(worker->exit_source, "worker-exit");

@@ -1,0 +1,601 @@
+/*
+ * The program's shell with real processes: that what rollout_next() says is done, and that what workers do is told to it. Which
+ * decision is right is test-rollout's; here the test plays the master, which converges what is marked and drives the reload.
+ */
+#include "live.h"
+
+#include "base/log.h"
+#include "base/strv.h"
+#include "program/program.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define READY   "echo '\"ready\"' >&3; "
+#define HEAR    "read -r line <&3; "
+#define SERVE   READY HEAR "echo '\"fully_closed\"' >&3; " HEAR
+#define PATIENT "    drain_grace: 60s\n    disconnect_timeout: 60s\n    stop_timeout: 60s\n"
+#define CANARY  PATIENT "    reload: {canary: true}\n"
+
+struct fixture {
+    sd_event *event;
+    struct reaper *reaper;
+    char *directory;
+    struct program *program;
+    uint64_t next_worker_id;
+    unsigned started, start_failed, lowest_ready;
+    char *reason;      /* of the last start that failed */
+    json_int_t number; /* the last message */
+    bool dirty;
+};
+
+static void on_changed(struct program *program UNUSED, void *userdata)
+{
+    ((struct fixture *)userdata)->dirty = true;
+}
+
+static void on_worker_changed(struct program *program, struct worker *worker,
+                              enum worker_state from UNUSED, const char *reason, void *userdata)
+{
+    struct fixture *fixture = userdata;
+    assert_non_null(reason);
+    fixture->started += worker->state == WORKER_STARTING;
+    fixture->lowest_ready = MIN(fixture->lowest_ready, program_count_ready(program));
+}
+
+static void on_message(struct program *program UNUSED, struct worker *worker UNUSED, json_t *value,
+                       void *userdata)
+{
+    ((struct fixture *)userdata)->number = json_integer_value(value);
+}
+
+static void on_start_failed(struct program *program UNUSED, const char *reason, void *userdata)
+{
+    struct fixture *fixture = userdata;
+    fixture->start_failed++;
+    free(fixture->reason);
+    fixture->reason = strdup(reason);
+}
+
+static const struct program_ops ops = {
+    .changed = on_changed,
+    .worker_changed = on_worker_changed,
+    .worker_message = on_message,
+    .start_failed = on_start_failed,
+};
+
+static int set_up(void **state)
+{
+    struct fixture *fixture = calloc(1, sizeof(*fixture));
+    (void)log_set_file("/dev/null");
+    fixture->directory = live_make_directory();
+    fixture->next_worker_id = 1;
+    assert_int_equal(sd_event_new(&fixture->event), 0);
+    assert_int_equal(reaper_new(fixture->event, &fixture->reaper), 0);
+    *state = fixture;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct fixture *fixture = *state;
+    siginfo_t info;
+    (void)program_free(fixture->program);
+    (void)reaper_free(fixture->reaper);
+    (void)sd_event_unref(fixture->event);
+    live_remove_directory(fixture->directory);
+    free(fixture->reason);
+    free(fixture);
+    assert_int_equal(waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT), -1);
+    assert_int_equal(errno, ECHILD);
+    return 0;
+}
+
+/* One event, or one pass of what the master's deferred step does. */
+static void step(struct fixture *fixture)
+{
+    if (!fixture->dirty) {
+        assert_true(sd_event_run(fixture->event, LIVE_PATIENCE_USEC) > 0);
+        return;
+    }
+    fixture->dirty = false;
+    program_converge(fixture->program);
+}
+
+#define AWAIT(fixture, condition)                                                                  \
+    while (!(condition))                                                                           \
+    step(fixture)
+
+static struct generation *make_generation(struct fixture *fixture, const char *settings,
+                                          const char *script)
+{
+    CLEANUP_CONFIG struct config *config = live_config(fixture->directory, settings, script);
+    const struct program *program = fixture->program;
+    struct generation *generation = NULL;
+    CLEANUP_FREE char *error = NULL;
+    if (generation_new(config, config->programs[0], program ? program->last_generation + 1 : 1,
+                       program ? program->committed : NULL, environ, &generation, &error) < 0)
+        fail_msg("%s", error);
+    return generation;
+}
+
+static void start(struct fixture *fixture, const char *settings, const char *script)
+{
+    CLEANUP(generation_unrefp)
+    struct generation *generation = make_generation(fixture, settings, script);
+    const struct program_params params = {
+        .event = fixture->event,
+        .reaper = fixture->reaper,
+        .generation = generation,
+        .notify_directory = fixture->directory,
+        .next_worker_id = &fixture->next_worker_id,
+        .ops = &ops,
+        .userdata = fixture,
+    };
+    assert_int_equal(program_new(&params, &fixture->program), 0);
+    program_start(fixture->program);
+}
+
+static void start_all(struct fixture *fixture, const char *settings, const char *script)
+{
+    start(fixture, settings, script);
+    AWAIT(fixture, program_count_ready(fixture->program) == program_wanted(fixture->program));
+    fixture->lowest_ready = UINT_MAX;
+}
+
+static void begin(struct fixture *fixture, const char *settings, const char *script)
+{
+    CLEANUP(generation_unrefp)
+    struct generation *generation = make_generation(fixture, settings, script);
+    assert_int_equal(program_begin(fixture->program, generation), 0);
+}
+
+static void commit(struct fixture *fixture)
+{
+    AWAIT(fixture, fixture->program->canary_proven || fixture->program->failed);
+    assert_false(fixture->program->failed);
+    program_release(fixture->program);
+    AWAIT(fixture, fixture->program->done || fixture->program->failed);
+    assert_false(fixture->program->failed);
+    program_commit(fixture->program);
+}
+
+static void roll_back(struct fixture *fixture)
+{
+    AWAIT(fixture, fixture->program->failed);
+    program_roll_back(fixture->program);
+    AWAIT(fixture, fixture->program->rolled_back);
+}
+
+static struct worker *current(const struct fixture *fixture, unsigned slot)
+{
+    return fixture->program->slots[slot]->current;
+}
+
+static bool has_leaving(const struct fixture *fixture)
+{
+    for (size_t i = 0; i < fixture->program->n_slots; i++)
+        if (!list_is_empty(&fixture->program->slots[i]->leaving))
+            return true;
+    return false;
+}
+
+static void expect_all_of(struct fixture *fixture, uint64_t generation, unsigned workers)
+{
+    AWAIT(fixture, !has_leaving(fixture) && !fixture->dirty);
+    assert_int_equal(fixture->program->n_slots, workers);
+    assert_int_equal(program_count_ready(fixture->program), workers);
+    for (unsigned i = 0; i < workers; i++) {
+        assert_int_equal(current(fixture, i)->generation->number, generation);
+        assert_null(fixture->program->slots[i]->successor);
+    }
+    assert_null(fixture->program->target);
+}
+
+/* Life */
+
+static void test_start_and_stop(void **state)
+{
+    struct fixture *fixture = *state;
+    start(fixture, PATIENT "    workers: 3\n", SERVE);
+    assert_int_equal(fixture->started, 0);
+    AWAIT(fixture, program_count_ready(fixture->program) == 3);
+    assert_int_equal(fixture->started, 3);
+    assert_string_equal(current(fixture, 2)->name, "web/2");
+    program_stop(fixture->program, false);
+    assert_false(program_is_empty(fixture->program));
+    AWAIT(fixture, program_is_empty(fixture->program));
+    assert_int_equal(fixture->started, 3);
+}
+
+static void test_forced_stop(void **state)
+{
+    struct fixture *fixture = *state;
+    start_all(fixture, PATIENT "    workers: 2\n", READY "while " HEAR "do :; done");
+    program_stop(fixture->program, false);
+    AWAIT(fixture, program_count_ready(fixture->program) == 0);
+    assert_int_equal(slot_get_state(fixture->program->slots[0]), SLOT_DRAINING);
+    program_stop(fixture->program, true);
+    assert_int_equal(slot_get_state(fixture->program->slots[0]), SLOT_STOPPING);
+    AWAIT(fixture, program_is_empty(fixture->program));
+    assert_int_equal(fixture->started, 2);
+}
+
+static void test_stop_while_starting(void **state)
+{
+    struct fixture *fixture = *state;
+    start(fixture, PATIENT "    ready: message\n", HEAR);
+    AWAIT(fixture, fixture->started == 1);
+    assert_int_equal(slot_get_state(fixture->program->slots[0]), SLOT_STARTING);
+    program_stop(fixture->program, false);
+    AWAIT(fixture, program_is_empty(fixture->program));
+}
+
+static void test_crash(void **state)
+{
+    struct fixture *fixture = *state;
+    start_all(fixture, "    start_seconds: 0s\n    backoff: {initial: 1ms}\n    workers: 2\n",
+              "echo $$ >&3; " SERVE);
+    pid_t other = current(fixture, 0)->pid, pid = current(fixture, 1)->pid;
+    assert_int_equal(kill(pid, SIGKILL), 0);
+    AWAIT(fixture, program_count_ready(fixture->program) == 1);
+    AWAIT(fixture, program_count_ready(fixture->program) == 2);
+    assert_int_equal(current(fixture, 0)->pid, other);
+    assert_int_not_equal(current(fixture, 1)->pid, pid);
+    assert_int_equal(fixture->number, current(fixture, 1)->pid);
+    assert_int_equal(fixture->program->slots[1]->restarts, 1);
+    assert_int_equal(fixture->start_failed, 0);
+}
+
+static void test_backoff(void **state)
+{
+    struct fixture *fixture = *state;
+    start(fixture, "    backoff: {initial: 60s, max: 60s, jitter: 0}\n", "exit 3");
+    AWAIT(fixture, fixture->start_failed > 0);
+    assert_string_equal(fixture->reason, "web/0 exited with 3 before it was ready");
+    AWAIT(fixture, !fixture->dirty && list_is_empty(&fixture->program->slots[0]->leaving));
+    assert_int_equal(slot_get_state(fixture->program->slots[0]), SLOT_BACKOFF);
+    assert_int_equal(fixture->started, 1);
+    program_stop(fixture->program, false);
+    AWAIT(fixture, !fixture->dirty);
+    assert_true(program_is_empty(fixture->program));
+}
+
+static void test_backoff_ends(void **state)
+{
+    struct fixture *fixture = *state;
+    start(fixture, "    backoff: {initial: 1ms, max: 1ms}\n", "exit 3");
+    AWAIT(fixture, fixture->start_failed == 4);
+    assert_true(fixture->started >= 4);
+    assert_int_equal(fixture->program->slots[0]->restarts, 4);
+}
+
+static void test_a_short_life_is_a_failed_start(void **state)
+{
+    struct fixture *fixture = *state;
+    start(fixture, "    start_seconds: 60s\n    backoff: {initial: 60s, max: 60s}\n",
+          READY "exit 0");
+    AWAIT(fixture, fixture->start_failed > 0);
+    assert_non_null(strstr(fixture->reason, "web/0 exited with 0 within its first"));
+    assert_int_equal(fixture->program->slots[0]->restarts, 1);
+}
+
+static void test_start_timeout(void **state)
+{
+    struct fixture *fixture = *state;
+    start(fixture,
+          "    ready: message\n    start_timeout: 20ms\n    backoff: {initial: 60s, max: 60s}\n",
+          HEAR);
+    AWAIT(fixture, fixture->start_failed > 0);
+    assert_non_null(strstr(fixture->reason, "web/0 was not ready within 20"));
+    AWAIT(fixture, list_is_empty(&fixture->program->slots[0]->leaving) && !fixture->dirty);
+    /* Its exit is no further failure. */
+    assert_int_equal(fixture->start_failed, 1);
+    assert_int_equal(fixture->program->slots[0]->restarts, 1);
+}
+
+static void test_what_cannot_be_executed(void **state)
+{
+    struct fixture *fixture = *state;
+    start_all(fixture, "    start_seconds: 0s\n    backoff: {initial: 1ms}\n", SERVE);
+    char **command = fixture->program->committed->program->command;
+    char *shell = command[0];
+    command[0] = strdup("no-such-program");
+    assert_int_equal(kill(current(fixture, 0)->pid, SIGKILL), 0);
+    AWAIT(fixture, fixture->start_failed > 0);
+    assert_string_equal(fixture->reason,
+                        "web/0: cannot execute 'no-such-program': No such file or directory");
+    assert_true(fixture->program->slots[0]->backoff_until_usec > 0);
+    free(command[0]);
+    command[0] = shell;
+}
+
+/* Nobody told it to: it counts as not ready at once, and its place is filled. */
+static void test_one_that_leaves_by_itself_is_replaced(void **state)
+{
+    struct fixture *fixture = *state;
+    CLEANUP_FREE char *script = string_format(
+        "[ -e %s/again ] || { " READY ": >%s/again; \"$NOTIFY_SAY\" STOPPING=1; " HEAR "}; " SERVE,
+        fixture->directory, fixture->directory);
+    start(fixture, CANARY "    start_seconds: 0s\n    backoff: {initial: 1ms}\n", script);
+    AWAIT(fixture, fixture->started == 2 && program_count_ready(fixture->program) == 1);
+    const struct worker *left = LIST_ENTRY(fixture->program->slots[0]->leaving.next, struct worker,
+                                           link);
+    assert_int_equal(left->state, WORKER_DRAINING);
+    assert_false(left->asked_to_leave);
+}
+
+/* The reload */
+
+static void test_reload(void **state)
+{
+    struct fixture *fixture = *state;
+    start_all(fixture, CANARY "    workers: 4\n", SERVE);
+    begin(fixture, CANARY "    workers: 4\n", SERVE ":");
+    commit(fixture);
+    expect_all_of(fixture, 2, 4);
+    assert_int_equal(fixture->lowest_ready, 3);
+    assert_int_equal(fixture->started, 8);
+    begin(fixture, CANARY "    workers: 4\n", SERVE);
+    commit(fixture);
+    expect_all_of(fixture, 3, 4);
+}
+
+static void test_reload_of_one(void **state)
+{
+    struct fixture *fixture = *state;
+    start_all(fixture, CANARY, SERVE);
+    begin(fixture, CANARY, SERVE);
+    commit(fixture);
+    expect_all_of(fixture, 2, 1);
+    assert_int_equal(fixture->lowest_ready, 1);
+}
+
+static void test_reload_without_canary(void **state)
+{
+    struct fixture *fixture = *state;
+    const char *settings = PATIENT "    workers: 3\n"
+                                   "    reload: {canary: false, max_unavailable: 100%}\n";
+    start_all(fixture, settings, SERVE);
+    begin(fixture, settings, SERVE);
+    assert_true(fixture->program->waiting);
+    commit(fixture);
+    expect_all_of(fixture, 2, 3);
+    assert_int_equal(fixture->lowest_ready, 0);
+}
+
+static void test_scaling(void **state)
+{
+    struct fixture *fixture = *state;
+    start_all(fixture, CANARY, SERVE);
+    begin(fixture, CANARY "    workers: 3\n", SERVE);
+    commit(fixture);
+    expect_all_of(fixture, 2, 3);
+    begin(fixture, CANARY, SERVE);
+    commit(fixture);
+    expect_all_of(fixture, 3, 1);
+}
+
+static void test_canary_that_does_not_start(void **state)
+{
+    struct fixture *fixture = *state;
+    start_all(fixture, CANARY "    workers: 2\n", SERVE);
+    pid_t first = current(fixture, 0)->pid, second = current(fixture, 1)->pid;
+    begin(fixture, CANARY "    workers: 2\n", "exit 9");
+    roll_back(fixture);
+    assert_string_equal(fixture->program->failure, "web/0 exited with 9 before it was ready");
+    assert_false(fixture->program->degraded);
+    expect_all_of(fixture, 1, 2);
+    assert_int_equal(current(fixture, 0)->pid, first);
+    assert_int_equal(current(fixture, 1)->pid, second);
+    assert_int_equal(fixture->lowest_ready, 2);
+    assert_int_equal(fixture->start_failed, 0);
+}
+
+static void test_canary_that_cannot_be_executed(void **state)
+{
+    struct fixture *fixture = *state;
+    start_all(fixture, CANARY, SERVE);
+    CLEANUP(generation_unrefp) struct generation *target = make_generation(fixture, CANARY, SERVE);
+    char **command = target->program->command;
+    free(command[0]);
+    command[0] = strdup("no-such-program");
+    assert_int_equal(program_begin(fixture->program, target), 0);
+    roll_back(fixture);
+    assert_string_equal(fixture->program->failure,
+                        "web/0: cannot execute 'no-such-program': No such file or directory");
+    expect_all_of(fixture, 1, 1);
+}
+
+static void test_canary_that_dies_on_probation(void **state)
+{
+    struct fixture *fixture = *state;
+    const char *settings = PATIENT "    start_seconds: 0s\n"
+                                   "    reload: {canary: true, probation: 60s}\n";
+    start_all(fixture, settings, SERVE);
+    begin(fixture, settings, READY HEAR "exit 0");
+    AWAIT(fixture, fixture->program->slots[0]->successor &&
+                       fixture->program->slots[0]->successor->state == WORKER_READY);
+    assert_false(fixture->program->canary_proven);
+    assert_int_equal(kill(fixture->program->slots[0]->successor->pid, SIGKILL), 0);
+    roll_back(fixture);
+    assert_string_equal(fixture->program->failure, "web/0 SIGKILL in its probation");
+    expect_all_of(fixture, 1, 1);
+}
+
+static void test_canary_that_leaves_on_probation(void **state)
+{
+    struct fixture *fixture = *state;
+    const char *settings = PATIENT "    start_seconds: 0s\n"
+                                   "    reload: {canary: true, probation: 60s}\n";
+    start_all(fixture, settings, SERVE);
+    begin(fixture, settings, READY "\"$NOTIFY_SAY\" STOPPING=1; exit 0");
+    roll_back(fixture);
+    assert_string_equal(fixture->program->failure,
+                        "web/0 began to stop by itself in its probation");
+    expect_all_of(fixture, 1, 1);
+}
+
+static void test_probation_ends(void **state)
+{
+    struct fixture *fixture = *state;
+    const char *settings = PATIENT "    reload: {canary: true, probation: 1ms}\n";
+    start_all(fixture, settings, SERVE);
+    begin(fixture, settings, SERVE);
+    AWAIT(fixture, fixture->program->slots[0]->successor &&
+                       fixture->program->slots[0]->successor->state == WORKER_READY);
+    assert_false(fixture->program->canary_proven);
+    commit(fixture);
+    expect_all_of(fixture, 2, 1);
+}
+
+static void test_failure_after_the_canary(void **state)
+{
+    struct fixture *fixture = *state;
+    start_all(fixture, CANARY "    workers: 3\n", SERVE);
+    pid_t untouched = current(fixture, 2)->pid;
+    begin(fixture, CANARY "    workers: 3\n", "[ $RELOADER_SLOT = 1 ] && exit 1; " SERVE);
+    AWAIT(fixture, fixture->program->canary_proven);
+    program_release(fixture->program);
+    roll_back(fixture);
+    assert_string_equal(fixture->program->failure, "web/1 exited with 1 before it was ready");
+    assert_false(fixture->program->degraded);
+    expect_all_of(fixture, 1, 3);
+    assert_int_equal(current(fixture, 2)->pid, untouched);
+    assert_true(fixture->lowest_ready >= 1);
+}
+
+static void test_no_way_back(void **state)
+{
+    struct fixture *fixture = *state;
+    CLEANUP_FREE char *old = string_format("[ -e %s/broken ] && exit 1; " SERVE,
+                                           fixture->directory);
+    start_all(fixture, CANARY "    workers: 2\n    backoff: {initial: 60s, max: 60s}\n", old);
+    begin(fixture, CANARY "    workers: 2\n", "[ $RELOADER_SLOT = 1 ] && exit 1; " SERVE);
+    AWAIT(fixture, fixture->program->canary_proven);
+    live_write_file(fixture->directory, "broken", "");
+    program_release(fixture->program);
+    roll_back(fixture);
+    assert_true(fixture->program->degraded);
+    assert_null(fixture->program->target);
+    assert_true(program_count_ready(fixture->program) >= 1);
+}
+
+static void test_superseded(void **state)
+{
+    struct fixture *fixture = *state;
+    start_all(fixture, CANARY "    workers: 3\n", SERVE);
+    begin(fixture, CANARY "    workers: 3\n", SERVE ":");
+    AWAIT(fixture, fixture->program->canary_proven);
+    program_release(fixture->program);
+    AWAIT(fixture, current(fixture, 0) && current(fixture, 0)->generation->number == 2);
+    begin(fixture, CANARY "    workers: 3\n", SERVE "::");
+    assert_false(fixture->program->canary_proven);
+    commit(fixture);
+    expect_all_of(fixture, 3, 3);
+    assert_true(fixture->lowest_ready >= 2);
+}
+
+static void test_superseded_while_the_canary_starts(void **state)
+{
+    struct fixture *fixture = *state;
+    start_all(fixture, CANARY, SERVE);
+    begin(fixture, CANARY "    ready: message\n", HEAR);
+    AWAIT(fixture, fixture->started == 2);
+    begin(fixture, CANARY, SERVE);
+    commit(fixture);
+    expect_all_of(fixture, 3, 1);
+}
+
+static void test_crash_during_the_canary(void **state)
+{
+    struct fixture *fixture = *state;
+    const char *settings = PATIENT "    start_seconds: 0s\n    backoff: {initial: 1ms}\n"
+                                   "    workers: 2\n    reload: {canary: true, probation: 60s}\n";
+    start_all(fixture, settings, SERVE);
+    begin(fixture, settings, SERVE);
+    AWAIT(fixture, fixture->program->slots[0]->successor &&
+                       fixture->program->slots[0]->successor->state == WORKER_READY);
+    pid_t pid = current(fixture, 1)->pid;
+    assert_int_equal(kill(pid, SIGKILL), 0);
+    AWAIT(fixture, current(fixture, 1) && current(fixture, 1)->pid != pid &&
+                       current(fixture, 1)->state == WORKER_READY);
+    assert_int_equal(current(fixture, 1)->generation->number, 1);
+    assert_false(fixture->program->failed);
+}
+
+static void test_stop_during_a_reload(void **state)
+{
+    struct fixture *fixture = *state;
+    start_all(fixture, CANARY "    workers: 2\n", SERVE);
+    begin(fixture, CANARY "    workers: 2\n    ready: message\n", HEAR);
+    AWAIT(fixture, fixture->started == 3);
+    program_stop(fixture->program, false);
+    AWAIT(fixture, program_is_empty(fixture->program));
+    assert_null(fixture->program->target);
+    assert_int_equal(fixture->started, 3);
+}
+
+static void test_reload_of_one_that_is_not_started(void **state)
+{
+    struct fixture *fixture = *state;
+    start(fixture, CANARY, SERVE);
+    fixture->program->started = false;
+    begin(fixture, CANARY "    workers: 2\n", SERVE);
+    AWAIT(fixture, !fixture->dirty);
+    assert_int_equal(fixture->started, 0);
+    program_commit(fixture->program);
+    program_start(fixture->program);
+    AWAIT(fixture, program_count_ready(fixture->program) == 2);
+    expect_all_of(fixture, 2, 2);
+}
+
+static void test_freed_while_it_runs(void **state)
+{
+    struct fixture *fixture = *state;
+    unsigned before = live_count_fds();
+    start_all(fixture, CANARY "    workers: 2\n", SERVE);
+    begin(fixture, CANARY "    workers: 2\n    ready: message\n", HEAR);
+    AWAIT(fixture, fixture->started == 3);
+    fixture->program = program_free(fixture->program);
+    assert_int_equal(live_count_fds(), before);
+}
+
+#define A_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        A_TEST(test_start_and_stop),
+        A_TEST(test_forced_stop),
+        A_TEST(test_stop_while_starting),
+        A_TEST(test_crash),
+        A_TEST(test_backoff),
+        A_TEST(test_backoff_ends),
+        A_TEST(test_a_short_life_is_a_failed_start),
+        A_TEST(test_start_timeout),
+        A_TEST(test_what_cannot_be_executed),
+        A_TEST(test_one_that_leaves_by_itself_is_replaced),
+        A_TEST(test_reload),
+        A_TEST(test_reload_of_one),
+        A_TEST(test_reload_without_canary),
+        A_TEST(test_scaling),
+        A_TEST(test_canary_that_does_not_start),
+        A_TEST(test_canary_that_cannot_be_executed),
+        A_TEST(test_canary_that_dies_on_probation),
+        A_TEST(test_canary_that_leaves_on_probation),
+        A_TEST(test_probation_ends),
+        A_TEST(test_failure_after_the_canary),
+        A_TEST(test_no_way_back),
+        A_TEST(test_superseded),
+        A_TEST(test_superseded_while_the_canary_starts),
+        A_TEST(test_crash_during_the_canary),
+        A_TEST(test_stop_during_a_reload),
+        A_TEST(test_reload_of_one_that_is_not_started),
+        A_TEST(test_freed_while_it_runs),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -11,6 +11,8 @@
 #include "base/strv.h"
 #include "process/pidfd.h"
 
+#include <stdio.h>
+
 #define PROBATION_DEFAULT_USEC (3 * USEC_PER_SEC)
 
 /* `reason` is taken over. The first one of a reload is what people are told. */
@@ -58,9 +60,20 @@ static bool crashes_too_often(struct program *program)
     return ++program->crashes > program->target->program->workers + 2;
 }
 
-static void note_crash(struct slot *slot, struct worker *worker, const char *how)
+/* As the verb of a sentence. */
+static const char *describe_end(const struct worker *worker, char *buffer, size_t size)
+{
+    char text[PROCESS_EXIT_TEXT_SIZE];
+    (void)snprintf(buffer, size, "%s%s", worker->exit.si_code == CLD_EXITED ? "" : "was killed by ",
+                   process_exit_to_text(&worker->exit, text));
+    return buffer;
+}
+
+static void note_crash(struct slot *slot, struct worker *worker)
 {
     struct program *program = slot->program;
+    char buffer[PROCESS_EXIT_TEXT_SIZE + 16];
+    const char *how = describe_end(worker, buffer, sizeof(buffer));
     uint64_t now = clock_monotonic_usec();
     bool short_lived = now - worker->started_usec < worker->generation->program->start_seconds_usec;
     if (worker->ready_usec == 0)
@@ -172,7 +185,7 @@ static void on_worker_exited(struct worker *worker, void *userdata)
     } else {
         if (!worker->left_by_itself)
             plan_restart(slot, worker);
-        note_crash(slot, worker, how);
+        note_crash(slot, worker);
         log_warning("%s: died, pid %d, %s%s", worker->name, (int)worker->pid, how,
                     slot_restart_text(slot, worker->generation, restart));
     }

@@ -45,8 +45,8 @@ struct streams {
     struct stream *all;
     size_t n, n_open, next; /* next: the stream whose turn it is */
     uint64_t ticks, opened, ended_by_server, ended_by_us, bytes;
-    struct histogram
-        held; /* how long after the server's end a stream was still carried before it was reset */
+    /* how long after the server's end a stream was still carried before it was reset */
+    struct histogram held;
 };
 
 static struct streams *of_mode(const struct mode *mode)

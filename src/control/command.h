@@ -29,8 +29,8 @@ struct command_parameter {
 
 struct command {
     const char *name;
-    const char
-        *help; /* lines of text; NULL: designed, but not in this version, and not described */
+    /* lines of text; NULL: designed, but not in this version, and not described */
+    const char *help;
     const char *reply; /* its parameters in Varlink's language, "(version: string)" */
     struct command_parameter parameters[COMMAND_PARAMETERS_MAX];
     enum control_role role; /* the least that may call it */

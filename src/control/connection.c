@@ -22,8 +22,8 @@ struct connection {
     bool oneway;      /* … and wants no answer */
     bool completed;   /* it has had an answer at least once */
     bool more_frames; /* the input may hold another whole message */
-    bool
-        finishing; /* out of the loop: nothing more is taken from it, connection_flush() sends what is queued */
+    /* out of the loop: nothing more is taken from it, connection_flush() sends what is queued */
+    bool finishing;
     bool closed;
 };
 

@@ -132,10 +132,27 @@ int parse_percent(const char *s, unsigned *ret)
     return 0;
 }
 
+/* glibc tells these only since 2.32. */
+static const char *const signal_names[] = {
+    [SIGHUP] = "HUP",   [SIGINT] = "INT",       [SIGQUIT] = "QUIT", [SIGILL] = "ILL",
+    [SIGTRAP] = "TRAP", [SIGABRT] = "ABRT",     [SIGBUS] = "BUS",   [SIGFPE] = "FPE",
+    [SIGKILL] = "KILL", [SIGUSR1] = "USR1",     [SIGSEGV] = "SEGV", [SIGUSR2] = "USR2",
+    [SIGPIPE] = "PIPE", [SIGALRM] = "ALRM",     [SIGTERM] = "TERM", [SIGSTKFLT] = "STKFLT",
+    [SIGCHLD] = "CHLD", [SIGCONT] = "CONT",     [SIGSTOP] = "STOP", [SIGTSTP] = "TSTP",
+    [SIGTTIN] = "TTIN", [SIGTTOU] = "TTOU",     [SIGURG] = "URG",   [SIGXCPU] = "XCPU",
+    [SIGXFSZ] = "XFSZ", [SIGVTALRM] = "VTALRM", [SIGPROF] = "PROF", [SIGWINCH] = "WINCH",
+    [SIGPOLL] = "POLL", [SIGPWR] = "PWR",       [SIGSYS] = "SYS",
+};
+
+static const char *signal_name(int signal)
+{
+    return signal > 0 && (size_t)signal < ARRAY_SIZE(signal_names) ? signal_names[signal] : NULL;
+}
+
 static int find_signal(const char *name)
 {
-    for (int i = 1; i < NSIG; i++) {
-        const char *known = sigabbrev_np(i);
+    for (int i = 1; i < (int)ARRAY_SIZE(signal_names); i++) {
+        const char *known = signal_name(i);
         if (known && strcasecmp(name, known) == 0)
             return i;
     }
@@ -200,7 +217,7 @@ int parse_bool(const char *s, bool *ret)
 
 const char *signal_to_string(int signal, char buffer[SIGNAL_NAME_SIZE])
 {
-    const char *name = sigabbrev_np(signal);
+    const char *name = signal_name(signal);
     if (name)
         (void)snprintf(buffer, SIGNAL_NAME_SIZE, "SIG%s", name);
     else if (signal >= SIGRTMIN && signal <= SIGRTMAX)

@@ -158,7 +158,7 @@ def test_refused_growth_leaves_the_running_reload_its_sockets(master):
     pid = one.slots()[3]["workers"][0]["pid"]
     os.kill(pid, signal.SIGKILL)
     one.wait(lambda status: any(worker["pid"] != pid and worker["state"].lower() == "ready"
-                                for worker in one.slots(status=status)[3]["workers"]), "slot 3 is ready again")
+                                for slot in one.slots(status=status)[3:] for worker in slot["workers"]), "slot 3 is ready again")
     socket.create_connection(("127.0.0.1", 10003), timeout=5).close()
     one.kill(signal.SIGQUIT)
     one.wait_end()

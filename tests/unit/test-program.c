@@ -409,7 +409,7 @@ static void test_canary_that_dies_on_probation(void **state)
     assert_false(fixture->program->canary_proven);
     assert_int_equal(kill(fixture->program->slots[0]->successor->pid, SIGKILL), 0);
     roll_back(fixture);
-    assert_string_equal(fixture->program->failure, "web/0 SIGKILL in its probation");
+    assert_string_equal(fixture->program->failure, "web/0 was killed by SIGKILL in its probation");
     expect_all_of(fixture, 1, 1);
 }
 

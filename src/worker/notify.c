@@ -37,16 +37,19 @@ void notify_parse(char *datagram, struct notify_message *ret)
         next = strchr(line, '\n');
         if (next)
             *next++ = '\0';
-        uint64_t usec;
+        uint64_t number;
         if (strcmp(line, "READY=1") == 0)
             ret->ready = true;
         else if (strcmp(line, "STOPPING=1") == 0)
             ret->stopping = true;
+        else if (string_starts_with(line, "MAINPID=") &&
+                 parse_unsigned(line + strlen("MAINPID="), 1, INT32_MAX, &number) == 0)
+            ret->main_pid = (pid_t)number;
         else if (string_starts_with(line, "STATUS="))
             ret->status = line + strlen("STATUS=");
         else if (string_starts_with(line, "EXTEND_TIMEOUT_USEC=") &&
-                 parse_unsigned(line + strlen("EXTEND_TIMEOUT_USEC="), 1, UINT64_MAX, &usec) == 0)
-            ret->extend_timeout_usec = usec;
+                 parse_unsigned(line + strlen("EXTEND_TIMEOUT_USEC="), 1, UINT64_MAX, &number) == 0)
+            ret->extend_timeout_usec = number;
     }
 }
 

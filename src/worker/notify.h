@@ -17,6 +17,7 @@
 
 struct notify_message {
     bool ready, stopping;
+    pid_t main_pid; /* who is to be the worker from now on; 0: not said */
     const char *status;           /* NULL: not said. Valid during the call */
     uint64_t extend_timeout_usec; /* 0: not said */
 };

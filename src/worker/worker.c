@@ -228,12 +228,24 @@ static void on_channel_closed(bool unread, void *userdata)
         worker_send_drain_signal(worker);
 }
 
+static void refuse_main_pid(struct worker *worker)
+{
+    if (worker->main_pid_refused)
+        return;
+    worker->main_pid_refused = true;
+    log_warning("%s: MAINPID= is not in this version: pid %d, which was started, stays the worker; "
+                "let a wrapper exec the server",
+                worker->name, (int)worker->pid);
+}
+
 static void on_notified(const struct notify_message *message, void *userdata)
 {
     struct worker *worker = userdata;
     enum config_ready ready = worker_settings(worker)->ready;
     if (message->status)
         set_status(worker, message->status);
+    if (message->main_pid != 0 && message->main_pid != worker->pid)
+        refuse_main_pid(worker);
     if (message->extend_timeout_usec > 0)
         extend_timeout(worker, message->extend_timeout_usec);
     if (message->ready && (ready == CONFIG_READY_AUTO || ready == CONFIG_READY_NOTIFY))

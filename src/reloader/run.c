@@ -67,6 +67,8 @@ static int loop(struct running *running, struct config *config,
                 const struct master_options *options, char **ret_error)
 {
     int r = master_apply_log(config, ret_error);
+    if (options->exit_on_failed_start && !config->log.file)
+        log_warning("no log.file is set: messages go nowhere once reloader is in the background");
     if (r == 0)
         r = master_new(options, config, &running->master, ret_error);
     if (r == 0)

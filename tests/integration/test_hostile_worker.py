@@ -114,7 +114,8 @@ def test_ready_and_stopping_at_once(master, port):
 
 
 def test_status_that_is_no_text(master, port):
-    """Bytes that are no UTF-8, and a character cut in the middle: the worker stays in the status."""
+    """Bytes that are no UTF-8, and more than fits: the worker stays in the status, no character is cut in two."""
     one = master(beside_echo(port, "odd-status", "ready"))
     text = one.workers("bad")[0]["text"]
-    assert text.startswith("caf? \u20ac") and text.endswith("?"), text
+    assert text.startswith("caf? \u20ac") and text.endswith("\u20ac"), text
+    assert 250 < len(text.encode()) <= 256

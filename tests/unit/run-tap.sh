@@ -6,5 +6,5 @@ set -o pipefail
 # shellcheck disable=SC2086
 ${RELOADER_WRAPPER-} "$@" | awk '
     /^(# )?skipped: / { reason = $0; sub(/^(# )?skipped: /, "", reason) }
-    /^not ok [0-9]+ # SKIP / { print "ok " $3 " - " $6 " # SKIP " reason; next }
+    /^not ok [0-9]+ # SKIP / { print "ok " $3 " - " $6 ": " reason " # SKIP " reason; next }
     { print }'

@@ -13,6 +13,8 @@
 
 #define REAPER_GAP_MIN_USEC (20 * USEC_PER_MSEC)
 #define REAPER_GAP_MAX_USEC (1000 * USEC_PER_MSEC)
+/* A pass takes as long as there are processes on the machine: it may cost a twentieth of the time. */
+#define REAPER_GAP_PER_COST 20
 
 struct reaper {
     struct list entries;
@@ -20,6 +22,7 @@ struct reaper {
     sd_event_source *timer;
     sd_event_source *child_signal; /* as PID 1 only */
     uint64_t last_usec;            /* when /proc was last read */
+    uint64_t cost_usec;            /* how long that took */
     uint64_t gap_usec;             /* before it is read again */
 };
 
@@ -62,8 +65,10 @@ static struct group_query *query_groups(struct reaper *reaper, size_t *ret_n)
 static void look(struct reaper *reaper)
 {
     size_t n = 0, i = 0;
+    uint64_t began = clock_monotonic_usec();
     struct group_query *queries = query_groups(reaper, &n);
     reaper->last_usec = clock_monotonic_usec();
+    reaper->cost_usec = reaper->last_usec - began;
     bool waiting = !queries;
     if (queries) {
         /* No entry is added or removed but by this loop: the callbacks only record. */
@@ -80,7 +85,7 @@ static void look(struct reaper *reaper)
     }
     free(queries);
     if (waiting) {
-        reaper->gap_usec = MIN(reaper->gap_usec * 2, REAPER_GAP_MAX_USEC);
+        reaper->gap_usec = MIN(MAX(reaper->gap_usec, REAPER_GAP_MIN_USEC) * 2, REAPER_GAP_MAX_USEC);
         schedule(reaper);
     }
 }
@@ -151,7 +156,8 @@ void reaper_exited(struct reaper *reaper, struct reaper_entry *entry)
 
 void reaper_hurry(struct reaper *reaper)
 {
-    reaper->gap_usec = REAPER_GAP_MIN_USEC;
+    reaper->gap_usec = MIN(MAX(REAPER_GAP_MIN_USEC, reaper->cost_usec * REAPER_GAP_PER_COST),
+                           REAPER_GAP_MAX_USEC);
     schedule(reaper);
 }
 

@@ -85,13 +85,20 @@ static void worker_set_state(struct worker *worker, enum worker_state state, con
 }
 
 /* The leader is unreaped as long as the worker is not GONE: its pid and group id are nobody else's. */
+static void signal_leader(struct worker *worker, int signal)
+{
+    /* valgrind, and sandboxes of its age, do not know the call that takes a pidfd. */
+    if (!worker->exited && process_signal(worker->pidfd, signal) == -ENOSYS)
+        (void)kill(worker->pid, signal);
+}
+
 static void signal_worker(struct worker *worker, int signal)
 {
     if (settings(worker)->kill_mode == CONFIG_KILL_GROUP ||
         (worker->exited && worker->reaping.whole_group))
         (void)process_signal_group(worker->pid, signal);
-    else if (!worker->exited)
-        (void)process_signal(worker->pidfd, signal);
+    else
+        signal_leader(worker, signal);
 }
 
 static void kill_worker(struct worker *worker)
@@ -99,8 +106,8 @@ static void kill_worker(struct worker *worker)
     worker->killed = true;
     if (worker->reaping.whole_group)
         (void)process_signal_group(worker->pid, SIGKILL);
-    else if (!worker->exited)
-        (void)process_signal(worker->pidfd, SIGKILL);
+    else
+        signal_leader(worker, SIGKILL);
     reaper_hurry(worker->reaper);
 }
 

@@ -10,7 +10,8 @@ static void begin(struct exchange *exchange)
 
 static size_t request(const struct exchange *exchange, const char **ret_data)
 {
-    *ret_data = pattern_at(&exchange->requests->mode.load->pattern, exchange->offset, exchange->sent);
+    *ret_data = pattern_at(&exchange->requests->mode.load->pattern, exchange->offset,
+                           exchange->sent);
     return MIN(exchange->size - exchange->sent, (size_t)PATTERN_PIECE_MAX);
 }
 

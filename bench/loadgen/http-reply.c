@@ -70,7 +70,8 @@ static bool read_header(struct http_reply *reply)
         reply->keep_alive = strcasecmp(value, "close") != 0 &&
                             (reply->keep_alive || strcasecmp(value, "keep-alive") == 0);
     else if (strcasecmp(name, reply->identity_header) == 0)
-        (void)snprintf(reply->identity, sizeof(reply->identity), "%.*s", SERVER_IDENTITY_SIZE - 1, value);
+        (void)snprintf(reply->identity, sizeof(reply->identity), "%.*s", SERVER_IDENTITY_SIZE - 1,
+                       value);
     return true;
 }
 
@@ -150,7 +151,8 @@ bool http_reply_feed(struct http_reply *reply, const char *data, size_t size)
     while (size > 0) {
         if (reply->state == HTTP_COMPLETE || reply->state == HTTP_BROKEN)
             return false;
-        bool in_body = reply->state == HTTP_BODY || reply->state == HTTP_BODY_TO_END || reply->state == HTTP_CHUNK;
+        bool in_body = reply->state == HTTP_BODY || reply->state == HTTP_BODY_TO_END ||
+                       reply->state == HTTP_CHUNK;
         size_t taken = in_body ? feed_body(reply, data, size) : feed_line(reply, data, size);
         if (taken == 0) {
             reply->state = HTTP_BROKEN;

@@ -27,7 +27,8 @@ static enum verdict judge_complete(const struct exchange *exchange)
     if (body && (reply->body_size != strlen(body) ||
                  memcmp(reply->body, body, MIN(reply->body_size, (size_t)HTTP_BODY_KEPT)) != 0))
         return VERDICT_CORRUPTED;
-    if (reply->identity[0] != '\0' && servers_add(&load->servers, reply->identity, clock_monotonic_usec()) < 0)
+    if (reply->identity[0] != '\0' &&
+        servers_add(&load->servers, reply->identity, clock_monotonic_usec()) < 0)
         return VERDICT_CORRUPTED;
     return VERDICT_COMPLETE;
 }
@@ -75,7 +76,8 @@ struct mode *http_new(struct load *load)
     if (!requests)
         return NULL;
     requests->max_idle = options->http_keep_alive;
-    requests->request = string_format("GET %s HTTP/1.1\r\nHost: localhost\r\nConnection: %s\r\n\r\n",
-                                      options->http_path, options->http_keep_alive > 0 ? "keep-alive" : "close");
+    requests->request = string_format(
+        "GET %s HTTP/1.1\r\nHost: localhost\r\nConnection: %s\r\n\r\n", options->http_path,
+        options->http_keep_alive > 0 ? "keep-alive" : "close");
     return requests->request ? &requests->mode : requests_free(&requests->mode);
 }

@@ -40,7 +40,8 @@ struct load {
     struct servers servers;
     uint64_t random;
     uint64_t began_usec;
-    bool stopping;
+    uint64_t ends_usec; /* USEC_INFINITY: not known yet */
+    bool stopping;      /* the end has come */
 };
 
 struct mode {
@@ -73,5 +74,7 @@ struct mode *streams_new(struct load *load);
 
 /* The whole report as one JSON object, or NULL if memory is short. `modes` ends with NULL. */
 json_t *report_new(const struct load *load, struct mode *const *modes, uint64_t now_usec);
+/* Sets one number of it. */
+void report_integer(json_t *object, const char *name, uint64_t value);
 /* Every mode did something, and nothing failed. */
 bool report_is_good(struct mode *const *modes);

@@ -36,7 +36,8 @@ int loop_watch(struct loop *loop, struct source *source, uint32_t events)
     if (source->known && source->watched == events)
         return 0;
     struct epoll_event event = {.events = events, .data.ptr = source};
-    if (epoll_ctl(loop->epoll_fd, source->known ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, source->fd, &event) < 0)
+    if (epoll_ctl(loop->epoll_fd, source->known ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, source->fd,
+                  &event) < 0)
         return -errno;
     source->known = true;
     source->watched = events;

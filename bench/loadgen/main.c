@@ -31,7 +31,6 @@ struct run {
     struct mode *modes[MODES_MAX + 1]; /* ends with NULL */
     struct source signals, input;
     bool started_told, stop_wanted;
-    uint64_t stopped_usec; /* USEC_INFINITY: not yet */
 };
 
 static void on_signal(struct source *source, uint32_t events UNUSED)
@@ -60,7 +59,8 @@ static int open_controls(struct run *run)
     (void)sigaddset(&signals, SIGINT);
     if (sigprocmask(SIG_BLOCK, &signals, NULL) < 0)
         return -errno;
-    run->signals = (struct source){.fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK), .ready = on_signal};
+    run->signals = (struct source){.fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK),
+                                   .ready = on_signal};
     if (run->signals.fd < 0)
         return -errno;
     int r = loop_watch(&run->load.loop, &run->signals, EPOLLIN);
@@ -103,6 +103,11 @@ static int open_modes(struct run *run)
     return 0;
 }
 
+static uint64_t end_usec(uint64_t begin, uint64_t duration)
+{
+    return duration > USEC_INFINITY - begin ? USEC_INFINITY : begin + duration;
+}
+
 static int open_run(struct run *run)
 {
     raise_fd_limit();
@@ -115,7 +120,7 @@ static int open_run(struct run *run)
     pattern_init(&run->load.pattern, run->options.seed);
     run->load.random = run->options.seed | 1;
     run->load.began_usec = clock_monotonic_usec();
-    run->stopped_usec = USEC_INFINITY;
+    run->load.ends_usec = end_usec(run->load.began_usec, run->options.duration_usec);
     return open_modes(run);
 }
 
@@ -136,16 +141,12 @@ static bool is_idle(const struct run *run)
     return true;
 }
 
-static uint64_t end_usec(uint64_t begin, uint64_t duration)
-{
-    return duration > USEC_INFINITY - begin ? USEC_INFINITY : begin + duration;
-}
-
 /* The next time something is due. */
 static uint64_t next_usec(const struct run *run)
 {
-    uint64_t next = run->load.stopping ? end_usec(run->stopped_usec, run->options.finish_usec)
-                                       : end_usec(run->load.began_usec, run->options.duration_usec);
+    uint64_t next = run->load.ends_usec;
+    if (run->load.stopping)
+        next = end_usec(next, run->options.finish_usec);
     for (struct mode *const *mode = run->modes; *mode; mode++)
         next = MIN(next, (*mode)->ops->next_usec(*mode));
     return next;
@@ -155,11 +156,9 @@ static uint64_t next_usec(const struct run *run)
 static bool step(struct run *run)
 {
     uint64_t now = clock_monotonic_usec();
-    if (!run->load.stopping &&
-        (run->stop_wanted || now >= end_usec(run->load.began_usec, run->options.duration_usec))) {
-        run->load.stopping = true;
-        run->stopped_usec = now;
-    }
+    if (run->stop_wanted)
+        run->load.ends_usec = MIN(run->load.ends_usec, now);
+    run->load.stopping = now >= run->load.ends_usec;
     for (struct mode **mode = run->modes; *mode; mode++)
         if ((*mode)->ops->next_usec(*mode) <= now || run->load.stopping)
             (*mode)->ops->run(*mode, now);
@@ -167,7 +166,7 @@ static bool step(struct run *run)
         tell_started(run);
     if (!run->load.stopping)
         return true;
-    return !is_idle(run) && now < end_usec(run->stopped_usec, run->options.finish_usec);
+    return !is_idle(run) && now < end_usec(run->load.ends_usec, run->options.finish_usec);
 }
 
 static int do_run(struct run *run)
@@ -205,7 +204,8 @@ int main(int argc, char **argv)
         return r < 0 ? 2 : 0;
     run.load.options = &run.options;
     const char *reason = NULL;
-    if (target_parse(run.options.target, (unsigned)run.options.sources, &run.load.target, &reason) < 0) {
+    if (target_parse(run.options.target, (unsigned)run.options.sources, &run.load.target, &reason) <
+        0) {
         (void)fprintf(stderr, "loadgen: --target %s: %s\n", run.options.target, reason);
         return 2;
     }

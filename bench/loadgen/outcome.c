@@ -47,7 +47,8 @@ void tally_ok(struct tally *tally, uint64_t scheduled_usec, uint64_t done_usec)
     tally->last_ok_usec = MAX(tally->last_ok_usec, done_usec);
 }
 
-void tally_failure(struct tally *tally, enum outcome outcome, uint64_t now_usec, const char *what, ...)
+void tally_failure(struct tally *tally, enum outcome outcome, uint64_t now_usec, const char *what,
+                   ...)
 {
     tally->counts[outcome]++;
     if (tally->n_failures == FAILURES_KEPT)

@@ -36,6 +36,6 @@ struct tally {
 /* `scheduled_usec` is when it should have begun: a late generator or a full server count as latency. */
 void tally_ok(struct tally *tally, uint64_t scheduled_usec, uint64_t done_usec);
 /* `what` says where it failed, for people; the first few are kept. */
-void tally_failure(struct tally *tally, enum outcome outcome, uint64_t now_usec, const char *what, ...)
-    PRINTF_LIKE(4, 5);
+void tally_failure(struct tally *tally, enum outcome outcome, uint64_t now_usec, const char *what,
+                   ...) PRINTF_LIKE(4, 5);
 uint64_t tally_failed(const struct tally *tally);

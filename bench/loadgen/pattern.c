@@ -26,7 +26,8 @@ const char *pattern_at(const struct pattern *pattern, uint32_t offset, uint64_t 
     return pattern->bytes + (offset + position) % PATTERN_PERIOD;
 }
 
-bool pattern_matches(const struct pattern *pattern, uint32_t offset, uint64_t position, const char *data, size_t size)
+bool pattern_matches(const struct pattern *pattern, uint32_t offset, uint64_t position,
+                     const char *data, size_t size)
 {
     while (size > 0) {
         size_t piece = MIN(size, (size_t)PATTERN_PIECE_MAX);

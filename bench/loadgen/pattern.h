@@ -23,7 +23,8 @@ void pattern_init(struct pattern *pattern, uint64_t seed);
 const char *pattern_at(const struct pattern *pattern, uint32_t offset, uint64_t position);
 
 /* Whether `size` bytes at `position` are the pattern's. */
-bool pattern_matches(const struct pattern *pattern, uint32_t offset, uint64_t position, const char *data, size_t size);
+bool pattern_matches(const struct pattern *pattern, uint32_t offset, uint64_t position,
+                     const char *data, size_t size);
 
 /* A small generator of pseudo-random numbers (xorshift64*); *state is not 0. */
 uint64_t random_next(uint64_t *state);

@@ -1,7 +1,7 @@
 /* report.c - one JSON object at the end of a run. */
 #include "loadgen/load.h"
 
-static void set_integer(json_t *object, const char *name, uint64_t value)
+void report_integer(json_t *object, const char *name, uint64_t value)
 {
     (void)json_object_set_new(object, name, json_integer((json_int_t)value));
 }
@@ -9,11 +9,11 @@ static void set_integer(json_t *object, const char *name, uint64_t value)
 static json_t *report_latency(const struct histogram *latency)
 {
     json_t *report = json_object();
-    set_integer(report, "p50", histogram_quantile(latency, 0.5));
-    set_integer(report, "p90", histogram_quantile(latency, 0.9));
-    set_integer(report, "p99", histogram_quantile(latency, 0.99));
-    set_integer(report, "p99_9", histogram_quantile(latency, 0.999));
-    set_integer(report, "max", latency->max);
+    report_integer(report, "p50", histogram_quantile(latency, 0.5));
+    report_integer(report, "p90", histogram_quantile(latency, 0.9));
+    report_integer(report, "p99", histogram_quantile(latency, 0.99));
+    report_integer(report, "p99_9", histogram_quantile(latency, 0.999));
+    report_integer(report, "max", latency->max);
     return report;
 }
 
@@ -21,14 +21,14 @@ static json_t *report_mode(const struct mode *mode)
 {
     json_t *report = json_object(), *counts = json_object(), *failures = json_array();
     for (enum outcome outcome = OUTCOME_OK; outcome < OUTCOME_MAX; outcome++)
-        set_integer(counts, outcome_to_string(outcome), mode->tally.counts[outcome]);
+        report_integer(counts, outcome_to_string(outcome), mode->tally.counts[outcome]);
     for (unsigned i = 0; i < mode->tally.n_failures; i++)
         (void)json_array_append_new(failures, json_string(mode->tally.failures[i]));
     (void)json_object_set_new(report, "counts", counts);
-    set_integer(report, "failed", tally_failed(&mode->tally));
+    report_integer(report, "failed", tally_failed(&mode->tally));
     mode->ops->report(mode, report);
     (void)json_object_set_new(report, "latency_usec", report_latency(&mode->tally.latency));
-    set_integer(report, "max_gap_usec", mode->tally.max_gap_usec);
+    report_integer(report, "max_gap_usec", mode->tally.max_gap_usec);
     (void)json_object_set_new(report, "first_failures", failures);
     return report;
 }
@@ -40,9 +40,9 @@ static json_t *report_servers(const struct load *load)
         const struct server *server = &load->servers.entries[i];
         json_t *entry = json_object();
         (void)json_object_set_new(entry, "server", json_string(server->identity));
-        set_integer(entry, "count", server->count);
-        set_integer(entry, "first_usec", server->first_usec - load->began_usec);
-        set_integer(entry, "last_usec", server->last_usec - load->began_usec);
+        report_integer(entry, "count", server->count);
+        report_integer(entry, "first_usec", server->first_usec - load->began_usec);
+        report_integer(entry, "last_usec", server->last_usec - load->began_usec);
         (void)json_array_append_new(report, entry);
     }
     return report;
@@ -52,13 +52,14 @@ json_t *report_new(const struct load *load, struct mode *const *modes, uint64_t 
 {
     json_t *report = json_object(), *by_mode = json_object();
     (void)json_object_set_new(report, "target", json_string(load->options->target));
-    (void)json_object_set_new(report, "seconds", json_real((double)(now_usec - load->began_usec) / 1e6));
+    (void)json_object_set_new(report, "seconds",
+                              json_real((double)(now_usec - load->began_usec) / 1e6));
     (void)json_object_set_new(report, "ok", json_boolean(report_is_good(modes)));
     for (; *modes; modes++)
         (void)json_object_set_new(by_mode, (*modes)->ops->name, report_mode(*modes));
     (void)json_object_set_new(report, "modes", by_mode);
     (void)json_object_set_new(report, "servers", report_servers(load));
-    set_integer(report, "servers_forgotten", load->servers.forgotten);
+    report_integer(report, "servers_forgotten", load->servers.forgotten);
     return report;
 }
 

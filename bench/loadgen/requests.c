@@ -24,8 +24,8 @@
 static void on_ready(struct source *source, uint32_t events);
 static void talk(struct exchange *exchange);
 
-struct requests *requests_new(struct load *load, const struct mode_ops *ops, const struct protocol *protocol,
-                              uint64_t rate)
+struct requests *requests_new(struct load *load, const struct mode_ops *ops,
+                              const struct protocol *protocol, uint64_t rate)
 {
     struct requests *requests = calloc(1, sizeof(*requests));
     if (!requests)
@@ -85,8 +85,8 @@ static const char *describe(enum exchange_state state)
 static void fail(struct exchange *exchange, enum outcome outcome)
 {
     tally_failure(&exchange->requests->mode.tally, outcome, clock_monotonic_usec(),
-                  "while %s, %zu bytes sent, %zu received, %.3f s after it was due", describe(exchange->state),
-                  exchange->sent, exchange->received,
+                  "while %s, %zu bytes sent, %zu received, %.3f s after it was due",
+                  describe(exchange->state), exchange->sent, exchange->received,
                   (double)(clock_monotonic_usec() - exchange->scheduled_usec) / 1e6);
     exchange_free(exchange);
 }
@@ -94,8 +94,8 @@ static void fail(struct exchange *exchange, enum outcome outcome)
 static void fail_errno(struct exchange *exchange, int r)
 {
     tally_failure(&exchange->requests->mode.tally, outcome_of_errno(-r), clock_monotonic_usec(),
-                  "while %s: %s, %zu bytes sent, %zu received", describe(exchange->state), strerror(-r),
-                  exchange->sent, exchange->received);
+                  "while %s: %s, %zu bytes sent, %zu received", describe(exchange->state),
+                  strerror(-r), exchange->sent, exchange->received);
     exchange_free(exchange);
 }
 
@@ -345,16 +345,18 @@ static void start(struct requests *requests, uint64_t scheduled_usec, uint64_t n
     connect_anew(exchange);
 }
 
+/* What was due before the end is begun, however late. */
 static uint64_t due_usec(const struct requests *requests)
 {
-    if (requests->mode.load->stopping)
-        return USEC_INFINITY;
-    return requests->mode.load->began_usec + requests->scheduled * USEC_PER_SEC / requests->rate;
+    const struct load *load = requests->mode.load;
+    uint64_t due = load->began_usec + requests->scheduled * USEC_PER_SEC / requests->rate;
+    return due < load->ends_usec ? due : USEC_INFINITY;
 }
 
 static uint64_t first_deadline_usec(const struct list *list)
 {
-    return list_is_empty(list) ? USEC_INFINITY : LIST_ENTRY(list->next, struct exchange, link)->deadline_usec;
+    return list_is_empty(list) ? USEC_INFINITY
+                               : LIST_ENTRY(list->next, struct exchange, link)->deadline_usec;
 }
 
 uint64_t requests_next_usec(const struct mode *mode)
@@ -397,7 +399,7 @@ void requests_run(struct mode *mode, uint64_t now_usec)
 
 bool requests_are_idle(const struct mode *mode)
 {
-    return of_mode(mode)->n_open == 0;
+    return of_mode(mode)->n_open == 0 && due_usec(of_mode(mode)) == USEC_INFINITY;
 }
 
 bool requests_have_started(const struct mode *mode)
@@ -415,10 +417,10 @@ void requests_give_up(struct mode *mode, uint64_t now_usec UNUSED)
 void requests_report(const struct mode *mode, json_t *report)
 {
     const struct requests *requests = of_mode(mode);
-    (void)json_object_set_new(report, "scheduled", json_integer((json_int_t)requests->scheduled));
-    (void)json_object_set_new(report, "connections", json_integer((json_int_t)requests->connections));
-    (void)json_object_set_new(report, "stale", json_integer((json_int_t)requests->stale));
-    (void)json_object_set_new(report, "closed_idle", json_integer((json_int_t)requests->closed_idle));
+    report_integer(report, "scheduled", requests->scheduled);
+    report_integer(report, "connections", requests->connections);
+    report_integer(report, "stale", requests->stale);
+    report_integer(report, "closed_idle", requests->closed_idle);
 }
 
 struct mode *requests_free(struct mode *mode)

@@ -58,8 +58,8 @@ struct requests {
 };
 
 /* NULL if memory is short. `name` is the mode's in the report. */
-struct requests *requests_new(struct load *load, const struct mode_ops *ops, const struct protocol *protocol,
-                              uint64_t rate);
+struct requests *requests_new(struct load *load, const struct mode_ops *ops,
+                              const struct protocol *protocol, uint64_t rate);
 
 /* The operations that all such modes have in common. */
 uint64_t requests_next_usec(const struct mode *mode);

@@ -25,7 +25,8 @@ int servers_add(struct servers *servers, const char *identity, uint64_t now_usec
         return 0;
     }
     if (!entry) {
-        struct server *larger = realloc(servers->entries, (servers->n_entries + 1) * sizeof(*larger));
+        struct server *larger = realloc(servers->entries,
+                                        (servers->n_entries + 1) * sizeof(*larger));
         if (!larger)
             return -ENOMEM;
         servers->entries = larger;

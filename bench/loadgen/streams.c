@@ -20,7 +20,13 @@
 /* What may be on its way; beyond it a stream waits for the server to catch up. */
 #define WINDOW 262144
 
-enum stream_state { STREAM_CLOSED, STREAM_CONNECTING, STREAM_OPEN, STREAM_LINGERING, STREAM_ENDING };
+enum stream_state {
+    STREAM_CLOSED,
+    STREAM_CONNECTING,
+    STREAM_OPEN,
+    STREAM_LINGERING,
+    STREAM_ENDING
+};
 
 struct stream {
     struct source source;
@@ -28,8 +34,8 @@ struct stream {
     enum stream_state state;
     uint32_t offset; /* in the pattern */
     uint64_t goal, sent, received;
-    uint64_t mark, mark_usec;          /* a position whose echo is awaited, and since when; 0: none */
-    uint64_t moved_usec;               /* something was received, or all had been */
+    uint64_t mark, mark_usec; /* a position whose echo is awaited, and since when; 0: none */
+    uint64_t moved_usec;      /* something was received, or all had been */
     uint64_t ended_usec, linger_until; /* the server ended its side; when the stream leaves */
     bool ever_echoed;
 };
@@ -39,7 +45,8 @@ struct streams {
     struct stream *all;
     size_t n, n_open, next; /* next: the stream whose turn it is */
     uint64_t ticks, opened, ended_by_server, ended_by_us, bytes;
-    struct histogram held; /* how long after the server's end a stream was still carried before it was reset */
+    /* how long after the server's end a stream was still carried before it was reset */
+    struct histogram held;
 };
 
 static struct streams *of_mode(const struct mode *mode)
@@ -76,9 +83,9 @@ static void fail(struct stream *stream, enum outcome outcome, const char *why)
     uint64_t now_usec = clock_monotonic_usec();
     if (stream->state == STREAM_LINGERING)
         histogram_add(&stream->streams->held, now_usec - stream->ended_usec);
-    tally_failure(&stream->streams->mode.tally, outcome, now_usec, "while %s: %s, %llu bytes sent, %llu received",
-                  describe(stream->state), why, (unsigned long long)stream->sent,
-                  (unsigned long long)stream->received);
+    tally_failure(&stream->streams->mode.tally, outcome, now_usec,
+                  "while %s: %s, %llu bytes sent, %llu received", describe(stream->state), why,
+                  (unsigned long long)stream->sent, (unsigned long long)stream->received);
     close_stream(stream);
 }
 
@@ -117,7 +124,8 @@ static int send_pieces(struct stream *stream)
     const struct pattern *pattern = &stream->streams->mode.load->pattern;
     while (stream->sent < stream->goal) {
         size_t size = (size_t)MIN(stream->goal - stream->sent, (uint64_t)PATTERN_PIECE_MAX);
-        ssize_t n = send(stream->source.fd, pattern_at(pattern, stream->offset, stream->sent), size, MSG_NOSIGNAL);
+        ssize_t n = send(stream->source.fd, pattern_at(pattern, stream->offset, stream->sent), size,
+                         MSG_NOSIGNAL);
         if (n < 0)
             return errno == EAGAIN ? 0 : -errno;
         stream->sent += (uint64_t)n;
@@ -135,7 +143,8 @@ static void on_server_end(struct stream *stream)
     }
     stream->state = STREAM_LINGERING;
     stream->ended_usec = now_usec;
-    stream->linger_until = now_usec + (linger_usec > 0 ? random_next(&load->random) % linger_usec : 0);
+    stream->linger_until = now_usec +
+                           (linger_usec > 0 ? random_next(&load->random) % linger_usec : 0);
     if (linger_usec == 0 || load->stopping)
         succeed(stream);
     else
@@ -209,7 +218,9 @@ static void pump(struct stream *stream)
 static void on_ready(struct source *source, uint32_t events UNUSED)
 {
     struct stream *stream = LIST_ENTRY(source, struct stream, source);
-    int r = stream->state == STREAM_CONNECTING || stream->state == STREAM_LINGERING ? target_connected(source->fd) : 0;
+    int r = stream->state == STREAM_CONNECTING || stream->state == STREAM_LINGERING
+                ? target_connected(source->fd)
+                : 0;
     if (r < 0) {
         fail_errno(stream, r);
         return;
@@ -295,7 +306,8 @@ static void tick(struct stream *stream, uint64_t now_usec)
     bool stopping = streams->mode.load->stopping;
     bool waits = stream->state != STREAM_LINGERING &&
                  (stream->state != STREAM_OPEN || stream->received < stream->sent);
-    if (stream->state != STREAM_CLOSED && waits && now_usec > stream->moved_usec + options->timeout_usec) {
+    if (stream->state != STREAM_CLOSED && waits &&
+        now_usec > stream->moved_usec + options->timeout_usec) {
         fail(stream, OUTCOME_TIMED_OUT, "nothing came any more");
         return;
     }
@@ -325,7 +337,8 @@ static void tick(struct stream *stream, uint64_t now_usec)
 static uint64_t streams_next_usec(const struct mode *mode)
 {
     const struct streams *streams = of_mode(mode);
-    return mode->load->began_usec + streams->ticks * mode->load->options->stream_interval_usec / streams->n;
+    return mode->load->began_usec +
+           streams->ticks * mode->load->options->stream_interval_usec / streams->n;
 }
 
 static void streams_run(struct mode *mode, uint64_t now_usec)
@@ -338,7 +351,8 @@ static void streams_run(struct mode *mode, uint64_t now_usec)
     }
     /* A whole round late: what was not sent then is not sent at once now. */
     if (streams_next_usec(mode) <= now_usec)
-        streams->ticks = (now_usec - mode->load->began_usec) * streams->n / mode->load->options->stream_interval_usec;
+        streams->ticks = (now_usec - mode->load->began_usec) * streams->n /
+                         mode->load->options->stream_interval_usec;
 }
 
 static bool streams_are_idle(const struct mode *mode)
@@ -363,22 +377,17 @@ static void streams_give_up(struct mode *mode, uint64_t now_usec UNUSED)
             fail(&streams->all[i], OUTCOME_TIMED_OUT, "the run is over");
 }
 
-static void set_integer(json_t *object, const char *name, uint64_t value)
-{
-    (void)json_object_set_new(object, name, json_integer((json_int_t)value));
-}
-
 static void streams_report(const struct mode *mode, json_t *report)
 {
     const struct streams *streams = of_mode(mode);
-    set_integer(report, "opened", streams->opened);
-    set_integer(report, "ended_by_server", streams->ended_by_server);
-    set_integer(report, "ended_by_us", streams->ended_by_us);
-    set_integer(report, "bytes_echoed", streams->bytes);
+    report_integer(report, "opened", streams->opened);
+    report_integer(report, "ended_by_server", streams->ended_by_server);
+    report_integer(report, "ended_by_us", streams->ended_by_us);
+    report_integer(report, "bytes_echoed", streams->bytes);
     json_t *held = json_object();
-    set_integer(held, "count", streams->held.count);
-    set_integer(held, "min", histogram_quantile(&streams->held, 0));
-    set_integer(held, "max", streams->held.max);
+    report_integer(held, "count", streams->held.count);
+    report_integer(held, "min", histogram_quantile(&streams->held, 0));
+    report_integer(held, "max", streams->held.max);
     (void)json_object_set_new(report, "held_before_reset_usec", held);
 }
 

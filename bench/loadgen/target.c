@@ -15,7 +15,8 @@
 
 static bool is_loopback(const struct address *address)
 {
-    return address->socket.generic.sa_family == AF_INET && ntohl(address->socket.in.sin_addr.s_addr) >> 24 == 127;
+    return address->socket.generic.sa_family == AF_INET &&
+           ntohl(address->socket.in.sin_addr.s_addr) >> 24 == 127;
 }
 
 int target_parse(const char *text, unsigned sources, struct target *ret, const char **ret_reason)

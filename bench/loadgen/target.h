@@ -5,7 +5,8 @@
 
 struct target {
     struct address address;
-    unsigned sources, next_source; /* loopback addresses used in turn as source; 0: the kernel chooses */
+    unsigned sources,
+        next_source; /* loopback addresses used in turn as source; 0: the kernel chooses */
 };
 
 /* 0 or -EINVAL with *ret_reason as address_parse() has it. */

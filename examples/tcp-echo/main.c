@@ -37,12 +37,12 @@ int main(int argc, char **argv)
         server.answers_who = true;
     }
     int r = server_open(&server, argv + first);
-    if (r == -EDESTADDRREQ)
-        return usage(stderr, 2);
     if (r == 0)
         r = server_run(&server);
+    server_close(&server);
+    if (r == -EDESTADDRREQ)
+        return usage(stderr, 2);
     if (r < 0)
         fprintf(stderr, "tcp-echo: %s\n", strerror(-r));
-    server_close(&server);
     return r < 0 ? 1 : 0;
 }

@@ -45,7 +45,7 @@ static int make_room(struct buffer *buffer, size_t wanted)
     if (buffer->allocated - buffer->end >= wanted)
         return 0;
     size_t needed = buffer->end + MAX(wanted, (size_t)BUFFER_CHUNK);
-    size_t allocated = MAX(buffer->allocated * 2, needed);
+    size_t allocated = MIN(MAX(buffer->allocated * 2, needed), buffer->limit);
     char *data = realloc(buffer->data, allocated);
     if (!data)
         return -ENOMEM;
@@ -120,7 +120,8 @@ int buffer_next_frame(struct buffer *buffer, char delimiter, char **ret_frame, s
 int buffer_send(struct buffer *buffer, int fd)
 {
     while (buffer_size(buffer) > 0) {
-        ssize_t n = send(fd, buffer->data + buffer->begin, buffer_size(buffer), MSG_NOSIGNAL | MSG_DONTWAIT);
+        ssize_t n = send(fd, buffer->data + buffer->begin, buffer_size(buffer),
+                         MSG_NOSIGNAL | MSG_DONTWAIT);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/fd.h"
+#include "base/strv.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -10,15 +11,19 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 static struct {
     enum log_level level;
     enum log_format format;
-    int file;   /* -1: stderr */
+    int file; /* -1: stderr */
+    int stderr_fd;
     char *path; /* of file */
     unsigned long lost;
-} target = {.level = LOG_LEVEL_INFO, .file = -1};
+} target = {.level = LOG_LEVEL_INFO, .file = -1, .stderr_fd = STDERR_FILENO};
 
 static const char *const level_names[] = {
     [LOG_LEVEL_ERROR] = "error", [LOG_LEVEL_WARNING] = "warning", [LOG_LEVEL_INFO] = "info",
@@ -42,7 +47,12 @@ void log_set_format(enum log_format format)
 
 int log_get_fd(void)
 {
-    return target.file >= 0 ? target.file : STDERR_FILENO;
+    return target.file >= 0 ? target.file : target.stderr_fd;
+}
+
+void log_set_stderr(int fd)
+{
+    target.stderr_fd = fd;
 }
 
 static int open_log(const char *path)
@@ -104,12 +114,31 @@ static bool takes_a_line(int fd)
     return poll(&poll_fd, 1, 0) == 1 && (poll_fd.revents & POLLOUT);
 }
 
-static bool put_line(const char *line, size_t size)
+/*
+ * Workers write into the same pipe or socket: what had room a moment ago may have none now, and write() would wait for its
+ * reader. O_NONBLOCK is no way out, it would be theirs as well.
+ */
+static ssize_t write_now(int fd, const char *line, size_t size)
 {
-    int fd = log_get_fd();
+    struct iovec vector = {.iov_base = (char *)line, .iov_len = size};
+    struct stat st;
+    if (fstat(fd, &st) < 0)
+        return -1;
+    if (S_ISSOCK(st.st_mode))
+        return send(fd, line, size, MSG_DONTWAIT | MSG_NOSIGNAL);
+    ssize_t n = -1;
+    errno = EOPNOTSUPP;
+    if (S_ISFIFO(st.st_mode))
+        n = pwritev2(fd, &vector, 1, -1, RWF_NOWAIT);
+    /* Other files, and kernels that do not know it for pipes (before 6.4). */
+    return n < 0 && (errno == EOPNOTSUPP || errno == ENOSYS) ? write(fd, line, size) : n;
+}
+
+static bool put_line(int fd, const char *line, size_t size)
+{
     if (!takes_a_line(fd))
         return false;
-    return write(fd, line, size) == (ssize_t)size;
+    return write_now(fd, line, size) == (ssize_t)size;
 }
 
 static size_t put_timestamp(char *text, size_t size)
@@ -119,34 +148,54 @@ static size_t put_timestamp(char *text, size_t size)
     struct tm tm;
     (void)gmtime_r(&seconds, &tm);
     size_t n = strftime(text, size, "%Y-%m-%dT%H:%M:%S", &tm);
-    n += (size_t)snprintf(text + n, size - n, ".%03uZ", (unsigned)(now % USEC_PER_SEC / USEC_PER_MSEC));
+    n += (size_t)snprintf(text + n, size - n, ".%03uZ",
+                          (unsigned)(now % USEC_PER_SEC / USEC_PER_MSEC));
     return n;
 }
 
-/* Text goes out as it is but for control characters: one event is one line, and no terminal is steered. */
-static size_t put_plain(char *line, size_t size, const char *text)
+/* Bytes of the printable UTF-8 character that text begins with; 0: it is a control character or no UTF-8. */
+static size_t printable_length(const char *text)
 {
-    size_t n = 0;
-    for (; *text && n + 1 < size; text++) {
-        unsigned char c = (unsigned char)*text;
-        line[n++] = c < 0x20 || c == 0x7f ? '?' : (char)c;
-    }
-    return n;
+    const unsigned char *c = (const unsigned char *)text;
+    if (c[0] < 0x80)
+        return c[0] >= 0x20 && c[0] != 0x7f;
+    size_t length = c[0] < 0xc2 ? 0 : c[0] < 0xe0 ? 2 : c[0] < 0xf0 ? 3 : c[0] < 0xf5 ? 4 : 0;
+    for (size_t i = 1; i < length; i++)
+        if ((c[i] & 0xc0) != 0x80)
+            return 0;
+    bool overlong = (c[0] == 0xe0 && c[1] < 0xa0) || (c[0] == 0xf0 && c[1] < 0x90);
+    bool beyond = (c[0] == 0xed && c[1] >= 0xa0) || (c[0] == 0xf4 && c[1] >= 0x90);
+    bool control = c[0] == 0xc2 && c[1] < 0xa0;
+    return overlong || beyond || control ? 0 : length;
 }
 
-static size_t put_json_string(char *line, size_t size, const char *text)
+#define CHARACTER_SIZE_MAX 7 /* "\u001b" and snprintf's NUL */
+
+static size_t put_character(char *line, const char *text, size_t length, bool json)
+{
+    unsigned char c = (unsigned char)*text;
+    if (json && (c < 0x20 || c == 0x7f))
+        return (size_t)snprintf(line, CHARACTER_SIZE_MAX, "\\u%04x", c);
+    size_t n = 0;
+    if (json && (c == '"' || c == '\\'))
+        line[n++] = '\\';
+    if (length == 0)
+        line[n++] = '?';
+    memcpy(line + n, text, length);
+    return n + length;
+}
+
+/*
+ * Text goes out as it is but for control characters and what is no UTF-8 (it may come from anywhere, and may be cut):
+ * one event is one line, no terminal is steered, and whoever reads JSON can read it.
+ */
+static size_t put_text(char *line, size_t size, const char *text, bool json)
 {
     size_t n = 0;
-    for (; *text && n + 8 < size; text++) {
-        unsigned char c = (unsigned char)*text;
-        if (c == '"' || c == '\\') {
-            line[n++] = '\\';
-            line[n++] = (char)c;
-        } else if (c < 0x20 || c == 0x7f) {
-            n += (size_t)snprintf(line + n, size - n, "\\u%04x", c);
-        } else {
-            line[n++] = (char)c;
-        }
+    while (*text && n + CHARACTER_SIZE_MAX <= size) {
+        size_t length = printable_length(text);
+        n += put_character(line + n, text, length, json);
+        text += MAX(length, (size_t)1);
     }
     return n;
 }
@@ -158,12 +207,13 @@ static size_t put_record(char *line, size_t size, enum log_level level, const ch
     const char *name = level_names[level];
     if (target.format == LOG_FORMAT_TEXT) {
         size_t n = (size_t)snprintf(line, size, "%s %s ", when, name);
-        n += put_plain(line + n, size - n - 1, text);
+        n += put_text(line + n, size - n - 1, text, false);
         line[n++] = '\n';
         return n;
     }
-    size_t n = (size_t)snprintf(line, size, "{\"time\":\"%s\",\"level\":\"%s\",\"message\":\"", when, name);
-    n += put_json_string(line + n, size - n - 4, text);
+    size_t n = (size_t)snprintf(line, size, "{\"time\":\"%s\",\"level\":\"%s\",\"message\":\"",
+                                when, name);
+    n += put_text(line + n, size - n - 3, text, true);
     memcpy(line + n, "\"}\n", 3);
     return n + 3;
 }
@@ -176,16 +226,22 @@ void log_write(enum log_level level, const char *format, ...)
     char text[PIPE_BUF], line[PIPE_BUF];
 
     if (target.lost > 0) {
-        (void)snprintf(text, sizeof(text), "%lu log lines were lost: nobody took them", target.lost);
-        if (put_line(line, put_record(line, sizeof(line), LOG_LEVEL_WARNING, text)))
+        (void)snprintf(text, sizeof(text), "%lu log lines were lost: nobody took them",
+                       target.lost);
+        if (put_line(log_get_fd(), line, put_record(line, sizeof(line), LOG_LEVEL_WARNING, text)))
             target.lost = 0;
     }
     va_list arguments;
     va_start(arguments, format);
     (void)vsnprintf(text, sizeof(text), format, arguments);
     va_end(arguments);
-    if (target.lost > 0 || !put_line(line, put_record(line, sizeof(line), level, text)))
+    if (target.format == LOG_FORMAT_JSON)
+        string_make_utf8(text);
+    size_t size = put_record(line, sizeof(line), level, text);
+    if (target.lost > 0 || !put_line(log_get_fd(), line, size))
         target.lost++;
+    if (level <= LOG_LEVEL_WARNING && target.file >= 0 && target.stderr_fd != STDERR_FILENO)
+        (void)put_line(target.stderr_fd, line, size);
     errno = saved;
 }
 

@@ -22,6 +22,13 @@ void log_set_format(enum log_format format);
 int log_set_file(const char *path);
 /* Opens the file anew, after somebody renamed it. Without a file it does nothing. */
 int log_reopen(void);
+/*
+ * What stands for stderr from now on; borrowed. A master that becomes a daemon keeps the terminal for its own lines this way
+ * until it is ready, while its workers inherit a stderr that holds on to nothing. Warnings and errors go there even when the
+ * log is a file: who waits for the start has to see why it fails.
+ */
+void log_set_stderr(int fd);
+
 /* The fd lines go to now; owned by the log. */
 int log_get_fd(void);
 

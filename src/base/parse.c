@@ -59,7 +59,7 @@ static uint64_t find_duration_unit(const char *name)
     return 0;
 }
 
-/* Reads ".25" as parts of one unit; digits below a microsecond count for nothing. */
+/* Reads ".25" as parts of one unit; digits behind the sixth count for nothing. */
 static int read_fraction(const char **s, uint64_t *ret_numerator, uint64_t *ret_denominator)
 {
     uint64_t numerator = 0, denominator = 1;
@@ -92,7 +92,8 @@ int parse_duration(const char *s, uint64_t *ret_usec)
     if (unit == 0)
         return -EINVAL;
     /* A century is more than anybody waits; it keeps sums of durations far from overflow. */
-    if (r < 0 || __builtin_mul_overflow(whole, unit, &value) || value > UINT64_C(36500) * 86400 * USEC_PER_SEC)
+    if (r < 0 || __builtin_mul_overflow(whole, unit, &value) ||
+        value > UINT64_C(36500) * 86400 * USEC_PER_SEC)
         return -ERANGE;
     *ret_usec = value + unit * numerator / denominator;
     return 0;
@@ -131,10 +132,27 @@ int parse_percent(const char *s, unsigned *ret)
     return 0;
 }
 
+/* glibc tells these only since 2.32. */
+static const char *const signal_names[] = {
+    [SIGHUP] = "HUP",   [SIGINT] = "INT",       [SIGQUIT] = "QUIT", [SIGILL] = "ILL",
+    [SIGTRAP] = "TRAP", [SIGABRT] = "ABRT",     [SIGBUS] = "BUS",   [SIGFPE] = "FPE",
+    [SIGKILL] = "KILL", [SIGUSR1] = "USR1",     [SIGSEGV] = "SEGV", [SIGUSR2] = "USR2",
+    [SIGPIPE] = "PIPE", [SIGALRM] = "ALRM",     [SIGTERM] = "TERM", [SIGSTKFLT] = "STKFLT",
+    [SIGCHLD] = "CHLD", [SIGCONT] = "CONT",     [SIGSTOP] = "STOP", [SIGTSTP] = "TSTP",
+    [SIGTTIN] = "TTIN", [SIGTTOU] = "TTOU",     [SIGURG] = "URG",   [SIGXCPU] = "XCPU",
+    [SIGXFSZ] = "XFSZ", [SIGVTALRM] = "VTALRM", [SIGPROF] = "PROF", [SIGWINCH] = "WINCH",
+    [SIGPOLL] = "POLL", [SIGPWR] = "PWR",       [SIGSYS] = "SYS",
+};
+
+static const char *signal_name(int signal)
+{
+    return signal > 0 && (size_t)signal < ARRAY_SIZE(signal_names) ? signal_names[signal] : NULL;
+}
+
 static int find_signal(const char *name)
 {
-    for (int i = 1; i < NSIG; i++) {
-        const char *known = sigabbrev_np(i);
+    for (int i = 1; i < (int)ARRAY_SIZE(signal_names); i++) {
+        const char *known = signal_name(i);
         if (known && strcasecmp(name, known) == 0)
             return i;
     }
@@ -176,7 +194,7 @@ int parse_signal(const char *s, int *ret)
 
 int parse_mode(const char *s, unsigned *ret)
 {
-    if (*s == '\0' || strlen(s) > 5 || strspn(s, "01234567") != strlen(s))
+    if (*s == '\0' || strspn(s, "01234567") != strlen(s))
         return -EINVAL;
     unsigned long value = strtoul(s, NULL, 8);
     if (value > 07777)
@@ -199,7 +217,7 @@ int parse_bool(const char *s, bool *ret)
 
 const char *signal_to_string(int signal, char buffer[SIGNAL_NAME_SIZE])
 {
-    const char *name = sigabbrev_np(signal);
+    const char *name = signal_name(signal);
     if (name)
         (void)snprintf(buffer, SIGNAL_NAME_SIZE, "SIG%s", name);
     else if (signal >= SIGRTMIN && signal <= SIGRTMAX)
@@ -209,18 +227,25 @@ const char *signal_to_string(int signal, char buffer[SIGNAL_NAME_SIZE])
     return buffer;
 }
 
+static uint64_t divide_rounded(uint64_t value, uint64_t unit)
+{
+    return value / unit + (value % unit >= unit / 2);
+}
+
 const char *duration_to_text(uint64_t usec, char buffer[DURATION_TEXT_SIZE])
 {
-    uint64_t msec = (usec + 500) / USEC_PER_MSEC;
-    uint64_t seconds = (usec + USEC_PER_SEC / 2) / USEC_PER_SEC;
+    uint64_t msec = divide_rounded(usec, USEC_PER_MSEC);
+    uint64_t seconds = divide_rounded(usec, USEC_PER_SEC);
     if (usec == USEC_INFINITY)
         (void)snprintf(buffer, DURATION_TEXT_SIZE, "forever");
     else if (msec < 1000)
         (void)snprintf(buffer, DURATION_TEXT_SIZE, "%" PRIu64 " ms", msec);
     else if (msec < 60000)
-        (void)snprintf(buffer, DURATION_TEXT_SIZE, "%" PRIu64 ".%" PRIu64 " s", msec / 1000, msec % 1000 / 100);
+        (void)snprintf(buffer, DURATION_TEXT_SIZE, "%" PRIu64 ".%" PRIu64 " s", msec / 1000,
+                       msec % 1000 / 100);
     else if (seconds < 3600)
-        (void)snprintf(buffer, DURATION_TEXT_SIZE, "%" PRIu64 " min %" PRIu64 " s", seconds / 60, seconds % 60);
+        (void)snprintf(buffer, DURATION_TEXT_SIZE, "%" PRIu64 " min %" PRIu64 " s", seconds / 60,
+                       seconds % 60);
     else
         (void)snprintf(buffer, DURATION_TEXT_SIZE, "%" PRIu64 " h %" PRIu64 " min", seconds / 3600,
                        seconds / 60 % 60);
@@ -233,13 +258,18 @@ const char *duration_to_config(uint64_t usec, char buffer[DURATION_TEXT_SIZE])
         const char *name;
         uint64_t usec;
     } units[] = {
-        {"h", 3600 * USEC_PER_SEC}, {"m", 60 * USEC_PER_SEC}, {"s", USEC_PER_SEC}, {"ms", USEC_PER_MSEC}, {"us", 1},
+        {"h", 3600 * USEC_PER_SEC},
+        {"m", 60 * USEC_PER_SEC},
+        {"s", USEC_PER_SEC},
+        {"ms", USEC_PER_MSEC},
+        {"us", 1},
     };
     size_t i = 0;
     while (usec % units[i].usec != 0)
         i++;
     if (usec == 0)
         i = 2;
-    (void)snprintf(buffer, DURATION_TEXT_SIZE, "%" PRIu64 "%s", usec / units[i].usec, units[i].name);
+    (void)snprintf(buffer, DURATION_TEXT_SIZE, "%" PRIu64 "%s", usec / units[i].usec,
+                   units[i].name);
     return buffer;
 }

@@ -144,3 +144,33 @@ bool string_equal(const char *a, const char *b)
 {
     return a == b || (a && b && strcmp(a, b) == 0);
 }
+
+/* The length of the UTF-8 character at s, 0 if there is none. */
+static size_t utf8_length(const unsigned char *s)
+{
+    static const uint32_t smallest[] = {0, 0, 0x80, 0x800, 0x10000};
+    size_t length = 1;
+    if (s[0] < 0x80)
+        return 1;
+    while (length < 5 && (s[0] & (0x80u >> length)))
+        length++;
+    if (length < 2 || length > 4)
+        return 0;
+    uint32_t c = s[0] & (0x7fu >> length);
+    for (size_t i = 1; i < length; i++) {
+        if ((s[i] & 0xc0) != 0x80)
+            return 0;
+        c = c << 6 | (s[i] & 0x3fu);
+    }
+    return c < smallest[length] || c > 0x10ffff || (c >= 0xd800 && c < 0xe000) ? 0 : length;
+}
+
+void string_make_utf8(char *s)
+{
+    while (*s) {
+        size_t length = utf8_length((const unsigned char *)s);
+        if (length == 0)
+            *s = '?';
+        s += length ? length : 1;
+    }
+}

@@ -34,6 +34,8 @@ void strv_env_remove_if(char **v, bool (*matches)(const char *name, size_t lengt
 
 /* asprintf() that returns NULL when memory is short. The caller frees. */
 char *string_format(const char *format, ...) PRINTF_LIKE(1, 2);
+/* In place: every byte that belongs to no UTF-8 character becomes '?', so that JSON can hold it. */
+void string_make_utf8(char *s);
 bool string_starts_with(const char *s, const char *prefix);
 
 /* Strings may be NULL: equal if both are, or if their text is. */

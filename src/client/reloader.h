@@ -52,8 +52,8 @@ enum reloader_event_type {
 
 struct reloader_event {
     enum reloader_event_type type;
-    const char *
-        message; /* RELOADER_MESSAGE: the line, NUL-terminated, not checked to be JSON; else NULL */
+    /* RELOADER_MESSAGE: the line, NUL-terminated, not checked to be JSON; else NULL */
+    const char *message;
     size_t length; /* of message */
 };
 

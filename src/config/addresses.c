@@ -25,8 +25,8 @@ static char *make_absolute(char *listen, const char *here)
     return path ? string_format("unix:%s", path) : NULL;
 }
 
-static int expand_listen(const struct config_socket *socket, const struct config_program *program, unsigned slot,
-                         char **ret, char **ret_reason)
+static int expand_listen(const struct config_socket *socket, const struct config_program *program,
+                         unsigned slot, char **ret, char **ret_reason)
 {
     char host[256] = "";
     if (gethostname(host, sizeof(host) - 1) < 0)
@@ -40,8 +40,8 @@ static int expand_listen(const struct config_socket *socket, const struct config
     return expand(socket->listen, &known, ret, ret_reason);
 }
 
-int config_resolve_address(const struct config_socket *socket, const struct config_program *program, unsigned slot,
-                           struct address *ret, char **ret_reason)
+int config_resolve_address(const struct config_socket *socket, const struct config_program *program,
+                           unsigned slot, struct address *ret, char **ret_reason)
 {
     CLEANUP_FREE char *text = NULL;
     const char *reason = NULL;
@@ -49,21 +49,24 @@ int config_resolve_address(const struct config_socket *socket, const struct conf
     if (r < 0)
         return r;
     if (string_starts_with(text, "udp:") || string_starts_with(text, "fd:"))
-        return fail(ret_reason, string_format("'%.60s': %s is not in this version", text,
-                                              text[0] == 'u' ? "UDP" : "taking over a file descriptor"));
+        return fail(ret_reason,
+                    string_format("'%.60s': %s is not in this version", text,
+                                  text[0] == 'u' ? "UDP" : "taking over a file descriptor"));
     text = make_absolute(text, socket->here);
     if (!text)
         return -ENOMEM;
     r = address_parse(text, ret, &reason);
     if (r == -EINVAL)
-        return fail(ret_reason, string_format("'%.120s': %s (expected 8080, 127.0.0.1:8080, [::1]:8080, unix:/path or "
-                                              "unix:@name)",
-                                              text, reason));
+        return fail(
+            ret_reason,
+            string_format("'%.120s': %s (expected 8080, 127.0.0.1:8080, [::1]:8080, unix:/path or "
+                          "unix:@name)",
+                          text, reason));
     return r;
 }
 
-int config_socket_address(const struct config_socket *socket, const struct config_program *program, unsigned slot,
-                          struct address *ret)
+int config_socket_address(const struct config_socket *socket, const struct config_program *program,
+                          unsigned slot, struct address *ret)
 {
     CLEANUP_FREE char *reason = NULL;
     if (socket->per_slot)

@@ -9,5 +9,5 @@
  * Expands and parses `listen` for a slot; program may be NULL (its names and process_num are not known then).
  * -EINVAL with *ret_reason for people (malloc-ed), or -ENOMEM.
  */
-int config_resolve_address(const struct config_socket *socket, const struct config_program *program, unsigned slot,
-                           struct address *ret, char **ret_reason);
+int config_resolve_address(const struct config_socket *socket, const struct config_program *program,
+                           unsigned slot, struct address *ret, char **ret_reason);

@@ -38,7 +38,8 @@ static char *compare_socket_names(const struct config *from, const struct config
             return name_missing("socket", to->sockets[i]->name, "added");
     for (size_t i = 0; i < to->n_sockets; i++)
         if (strcmp(from->sockets[i]->name, to->sockets[i]->name) != 0)
-            return name_missing("socket", to->sockets[i]->name, "moved to another place in the file");
+            return name_missing("socket", to->sockets[i]->name,
+                                "moved to another place in the file");
     return NULL;
 }
 
@@ -52,7 +53,8 @@ static char *compare_program_names(const struct config *from, const struct confi
             return name_missing("program", to->programs[i]->name, "added");
     for (size_t i = 0; i < to->n_programs; i++)
         if (strcmp(from->programs[i]->name, to->programs[i]->name) != 0)
-            return name_missing("program", to->programs[i]->name, "moved to another place in the file");
+            return name_missing("program", to->programs[i]->name,
+                                "moved to another place in the file");
     return NULL;
 }
 
@@ -117,7 +119,8 @@ static char *compare_master(const struct config *from, const struct config *to)
         {"runtime_directory", string_equal(from->runtime_directory, to->runtime_directory)},
         {"control.socket", string_equal(from->control.socket, to->control.socket)},
         {"control.mode", from->control.mode == to->control.mode},
-        {"control.group", from->control.group_set == to->control.group_set && from->control.group == to->control.group},
+        {"control.group", from->control.group_set == to->control.group_set &&
+                              from->control.group == to->control.group},
     };
     for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
         if (!keys[i].same)
@@ -129,9 +132,9 @@ char *config_refuse_change(const struct config *from, const struct config *to)
 {
     char *refusal = compare_master(from, to);
     if (!refusal)
-        refusal = compare_socket_names(from, to);
-    if (!refusal)
         refusal = compare_program_names(from, to);
+    if (!refusal)
+        refusal = compare_socket_names(from, to);
     for (size_t i = 0; !refusal && i < from->n_sockets; i++)
         refusal = compare_socket(from, to, i);
     for (size_t i = 0; !refusal && i < from->n_programs; i++)

@@ -149,8 +149,8 @@ struct config_source {
 
 /*
  * Loads and validates. 0 and a new reference in *ret, or -errno and in *ret_errors every error of the file, one per line,
- * each "FILE:LINE:COLUMN: path.to.key: what is wrong, what is expected" (malloc-ed). -EINVAL is an invalid file; others are
- * open's and read's, with a line of text just the same.
+ * each ended by a newline, "FILE:LINE:COLUMN: path.to.key: what is wrong, what is expected" (malloc-ed). -EINVAL is an invalid file; others are
+ * open's and read's, with a line of text just the same (*ret_errors may be NULL when memory is short).
  */
 int config_load(const struct config_source *source, struct config **ret, char **ret_errors);
 

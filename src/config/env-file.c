@@ -16,7 +16,7 @@
 struct env_reader {
     const char *path, *at;
     unsigned line;
-    char *value; /* room for all of the file */
+    char *value;         /* room for all of the file */
     size_t length, kept; /* `kept`: up to here trailing blanks were quoted */
     unsigned assignments;
     char **variables;
@@ -74,7 +74,9 @@ static int read_name(struct env_reader *r, char **ret, char **ret_error)
         if (!isalnum((unsigned char)name[i]) && name[i] != '_')
             length = 0;
     if (length == 0 || isdigit((unsigned char)name[0]))
-        return fail(r, r->line, "the name of a variable has letters, digits and _, and begins with no digit", ret_error);
+        return fail(r, r->line,
+                    "the name of a variable has letters, digits and _, and begins with no digit",
+                    ret_error);
     *ret = strndup(name, length);
     return *ret ? 0 : -ENOMEM;
 }

@@ -1,6 +1,7 @@
 #include "config/errors.h"
 
 #include "base/strv.h"
+#include "config/quote.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -20,15 +21,33 @@ void errors_clear(struct errors *errors)
     *errors = (struct errors){0};
 }
 
+const char *line_to_text(unsigned line, char buffer[LINE_TEXT_SIZE])
+{
+    buffer[0] = '\0';
+    if (line > 0)
+        (void)snprintf(buffer, LINE_TEXT_SIZE, " in line %u", line);
+    return buffer;
+}
+
+/* One error is one line, and steers no terminal, whatever the file holds. */
+static void replace_controls(char *text)
+{
+    for (; *text != '\0'; text++)
+        if ((unsigned char)*text < 0x20 || *text == 0x7f)
+            *text = '?';
+}
+
 static char *format_error(const struct place *place, const char *path, const char *what)
 {
     char position[32] = "";
     if (place->line > 0)
         (void)snprintf(position, sizeof(position), ":%u:%u", place->line, place->column);
-    return string_format("%s%s: %s%s%s", place->origin, position, path ? path : "", path && *path ? ": " : "", what);
+    return string_format("%s%s: %s%s%s", place->origin, position, path ? path : "",
+                         path && *path ? ": " : "", what);
 }
 
-void errors_add(struct errors *errors, const struct place *place, const char *path, const char *format, ...)
+void errors_add(struct errors *errors, const struct place *place, const char *path,
+                const char *format, ...)
 {
     if (!errors_wanted(errors)) {
         errors->dropped++;
@@ -47,6 +66,7 @@ void errors_add(struct errors *errors, const struct place *place, const char *pa
         errors->no_memory = true;
         return;
     }
+    replace_controls(text);
     errors->list[errors->n] = (struct error){.place = *place, .order = errors->n, .text = text};
     errors->n++;
 }
@@ -78,7 +98,7 @@ char *errors_to_text(struct errors *errors)
         (void)fprintf(stream, "%s\n", errors->list[i].text);
     if (errors->dropped > 0)
         (void)fprintf(stream, "and %zu more errors\n", errors->dropped);
-    if (fclose(stream) != 0) {
+    if (!memory_stream_close(stream, &text)) {
         free(text);
         return NULL;
     }

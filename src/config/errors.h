@@ -12,7 +12,7 @@
 #define ERRORS_MAX 100 /* kept; more are counted */
 
 struct place {
-    const char *origin; /* borrowed */
+    const char *origin;    /* borrowed */
     unsigned line, column; /* from 1; 0: not known */
 };
 
@@ -37,15 +37,19 @@ static inline size_t errors_count(const struct errors *errors)
     return errors->n + errors->dropped;
 }
 
-/* False once ERRORS_MAX are kept: finding hints for further ones is wasted. */
+/* False once ERRORS_MAX are kept: the words for further ones are wasted, they are only counted. */
 static inline bool errors_wanted(const struct errors *errors)
 {
     return errors->n < ERRORS_MAX;
 }
 
+/* " in line 7", or "" where lines are not known. Returns buffer. */
+#define LINE_TEXT_SIZE 32
+const char *line_to_text(unsigned line, char buffer[LINE_TEXT_SIZE]);
+
 /* `path` is that of the key ("programs.web.workers"), or NULL. */
-void errors_add(struct errors *errors, const struct place *place, const char *path, const char *format, ...)
-    PRINTF_LIKE(4, 5);
+void errors_add(struct errors *errors, const struct place *place, const char *path,
+                const char *format, ...) PRINTF_LIKE(4, 5);
 
 /* "ORIGIN:LINE:COLUMN: PATH: TEXT\n" each, in the order of the file. malloc-ed or NULL. */
 char *errors_to_text(struct errors *errors);

@@ -1,6 +1,7 @@
 #include "config/expand.h"
 
 #include "base/strv.h"
+#include "config/quote.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -67,7 +68,8 @@ static char *list_known(const struct expansion *e)
     return string_format("%s%s%s%s%s%s%s%%(ENV_NAME)s", e->program_name ? "%(program_name)s " : "",
                          e->process_num ? "%(process_num)s %(process_num)02d " : "",
                          e->group_name ? "%(group_name)s " : "", e->here ? "%(here)s " : "",
-                         e->host_node_name ? "%(host_node_name)s " : "", e->generation ? "%(generation)s " : "",
+                         e->host_node_name ? "%(host_node_name)s " : "",
+                         e->generation ? "%(generation)s " : "",
                          e->socket_fd ? "%(fd:SOCKET)s " : "");
 }
 
@@ -119,10 +121,12 @@ static void find_environment(const char *name, const struct expansion *e, struct
         return;
     *ret = (struct meaning){.is_known_name = true, .text = strv_env_get(e->environment, name + 4)};
     if (!ret->text)
-        ret->reason = string_format("%%(%s)s: there is no environment variable '%s'", name, name + 4);
+        ret->reason = string_format("%%(%s)s: there is no environment variable '%s'", name,
+                                    name + 4);
 }
 
-static char *explain(const struct directive *d, const struct meaning *meaning, const struct expansion *e)
+static char *explain(const struct directive *d, const struct meaning *meaning,
+                     const struct expansion *e)
 {
     CLEANUP_FREE char *known = list_known(e);
     if (!known)
@@ -132,7 +136,8 @@ static char *explain(const struct directive *d, const struct meaning *meaning, c
 }
 
 /* Without a value, *ret_reason says why; with neither, memory is short. */
-static int look_up(const struct directive *d, const struct expansion *e, struct meaning *ret, char **ret_reason)
+static int look_up(const struct directive *d, const struct expansion *e, struct meaning *ret,
+                   char **ret_reason)
 {
     struct meaning meaning = {0};
     find_text(d->name, e, &meaning);
@@ -144,7 +149,8 @@ static int look_up(const struct directive *d, const struct expansion *e, struct 
             *ret = meaning;
             return 0;
         }
-        meaning.reason = string_format("%.*s is no number: write %%(%s)s", (int)d->length, d->begin, d->name);
+        meaning.reason = string_format("%.*s is no number: write %%(%s)s", (int)d->length, d->begin,
+                                       d->name);
     } else if (!meaning.reason) {
         meaning.reason = explain(d, &meaning, e);
     }
@@ -167,9 +173,10 @@ static void put_meaning(FILE *stream, const struct directive *d, const struct me
 
 static int fail_percent(const char *at, char **ret_reason)
 {
-    char *reason = string_format("'%.12s' is no expansion: write %%%% for a percent sign, %%(name)s or %%(name)02d "
-                                 "for an expansion",
-                                 at);
+    char *reason = string_format(
+        "'%.12s' is no expansion: write %%%% for a percent sign, %%(name)s or %%(name)02d "
+        "for an expansion",
+        at);
     if (!reason)
         return -ENOMEM;
     *ret_reason = reason;
@@ -214,7 +221,7 @@ int expand(const char *text, const struct expansion *expansion, char **ret, char
     if (!stream)
         return -ENOMEM;
     int r = expand_into(stream, text, expansion, ret_reason);
-    if (fclose(stream) != 0 && r == 0)
+    if (!memory_stream_close(stream, &expanded) && r == 0)
         r = -ENOMEM;
     if (r == 0)
         *ret = TAKE_PTR(expanded);

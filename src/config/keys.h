@@ -21,7 +21,7 @@ struct scope {
 struct draft {
     const struct tree_node *key;   /* its name; of a private socket: the address */
     const struct tree_node *value; /* its mapping; of a private socket: NULL */
-    bool broken; /* one of its keys is wrong by itself */
+    bool broken;                   /* one of its keys is wrong by itself */
 };
 
 struct reader {
@@ -48,26 +48,29 @@ struct key;
 struct value_type {
     const char *label; /* for the key list; NULL: not listed by itself */
     /* Reads a node into the object that holds the key; errors go to the reader. */
-    void (*read)(struct reader *reader, const struct key *key, const struct tree_node *node, void *object);
+    void (*read)(struct reader *reader, const struct key *key, const struct tree_node *node,
+                 void *object);
     /* Prints "name: value" lines. */
     void (*print)(struct printer *printer, const struct key *key, const void *object);
 
     /* The rest is for types that are read by value_read_scalar(). `field` is the object at the key's offset. */
     int (*parse)(const struct key *key, const char *text, void *field); /* 0, -EINVAL, -ERANGE */
-    bool (*format)(const struct key *key, const void *field, char buffer[VALUE_TEXT_SIZE]); /* false: unset */
-    void (*expect)(const struct key *key, char buffer[VALUE_TEXT_SIZE]); /* "a number from 1 to 1024" */
+    bool (*format)(const struct key *key, const void *field,
+                   char buffer[VALUE_TEXT_SIZE]); /* false: unset */
+    void (*expect)(const struct key *key,
+                   char buffer[VALUE_TEXT_SIZE]); /* "a number from 1 to 1024" */
 };
 
 struct key {
     const char *name;
     const struct value_type *type; /* NULL: not in this version */
     size_t offset;
-    const char *default_text;    /* NULL: unset */
-    const char *default_help;    /* what the key list says where default_text would not do */
+    const char *default_text; /* NULL: unset */
+    const char *default_help; /* what the key list says where default_text would not do */
     bool required;
     uint64_t min, max;
-    const char *const *words;    /* of a choice, in the order of its enum; NULL-terminated */
-    const char *const *later;    /* words that are not in this version */
+    const char *const *words;      /* of a choice, in the order of its enum; NULL-terminated */
+    const char *const *later;      /* words that are not in this version */
     const struct key_table *table; /* of a section, or of what a map holds */
     const char *help;
 };
@@ -78,8 +81,8 @@ struct foreign_key {
 };
 
 struct key_table {
-    const char *path; /* "programs.NAME" */
-    const struct key *keys; /* ended by one without a name */
+    const char *path;                  /* "programs.NAME" */
+    const struct key *keys;            /* ended by one without a name */
     const struct foreign_key *foreign; /* likewise; may be NULL */
 };
 

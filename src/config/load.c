@@ -1,6 +1,7 @@
 #include "config/config.h"
 
 #include "base/fd.h"
+#include "base/runtime-directory.h"
 #include "base/strv.h"
 #include "config/paths.h"
 #include "config/section.h"
@@ -109,7 +110,8 @@ static const char *describe_failure(int error)
 }
 
 /* The text and what messages call it. */
-static int read_source(const struct config_source *source, struct errors *errors, char **ret_text, size_t *ret_size)
+static int read_source(const struct config_source *source, struct errors *errors, char **ret_text,
+                       size_t *ret_size)
 {
     if (source->text) {
         *ret_text = strdup(source->text);
@@ -130,8 +132,8 @@ static int read_tree(const struct config_source *source, struct tree *tree, stru
     size_t size;
     int r = read_source(source, errors, &text, &size);
     if (r == 0)
-        r = tree_parse(tree, text, size, source->path ? source->path : "command line", source->path != NULL, errors,
-                       &tree->root);
+        r = tree_parse(tree, text, size, source->path ? source->path : "command line",
+                       source->path != NULL, errors, &tree->root);
     /* All wrong --set are said together. */
     int r_sets = 0;
     if (r == 0)
@@ -145,17 +147,6 @@ static int read_tree(const struct config_source *source, struct tree *tree, stru
     return r < 0 ? r : r_sets;
 }
 
-static char *default_runtime_directory(void)
-{
-    if (geteuid() == 0)
-        return strdup("/run/reloader");
-    const char *directory = getenv("XDG_RUNTIME_DIR");
-    if (directory && directory[0] == '/')
-        return path_join(directory, "reloader");
-    directory = getenv("TMPDIR");
-    return string_format("%s/reloader-%u", directory && directory[0] == '/' ? directory : "/tmp", geteuid());
-}
-
 /* A name is in the runtime directory, a path where any path is. */
 static char *place_control_socket(struct reader *reader, const char *text)
 {
@@ -167,7 +158,8 @@ static char *place_control_socket(struct reader *reader, const char *text)
 static void finish_control(struct reader *reader, const struct tree_node *root)
 {
     struct config *config = reader->config;
-    const struct tree_node *mode = tree_get2(root, "control", "mode"), *node = tree_get2(root, "control", "socket");
+    const struct tree_node *mode = tree_get2(root, "control", "mode"),
+                           *node = tree_get2(root, "control", "socket");
     const struct place place = node ? node->place : (struct place){.origin = "built-in default"};
     if (!mode)
         config->control.mode = config->control.group_set ? 0660 : 0600;
@@ -180,17 +172,19 @@ static void finish_control(struct reader *reader, const struct tree_node *root)
     if (!config->control.socket)
         reader->errors->no_memory = true;
     else if (strlen(config->control.socket) >= sizeof(((struct sockaddr_un *)NULL)->sun_path))
-        errors_add(reader->errors, &place, "control.socket", "'%s' is longer than the 107 bytes that a Unix socket's "
-                                                             "path may have: give a shorter one",
+        errors_add(reader->errors, &place, "control.socket",
+                   "'%s' is longer than the 107 bytes that a Unix socket's "
+                   "path may have: give a shorter one",
                    config->control.socket);
 }
 
 static void finish(struct reader *reader, const struct tree_node *root)
 {
     struct config *config = reader->config;
-    config->runtime_directory_default = !config->runtime_directory && !tree_get(root, "runtime_directory");
+    config->runtime_directory_default = !config->runtime_directory &&
+                                        !tree_get(root, "runtime_directory");
     if (!config->runtime_directory)
-        config->runtime_directory = default_runtime_directory();
+        config->runtime_directory = runtime_directory_default();
     if (!config->runtime_directory) {
         reader->errors->no_memory = true;
         return;
@@ -206,13 +200,15 @@ static char *host_name(void)
     return strdup(name);
 }
 
-static int build(const struct config_source *source, const struct tree *tree, struct errors *errors, struct config **ret)
+static int build(const struct config_source *source, const struct tree *tree, struct errors *errors,
+                 struct config **ret)
 {
     CLEANUP_CONFIG struct config *config = NULL;
     int r = config_new(source, &config);
     if (r < 0)
         return r;
-    CLEANUP(reader_clear) struct reader reader = {.config = config, .errors = errors, .host_node_name = host_name()};
+    CLEANUP(reader_clear)
+    struct reader reader = {.config = config, .errors = errors, .host_node_name = host_name()};
     if (!reader.host_node_name)
         return -ENOMEM;
     const struct place top = {.origin = source->path ? source->path : "command line"};

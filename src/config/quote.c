@@ -10,7 +10,8 @@
 static bool is_plain(const char *text)
 {
     /* Words that YAML tools take for something else than text. */
-    static const char *const words[] = {"null", "true", "false", "yes", "no", "on", "off", "y", "n"};
+    static const char *const words[] = {"null", "true", "false", "yes", "no",
+                                        "on",   "off",  "y",     "n"};
     for (size_t i = 0; i < ARRAY_SIZE(words); i++)
         if (strcasecmp(text, words[i]) == 0)
             return false;
@@ -42,8 +43,8 @@ static bool read_character(const char **text, uint32_t *ret)
 /* What libyaml refuses, or would take for a line break. */
 static bool needs_escape(uint32_t c)
 {
-    return c < 0x20 || (c >= 0x7f && c < 0xa0) || c == 0x2028 || c == 0x2029 || c == 0xfeff || c == 0xfffe ||
-           c == 0xffff;
+    return c < 0x20 || (c >= 0x7f && c < 0xa0) || c == 0x2028 || c == 0x2029 || c == 0xfeff ||
+           c == 0xfffe || c == 0xffff;
 }
 
 static bool put_quoted(FILE *stream, const char *text)
@@ -65,6 +66,13 @@ static bool put_quoted(FILE *stream, const char *text)
     return true;
 }
 
+bool memory_stream_close(FILE *stream, char *const *text)
+{
+    /* glibc reports a write that found no memory only here, and may leave no text at all. */
+    bool failed = ferror(stream);
+    return fclose(stream) == 0 && !failed && *text;
+}
+
 char *yaml_quote(const char *text)
 {
     if (is_plain(text))
@@ -75,7 +83,7 @@ char *yaml_quote(const char *text)
     if (!stream)
         return NULL;
     bool valid = put_quoted(stream, text);
-    if (fclose(stream) != 0 || !valid)
+    if (!memory_stream_close(stream, &quoted) || !valid)
         return NULL;
     return TAKE_PTR(quoted);
 }

@@ -18,7 +18,8 @@ static void path_of(const struct scope *scope, char *path, size_t size)
     path[0] = '\0';
     while (n > 0) {
         n--;
-        int written = snprintf(path + used, size - used, "%s%.64s", used > 0 ? "." : "", scopes[n]->name);
+        int written = snprintf(path + used, size - used, "%s%.64s", used > 0 ? "." : "",
+                               scopes[n]->name);
         used = MIN(used + (size_t)written, size - 1);
     }
 }
@@ -65,8 +66,13 @@ static const char *find_home(const char *name)
     return NULL;
 }
 
-static void explain_unknown(struct reader *reader, const struct key_table *table, const struct tree_node *key)
+static void explain_unknown(struct reader *reader, const struct key_table *table,
+                            const struct tree_node *key)
 {
+    if (!errors_wanted(reader->errors)) {
+        reader->errors->dropped++;
+        return;
+    }
     const char *hint = find_foreign(table, key->text), *home = find_home(key->text);
     if (hint) {
         reader_error(reader, &key->place, "unknown key: %s", hint);
@@ -83,9 +89,10 @@ static void explain_unknown(struct reader *reader, const struct key_table *table
         reader_error(reader, &key->place, "unknown key%s", suggestion_to_text(&suggestion, text));
 }
 
-static void check_keys(struct reader *reader, const struct key_table *table, const struct tree_node *node)
+static void check_keys(struct reader *reader, const struct key_table *table,
+                       const struct tree_node *node)
 {
-    for (size_t i = 0; i < node->n && errors_wanted(reader->errors); i++) {
+    for (size_t i = 0; i < node->n; i++) {
         const struct tree_node *name = node->keys[i];
         struct scope scope = {.up = reader->scope, .name = name->text, .place = &name->place};
         const struct key *key = key_find(table, name->text);
@@ -98,10 +105,12 @@ static void check_keys(struct reader *reader, const struct key_table *table, con
     }
 }
 
-static void read_key(struct reader *reader, const struct key *key, const struct tree_node *node, void *object)
+static void read_key(struct reader *reader, const struct key *key, const struct tree_node *node,
+                     void *object)
 {
     static const struct place defaults = {.origin = "built-in default"};
-    struct tree_node standard = {.type = TREE_SCALAR, .place = defaults, .text = key->default_text, .plain = true};
+    struct tree_node standard = {
+        .type = TREE_SCALAR, .place = defaults, .text = key->default_text, .plain = true};
     const struct tree_node *value = tree_get(node, key->name);
     if (!value && key->default_text)
         value = &standard;
@@ -114,7 +123,8 @@ static void read_key(struct reader *reader, const struct key *key, const struct 
     reader->scope = scope.up;
 }
 
-void section_read(struct reader *reader, const struct key_table *table, const struct tree_node *node, void *object)
+void section_read(struct reader *reader, const struct key_table *table,
+                  const struct tree_node *node, void *object)
 {
     if (node && node->type == TREE_MAPPING) {
         check_keys(reader, table, node);
@@ -123,12 +133,14 @@ void section_read(struct reader *reader, const struct key_table *table, const st
         reader_error(reader, &node->place, "%s is wrong here, expected keys and values (%s: …)",
                      tree_describe(node, text), table->keys[0].name);
     }
-    for (const struct key *key = table->keys; key->name; key++)
+    /* Without memory objects are only half made: nothing more is read into them. */
+    for (const struct key *key = table->keys; key->name && !reader->errors->no_memory; key++)
         if (key->type)
             read_key(reader, key, node, object);
 }
 
-void section_require(struct reader *reader, const struct key_table *table, const struct tree_node *node)
+void section_require(struct reader *reader, const struct key_table *table,
+                     const struct tree_node *node)
 {
     for (const struct key *key = table->keys; key->name; key++)
         if (key->required && !tree_get(node, key->name))

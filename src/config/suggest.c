@@ -48,7 +48,8 @@ void suggestion_try(struct suggestion *suggestion, const char *candidate)
     suggestion->distance = distance;
 }
 
-const char *suggestion_to_text(const struct suggestion *suggestion, char buffer[SUGGESTION_TEXT_SIZE])
+const char *suggestion_to_text(const struct suggestion *suggestion,
+                               char buffer[SUGGESTION_TEXT_SIZE])
 {
     buffer[0] = '\0';
     if (suggestion->best)

@@ -19,4 +19,5 @@ void suggestion_try(struct suggestion *suggestion, const char *candidate);
 
 /* " (did you mean 'X'?)", or "" where nothing is near. Returns buffer. */
 #define SUGGESTION_TEXT_SIZE 100
-const char *suggestion_to_text(const struct suggestion *suggestion, char buffer[SUGGESTION_TEXT_SIZE]);
+const char *suggestion_to_text(const struct suggestion *suggestion,
+                               char buffer[SUGGESTION_TEXT_SIZE]);

@@ -11,7 +11,8 @@ bool tree_is_null(const struct tree_node *node)
 {
     if (node->type != TREE_SCALAR || !node->plain)
         return false;
-    return strcmp(node->text, "") == 0 || strcmp(node->text, "~") == 0 || strcmp(node->text, "null") == 0;
+    return strcmp(node->text, "") == 0 || strcmp(node->text, "~") == 0 ||
+           strcmp(node->text, "null") == 0;
 }
 
 const struct tree_node *tree_get(const struct tree_node *mapping, const char *key)
@@ -24,7 +25,8 @@ const struct tree_node *tree_get(const struct tree_node *mapping, const char *ke
     return NULL;
 }
 
-const struct tree_node *tree_get2(const struct tree_node *mapping, const char *key, const char *inner)
+const struct tree_node *tree_get2(const struct tree_node *mapping, const char *key,
+                                  const char *inner)
 {
     return tree_get(tree_get(mapping, key), inner);
 }
@@ -79,19 +81,22 @@ static size_t measure_segment(const struct tree_node *mapping, const char *path)
     return longest > 0 ? longest : strcspn(path, ".");
 }
 
-static struct tree_node *new_scalar(struct tree *tree, const char *text, size_t length, const struct place *place)
+static struct tree_node *new_scalar(struct tree *tree, const char *text, size_t length,
+                                    const struct place *place)
 {
     struct tree_node *node = tree_allocate(tree, sizeof(struct tree_node));
     char *copy = tree_allocate(tree, length + 1);
     if (!node || !copy)
         return NULL;
     memcpy(copy, text, length);
-    *node = (struct tree_node){.type = TREE_SCALAR, .place = *place, .text = copy, .plain = true, .weight = 1};
+    *node = (struct tree_node){
+        .type = TREE_SCALAR, .place = *place, .text = copy, .plain = true, .weight = 1};
     return node;
 }
 
 /* A mapping of the same entries with room for one more. */
-static struct tree_node *copy_mapping(struct tree *tree, const struct tree_node *from, const struct place *place)
+static struct tree_node *copy_mapping(struct tree *tree, const struct tree_node *from,
+                                      const struct place *place)
 {
     struct tree_node *node = tree_allocate(tree, sizeof(struct tree_node));
     if (!node)
@@ -108,11 +113,12 @@ static struct tree_node *copy_mapping(struct tree *tree, const struct tree_node 
     return node;
 }
 
-static struct tree_node **find_entry(struct tree *tree, struct tree_node *mapping, const char *key, size_t length,
-                                     const struct place *place)
+static struct tree_node **find_entry(struct tree *tree, struct tree_node *mapping, const char *key,
+                                     size_t length, const struct place *place)
 {
     for (size_t i = 0; i < mapping->n; i++)
-        if (strlen(mapping->keys[i]->text) == length && strncmp(mapping->keys[i]->text, key, length) == 0)
+        if (strlen(mapping->keys[i]->text) == length &&
+            strncmp(mapping->keys[i]->text, key, length) == 0)
             return &mapping->items[i];
     size_t i = mapping->n;
     mapping->keys[i] = new_scalar(tree, key, length, place);
@@ -129,11 +135,13 @@ static int put(struct tree *tree, const char *path, struct tree_node *value, str
         struct tree_node *old = *at && !tree_is_null(*at) ? *at : NULL;
         size_t length = measure_segment(old && old->type == TREE_MAPPING ? old : NULL, path);
         if (depth == TREE_DEPTH_MAX || length == 0) {
-            errors_add(errors, &value->place, NULL, "expected keys with single dots between, as programs.web.workers");
+            errors_add(errors, &value->place, NULL,
+                       "expected keys with single dots between, as programs.web.workers");
             return -EINVAL;
         }
         if (old && old->type != TREE_MAPPING) {
-            errors_add(errors, &value->place, NULL, "there is no '%s' to be set: what should hold it is no mapping", path);
+            errors_add(errors, &value->place, NULL,
+                       "there is no '%s' to be set: what should hold it is no mapping", path);
             return -EINVAL;
         }
         struct tree_node *mapping = copy_mapping(tree, old, &value->place);

@@ -28,7 +28,7 @@ struct parser {
     bool positions;
     unsigned depth;
     const char *path[TREE_DEPTH_MAX]; /* the key that is being read at each depth; NULL in lists */
-    size_t nodes; /* written in this document */
+    size_t nodes;                     /* written in this document */
     size_t n_anchors;
     struct anchor anchors[TREE_ANCHORS_MAX];
 };
@@ -89,7 +89,8 @@ static const char *hint_for_line(const struct parser *p, size_t line)
         return "";
     size_t length = strcspn(begin, "\n");
     const char *bracket = memchr(begin, '[', length);
-    const char *close = bracket ? memmem(bracket, length - (size_t)(bracket - begin), "]:", 2) : NULL;
+    const char *close = bracket ? memmem(bracket, length - (size_t)(bracket - begin), "]:", 2)
+                                : NULL;
     return close ? " (an address with brackets needs quotes: \"[::]:8080\")" : "";
 }
 
@@ -100,13 +101,16 @@ static int fail_parse(struct parser *p)
         return -ENOMEM;
     const char *problem = yaml->problem ? yaml->problem : "cannot be read";
     if (yaml->error == YAML_READER_ERROR)
-        return fail_at(p, &yaml->mark, "no YAML text: %s at byte %zu", problem, yaml->problem_offset);
+        return fail_at(p, &yaml->mark, "no YAML text: %s at byte %zu", problem,
+                       yaml->problem_offset);
+    char line[LINE_TEXT_SIZE];
+    struct place place = place_of(p, &yaml->context_mark);
     if (!yaml->context)
         return fail_at(p, &yaml->problem_mark, "no valid YAML: %s%s", problem,
                        hint_for_line(p, yaml->problem_mark.line));
-    return fail_at(p, &yaml->problem_mark, "no valid YAML: %s %s%s that began in line %zu%s", problem,
+    return fail_at(p, &yaml->problem_mark, "no valid YAML: %s %s%s that began%s%s", problem,
                    string_starts_with(yaml->context, "while") ? "" : "in ", yaml->context,
-                   yaml->context_mark.line + 1, hint_for_line(p, yaml->problem_mark.line));
+                   line_to_text(place.line, line), hint_for_line(p, yaml->problem_mark.line));
 }
 
 static void delete_event(yaml_event_t *event)
@@ -120,7 +124,8 @@ static int next_event(struct parser *p, yaml_event_t *ret)
     return yaml_parser_parse(&p->yaml, ret) ? 0 : fail_parse(p);
 }
 
-static int new_node(struct parser *p, enum tree_type type, const yaml_mark_t *mark, struct tree_node **ret)
+static int new_node(struct parser *p, enum tree_type type, const yaml_mark_t *mark,
+                    struct tree_node **ret)
 {
     if (p->nodes++ >= TREE_WEIGHT_MAX)
         return fail_at(p, mark, "more than %d values", TREE_WEIGHT_MAX);
@@ -171,7 +176,8 @@ static bool has_key(const struct children *children, const char *key)
     return false;
 }
 
-static int adopt_children(struct tree *tree, struct tree_node *node, const struct children *children)
+static int adopt_children(struct tree *tree, struct tree_node *node,
+                          const struct children *children)
 {
     node->n = children->n;
     node->items = tree_allocate(tree, (children->n + 1) * sizeof(struct tree_node *));
@@ -241,11 +247,12 @@ static int check_key(struct parser *p, const struct children *children, const st
         return fail_at(p, mark, "more than %d keys in one mapping", TREE_ENTRIES_MAX);
     for (size_t i = 0; i < children->n; i++)
         if (strcmp(children->list[i].key->text, key->text) == 0) {
-            char path[PATH_SIZE];
+            char path[PATH_SIZE], line[LINE_TEXT_SIZE];
             struct place place = place_of(p, mark);
             /* Reading goes on: the other errors of the file want to be said as well. */
-            errors_add(p->errors, &place, path_of(p, key->text, path), "this key is there twice, first in line %u",
-                       children->list[i].key->place.line);
+            errors_add(p->errors, &place, path_of(p, key->text, path),
+                       "this key is there twice, first%s",
+                       line_to_text(children->list[i].key->place.line, line));
             break;
         }
     return 0;
@@ -256,7 +263,8 @@ static int merge_mapping(struct parser *p, struct children *children, const stru
                          const yaml_mark_t *mark)
 {
     if (from->type != TREE_MAPPING)
-        return fail_at(p, mark, "'<<' merges mappings: expected an alias of a mapping, or a list of such");
+        return fail_at(p, mark,
+                       "'<<' merges mappings: expected an alias of a mapping, or a list of such");
     for (size_t i = 0; i < from->n; i++) {
         if (has_key(children, from->keys[i]->text))
             continue;
@@ -269,7 +277,8 @@ static int merge_mapping(struct parser *p, struct children *children, const stru
     return 0;
 }
 
-static int merge(struct parser *p, struct children *children, const struct tree_node *from, const yaml_mark_t *mark)
+static int merge(struct parser *p, struct children *children, const struct tree_node *from,
+                 const yaml_mark_t *mark)
 {
     if (from->type != TREE_SEQUENCE)
         return merge_mapping(p, children, from, mark);
@@ -281,7 +290,8 @@ static int merge(struct parser *p, struct children *children, const struct tree_
     return 0;
 }
 
-static int read_entry(struct parser *p, yaml_event_t *event, struct children *children, struct tree_node **merged)
+static int read_entry(struct parser *p, yaml_event_t *event, struct children *children,
+                      struct tree_node **merged)
 {
     CLEANUP_EVENT yaml_event_t value_event = {0};
     struct tree_node *key, *value;
@@ -338,7 +348,8 @@ static int read_scalar(struct parser *p, const yaml_event_t *event, struct tree_
 }
 
 /* An anchor can be named only once its node is whole, so no tree ever contains itself. */
-static int remember_anchor(struct parser *p, const yaml_char_t *name, struct tree_node *node, const yaml_mark_t *mark)
+static int remember_anchor(struct parser *p, const yaml_char_t *name, struct tree_node *node,
+                           const yaml_mark_t *mark)
 {
     if (!name)
         return 0;
@@ -367,7 +378,8 @@ static int find_anchor(struct parser *p, const yaml_event_t *event, struct tree_
             *ret = p->anchors[i].node;
             return 0;
         }
-    return fail_at(p, &event->start_mark, "the alias '*%.40s' has no complete anchor '&%.40s' before it", name, name);
+    return fail_at(p, &event->start_mark,
+                   "the alias '*%.40s' has no complete anchor '&%.40s' before it", name, name);
 }
 
 static int check_tag(struct parser *p, const yaml_char_t *tag, const yaml_mark_t *mark)
@@ -443,7 +455,8 @@ static int read_stream(struct parser *p, struct tree_node **ret)
             continue;
         if (event.type == YAML_DOCUMENT_START_EVENT) {
             if (root)
-                return fail_at(p, &event.start_mark, "a second document begins here: expected only one");
+                return fail_at(p, &event.start_mark,
+                               "a second document begins here: expected only one");
             continue;
         }
         r = read_node(p, &event, &root);

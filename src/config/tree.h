@@ -62,7 +62,8 @@ bool tree_is_null(const struct tree_node *node);
 /* The value of a key, or NULL: no mapping, no such key, or a null. */
 const struct tree_node *tree_get(const struct tree_node *mapping, const char *key);
 /* The same two levels down; NULL if any is missing. */
-const struct tree_node *tree_get2(const struct tree_node *mapping, const char *key, const char *inner);
+const struct tree_node *tree_get2(const struct tree_node *mapping, const char *key,
+                                  const char *inner);
 
 /* For people: "a list", "a mapping", "'text'" (cut where long, without control characters). Returns buffer. */
 #define TREE_TEXT_SIZE 80

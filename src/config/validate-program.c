@@ -59,7 +59,8 @@ static void prepare_expansion(struct checker *c)
 }
 
 /* NULL after an error. */
-static char *try_template(struct checker *c, const struct tree_node *node, const char *key, const char *text)
+static char *try_template(struct checker *c, const struct tree_node *node, const char *key,
+                          const char *text)
 {
     CLEANUP_FREE char *reason = NULL;
     char *expanded = NULL;
@@ -71,7 +72,8 @@ static char *try_template(struct checker *c, const struct tree_node *node, const
     return expanded;
 }
 
-static void check_template(struct checker *c, const struct tree_node *node, const char *key, const char *text)
+static void check_template(struct checker *c, const struct tree_node *node, const char *key,
+                           const char *text)
 {
     free(try_template(c, node, key, text));
 }
@@ -81,7 +83,8 @@ static void check_command(struct checker *c)
     const struct tree_node *node = tree_get(c->draft->value, "command");
     size_t i = 0;
     STRV_FOREACH (word, c->program->command) {
-        check_template(c, node && node->type == TREE_SEQUENCE ? node->items[i] : node, "command", *word);
+        check_template(c, node && node->type == TREE_SEQUENCE ? node->items[i] : node, "command",
+                       *word);
         i++;
     }
 }
@@ -127,15 +130,18 @@ static void check_reload(struct checker *c)
     const struct tree_node *surge = tree_get2(c->draft->value, "reload", "max_surge");
     const struct tree_node *unavailable = tree_get2(c->draft->value, "reload", "max_unavailable");
     if (reload->canary && reload->max_surge.value == 0)
-        fail(c, surge, "reload.max_surge", "a canary is one worker more, so with 0 there is none: set max_surge to at "
-                                           "least 1, or canary: false");
+        fail(c, surge, "reload.max_surge",
+             "a canary is one worker more, so with 0 there is none: set max_surge to at "
+             "least 1, or canary: false");
     if (reload->order == CONFIG_ORDER_READY_FIRST && reload->max_surge.value == 0)
-        fail(c, surge, "reload.max_surge", "with order: ready-first a replacement runs beside the old worker: set "
-                                           "max_surge to at least 1, or order: drain-first");
+        fail(c, surge, "reload.max_surge",
+             "with order: ready-first a replacement runs beside the old worker: set "
+             "max_surge to at least 1, or order: drain-first");
     if (reload->order == CONFIG_ORDER_DRAIN_FIRST && reload->max_unavailable.value == 0)
-        fail(c, unavailable, "reload.max_unavailable", "with order: drain-first a worker leaves before its replacement "
-                                                       "is there: set max_unavailable to at least 1, or order: "
-                                                       "ready-first");
+        fail(c, unavailable, "reload.max_unavailable",
+             "with order: drain-first a worker leaves before its replacement "
+             "is there: set max_unavailable to at least 1, or order: "
+             "ready-first");
 }
 
 static void check_rest(struct checker *c)
@@ -143,10 +149,12 @@ static void check_rest(struct checker *c)
     const struct config_program *program = c->program;
     const struct tree_node *value = c->draft->value;
     if (program->backoff.max_usec < program->backoff.initial_usec)
-        fail(c, tree_get(value, "backoff"), "backoff", "max is shorter than initial, expected at least as much");
+        fail(c, tree_get(value, "backoff"), "backoff",
+             "max is shorter than initial, expected at least as much");
     if ((program->handoff & CONFIG_HANDOFF_STDIN) && program->n_sockets == 0)
-        fail(c, tree_get(value, "handoff"), "handoff", "stdin hands over the first socket, but there is none: name "
-                                                       "one by 'sockets' or 'listen'");
+        fail(c, tree_get(value, "handoff"), "handoff",
+             "stdin hands over the first socket, but there is none: name "
+             "one by 'sockets' or 'listen'");
     check_reload(c);
 }
 
@@ -168,7 +176,8 @@ static void resolve(struct config_program *program, const struct draft *draft)
         program->reload.canary = program->n_sockets > 0;
 }
 
-void validate_program(struct reader *reader, struct config_program *program, const struct draft *draft)
+void validate_program(struct reader *reader, struct config_program *program,
+                      const struct draft *draft)
 {
     resolve(program, draft);
     struct checker checker = {.reader = reader, .program = program, .draft = draft};

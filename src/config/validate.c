@@ -16,6 +16,7 @@
 /* One address that will be bound. */
 struct binding {
     const struct config_socket *socket;
+    size_t order;
     unsigned slot;
     struct address address;
 };
@@ -31,8 +32,8 @@ static void bindings_clear(struct bindings *bindings)
 }
 
 /* The first program that uses a socket, and how many do. */
-static const struct config_program *find_user(const struct config *config, const struct config_socket *socket,
-                                              size_t *ret_users)
+static const struct config_program *find_user(const struct config *config,
+                                              const struct config_socket *socket, size_t *ret_users)
 {
     const struct config_program *first = NULL;
     *ret_users = 0;
@@ -45,7 +46,8 @@ static const struct config_program *find_user(const struct config *config, const
     return first;
 }
 
-static const struct draft *find_draft(const struct reader *reader, const struct config_socket *socket)
+static const struct draft *find_draft(const struct reader *reader,
+                                      const struct config_socket *socket)
 {
     size_t i = 0;
     while (reader->config->sockets[i] != socket)
@@ -53,17 +55,19 @@ static const struct draft *find_draft(const struct reader *reader, const struct 
     return &reader->sockets[i];
 }
 
-static void fail_socket(struct reader *reader, const struct config_socket *socket, const char *key, const char *format, ...)
-    PRINTF_LIKE(4, 5);
+static void fail_socket(struct reader *reader, const struct config_socket *socket, const char *key,
+                        const char *format, ...) PRINTF_LIKE(4, 5);
 
-static void fail_socket(struct reader *reader, const struct config_socket *socket, const char *key, const char *format, ...)
+static void fail_socket(struct reader *reader, const struct config_socket *socket, const char *key,
+                        const char *format, ...)
 {
     const struct draft *draft = find_draft(reader, socket);
     const struct tree_node *node = tree_get(draft->value, key);
     size_t users;
     char path[200];
     if (socket->is_private)
-        (void)snprintf(path, sizeof(path), "programs.%s.listen", find_user(reader->config, socket, &users)->name);
+        (void)snprintf(path, sizeof(path), "programs.%s.listen",
+                       find_user(reader->config, socket, &users)->name);
     else
         (void)snprintf(path, sizeof(path), "sockets.%s.%s", socket->name, key);
     CLEANUP_FREE char *text = NULL;
@@ -78,7 +82,8 @@ static void fail_socket(struct reader *reader, const struct config_socket *socke
         reader->errors->no_memory = true;
 }
 
-static void add_binding(struct reader *reader, struct bindings *bindings, const struct config_socket *socket, unsigned slot,
+static void add_binding(struct reader *reader, struct bindings *bindings,
+                        const struct config_socket *socket, unsigned slot,
                         const struct address *address)
 {
     if (bindings->n == bindings->allocated) {
@@ -91,16 +96,19 @@ static void add_binding(struct reader *reader, struct bindings *bindings, const 
         bindings->list = larger;
         bindings->allocated = allocated;
     }
-    bindings->list[bindings->n++] = (struct binding){socket, slot, *address};
+    bindings->list[bindings->n] = (struct binding){socket, bindings->n, slot, *address};
+    bindings->n++;
 }
 
-static void add_slots(struct reader *reader, struct bindings *bindings, const struct config_socket *socket)
+static void add_slots(struct reader *reader, struct bindings *bindings,
+                      const struct config_socket *socket)
 {
     size_t users;
     const struct config_program *program = find_user(reader->config, socket, &users);
     if (users != 1) {
-        fail_socket(reader, socket, "listen", "one socket per slot (%%(process_num)s) belongs to exactly one program, "
-                                              "but %zu use it",
+        fail_socket(reader, socket, "listen",
+                    "one socket per slot (%%(process_num)s) belongs to exactly one program, "
+                    "but %zu use it",
                     users);
         return;
     }
@@ -130,27 +138,32 @@ static int compare_bindings(const void *a, const void *b)
     int r = memcmp(&x->address.socket, &y->address.socket, x->address.length);
     if (r == 0)
         r = (x->socket->line > y->socket->line) - (x->socket->line < y->socket->line);
-    return r != 0 ? r : (x->slot > y->slot) - (x->slot < y->slot);
+    return r != 0 ? r : (x->order > y->order) - (x->order < y->order);
 }
 
-static void fail_same_address(struct reader *reader, const struct binding *a, const struct binding *b)
+static void fail_same_address(struct reader *reader, const struct binding *a,
+                              const struct binding *b)
 {
+    char line[LINE_TEXT_SIZE];
     CLEANUP_FREE char *address = address_to_text(&b->address);
     if (!address)
         reader->errors->no_memory = true;
     else if (a->socket == b->socket)
-        fail_socket(reader, b->socket, "listen", "slots %u and %u would both get %s", a->slot, b->slot, address);
+        fail_socket(reader, b->socket, "listen", "slots %u and %u would both get %s", a->slot,
+                    b->slot, address);
     else
-        fail_socket(reader, b->socket, "listen", "%s is the address of socket '%s' in line %u as well: two sockets cannot "
-                                                 "share it, let both programs name one",
-                    address, a->socket->name, a->socket->line);
+        fail_socket(reader, b->socket, "listen",
+                    "%s is the address of socket '%s'%s as well: two sockets cannot "
+                    "share it, let both programs name one",
+                    address, a->socket->name, line_to_text(a->socket->line, line));
 }
 
 static void check_control_path(struct reader *reader, const struct binding *binding)
 {
     const char *path = address_unix_path(&binding->address);
     if (path && string_equal(path, reader->config->control.socket))
-        fail_socket(reader, binding->socket, "listen", "'%s' is the path of the control socket", path);
+        fail_socket(reader, binding->socket, "listen", "'%s' is the path of the control socket",
+                    path);
 }
 
 static void check_addresses(struct reader *reader)
@@ -189,8 +202,9 @@ static void check_nonblocking(struct reader *reader, const struct config_socket 
                 no = config->programs[i];
         }
     if (socket->nonblocking == CONFIG_NONBLOCKING_AUTO && yes && no)
-        fail_socket(reader, socket, "nonblocking", "program '%s' (node-ipc) wants this socket non-blocking, '%s' does not: "
-                                                   "set nonblocking to true or false",
+        fail_socket(reader, socket, "nonblocking",
+                    "program '%s' (node-ipc) wants this socket non-blocking, '%s' does not: "
+                    "set nonblocking to true or false",
                     yes->name, no->name);
 }
 
@@ -203,7 +217,8 @@ static void check_socket_options(struct reader *reader, const struct config_sock
     if (socket->mode_set && !address_unix_path(&socket->address))
         fail_socket(reader, socket, "mode", "only a Unix socket with a path has a file mode");
     if (socket->ipv6_only && family != AF_INET6)
-        fail_socket(reader, socket, "ipv6_only", "only a socket of IPv6 can have this, as [::]:8080");
+        fail_socket(reader, socket, "ipv6_only",
+                    "only a socket of IPv6 can have this, as [::]:8080");
 }
 
 /* A worker's name, and whose it is. */
@@ -225,7 +240,8 @@ static void worker_names_clear(struct worker_names *names)
     free(names->list);
 }
 
-static void fail_worker_name(struct reader *reader, const struct config_program *program, const char *text)
+static void fail_worker_name(struct reader *reader, const struct config_program *program,
+                             const char *text)
 {
     size_t i = 0;
     while (reader->config->programs[i] != program)
@@ -248,8 +264,8 @@ static const char *judge_name(const char *name)
 }
 
 /* 0, or -EINVAL after an error was said. */
-static int add_worker_name(struct reader *reader, struct worker_names *names, const struct config_program *program,
-                           unsigned slot)
+static int add_worker_name(struct reader *reader, struct worker_names *names,
+                           const struct config_program *program, unsigned slot)
 {
     const unsigned process_num = program->numprocs_start + slot;
     const struct expansion known = {
@@ -276,7 +292,8 @@ static int add_worker_name(struct reader *reader, struct worker_names *names, co
 }
 
 /* Where `workers` is wrong, one slot stands for all: errors of the name want to be said as well. */
-static void add_worker_names(struct reader *reader, struct worker_names *names, const struct config_program *program)
+static void add_worker_names(struct reader *reader, struct worker_names *names,
+                             const struct config_program *program)
 {
     unsigned slots = MAX(program->workers, 1u);
     for (unsigned slot = 0; program->worker_name && slot < slots; slot++)
@@ -289,16 +306,18 @@ static int compare_names(const void *a, const void *b)
     return strcmp(((const struct worker_name *)a)->text, ((const struct worker_name *)b)->text);
 }
 
-static void fail_same_name(struct reader *reader, const struct worker_name *a, const struct worker_name *b)
+static void fail_same_name(struct reader *reader, const struct worker_name *a,
+                           const struct worker_name *b)
 {
     CLEANUP_FREE char *text = NULL;
     const struct worker_name *later = a->program->line > b->program->line ? a : b;
     if (a->program == b->program)
-        text = string_format("slots %u and %u would both be called '%s': use %%(process_num)s in it", a->slot, b->slot,
-                             a->text);
+        text = string_format(
+            "slots %u and %u would both be called '%s': use %%(process_num)s in it", a->slot,
+            b->slot, a->text);
     else
-        text = string_format("a worker of '%s' and one of '%s' would both be called '%s'", a->program->name,
-                             b->program->name, a->text);
+        text = string_format("a worker of '%s' and one of '%s' would both be called '%s'",
+                             a->program->name, b->program->name, a->text);
     if (text)
         fail_worker_name(reader, later->program, text);
     else
@@ -339,5 +358,6 @@ void validate(struct reader *reader)
     check_addresses(reader);
     check_worker_names(reader);
     if (config->n_programs == 0 && !errors_any(reader->errors))
-        errors_add(reader->errors, reader->scope->place, "programs", "there is nothing to run: name at least one program");
+        errors_add(reader->errors, reader->scope->place, "programs",
+                   "there is nothing to run: name at least one program");
 }

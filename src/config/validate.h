@@ -9,4 +9,5 @@
 void validate(struct reader *reader);
 
 /* One program: validate-program.c */
-void validate_program(struct reader *reader, struct config_program *program, const struct draft *draft);
+void validate_program(struct reader *reader, struct config_program *program,
+                      const struct draft *draft);

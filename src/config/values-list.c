@@ -24,7 +24,8 @@ static void read_command_text(struct reader *reader, const struct tree_node *nod
     else if (r < 0)
         reader_error(reader, &node->place, "%s", reason);
     else if (!*command)
-        reader_error(reader, &node->place, "empty, expected a command, as [node, app.js] or \"node app.js\"");
+        reader_error(reader, &node->place,
+                     "empty, expected a command, as [node, app.js] or \"node app.js\"");
 }
 
 static void read_command_list(struct reader *reader, const struct tree_node *node, char ***command)
@@ -39,7 +40,8 @@ static void read_command_list(struct reader *reader, const struct tree_node *nod
         append(reader, command, node->items[i]->text);
     }
     if (node->n == 0)
-        reader_error(reader, &node->place, "empty, expected a command, as [node, app.js] or \"node app.js\"");
+        reader_error(reader, &node->place,
+                     "empty, expected a command, as [node, app.js] or \"node app.js\"");
 }
 
 /* "PORT=80 node app.js" needs a shell as well. */
@@ -49,7 +51,8 @@ static bool is_assignment(const char *word)
     return length > 0 && word[length] == '=';
 }
 
-static void read_command(struct reader *reader, const struct key *key UNUSED, const struct tree_node *node, void *object)
+static void read_command(struct reader *reader, const struct key *key UNUSED,
+                         const struct tree_node *node, void *object)
 {
     struct config_program *program = object;
     CLEANUP_STRV char **command = NULL;
@@ -69,7 +72,8 @@ static void read_command(struct reader *reader, const struct key *key UNUSED, co
     if (command[0][0] == '\0')
         reader_error(reader, &node->place, "the first word is empty, expected the program to run");
     else if (is_assignment(command[0]))
-        reader_error(reader, &node->place, "there is no shell to understand '%.40s': write it under 'environment'",
+        reader_error(reader, &node->place,
+                     "there is no shell to understand '%.40s': write it under 'environment'",
                      command[0]);
     program->command = TAKE_PTR(command);
 }
@@ -80,7 +84,8 @@ static void print_command(struct printer *printer, const struct key *key, const 
     print_list(printer, key->name, program->command);
 }
 
-const struct value_type type_command = {.label = "list or text", .read = read_command, .print = print_command};
+const struct value_type type_command = {
+    .label = "list or text", .read = read_command, .print = print_command};
 
 static bool is_variable_name(const char *name)
 {
@@ -92,7 +97,8 @@ static bool is_variable_name(const char *name)
     return true;
 }
 
-static void read_variable(struct reader *reader, const struct tree_node *name, const struct tree_node *value, char ***list)
+static void read_variable(struct reader *reader, const struct tree_node *name,
+                          const struct tree_node *value, char ***list)
 {
     struct scope scope = {.up = reader->scope, .name = name->text, .place = &value->place};
     reader->scope = &scope;
@@ -104,12 +110,14 @@ static void read_variable(struct reader *reader, const struct tree_node *name, c
     reader->scope = scope.up;
 }
 
-static void read_environment(struct reader *reader, const struct key *key UNUSED, const struct tree_node *node, void *object)
+static void read_environment(struct reader *reader, const struct key *key UNUSED,
+                             const struct tree_node *node, void *object)
 {
     struct config_program *program = object;
     char text[TREE_TEXT_SIZE];
     if (node->type != TREE_MAPPING) {
-        reader_error(reader, &node->place, "%s is wrong here, expected variables, as {PORT: 80, DEBUG: yes}",
+        reader_error(reader, &node->place,
+                     "%s is wrong here, expected variables, as {PORT: 80, DEBUG: yes}",
                      tree_describe(node, text));
         return;
     }
@@ -134,11 +142,13 @@ static void print_environment(struct printer *printer, const struct key *key, co
     printer->indent -= 2;
 }
 
-const struct value_type type_environment = {.label = "mapping", .read = read_environment, .print = print_environment};
+const struct value_type type_environment = {
+    .label = "mapping", .read = read_environment, .print = print_environment};
 
 static const char *const handoff_words[] = {"env", "node-ipc", "stdin", NULL};
-static const char *const handoff_later[] = {"einhorn", "nginx",   "gunicorn",   "unicorn",      "puma",
-                                            "php-fpm", "scm-rights", "node-cluster", NULL};
+static const char *const handoff_later[] = {"einhorn",    "nginx",        "gunicorn",
+                                            "unicorn",    "puma",         "php-fpm",
+                                            "scm-rights", "node-cluster", NULL};
 
 static void read_one_handoff(struct reader *reader, const struct tree_node *node, unsigned *handoff)
 {
@@ -155,13 +165,17 @@ static void read_one_handoff(struct reader *reader, const struct tree_node *node
     suggestion_init(&suggestion, node->text);
     STRV_FOREACH (word, (char *const *)handoff_words)
         suggestion_try(&suggestion, *word);
-    reader_error(reader, &node->place, "%s is %s, expected env, node-ipc or stdin%s", tree_describe(node, text),
-                 later ? "not in this version" : "wrong here", suggestion_to_text(&suggestion, buffer));
+    reader_error(reader, &node->place, "%s is %s, expected env, node-ipc or stdin%s",
+                 tree_describe(node, text), later ? "not in this version" : "wrong here",
+                 suggestion_to_text(&suggestion, buffer));
 }
 
-static void read_handoff(struct reader *reader, const struct key *key UNUSED, const struct tree_node *node, void *object)
+static void read_handoff(struct reader *reader, const struct key *key UNUSED,
+                         const struct tree_node *node, void *object)
 {
     struct config_program *program = object;
+    if (value_list_length(node) == 0)
+        reader_error(reader, &node->place, "empty, expected at least one of env, node-ipc, stdin");
     for (size_t i = 0; i < value_list_length(node); i++)
         read_one_handoff(reader, value_list_item(node, i), &program->handoff);
 }
@@ -177,4 +191,5 @@ static void print_handoff(struct printer *printer, const struct key *key, const 
     print_list(printer, key->name, words);
 }
 
-const struct value_type type_handoff = {.label = "list", .read = read_handoff, .print = print_handoff};
+const struct value_type type_handoff = {
+    .label = "list", .read = read_handoff, .print = print_handoff};

@@ -13,10 +13,12 @@
 #define NAME_LENGTH_MAX 64
 #define ENTRIES_MAX     256 /* programs; named sockets */
 #define LISTEN_MAX      64  /* sockets of one program */
+#define SOCKETS_MAX     1024
 
 static bool is_name(const char *name)
 {
-    static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-";
+    static const char letters[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-";
     size_t length = strlen(name);
     return length > 0 && length <= NAME_LENGTH_MAX && strspn(name, letters) == length;
 }
@@ -27,10 +29,12 @@ static void no_memory(struct reader *reader)
 }
 
 /* Reads the address into a socket. One without a program has to know it for all; one per slot is known later. */
-static void read_listen_into(struct reader *reader, const struct tree_node *node, struct config_socket *socket)
+static void read_listen_into(struct reader *reader, const struct tree_node *node,
+                             struct config_socket *socket)
 {
     CLEANUP_FREE char *reason = NULL;
-    if (!value_is_scalar(reader, node, "an address: 8080, 127.0.0.1:8080, [::1]:8080, unix:/path or unix:@name"))
+    if (!value_is_scalar(reader, node,
+                         "an address: 8080, 127.0.0.1:8080, [::1]:8080, unix:/path or unix:@name"))
         return;
     free(socket->listen);
     socket->listen = strdup(node->text);
@@ -48,7 +52,8 @@ static void read_listen_into(struct reader *reader, const struct tree_node *node
         no_memory(reader);
 }
 
-static void read_listen(struct reader *reader, const struct key *key UNUSED, const struct tree_node *node, void *object)
+static void read_listen(struct reader *reader, const struct key *key UNUSED,
+                        const struct tree_node *node, void *object)
 {
     read_listen_into(reader, node, object);
 }
@@ -61,11 +66,12 @@ static void print_listen(struct printer *printer, const struct key *key, const v
     (void)fputc('\n', printer->stream);
 }
 
-const struct value_type type_listen = {.label = "address", .read = read_listen, .print = print_listen};
+const struct value_type type_listen = {
+    .label = "address", .read = read_listen, .print = print_listen};
 
 /* A new socket at the end of the list, with all defaults; NULL when memory is short. */
-static struct config_socket *add_socket(struct reader *reader, const char *name, const struct tree_node *key,
-                                        const struct tree_node *value)
+static struct config_socket *add_socket(struct reader *reader, const char *name,
+                                        const struct tree_node *key, const struct tree_node *value)
 {
     struct config *config = reader->config;
     size_t n = config->n_sockets;
@@ -85,14 +91,16 @@ static struct config_socket *add_socket(struct reader *reader, const char *name,
     sockets[n] = socket;
     sockets[n + 1] = NULL;
     config->n_sockets++;
-    *socket = (struct config_socket){.name = strdup(name), .here = config->here, .line = key->place.line};
+    *socket = (struct config_socket){
+        .name = strdup(name), .here = config->here, .line = key->place.line};
     socket->column = key->place.column;
     return socket->name ? socket : NULL;
 }
 
 static int use_socket(struct config_program *program, struct config_socket *socket)
 {
-    struct config_socket **sockets = reallocarray(program->sockets, program->n_sockets + 2, sizeof(*sockets));
+    struct config_socket **sockets = reallocarray(program->sockets, program->n_sockets + 2,
+                                                  sizeof(*sockets));
     if (!sockets)
         return -ENOMEM;
     sockets[program->n_sockets++] = socket;
@@ -111,9 +119,12 @@ static struct config_socket *find_named(const struct reader *reader, const char 
 
 static bool room_for_socket(struct reader *reader, const struct tree_node *node)
 {
-    if (reader->program->n_sockets < LISTEN_MAX)
+    if (reader->program->n_sockets >= LISTEN_MAX)
+        reader_error(reader, &node->place, "more than %d sockets in one program", LISTEN_MAX);
+    else if (reader->config->n_sockets >= SOCKETS_MAX)
+        reader_error(reader, &node->place, "more than %d sockets in all", SOCKETS_MAX);
+    else
         return true;
-    reader_error(reader, &node->place, "more than %d sockets in one program", LISTEN_MAX);
     return false;
 }
 
@@ -121,7 +132,8 @@ static void read_socket_name(struct reader *reader, const struct tree_node *node
 {
     struct config_program *program = reader->program;
     char text[TREE_TEXT_SIZE], buffer[SUGGESTION_TEXT_SIZE];
-    if (!value_is_scalar(reader, node, "the name of a socket under 'sockets'") || !room_for_socket(reader, node))
+    if (!value_is_scalar(reader, node, "the name of a socket under 'sockets'") ||
+        !room_for_socket(reader, node))
         return;
     struct config_socket *socket = find_named(reader, node->text);
     if (!socket) {
@@ -129,8 +141,8 @@ static void read_socket_name(struct reader *reader, const struct tree_node *node
         suggestion_init(&suggestion, node->text);
         for (size_t i = 0; i < reader->n_named_sockets; i++)
             suggestion_try(&suggestion, reader->config->sockets[i]->name);
-        reader_error(reader, &node->place, "there is no socket %s under 'sockets'%s", tree_describe(node, text),
-                     suggestion_to_text(&suggestion, buffer));
+        reader_error(reader, &node->place, "there is no socket %s under 'sockets'%s",
+                     tree_describe(node, text), suggestion_to_text(&suggestion, buffer));
         return;
     }
     for (size_t i = 0; i < program->n_sockets; i++)
@@ -142,16 +154,16 @@ static void read_socket_name(struct reader *reader, const struct tree_node *node
         no_memory(reader);
 }
 
-static void read_socket_names(struct reader *reader, const struct key *key UNUSED, const struct tree_node *node,
-                              void *object UNUSED)
+static void read_socket_names(struct reader *reader, const struct key *key UNUSED,
+                              const struct tree_node *node, void *object UNUSED)
 {
-    for (size_t i = 0; i < value_list_length(node); i++)
+    for (size_t i = 0; i < value_list_length(node) && !reader->errors->no_memory; i++)
         read_socket_name(reader, value_list_item(node, i));
 }
 
 /* Named or private: programs print those they name under `sockets`, the others under `listen`. */
-static void print_sockets_of(struct printer *printer, const struct key *key, const struct config_program *program,
-                             bool is_private)
+static void print_sockets_of(struct printer *printer, const struct key *key,
+                             const struct config_program *program, bool is_private)
 {
     char *texts[2 * LISTEN_MAX + 1] = {NULL};
     size_t n = 0;
@@ -168,14 +180,28 @@ static void print_socket_names(struct printer *printer, const struct key *key, c
     print_sockets_of(printer, key, object, false);
 }
 
-const struct value_type type_socket_names = {.label = "list", .read = read_socket_names, .print = print_socket_names};
+const struct value_type type_socket_names = {
+    .label = "list", .read = read_socket_names, .print = print_socket_names};
+
+static void check_private_name(struct reader *reader, const struct tree_node *node,
+                               const char *name)
+{
+    char line[LINE_TEXT_SIZE];
+    for (size_t i = 0; i + 1 < reader->config->n_sockets; i++)
+        if (strcmp(reader->config->sockets[i]->name, name) == 0)
+            reader_error(reader, &node->place,
+                         "this socket would be called '%s', as one%s is: give that one another "
+                         "name, or name both under 'sockets'",
+                         name, line_to_text(reader->config->sockets[i]->line, line));
+}
 
 static void read_private_socket(struct reader *reader, const struct tree_node *node, size_t number)
 {
     struct config_program *program = reader->program;
     if (!room_for_socket(reader, node))
         return;
-    CLEANUP_FREE char *name = number == 1 ? strdup(program->name) : string_format("%s-%zu", program->name, number);
+    CLEANUP_FREE char *name = number == 1 ? strdup(program->name)
+                                          : string_format("%s-%zu", program->name, number);
     struct config_socket *socket = name ? add_socket(reader, name, node, NULL) : NULL;
     if (!socket || use_socket(program, socket) < 0) {
         no_memory(reader);
@@ -184,17 +210,13 @@ static void read_private_socket(struct reader *reader, const struct tree_node *n
     section_read(reader, &socket_table, NULL, socket);
     socket->is_private = true;
     read_listen_into(reader, node, socket);
-    for (size_t i = 0; i + 1 < reader->config->n_sockets; i++)
-        if (strcmp(reader->config->sockets[i]->name, name) == 0)
-            reader_error(reader, &node->place, "this socket would be called '%s', as one in line %u is: give that "
-                                               "one another name, or name both under 'sockets'",
-                         name, reader->config->sockets[i]->line);
+    check_private_name(reader, node, name);
 }
 
-static void read_private_listen(struct reader *reader, const struct key *key UNUSED, const struct tree_node *node,
-                                void *object UNUSED)
+static void read_private_listen(struct reader *reader, const struct key *key UNUSED,
+                                const struct tree_node *node, void *object UNUSED)
 {
-    for (size_t i = 0; i < value_list_length(node); i++)
+    for (size_t i = 0; i < value_list_length(node) && !reader->errors->no_memory; i++)
         read_private_socket(reader, value_list_item(node, i), i + 1);
 }
 
@@ -211,28 +233,33 @@ const struct value_type type_private_listen = {
 
 /* Calls `read_entry` for each entry of a mapping of names. */
 static void read_map(struct reader *reader, const struct tree_node *node,
-                     void (*read_entry)(struct reader *reader, const struct tree_node *key, const struct tree_node *value))
+                     void (*read_entry)(struct reader *reader, const struct tree_node *key,
+                                        const struct tree_node *value))
 {
     char text[TREE_TEXT_SIZE];
     if (node && node->type != TREE_MAPPING) {
-        reader_error(reader, &node->place, "%s is wrong here, expected names and what they mean (web: {…})",
+        reader_error(reader, &node->place,
+                     "%s is wrong here, expected names and what they mean (web: {…})",
                      tree_describe(node, text));
         return;
     }
-    for (size_t i = 0; node && i < node->n; i++) {
-        struct scope scope = {.up = reader->scope, .name = node->keys[i]->text, .place = &node->keys[i]->place};
+    for (size_t i = 0; node && i < node->n && !reader->errors->no_memory; i++) {
+        struct scope scope = {
+            .up = reader->scope, .name = node->keys[i]->text, .place = &node->keys[i]->place};
         reader->scope = &scope;
         if (i == ENTRIES_MAX)
             reader_error(reader, NULL, "more than %d entries", ENTRIES_MAX);
         else if (i < ENTRIES_MAX && !is_name(node->keys[i]->text))
-            reader_error(reader, NULL, "a name has 1 to %d letters, digits and any of _ . -", NAME_LENGTH_MAX);
+            reader_error(reader, NULL, "a name has 1 to %d letters, digits and any of _ . -",
+                         NAME_LENGTH_MAX);
         else if (i < ENTRIES_MAX)
             read_entry(reader, node->keys[i], node->items[i]);
         reader->scope = scope.up;
     }
 }
 
-static void read_socket_entry(struct reader *reader, const struct tree_node *key, const struct tree_node *value)
+static void read_socket_entry(struct reader *reader, const struct tree_node *key,
+                              const struct tree_node *value)
 {
     struct config_socket *socket = add_socket(reader, key->text, key, value);
     if (!socket) {
@@ -246,13 +273,14 @@ static void read_socket_entry(struct reader *reader, const struct tree_node *key
     reader->sockets[index].broken = errors_count(reader->errors) > before;
 }
 
-static void read_sockets(struct reader *reader, const struct key *key UNUSED, const struct tree_node *node,
-                         void *object UNUSED)
+static void read_sockets(struct reader *reader, const struct key *key UNUSED,
+                         const struct tree_node *node, void *object UNUSED)
 {
     read_map(reader, node, read_socket_entry);
 }
 
-static void print_entry(struct printer *printer, const char *name, const struct key_table *table, const void *object)
+static void print_entry(struct printer *printer, const char *name, const struct key_table *table,
+                        const void *object)
 {
     printer->indent += 2;
     print_key(printer, name);
@@ -297,11 +325,13 @@ static struct config_program *add_program(struct reader *reader, const struct tr
     programs[n] = program;
     programs[n + 1] = NULL;
     config->n_programs++;
-    *program = (struct config_program){.name = strdup(key->text), .line = key->place.line, .column = key->place.column};
+    *program = (struct config_program){
+        .name = strdup(key->text), .line = key->place.line, .column = key->place.column};
     return program->name ? program : NULL;
 }
 
-static void read_program_entry(struct reader *reader, const struct tree_node *key, const struct tree_node *value)
+static void read_program_entry(struct reader *reader, const struct tree_node *key,
+                               const struct tree_node *value)
 {
     struct config_program *program = add_program(reader, key, value);
     if (!program) {
@@ -316,8 +346,8 @@ static void read_program_entry(struct reader *reader, const struct tree_node *ke
     reader->program = NULL;
 }
 
-static void read_programs(struct reader *reader, const struct key *key UNUSED, const struct tree_node *node,
-                          void *object UNUSED)
+static void read_programs(struct reader *reader, const struct key *key UNUSED,
+                          const struct tree_node *node, void *object UNUSED)
 {
     read_map(reader, node, read_program_entry);
 }

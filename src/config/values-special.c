@@ -25,7 +25,8 @@ static int parse_workers(const struct key *key, const char *text, void *object)
     return r;
 }
 
-static bool format_workers(const struct key *key UNUSED, const void *object, char buffer[VALUE_TEXT_SIZE])
+static bool format_workers(const struct key *key UNUSED, const void *object,
+                           char buffer[VALUE_TEXT_SIZE])
 {
     const struct config_program *program = object;
     (void)snprintf(buffer, VALUE_TEXT_SIZE, "%u", program->workers);
@@ -34,7 +35,8 @@ static bool format_workers(const struct key *key UNUSED, const void *object, cha
 
 static void expect_workers(const struct key *key, char buffer[VALUE_TEXT_SIZE])
 {
-    (void)snprintf(buffer, VALUE_TEXT_SIZE, "a number from %" PRIu64 " to %" PRIu64 ", or auto", key->min, key->max);
+    (void)snprintf(buffer, VALUE_TEXT_SIZE, "a number from %" PRIu64 " to %" PRIu64 ", or auto",
+                   key->min, key->max);
 }
 
 const struct value_type type_workers = {
@@ -46,7 +48,8 @@ const struct value_type type_workers = {
     .expect = expect_workers,
 };
 
-static void read_probation(struct reader *reader, const struct key *key, const struct tree_node *node, void *object)
+static void read_probation(struct reader *reader, const struct key *key,
+                           const struct tree_node *node, void *object)
 {
     struct config_program *program = object;
     program->reload.probation_auto = node->type == TREE_SCALAR && strcmp(node->text, "auto") == 0;
@@ -63,8 +66,9 @@ static void print_probation(struct printer *printer, const struct key *key, cons
     const struct config_program *program = object;
     char text[DURATION_TEXT_SIZE];
     print_key(printer, key->name);
-    print_text(printer, program->reload.probation_auto ? "auto"
-                                                       : duration_to_config(program->reload.probation_usec, text));
+    print_text(printer, program->reload.probation_auto
+                            ? "auto"
+                            : duration_to_config(program->reload.probation_usec, text));
     (void)fputc('\n', printer->stream);
 }
 
@@ -92,7 +96,8 @@ static int parse_amount(const struct key *key, const char *text, void *field)
     return r;
 }
 
-static bool format_amount(const struct key *key UNUSED, const void *field, char buffer[VALUE_TEXT_SIZE])
+static bool format_amount(const struct key *key UNUSED, const void *field,
+                          char buffer[VALUE_TEXT_SIZE])
 {
     const struct config_amount *amount = field;
     (void)snprintf(buffer, VALUE_TEXT_SIZE, "%u%s", amount->value, amount->percent ? "%" : "");
@@ -101,8 +106,9 @@ static bool format_amount(const struct key *key UNUSED, const void *field, char 
 
 static void expect_amount(const struct key *key, char buffer[VALUE_TEXT_SIZE])
 {
-    (void)snprintf(buffer, VALUE_TEXT_SIZE, "a number from %" PRIu64 " to %" PRIu64 ", or a share of the workers "
-                                            "from 0%% to 100%%",
+    (void)snprintf(buffer, VALUE_TEXT_SIZE,
+                   "a number from %" PRIu64 " to %" PRIu64 ", or a share of the workers "
+                   "from 0%% to 100%%",
                    key->min, key->max);
 }
 
@@ -124,7 +130,8 @@ static int parse_backlog(const struct key *key, const char *text, void *field)
     return r;
 }
 
-static bool format_backlog(const struct key *key UNUSED, const void *field, char buffer[VALUE_TEXT_SIZE])
+static bool format_backlog(const struct key *key UNUSED, const void *field,
+                           char buffer[VALUE_TEXT_SIZE])
 {
     (void)snprintf(buffer, VALUE_TEXT_SIZE, "%d", *(const int *)field);
     return *(const int *)field > 0;
@@ -132,7 +139,8 @@ static bool format_backlog(const struct key *key UNUSED, const void *field, char
 
 static void expect_backlog(const struct key *key, char buffer[VALUE_TEXT_SIZE])
 {
-    (void)snprintf(buffer, VALUE_TEXT_SIZE, "a number from %" PRIu64 " to %" PRIu64, key->min, key->max);
+    (void)snprintf(buffer, VALUE_TEXT_SIZE, "a number from %" PRIu64 " to %" PRIu64, key->min,
+                   key->max);
 }
 
 const struct value_type type_backlog = {
@@ -153,7 +161,8 @@ static int parse_socket_mode(const struct key *key, const char *text, void *obje
     return r;
 }
 
-static bool format_socket_mode(const struct key *key, const void *object, char buffer[VALUE_TEXT_SIZE])
+static bool format_socket_mode(const struct key *key, const void *object,
+                               char buffer[VALUE_TEXT_SIZE])
 {
     const struct config_socket *socket = object;
     return type_mode.format(key, &socket->mode, buffer) && socket->mode_set;
@@ -179,7 +188,8 @@ static int parse_sharing(const struct key *key UNUSED, const char *text, void *f
     return strcmp(text, "shared") == 0 ? 0 : -EINVAL;
 }
 
-static bool format_sharing(const struct key *key UNUSED, const void *field UNUSED, char buffer[VALUE_TEXT_SIZE])
+static bool format_sharing(const struct key *key UNUSED, const void *field UNUSED,
+                           char buffer[VALUE_TEXT_SIZE])
 {
     strcpy(buffer, "shared");
     return true;
@@ -219,7 +229,8 @@ static int parse_group(const struct key *key UNUSED, const char *text, void *obj
     return r;
 }
 
-static bool format_group(const struct key *key UNUSED, const void *object, char buffer[VALUE_TEXT_SIZE])
+static bool format_group(const struct key *key UNUSED, const void *object,
+                         char buffer[VALUE_TEXT_SIZE])
 {
     const struct config *config = object;
     (void)snprintf(buffer, VALUE_TEXT_SIZE, "%u", config->control.group);
@@ -253,7 +264,8 @@ static const struct key_table ready_table = {
 
 static const char *const ready_words[] = {"auto", "notify", "message", NULL};
 
-static void read_ready(struct reader *reader, const struct key *key UNUSED, const struct tree_node *node, void *object)
+static void read_ready(struct reader *reader, const struct key *key UNUSED,
+                       const struct tree_node *node, void *object)
 {
     struct config_program *program = object;
     char text[TREE_TEXT_SIZE];
@@ -261,7 +273,8 @@ static void read_ready(struct reader *reader, const struct key *key UNUSED, cons
         section_read(reader, &ready_table, node, object);
         program->ready = CONFIG_READY_AFTER;
         if (node->n != 1)
-            reader_error(reader, &node->place, "expected one of auto, notify, message or {after: DURATION}");
+            reader_error(reader, &node->place,
+                         "expected one of auto, notify, message or {after: DURATION}");
         return;
     }
     for (unsigned i = 0; node->type == TREE_SCALAR && ready_words[i]; i++)
@@ -269,7 +282,8 @@ static void read_ready(struct reader *reader, const struct key *key UNUSED, cons
             program->ready = (enum config_ready)i;
             return;
         }
-    reader_error(reader, &node->place, "%s is wrong here, expected auto, notify, message or {after: DURATION}",
+    reader_error(reader, &node->place,
+                 "%s is wrong here, expected auto, notify, message or {after: DURATION}",
                  tree_describe(node, text));
 }
 
@@ -279,9 +293,12 @@ static void print_ready(struct printer *printer, const struct key *key, const vo
     char text[DURATION_TEXT_SIZE];
     print_key(printer, key->name);
     if (program->ready == CONFIG_READY_AFTER)
-        (void)fprintf(printer->stream, " {after: %s}\n", duration_to_config(program->ready_after_usec, text));
+        (void)fprintf(printer->stream, " {after: %s}\n",
+                      duration_to_config(program->ready_after_usec, text));
     else
         (void)fprintf(printer->stream, " %s\n", ready_words[program->ready]);
 }
 
-const struct value_type type_ready = {.label = "auto, notify, message or {after: DURATION}", .read = read_ready, .print = print_ready};
+const struct value_type type_ready = {.label = "auto, notify, message or {after: DURATION}",
+                                      .read = read_ready,
+                                      .print = print_ready};

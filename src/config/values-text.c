@@ -28,14 +28,15 @@ static void set_field(struct reader *reader, const struct key *key, void *object
 }
 
 /* The text of a scalar that is neither empty nor endless, or NULL after an error. */
-static const char *read_text(struct reader *reader, const struct tree_node *node, const char *expected)
+static const char *read_text(struct reader *reader, const struct tree_node *node,
+                             const char *expected)
 {
     if (!value_is_scalar(reader, node, expected))
         return NULL;
     if (*node->text != '\0' && strlen(node->text) <= TEXT_MAX)
         return node->text;
-    reader_error(reader, &node->place, "%s, expected %s", *node->text == '\0' ? "empty" : "longer than 4096 bytes",
-                 expected);
+    reader_error(reader, &node->place, "%s, expected %s",
+                 *node->text == '\0' ? "empty" : "longer than 4096 bytes", expected);
     return NULL;
 }
 
@@ -87,7 +88,8 @@ static void print_template(struct printer *printer, const struct key *key, const
     (void)fputc('\n', printer->stream);
 }
 
-static void read_known_text(struct reader *reader, const struct key *key, const struct tree_node *node, void *object)
+static void read_known_text(struct reader *reader, const struct key *key,
+                            const struct tree_node *node, void *object)
 {
     const char *text = read_text(reader, node, "a text");
     char *expanded = text ? value_expand(reader, node, text) : NULL;
@@ -95,7 +97,25 @@ static void read_known_text(struct reader *reader, const struct key *key, const 
         set_field(reader, key, object, expanded);
 }
 
-const struct value_type type_text = {.label = "text", .read = read_known_text, .print = print_known};
+/* Unset means something else than none. */
+static void print_control_socket(struct printer *printer, const struct key *key, const void *object)
+{
+    if (*field_of(key, object)) {
+        print_known(printer, key, object);
+        return;
+    }
+    print_key(printer, key->name);
+    (void)fputs(" none\n", printer->stream);
+}
+
+const struct value_type type_control_socket = {
+    .label = "name, path or none",
+    .read = read_known_text,
+    .print = print_control_socket,
+};
+
+const struct value_type type_text = {
+    .label = "text", .read = read_known_text, .print = print_known};
 
 static char *read_known_path(struct reader *reader, const struct tree_node *node)
 {
@@ -109,7 +129,8 @@ static char *read_known_path(struct reader *reader, const struct tree_node *node
     return path;
 }
 
-static void read_path(struct reader *reader, const struct key *key, const struct tree_node *node, void *object)
+static void read_path(struct reader *reader, const struct key *key, const struct tree_node *node,
+                      void *object)
 {
     char *path = read_known_path(reader, node);
     if (path)
@@ -119,7 +140,8 @@ static void read_path(struct reader *reader, const struct key *key, const struct
 const struct value_type type_path = {.label = "path", .read = read_path, .print = print_known};
 
 /* Where it is not set, the file does not set it either: another user would have another default. */
-static void print_runtime_directory(struct printer *printer, const struct key *key, const void *object)
+static void print_runtime_directory(struct printer *printer, const struct key *key,
+                                    const void *object)
 {
     if (printer->config->runtime_directory_default)
         (void)fputs("# ", printer->stream);
@@ -132,7 +154,8 @@ const struct value_type type_runtime_directory = {
     .print = print_runtime_directory,
 };
 
-static void read_environment_file(struct reader *reader, const struct key *key, const struct tree_node *node, void *object)
+static void read_environment_file(struct reader *reader, const struct key *key,
+                                  const struct tree_node *node, void *object)
 {
     CLEANUP_FREE char *path = read_known_path(reader, node);
     CLEANUP_STRV char **variables = NULL;
@@ -148,17 +171,20 @@ static void read_environment_file(struct reader *reader, const struct key *key, 
         set_field(reader, key, object, TAKE_PTR(path));
 }
 
-const struct value_type type_environment_file = {.label = "path", .read = read_environment_file, .print = print_known};
+const struct value_type type_environment_file = {
+    .label = "path", .read = read_environment_file, .print = print_known};
 
 /* Checked when the whole program is known: validate-program.c */
-static void read_template(struct reader *reader, const struct key *key, const struct tree_node *node, void *object)
+static void read_template(struct reader *reader, const struct key *key,
+                          const struct tree_node *node, void *object)
 {
     const char *text = read_text(reader, node, "a text");
     if (text)
         set_field(reader, key, object, strdup(text));
 }
 
-const struct value_type type_template = {.label = "text", .read = read_template, .print = print_template};
+const struct value_type type_template = {
+    .label = "text", .read = read_template, .print = print_template};
 
 /* A path that begins with an expansion is absolute if what it stands for is. */
 static bool begins_absolute(struct reader *reader, const char *text)
@@ -178,7 +204,8 @@ static bool begins_absolute(struct reader *reader, const char *text)
     return expand(text, &sample, &expanded, &reason) == 0 && expanded[0] == '/';
 }
 
-static void read_directory(struct reader *reader, const struct key *key, const struct tree_node *node, void *object)
+static void read_directory(struct reader *reader, const struct key *key,
+                           const struct tree_node *node, void *object)
 {
     const char *text = read_text(reader, node, "a directory");
     if (!text)
@@ -192,4 +219,5 @@ static void read_directory(struct reader *reader, const struct key *key, const s
     set_field(reader, key, object, here ? path_join(here, text) : NULL);
 }
 
-const struct value_type type_directory = {.label = "directory", .read = read_directory, .print = print_template};
+const struct value_type type_directory = {
+    .label = "directory", .read = read_directory, .print = print_template};

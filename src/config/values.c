@@ -20,7 +20,8 @@ bool value_is_scalar(struct reader *reader, const struct tree_node *node, const 
     char text[TREE_TEXT_SIZE];
     if (node->type == TREE_SCALAR)
         return true;
-    reader_error(reader, &node->place, "%s is wrong here, expected %s", tree_describe(node, text), expected);
+    reader_error(reader, &node->place, "%s is wrong here, expected %s", tree_describe(node, text),
+                 expected);
     return false;
 }
 
@@ -39,7 +40,8 @@ static bool is_negative(const char *text)
     return text[0] == '-' && isdigit((unsigned char)text[1]);
 }
 
-static const char *suggest_word(const struct key *key, const char *text, char buffer[SUGGESTION_TEXT_SIZE])
+static const char *suggest_word(const struct key *key, const char *text,
+                                char buffer[SUGGESTION_TEXT_SIZE])
 {
     struct suggestion suggestion;
     suggestion_init(&suggestion, text);
@@ -48,7 +50,8 @@ static const char *suggest_word(const struct key *key, const char *text, char bu
     return suggestion_to_text(&suggestion, buffer);
 }
 
-void value_read_scalar(struct reader *reader, const struct key *key, const struct tree_node *node, void *object)
+void value_read_scalar(struct reader *reader, const struct key *key, const struct tree_node *node,
+                       void *object)
 {
     char expected[VALUE_TEXT_SIZE], text[TREE_TEXT_SIZE], suggestion[SUGGESTION_TEXT_SIZE];
     key->type->expect(key, expected);
@@ -56,16 +59,19 @@ void value_read_scalar(struct reader *reader, const struct key *key, const struc
         return;
     STRV_FOREACH (word, (char *const *)key->later)
         if (strcmp(*word, node->text) == 0) {
-            reader_error(reader, &node->place, "'%s' is not in this version, expected %s", *word, expected);
+            reader_error(reader, &node->place, "'%s' is not in this version, expected %s", *word,
+                         expected);
             return;
         }
     int r = key->type->parse(key, node->text, (char *)object + key->offset);
     if (r == -ENOMEM)
         reader->errors->no_memory = true;
     else if (r == -ERANGE || (r < 0 && is_negative(node->text)))
-        reader_error(reader, &node->place, "%s is out of range, expected %s", tree_describe(node, text), expected);
+        reader_error(reader, &node->place, "%s is out of range, expected %s",
+                     tree_describe(node, text), expected);
     else if (r < 0)
-        reader_error(reader, &node->place, "%s is wrong here, expected %s%s", tree_describe(node, text), expected,
+        reader_error(reader, &node->place, "%s is wrong here, expected %s%s",
+                     tree_describe(node, text), expected,
                      suggest_word(key, node->text, suggestion));
 }
 
@@ -96,7 +102,8 @@ static int parse_bool_value(const struct key *key UNUSED, const char *text, void
     return parse_bool(text, field);
 }
 
-static bool format_bool(const struct key *key UNUSED, const void *field, char buffer[VALUE_TEXT_SIZE])
+static bool format_bool(const struct key *key UNUSED, const void *field,
+                        char buffer[VALUE_TEXT_SIZE])
 {
     strcpy(buffer, *(const bool *)field ? "true" : "false");
     return true;
@@ -133,7 +140,8 @@ static int parse_number(const struct key *key, const char *text, void *field)
     return r;
 }
 
-static bool format_number(const struct key *key UNUSED, const void *field, char buffer[VALUE_TEXT_SIZE])
+static bool format_number(const struct key *key UNUSED, const void *field,
+                          char buffer[VALUE_TEXT_SIZE])
 {
     (void)snprintf(buffer, VALUE_TEXT_SIZE, "%u", *(const unsigned *)field);
     return true;
@@ -141,7 +149,8 @@ static bool format_number(const struct key *key UNUSED, const void *field, char 
 
 static void expect_number(const struct key *key, char buffer[VALUE_TEXT_SIZE])
 {
-    (void)snprintf(buffer, VALUE_TEXT_SIZE, "a number from %" PRIu64 " to %" PRIu64, key->min, key->max);
+    (void)snprintf(buffer, VALUE_TEXT_SIZE, "a number from %" PRIu64 " to %" PRIu64, key->min,
+                   key->max);
 }
 
 SCALAR_TYPE(type_number, "number", parse_number, format_number, expect_number);
@@ -157,7 +166,8 @@ static int parse_duration_value(const struct key *key, const char *text, void *f
     return r;
 }
 
-static bool format_duration(const struct key *key UNUSED, const void *field, char buffer[VALUE_TEXT_SIZE])
+static bool format_duration(const struct key *key UNUSED, const void *field,
+                            char buffer[VALUE_TEXT_SIZE])
 {
     char text[DURATION_TEXT_SIZE];
     strcpy(buffer, duration_to_config(*(const uint64_t *)field, text));
@@ -169,18 +179,22 @@ static void expect_duration(const struct key *key, char buffer[VALUE_TEXT_SIZE])
     char text[DURATION_TEXT_SIZE];
     int n = snprintf(buffer, VALUE_TEXT_SIZE, "a duration (it needs a unit: 500ms, 10s, 5m)");
     if (key->min > 0)
-        n += snprintf(buffer + n, VALUE_TEXT_SIZE - (size_t)n, " from %s", duration_to_config(key->min, text));
+        n += snprintf(buffer + n, VALUE_TEXT_SIZE - (size_t)n, " from %s",
+                      duration_to_config(key->min, text));
     if (key->max > 0)
-        (void)snprintf(buffer + n, VALUE_TEXT_SIZE - (size_t)n, " up to %s", duration_to_config(key->max, text));
+        (void)snprintf(buffer + n, VALUE_TEXT_SIZE - (size_t)n, " up to %s",
+                       duration_to_config(key->max, text));
 }
 
 /* The most common slip gets the plainest words. */
-static void read_duration(struct reader *reader, const struct key *key, const struct tree_node *node, void *object)
+static void read_duration(struct reader *reader, const struct key *key,
+                          const struct tree_node *node, void *object)
 {
     if (node->type == TREE_SCALAR && *node->text != '\0' && strcmp(node->text, "0") != 0 &&
         strspn(node->text, "0123456789.") == strlen(node->text)) {
         char text[TREE_TEXT_SIZE];
-        reader_error(reader, &node->place, "%s has no unit, a duration needs a unit: 500ms, 10s, 5m",
+        reader_error(reader, &node->place,
+                     "%s has no unit, a duration needs a unit: 500ms, 10s, 5m",
                      tree_describe(node, text));
         return;
     }
@@ -201,7 +215,8 @@ static int parse_signal_value(const struct key *key UNUSED, const char *text, vo
     return parse_signal(text, field);
 }
 
-static bool format_signal(const struct key *key UNUSED, const void *field, char buffer[VALUE_TEXT_SIZE])
+static bool format_signal(const struct key *key UNUSED, const void *field,
+                          char buffer[VALUE_TEXT_SIZE])
 {
     int signal = *(const int *)field;
     char text[SIGNAL_NAME_SIZE];
@@ -231,7 +246,8 @@ static int parse_mode_value(const struct key *key UNUSED, const char *text, void
     return r;
 }
 
-static bool format_mode(const struct key *key UNUSED, const void *field, char buffer[VALUE_TEXT_SIZE])
+static bool format_mode(const struct key *key UNUSED, const void *field,
+                        char buffer[VALUE_TEXT_SIZE])
 {
     (void)snprintf(buffer, VALUE_TEXT_SIZE, "%04o", (unsigned)*(const mode_t *)field);
     return true;
@@ -266,7 +282,8 @@ static int parse_factor(const struct key *key, const char *text, void *field)
     return 0;
 }
 
-static bool format_factor(const struct key *key UNUSED, const void *field, char buffer[VALUE_TEXT_SIZE])
+static bool format_factor(const struct key *key UNUSED, const void *field,
+                          char buffer[VALUE_TEXT_SIZE])
 {
     (void)snprintf(buffer, VALUE_TEXT_SIZE, "%.12f", *(const double *)field);
     size_t n = strlen(buffer);
@@ -279,7 +296,8 @@ static bool format_factor(const struct key *key UNUSED, const void *field, char 
 
 static void expect_factor(const struct key *key, char buffer[VALUE_TEXT_SIZE])
 {
-    (void)snprintf(buffer, VALUE_TEXT_SIZE, "a number from %g to %g", (double)key->min / 100, (double)key->max / 100);
+    (void)snprintf(buffer, VALUE_TEXT_SIZE, "a number from %g to %g", (double)key->min / 100,
+                   (double)key->max / 100);
 }
 
 SCALAR_TYPE(type_factor, "number", parse_factor, format_factor, expect_factor);
@@ -305,7 +323,7 @@ static void expect_choice(const struct key *key, char buffer[VALUE_TEXT_SIZE])
     int n = 0;
     for (size_t i = 0; key->words[i]; i++)
         n += snprintf(buffer + n, VALUE_TEXT_SIZE - (size_t)n, "%s%s",
-                      i == 0                ? ""
+                      i == 0               ? ""
                       : !key->words[i + 1] ? " or "
                                            : ", ",
                       key->words[i]);
@@ -315,7 +333,9 @@ static void expect_choice(const struct key *key, char buffer[VALUE_TEXT_SIZE])
 static void print_choice(struct printer *printer, const struct key *key, const void *object)
 {
     print_key(printer, key->name);
-    (void)fprintf(printer->stream, " %s\n", key->words[*(const unsigned *)(const void *)((const char *)object + key->offset)]);
+    (void)fprintf(
+        printer->stream, " %s\n",
+        key->words[*(const unsigned *)(const void *)((const char *)object + key->offset)]);
 }
 
 const struct value_type type_choice = {
@@ -327,7 +347,8 @@ const struct value_type type_choice = {
     .expect = expect_choice,
 };
 
-static void read_section(struct reader *reader, const struct key *key, const struct tree_node *node, void *object)
+static void read_section(struct reader *reader, const struct key *key, const struct tree_node *node,
+                         void *object)
 {
     section_read(reader, key->table, node, object);
 }

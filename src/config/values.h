@@ -6,22 +6,24 @@
 #include "config/keys.h"
 
 /* Of any key. */
-extern const struct value_type type_bool, type_number, type_duration, type_signal, type_mode, type_factor, type_choice,
-    type_text;
+extern const struct value_type type_bool, type_number, type_duration, type_signal, type_mode,
+    type_factor, type_choice, type_text;
 /* Paths: expanded and absolute. */
 extern const struct value_type type_path;
 /* A mapping with a table of its own; its keys live in the object that holds the section. */
 extern const struct value_type type_section;
 
 /* Of one key only; `object` is what holds it. */
-extern const struct value_type type_workers, type_probation, type_amount, type_backlog, type_socket_mode, type_sharing,
-    type_group;
-extern const struct value_type type_runtime_directory, type_environment_file, type_template, type_directory;
+extern const struct value_type type_workers, type_probation, type_amount, type_backlog,
+    type_socket_mode, type_sharing, type_group, type_control_socket;
+extern const struct value_type type_runtime_directory, type_environment_file, type_template,
+    type_directory;
 extern const struct value_type type_command, type_environment, type_handoff, type_ready;
 extern const struct value_type type_listen, type_private_listen, type_socket_names;
 extern const struct value_type type_sockets, type_programs;
 
-void value_read_scalar(struct reader *reader, const struct key *key, const struct tree_node *node, void *object);
+void value_read_scalar(struct reader *reader, const struct key *key, const struct tree_node *node,
+                       void *object);
 void value_print_scalar(struct printer *printer, const struct key *key, const void *object);
 
 /* True if node is a scalar; else an error says that `expected` was. */

@@ -107,9 +107,10 @@ static int read_one(struct splitter *s, char ***words, char **ret_reason)
     if (c == '\\')
         return read_backslash(s, ret_reason);
     if (strchr("|&;<>$`()", c))
-        return fail(ret_reason, string_format("there is no shell to understand '%c': quote it, or write "
-                                              "[sh, -c, \"exec …\"]",
-                                              c));
+        return fail(ret_reason,
+                    string_format("there is no shell to understand '%c': quote it, or write "
+                                  "[sh, -c, \"exec …\"]",
+                                  c));
     put(s, c);
     return 0;
 }

@@ -10,8 +10,9 @@ static const char *const type_names[] = {
     [COMMAND_STRINGS] = "[]string",
 };
 
-const struct command_interface *command_find_interface(const struct command_interface *const *interfaces,
-                                                       size_t n_interfaces, const char *name, size_t length)
+const struct command_interface *
+command_find_interface(const struct command_interface *const *interfaces, size_t n_interfaces,
+                       const char *name, size_t length)
 {
     for (size_t i = 0; i < n_interfaces; i++)
         if (strlen(interfaces[i]->name) == length && memcmp(interfaces[i]->name, name, length) == 0)
@@ -47,7 +48,8 @@ static bool has_type(json_t *value, enum command_type type)
     return false;
 }
 
-static const struct command_parameter *find_parameter(const struct command *command, const char *name)
+static const struct command_parameter *find_parameter(const struct command *command,
+                                                      const char *name)
 {
     for (const struct command_parameter *p = command->parameters; p->name; p++)
         if (strcmp(p->name, name) == 0)
@@ -59,7 +61,8 @@ int command_check(const struct command *command, json_t *parameters, const char 
 {
     const char *name;
     json_t *value;
-    json_object_foreach (parameters, name, value) {
+    json_object_foreach(parameters, name, value)
+    {
         const struct command_parameter *p = find_parameter(command, name);
         if (p && json_is_null(value) && !p->required)
             continue;
@@ -98,7 +101,8 @@ static void describe_command(FILE *stream, const struct command *command)
     for (const struct command_parameter *p = command->parameters; p->name; p++) {
         if (p->later)
             continue;
-        (void)fprintf(stream, "%s%s: %s%s", separator, p->name, p->required ? "" : "?", type_names[p->type]);
+        (void)fprintf(stream, "%s%s: %s%s", separator, p->name, p->required ? "" : "?",
+                      type_names[p->type]);
         separator = ", ";
     }
     (void)fprintf(stream, ") -> %s\n", command->reply);

@@ -29,12 +29,14 @@ struct command_parameter {
 
 struct command {
     const char *name;
-    const char *help;  /* lines of text; NULL: designed, but not in this version, and not described */
+    /* lines of text; NULL: designed, but not in this version, and not described */
+    const char *help;
     const char *reply; /* its parameters in Varlink's language, "(version: string)" */
     struct command_parameter parameters[COMMAND_PARAMETERS_MAX];
     enum control_role role; /* the least that may call it */
     bool streams;           /* makes no sense without `more` */
-    void (*handle)(const struct command *command, const struct varlink_call *call, struct client *client);
+    void (*handle)(const struct command *command, const struct varlink_call *call,
+                   struct client *client);
 };
 
 struct command_interface {
@@ -47,8 +49,9 @@ struct command_interface {
 };
 
 /* The interface of that name (of `length` bytes), or NULL. */
-const struct command_interface *command_find_interface(const struct command_interface *const *interfaces,
-                                                       size_t n_interfaces, const char *name, size_t length);
+const struct command_interface *
+command_find_interface(const struct command_interface *const *interfaces, size_t n_interfaces,
+                       const char *name, size_t length);
 
 const struct command *command_find(const struct command_interface *interface, const char *name);
 

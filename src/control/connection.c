@@ -17,13 +17,13 @@ struct connection {
     sd_event_source *io, *timer;
     struct buffer in, out;
     enum wait wait;
-    bool wait_anew; /* for the same as before, but another one of it */
-    bool busy;      /* a call is being answered */
-    bool oneway;    /* … and wants no answer */
-    bool completed; /* it has had an answer at least once */
+    bool wait_anew;   /* for the same as before, but another one of it */
+    bool busy;        /* a call is being answered */
+    bool oneway;      /* … and wants no answer */
+    bool completed;   /* it has had an answer at least once */
     bool more_frames; /* the input may hold another whole message */
-    bool eof;       /* nothing more comes from the client */
-    bool finishing; /* out of the loop: nothing more is taken from it, connection_flush() sends what is queued */
+    /* out of the loop: nothing more is taken from it, connection_flush() sends what is queued */
+    bool finishing;
     bool closed;
 };
 
@@ -42,7 +42,7 @@ static void close_connection(struct connection *c, const char *reason)
 
 static bool wants_input(const struct connection *c)
 {
-    return !c->busy && !c->eof && !c->more_frames && buffer_size(&c->out) == 0;
+    return !c->busy && !c->more_frames && buffer_size(&c->out) == 0;
 }
 
 static enum wait wait_for(const struct connection *c)
@@ -66,7 +66,8 @@ static int set_timer(struct connection *c)
     c->wait_anew = false;
     if (wait == WAIT_NONE)
         return sd_event_source_set_enabled(c->timer, SD_EVENT_OFF);
-    uint64_t timeout = wait == WAIT_IDLE ? c->options.idle_timeout_usec : c->options.message_timeout_usec;
+    uint64_t timeout = wait == WAIT_IDLE ? c->options.idle_timeout_usec
+                                         : c->options.message_timeout_usec;
     int r = sd_event_source_set_time(c->timer, clock_monotonic_usec() + timeout);
     return r < 0 ? r : sd_event_source_set_enabled(c->timer, SD_EVENT_ONESHOT);
 }
@@ -89,6 +90,7 @@ static void settle(struct connection *c)
         close_connection(c, "the event loop is out of memory");
 }
 
+/* Called only when all that came before is done, so that its end is the end. */
 static void receive(struct connection *c)
 {
     char *space;
@@ -101,7 +103,7 @@ static void receive(struct connection *c)
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return;
     if (n <= 0) {
-        c->eof = true;
+        close_connection(c, NULL);
         return;
     }
     buffer_commit(&c->in, (size_t)n);
@@ -145,8 +147,6 @@ static void take_call(struct connection *c)
         handle_frame(c, frame, size);
     else if (r < 0)
         close_connection(c, "it sent a message over 64 KiB");
-    else if (c->eof)
-        close_connection(c, NULL);
 }
 
 static int on_io(UNUSED sd_event_source *source, UNUSED int fd, uint32_t events, void *userdata)
@@ -182,7 +182,8 @@ static int on_timer(UNUSED sd_event_source *source, UNUSED uint64_t usec, void *
     return 0;
 }
 
-int connection_new(sd_event *event, int fd, const struct connection_options *options, struct connection **ret)
+int connection_new(sd_event *event, int fd, const struct connection_options *options,
+                   struct connection **ret)
 {
     CLEANUP_FD int own = fd;
     struct connection *c = calloc(1, sizeof(*c));
@@ -233,8 +234,6 @@ static void end_call(struct connection *c)
 {
     c->busy = false;
     c->completed = true;
-    /* Messages that came meanwhile are looked at when this answer has left. */
-    c->more_frames = true;
 }
 
 void connection_reply(struct connection *c, json_t *parameters, bool continues)

@@ -32,7 +32,8 @@ struct connection_options {
 };
 
 /* Takes over the fd (non-blocking), also when it fails. 0 or -errno. */
-int connection_new(sd_event *event, int fd, const struct connection_options *options, struct connection **ret);
+int connection_new(sd_event *event, int fd, const struct connection_options *options,
+                   struct connection **ret);
 
 /* Not from inside its own callbacks: note `closed` and free it in a later turn of the loop. Returns NULL. */
 struct connection *connection_free(struct connection *connection);

@@ -52,7 +52,8 @@ static void turn_away(struct control *control, int fd, const struct ucred *peer)
     service_turn_away(fd, SERVICE_ERROR_PERMISSION_DENIED);
     if (!log_limit_pass(&control->limit, &suppressed))
         return;
-    log_warning("control: turned away pid %d of uid %u: neither root nor our user%s", (int)peer->pid, peer->uid,
+    log_warning("control: turned away pid %d of uid %u: neither root nor our user%s",
+                (int)peer->pid, peer->uid,
                 control->group_set ? " nor in control.group" : "; control.group is not set");
     if (suppressed > 0)
         log_warning("control: %u more were turned away before it", suppressed);
@@ -90,7 +91,8 @@ static int on_resume(UNUSED sd_event_source *source, UNUSED uint64_t usec, void 
 static void pause_accepting(struct control *control, int error)
 {
     if (!control->paused)
-        log_error("control: cannot accept clients: %s; trying again until it works", strerror(error));
+        log_error("control: cannot accept clients: %s; trying again until it works",
+                  strerror(error));
     control->paused = true;
     if (sd_event_source_set_time_relative(control->resume, ACCEPT_PAUSE_USEC) < 0 ||
         sd_event_source_set_enabled(control->resume, SD_EVENT_ONESHOT) < 0)
@@ -126,15 +128,18 @@ static int set_error(char **ret_error, int r, const char *path, const char *what
 static int set_access(const struct control_settings *settings, char **ret_error)
 {
     if (settings->group_set && lchown(settings->path, (uid_t)-1, settings->group) < 0)
-        return set_error(ret_error, -errno, settings->path,
-                         "the control socket cannot be given to control.group (only root may give it to a group "
-                         "that it is not in)");
+        return set_error(
+            ret_error, -errno, settings->path,
+            "the control socket cannot be given to control.group (only root may give it to a group "
+            "that it is not in)");
     if (chmod(settings->path, settings->mode) < 0)
-        return set_error(ret_error, -errno, settings->path, "the control socket's mode cannot be set");
+        return set_error(ret_error, -errno, settings->path,
+                         "the control socket's mode cannot be set");
     return 0;
 }
 
-static int bind_socket(const struct control_settings *settings, struct listener **ret, char **ret_error)
+static int bind_socket(const struct control_settings *settings, struct listener **ret,
+                       char **ret_error)
 {
     static const struct listener_options options = {
         .backlog = BACKLOG, .nonblocking = true, .mode_set = true, .mode = 0600};
@@ -150,13 +155,15 @@ static int bind_socket(const struct control_settings *settings, struct listener 
     pid_t owner;
     int r = listener_new("control", &address, 1, &options, &listener, &error);
     if (r == -EADDRINUSE && peer_of_listener(settings->path, &owner) == 0) {
-        *ret_error = string_format("%s: the master with pid %d serves this control socket; stop it with "
-                                   "`reloaderctl -s %s shutdown`, or set another control.socket or runtime_directory",
-                                   settings->path, (int)owner, settings->path);
+        *ret_error = string_format(
+            "%s: the master with pid %d serves this control socket; stop it with "
+            "`reloaderctl -s %s shutdown`, or set another control.socket or runtime_directory",
+            settings->path, (int)owner, settings->path);
         return r;
     }
     if (r < 0) {
-        *ret_error = error ? TAKE_PTR(error) : string_format("%s: %s", settings->path, strerror(-r));
+        *ret_error = error ? TAKE_PTR(error)
+                           : string_format("%s: %s", settings->path, strerror(-r));
         return r;
     }
     r = set_access(settings, ret_error);
@@ -167,34 +174,40 @@ static int bind_socket(const struct control_settings *settings, struct listener 
 
 static int add_sources(struct control *control, sd_event *event)
 {
-    int r = sd_event_add_io(event, &control->accept, listener_fd(control->listener, 0), EPOLLIN, on_accept, control);
+    int r = sd_event_add_io(event, &control->accept, listener_fd(control->listener, 0), EPOLLIN,
+                            on_accept, control);
     if (r < 0)
         return r;
     (void)sd_event_source_set_description(control->accept, "control-accept");
-    r = sd_event_add_time(event, &control->resume, CLOCK_MONOTONIC, USEC_INFINITY, 0, on_resume, control);
+    r = sd_event_add_time(event, &control->resume, CLOCK_MONOTONIC, USEC_INFINITY, 0, on_resume,
+                          control);
     if (r < 0)
         return r;
     (void)sd_event_source_set_description(control->resume, "control-resume");
     return sd_event_source_set_enabled(control->resume, SD_EVENT_OFF);
 }
 
-static int start_service(struct control *control, sd_event *event, const struct control_settings *settings,
-                         const struct control_ops *ops, void *userdata)
+static int start_service(struct control *control, sd_event *event,
+                         const struct control_settings *settings, const struct control_ops *ops,
+                         void *userdata)
 {
     const struct service_options options = {
         .interfaces = methods_interfaces,
         .n_interfaces = methods_n_interfaces,
         .ops = ops,
         .userdata = userdata,
-        .message_timeout_usec = settings->message_timeout_usec ? settings->message_timeout_usec : MESSAGE_TIMEOUT_USEC,
-        .idle_timeout_usec = settings->idle_timeout_usec ? settings->idle_timeout_usec : IDLE_TIMEOUT_USEC,
+        .message_timeout_usec = settings->message_timeout_usec ? settings->message_timeout_usec
+                                                               : MESSAGE_TIMEOUT_USEC,
+        .idle_timeout_usec = settings->idle_timeout_usec ? settings->idle_timeout_usec
+                                                         : IDLE_TIMEOUT_USEC,
     };
     int r = service_new(event, &options, &control->service);
     return r < 0 ? r : add_sources(control, event);
 }
 
-int control_new(sd_event *event, const struct control_settings *settings, const struct control_ops *ops, void *userdata,
-                struct control **ret, char **ret_error)
+int control_new(sd_event *event, const struct control_settings *settings,
+                const struct control_ops *ops, void *userdata, struct control **ret,
+                char **ret_error)
 {
     CLEANUP(control_freep) struct control *control = calloc(1, sizeof(*control));
     if (!control)
@@ -216,6 +229,11 @@ void control_publish(struct control *control, const char *type, uint64_t sequenc
 {
     if (control)
         service_publish(control->service, type, sequence, event);
+}
+
+bool control_is_heard(const struct control *control)
+{
+    return control && service_is_heard(control->service);
 }
 
 void control_finish(struct control *control)

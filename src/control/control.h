@@ -51,8 +51,9 @@ struct control_ops {
  * Clients take the pid of the process that calls this for the master's: call it after the last fork.
  * 0, or -errno with one line for people (malloc-ed), e.g. -EADDRINUSE "/run/x.sock: the master with pid 4711 serves this control socket …".
  */
-int control_new(sd_event *event, const struct control_settings *settings, const struct control_ops *ops, void *userdata,
-                struct control **ret, char **ret_error);
+int control_new(sd_event *event, const struct control_settings *settings,
+                const struct control_ops *ops, void *userdata, struct control **ret,
+                char **ret_error);
 
 /*
  * Tells all who subscribed, and those who wait for a reload: event is {"type":…, "time_usec":…, its fields}, borrowed.
@@ -61,6 +62,8 @@ int control_new(sd_event *event, const struct control_settings *settings, const 
  * below do nothing.
  */
 void control_publish(struct control *control, const char *type, uint64_t sequence, json_t *event);
+/* Would control_publish() reach anybody now? */
+bool control_is_heard(const struct control *control);
 
 /*
  * The master leaves, before or after its event loop has ended: everybody who still waits gets a last reply (a reload without a result: the error ShuttingDown), and what is

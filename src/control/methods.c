@@ -21,23 +21,24 @@ static void reply_failed(struct client *client, int r)
     client_error(client, SERVICE_ERROR_FAILED, parameters);
 }
 
-static void handle_get_info(UNUSED const struct command *command, UNUSED const struct varlink_call *call,
-                            struct client *client)
+static void handle_get_info(UNUSED const struct command *command,
+                            UNUSED const struct varlink_call *call, struct client *client)
 {
     json_auto_t *names = json_array();
     for (size_t i = 0; i < methods_n_interfaces; i++)
         (void)json_array_append_new(names, json_string(methods_interfaces[i]->name));
-    reply(client, json_pack("{s:s, s:s, s:s, s:s, s:O}", "vendor", "reloader", "product", "reloader", "version",
-                            RELOADER_VERSION, "url", "", "interfaces", names));
+    reply(client,
+          json_pack("{s:s, s:s, s:s, s:s, s:O}", "vendor", "reloader", "product", "reloader",
+                    "version", RELOADER_VERSION, "url", "", "interfaces", names));
 }
 
-static void handle_get_interface_description(UNUSED const struct command *command, const struct varlink_call *call,
-                                             struct client *client)
+static void handle_get_interface_description(UNUSED const struct command *command,
+                                             const struct varlink_call *call, struct client *client)
 {
     json_t *name = json_object_get(call->parameters, "interface");
     const char *text = json_string_value(name);
-    const struct command_interface *interface =
-        command_find_interface(methods_interfaces, methods_n_interfaces, text, strlen(text));
+    const struct command_interface *interface = command_find_interface(
+        methods_interfaces, methods_n_interfaces, text, strlen(text));
     if (!interface) {
         json_auto_t *parameters = json_pack("{s:O}", "interface", name);
         client_error(client, VARLINK_ERROR_INTERFACE_NOT_FOUND, parameters);
@@ -50,8 +51,8 @@ static void handle_get_interface_description(UNUSED const struct command *comman
         reply_failed(client, -ENOMEM);
 }
 
-static void handle_status(UNUSED const struct command *command, UNUSED const struct varlink_call *call,
-                          struct client *client)
+static void handle_status(UNUSED const struct command *command,
+                          UNUSED const struct varlink_call *call, struct client *client)
 {
     json_t *status = client_ops(client)->status(client_ops_userdata(client));
     if (status)
@@ -60,7 +61,8 @@ static void handle_status(UNUSED const struct command *command, UNUSED const str
         reply_failed(client, -ENOMEM);
 }
 
-static void handle_reload(UNUSED const struct command *command, const struct varlink_call *call, struct client *client)
+static void handle_reload(UNUSED const struct command *command, const struct varlink_call *call,
+                          struct client *client)
 {
     uint64_t id = 0;
     int r = client_ops(client)->reload(client_ops_userdata(client), &id);
@@ -86,7 +88,8 @@ static void handle_subscribe(UNUSED const struct command *command, const struct 
     json_t *types = json_object_get(call->parameters, "types"), *type;
     unsigned set = json_is_array(types) ? 0 : SERVICE_EVENTS_ALL;
     size_t i;
-    json_array_foreach (types, i, type) {
+    json_array_foreach(types, i, type)
+    {
         unsigned bit = service_event_type(json_string_value(type));
         if (bit == 0) {
             json_auto_t *parameters = json_pack("{s:s}", "parameter", "types");
@@ -107,8 +110,8 @@ static void handle_shutdown(UNUSED const struct command *command, const struct v
     client_ops(client)->shutdown(force, client_ops_userdata(client));
 }
 
-static void handle_version(UNUSED const struct command *command, UNUSED const struct varlink_call *call,
-                           struct client *client)
+static void handle_version(UNUSED const struct command *command,
+                           UNUSED const struct varlink_call *call, struct client *client)
 {
     reply(client, json_pack("{s:s}", "version", RELOADER_VERSION));
 }
@@ -117,41 +120,46 @@ static const struct command varlink_commands[] = {
     {
         .name = "GetInfo",
         .help = "Who serves here, and which interfaces.",
-        .reply = "(vendor: string, product: string, version: string, url: string, interfaces: []string)",
+        .reply =
+            "(vendor: string, product: string, version: string, url: string, interfaces: []string)",
         .handle = handle_get_info,
     },
     {
         .name = "GetInterfaceDescription",
         .help = "The description of an interface, in Varlink's language.",
-        .parameters = {{"interface", COMMAND_STRING, .required = true}},
+        .parameters = {{.name = "interface", .type = COMMAND_STRING, .required = true}},
         .reply = "(description: string)",
         .handle = handle_get_interface_description,
     },
 };
 
-static const char varlink_errors[] =
-    "\nerror InterfaceNotFound (interface: string)\n"
-    "\nerror MethodNotFound (method: string)\n"
-    "\nerror MethodNotImplemented (method: string)\n"
-    "\nerror InvalidParameter (parameter: string)\n"
-    "\nerror ExpectedMore ()\n";
+static const char varlink_errors[] = "\nerror InterfaceNotFound (interface: string)\n"
+                                     "\nerror MethodNotFound (method: string)\n"
+                                     "\nerror MethodNotImplemented (method: string)\n"
+                                     "\nerror InvalidParameter (parameter: string)\n"
+                                     "\nerror ExpectedMore ()\n";
 
 static const struct command control_commands[] = {
     {
         .name = "Status",
-        .help = "The running state: the master, its last or running reload, programs with their slots and workers, listeners.",
-        .reply = "(master: Master, reload: ?ReloadState, programs: []Program, listeners: []Listener)",
+        .help = "The running state: the master, its last or running reload, programs with their "
+                "slots and workers, listeners.",
+        .reply =
+            "(master: Master, reload: ?ReloadState, programs: []Program, listeners: []Listener)",
         .handle = handle_status,
     },
     {
         .name = "Reload",
-        .help = "Reads the configuration again and replaces the workers. A reload that did not commit is a reply too.\n"
-                "Replies when it has ended; with `wait` false at once, with its id alone. With `more`, the first reply is\n"
-                "the id, then one for each event of type reload, rollout and worker, and at last the result.",
-        .parameters = {{"wait", COMMAND_BOOL},
-                       {"programs", COMMAND_STRINGS, .later = true},
-                       {"changed_only", COMMAND_BOOL, .later = true},
-                       {"dry_run", COMMAND_BOOL, .later = true}},
+        .help = "Reads the configuration again and replaces the workers. A reload that did not "
+                "commit is a reply too.\n"
+                "Replies when it has ended; with `wait` false at once, with its id alone. With "
+                "`more`, the first reply is\n"
+                "the id, then one for each event of type reload, rollout and worker, and at last "
+                "the result.",
+        .parameters = {{.name = "wait", .type = COMMAND_BOOL},
+                       {.name = "programs", .type = COMMAND_STRINGS, .later = true},
+                       {.name = "changed_only", .type = COMMAND_BOOL, .later = true},
+                       {.name = "dry_run", .type = COMMAND_BOOL, .later = true}},
         .reply = "(\n  id: int,\n"
                  "  result: ?(committed, rolled_back, superseded, degraded, refused),\n"
                  "  reason: ?string,\n  duration_usec: ?int,\n  programs: ?[]object,\n"
@@ -161,19 +169,23 @@ static const struct command control_commands[] = {
     },
     {
         .name = "Subscribe",
-        .help = "Events from now on, of these types or of all: master, reload, rollout, worker, message, log, socket.\n"
-                "The first reply has neither member: it says that nothing is missed from here on. The last one, when the\n"
-                "master leaves, has neither. An event has its type, time_usec (of the real clock) and its own fields.",
-        .parameters = {{"types", COMMAND_STRINGS}},
+        .help = "Events from now on, of these types or of all: master, reload, rollout, worker, "
+                "message, log, socket.\n"
+                "The first reply has neither member: it says that nothing is missed from here on. "
+                "The last one, when the\n"
+                "master leaves, has neither. An event has its type, time_usec (of the real clock) "
+                "and its own fields.",
+        .parameters = {{.name = "types", .type = COMMAND_STRINGS}},
         .reply = "(sequence: ?int, event: ?object)",
         .streams = true,
         .handle = handle_subscribe,
     },
     {
         .name = "Shutdown",
-        .help = "Ends the master: gracefully, every worker drains first; with `force` at once. Replies before it begins;\n"
+        .help = "Ends the master: gracefully, every worker drains first; with `force` at once. "
+                "Replies before it begins;\n"
                 "the connection ends when the master does.",
-        .parameters = {{"force", COMMAND_BOOL}},
+        .parameters = {{.name = "force", .type = COMMAND_BOOL}},
         .reply = "()",
         .role = CONTROL_ROLE_OPERATOR,
         .handle = handle_shutdown,
@@ -204,9 +216,11 @@ static const char control_types[] =
     "\ntype Master (pid: int, version: string, state: string, uptime_usec: int)\n"
     "\ntype ReloadState (id: int, state: string, result: ?string, reason: ?string)\n"
     "\n# A process. since_usec is when its state began, by the real clock.\n"
-    "type Worker (pid: int, generation: int, state: string, text: ?string, since_usec: int, restarts: int)\n"
+    "type Worker (pid: int, generation: int, state: string, text: ?string, since_usec: int, "
+    "restarts: int)\n"
     "\ntype Slot (slot: int, name: string, state: string, workers: []Worker)\n"
-    "\ntype Program (name: string, state: string, generation: int, workers: int, ready: int, slots: []Slot)\n"
+    "\ntype Program (name: string, state: string, generation: int, workers: int, ready: int, "
+    "slots: []Slot)\n"
     "\ntype Listener (name: string, address: string, inode: int, queue: ?int, backlog: ?int)\n";
 
 static const char control_errors[] =
@@ -236,5 +250,6 @@ static const struct command_interface control_interface = {
     .n_commands = ARRAY_SIZE(control_commands),
 };
 
-const struct command_interface *const methods_interfaces[] = {&varlink_interface, &control_interface};
+const struct command_interface *const methods_interfaces[] = {&varlink_interface,
+                                                              &control_interface};
 const size_t methods_n_interfaces = ARRAY_SIZE(methods_interfaces);

@@ -36,7 +36,8 @@ struct service {
     struct log_limit limit; /* for what clients can make us say */
 };
 
-static const char *const event_types[] = {"master", "reload", "rollout", "worker", "message", "log", "socket"};
+static const char *const event_types[] = {"master",  "reload", "rollout", "worker",
+                                          "message", "log",    "socket"};
 
 /* The bit of types that Subscribe does not know by name; who asked for all gets them. */
 #define EVENT_TYPE_OTHER (1u << 31)
@@ -61,7 +62,6 @@ static struct client *client_free(struct client *client)
     free(client);
     return NULL;
 }
-DEFINE_FREEP(struct client *, client_free)
 
 static int on_reaper(UNUSED sd_event_source *source, void *userdata)
 {
@@ -83,7 +83,8 @@ static void on_closed(const char *reason, void *userdata)
     (void)sd_event_source_set_enabled(service->reaper, SD_EVENT_ONESHOT);
     if (!reason || !log_limit_pass(&service->limit, &suppressed))
         return;
-    log_warning("control: closed a client (pid %d, uid %u): %s", (int)client->peer.pid, client->peer.uid, reason);
+    log_warning("control: closed a client (pid %d, uid %u): %s", (int)client->peer.pid,
+                client->peer.uid, reason);
     if (suppressed > 0)
         log_warning("control: %u more clients were closed before it", suppressed);
 }
@@ -116,7 +117,8 @@ static void refuse(struct client *client, const char *error, const char *member,
     client_error(client, error, parameters);
 }
 
-static void refuse_parameter(struct client *client, const struct varlink_call *call, const char *name, int r)
+static void refuse_parameter(struct client *client, const struct varlink_call *call,
+                             const char *name, int r)
 {
     if (r != -EOPNOTSUPP) {
         refuse(client, VARLINK_ERROR_INVALID_PARAMETER, "parameter", name);
@@ -126,7 +128,8 @@ static void refuse_parameter(struct client *client, const struct varlink_call *c
     client_error(client, SERVICE_ERROR_NOT_IN_THIS_VERSION, parameters);
 }
 
-static void run_command(struct client *client, const struct command *command, const struct varlink_call *call)
+static void run_command(struct client *client, const struct command *command,
+                        const struct varlink_call *call)
 {
     const char *name = NULL;
     if (!command->handle) {
@@ -155,8 +158,8 @@ static void on_call(const struct varlink_call *call, void *userdata)
     const struct service_options *options = &client->service->options;
     size_t length;
     const char *name = varlink_method_name(call->method, &length);
-    const struct command_interface *interface =
-        command_find_interface(options->interfaces, options->n_interfaces, call->method, length);
+    const struct command_interface *interface = command_find_interface(
+        options->interfaces, options->n_interfaces, call->method, length);
     if (!interface) {
         json_auto_t *parameters = json_pack("{s:s%}", "interface", call->method, length);
         client_error(client, VARLINK_ERROR_INTERFACE_NOT_FOUND, parameters);
@@ -214,7 +217,8 @@ int service_add(struct service *service, int fd, const struct ucred *peer, enum 
 /* The result as the master keeps it; else what the event says, so that nobody waits for ever. */
 static void end_reload(struct client *client, json_t *event)
 {
-    json_auto_t *result = client_ops(client)->reload_result(client->reload_id, client_ops_userdata(client));
+    json_auto_t *result = client_ops(client)->reload_result(client->reload_id,
+                                                            client_ops_userdata(client));
     client->waiting = WAITING_NOT;
     if (result || event)
         client_reply(client, result ? result : event, false);
@@ -264,14 +268,15 @@ static int encode_publication(struct publication *p)
 {
     if (p->text)
         return 0;
-    json_auto_t *parameters = json_pack("{s:I, s:O}", "sequence", (json_int_t)p->sequence, "event", p->event);
+    json_auto_t *parameters = json_pack("{s:I, s:O}", "sequence", (json_int_t)p->sequence, "event",
+                                        p->event);
     return parameters ? varlink_encode_reply(parameters, true, &p->text, &p->size) : -ENOMEM;
 }
 
 static void stream_reload(struct client *client, const struct publication *p)
 {
-    json_auto_t *parameters = json_pack("{s:I, s:I, s:O}", "id", (json_int_t)client->reload_id, "sequence",
-                                        (json_int_t)p->sequence, "event", p->event);
+    json_auto_t *parameters = json_pack("{s:I, s:I, s:O}", "id", (json_int_t)client->reload_id,
+                                        "sequence", (json_int_t)p->sequence, "event", p->event);
     CLEANUP_FREE char *text = NULL;
     size_t size = 0;
     if (parameters && varlink_encode_reply(parameters, true, &text, &size) == 0)
@@ -280,8 +285,8 @@ static void stream_reload(struct client *client, const struct publication *p)
 
 static void tell(struct client *client, struct publication *p)
 {
-    unsigned progress =
-        service_event_type("reload") | service_event_type("rollout") | service_event_type("worker");
+    unsigned progress = service_event_type("reload") | service_event_type("rollout") |
+                        service_event_type("worker");
     switch (client->waiting) {
     case WAITING_NOT:
         break;
@@ -301,7 +306,8 @@ static void tell(struct client *client, struct publication *p)
 
 void service_publish(struct service *service, const char *type, uint64_t sequence, json_t *event)
 {
-    struct publication publication = {.type = service_event_type(type), .sequence = sequence, .event = event};
+    struct publication publication = {
+        .type = service_event_type(type), .sequence = sequence, .event = event};
     if (publication.type == 0)
         publication.type = EVENT_TYPE_OTHER;
     LIST_FOREACH (client, &service->clients, struct client, in_service)
@@ -310,6 +316,14 @@ void service_publish(struct service *service, const char *type, uint64_t sequenc
 }
 
 /* The end */
+
+bool service_is_heard(const struct service *service)
+{
+    LIST_FOREACH (client, &service->clients, struct client, in_service)
+        if (client->waiting != WAITING_NOT)
+            return true;
+    return false;
+}
 
 static void end_waiting(struct client *client)
 {

@@ -14,12 +14,13 @@
 
 #define SERVICE_CLIENTS_MAX 64
 
-#define SERVICE_INTERFACE                 "io.reloader.Control"
-#define SERVICE_ERROR_PERMISSION_DENIED   SERVICE_INTERFACE ".PermissionDenied"  /* () */
-#define SERVICE_ERROR_TOO_MANY_CLIENTS    SERVICE_INTERFACE ".TooManyClients"    /* () */
-#define SERVICE_ERROR_NOT_IN_THIS_VERSION SERVICE_INTERFACE ".NotInThisVersion"  /* (method, ?parameter) */
-#define SERVICE_ERROR_SHUTTING_DOWN       SERVICE_INTERFACE ".ShuttingDown"      /* () */
-#define SERVICE_ERROR_FAILED              SERVICE_INTERFACE ".Failed"            /* (reason) */
+#define SERVICE_INTERFACE               "io.reloader.Control"
+#define SERVICE_ERROR_PERMISSION_DENIED SERVICE_INTERFACE ".PermissionDenied" /* () */
+#define SERVICE_ERROR_TOO_MANY_CLIENTS  SERVICE_INTERFACE ".TooManyClients"   /* () */
+#define SERVICE_ERROR_NOT_IN_THIS_VERSION                                                          \
+    SERVICE_INTERFACE ".NotInThisVersion"                             /* (method, ?parameter) */
+#define SERVICE_ERROR_SHUTTING_DOWN SERVICE_INTERFACE ".ShuttingDown" /* () */
+#define SERVICE_ERROR_FAILED        SERVICE_INTERFACE ".Failed"       /* (reason) */
 
 struct service;
 
@@ -40,6 +41,8 @@ DEFINE_FREEP(struct service *, service_free)
 int service_add(struct service *service, int fd, const struct ucred *peer, enum control_role role);
 
 void service_publish(struct service *service, const char *type, uint64_t sequence, json_t *event);
+/* Does any client wait for events or a reload now? */
+bool service_is_heard(const struct service *service);
 
 /* Ends every waiting call and pushes out what is queued, until `deadline_usec` (monotonic). Nobody is served any more. */
 void service_finish(struct service *service, uint64_t deadline_usec);

@@ -39,7 +39,8 @@ int varlink_call_parse(const char *frame, size_t size, struct varlink_call *ret)
     int r = read_parameters(message, &call.parameters);
     if (r < 0)
         return r;
-    if (read_flag(message, "oneway", &call.oneway) < 0 || read_flag(message, "more", &call.more) < 0 ||
+    if (read_flag(message, "oneway", &call.oneway) < 0 ||
+        read_flag(message, "more", &call.more) < 0 ||
         read_flag(message, "upgrade", &call.upgrade) < 0)
         return -EBADMSG;
     call.message = TAKE_PTR(message);

@@ -38,11 +38,18 @@ void event_bus_unsubscribe(struct event_subscriber *subscriber)
 
 bool event_bus_is_heard(const struct event_bus *bus)
 {
-    return !list_is_empty(&bus->subscribers);
+    LIST_FOREACH (subscriber, &bus->subscribers, struct event_subscriber, link)
+        if (subscriber->listens(subscriber->userdata))
+            return true;
+    return false;
 }
 
 void event_bus_publish(struct event_bus *bus, enum event_type type, json_t *fields)
 {
+    if (!event_bus_is_heard(bus)) {
+        json_decref(fields);
+        return;
+    }
     bus->sequence++;
     if (!fields) {
         log_error("an event of type %s was lost: out of memory", event_type_to_string(type));

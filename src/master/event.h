@@ -1,8 +1,8 @@
 /*
  * event.h - the one bus for everything worth telling: the control socket, and later whoever else listens.
  *
- * An event is a JSON object: {"type": …, "time_usec": realtime, fields of its type}. Sequence numbers count from 1 and have no
- * gaps. Subscribers are called one after the other, from inside the event loop; they only queue.
+ * An event is a JSON object: {"type": …, "time_usec": realtime, fields of its type}. Events count from 1, those that nobody
+ * listened to left out; so a listener sees no gap. Subscribers are called one after the other, from inside the event loop; they only queue.
  */
 #pragma once
 
@@ -25,6 +25,8 @@ struct event_subscriber {
     struct list link;
     /* `event` is borrowed. */
     void (*handle)(const char *type, uint64_t sequence, json_t *event, void *userdata);
+    /* Is anybody behind it now? What nobody listens to is not made. */
+    bool (*listens)(void *userdata);
     void *userdata;
 };
 
@@ -36,7 +38,7 @@ struct event_bus {
 void event_bus_init(struct event_bus *bus);
 void event_bus_subscribe(struct event_bus *bus, struct event_subscriber *subscriber);
 void event_bus_unsubscribe(struct event_subscriber *subscriber);
-/* Is it worth making an event's fields at all? */
+/* Is it worth making an event's fields at all? Publishing one that nobody listens to does nothing. */
 bool event_bus_is_heard(const struct event_bus *bus);
 
 /* Takes over `fields` (NULL when memory was short: then the event is lost and only its number is used). */

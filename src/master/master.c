@@ -13,8 +13,6 @@
 #include <string.h>
 #include <unistd.h>
 
-/* After everything that has happened was recorded, and before anything else of less importance. */
-#define STEP_PRIORITY (SD_EVENT_PRIORITY_NORMAL + 10)
 /* A reload takes a handful of steps; each of them changes its state or a program's. */
 #define STEPS_AT_ONCE_MAX 64
 
@@ -65,6 +63,8 @@ static void on_worker_changed(struct program *program, struct worker *worker,
 {
     struct master *master = userdata;
     bool started = worker->state == WORKER_STARTING;
+    if (!event_bus_is_heard(&master->events))
+        return;
     event_bus_publish(&master->events, EVENT_WORKER,
                       json_pack("{s:s, s:s, s:I, s:I, s:I, s:s, s:s, s:s*}", "program",
                                 program->name, "name", worker->name, "slot",
@@ -86,21 +86,10 @@ static void on_worker_message(struct program *program, struct worker *worker, js
                                 (json_int_t)worker->pid, "value", value));
 }
 
-static void on_start_failed(struct program *program, const char *reason, void *userdata)
-{
-    struct master *master = userdata;
-    if (!master->options.exit_on_failed_start || master->was_ready)
-        return;
-    log_error("%s: cannot start: %s", program->name, reason);
-    master->exit_code = EXIT_FAILURE;
-    master_shutdown(master, true);
-}
-
 static const struct program_ops program_ops = {
     .changed = on_program_changed,
     .worker_changed = on_worker_changed,
     .worker_message = on_worker_message,
-    .start_failed = on_start_failed,
 };
 
 /* Shutting down */
@@ -182,6 +171,22 @@ static void converge_changed(struct master *master)
         }
 }
 
+/* -d: whoever started us waits for an answer, and a start that fails is one. */
+static void look_for_failed_start(struct master *master)
+{
+    if (!master->options.exit_on_failed_start || master->was_ready || is_shutting_down(master))
+        return;
+    for (size_t i = 0; i < master->n_programs; i++) {
+        const struct program *program = master->programs[i];
+        if (!program->start_failure)
+            continue;
+        log_error("%s: cannot start: %s", program->name, program->start_failure);
+        master->exit_code = EXIT_FAILURE;
+        master_shutdown(master, true);
+        return;
+    }
+}
+
 static void look_for_ready(struct master *master)
 {
     if (master->was_ready || is_shutting_down(master))
@@ -194,7 +199,7 @@ static void look_for_ready(struct master *master)
         workers += wanted;
     }
     master->was_ready = true;
-    log_info("reloader: all %u workers are ready", workers);
+    log_info("reloader: ready, %u of %u workers", workers, workers);
     event_bus_publish(&master->events, EVENT_MASTER, json_pack("{s:s}", "state", "running"));
     if (master->options.ready)
         master->options.ready(master->options.userdata);
@@ -213,6 +218,7 @@ static int on_step(sd_event_source *source UNUSED, void *userdata)
         converge_changed(master);
     }
     look_for_ready(master);
+    look_for_failed_start(master);
     return 0;
 }
 
@@ -233,13 +239,20 @@ void master_sort_programs(struct master *master)
         qsort(master->programs, master->n_programs, sizeof(struct program *), compare_priority);
 }
 
+/* Workers with long-lived connections drain on while later reloads bring more of them. */
+#define NOFILE_WANTED ((rlim_t)64 * 1024)
+
 /* A worker costs a pidfd, a channel and a notify socket; while it is replaced there may be several of them in its slot. */
 void master_raise_nofile(struct master *master, const struct config *config)
 {
-    rlim_t needed = 256, soft;
-    for (size_t i = 0; i < config->n_programs; i++)
-        needed += 4 * 3 * (rlim_t)config->programs[i]->workers;
-    int r = nofile_raise(needed, &soft);
+    rlim_t needed = 256 + config->n_sockets, soft;
+    for (size_t i = 0; i < config->n_programs; i++) {
+        const struct config_program *program = config->programs[i];
+        needed += 4 * 3 * (rlim_t)program->workers;
+        for (size_t j = 0; j < program->n_sockets; j++)
+            needed += program->sockets[j]->per_slot ? program->workers : 0;
+    }
+    int r = nofile_raise(MAX(needed, NOFILE_WANTED), &soft);
     if (r < 0)
         log_warning("cannot raise the limit of open files: %s", strerror(-r));
     else if (soft < needed)
@@ -323,8 +336,6 @@ static int add_event_loop(struct master *master)
     if (r >= 0)
         r = sd_event_source_set_enabled(master->step, SD_EVENT_OFF);
     if (r >= 0)
-        r = sd_event_source_set_priority(master->step, STEP_PRIORITY);
-    if (r >= 0)
         r = master_add_signals(master);
     if (r >= 0)
         r = reaper_new(master->event, &master->reaper);
@@ -338,7 +349,8 @@ static int take_places(struct master *master, char **ret_error)
 {
     const struct config *config = master->config;
     int r = runtime_directory_prepare(config->runtime_directory, ret_error);
-    if (r == 0)
+    master->made_runtime_directory = r > 0;
+    if (r >= 0)
         r = runtime_directory_prepare_notify(config->runtime_directory, &master->notify_directory,
                                              ret_error);
     if (r == 0 && config->pid_file)
@@ -372,7 +384,9 @@ int master_new(const struct master_options *options, struct config *config, stru
         .options = *options,
         .config = config_ref(config),
         .pid_fd = -1,
-        .terminal_fd = open("/dev/tty", O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK),
+        .terminal_fd = options->outlive_terminal
+                           ? -1
+                           : open("/dev/tty", O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK),
         .next_worker_id = 1,
         .started_usec = clock_monotonic_usec(),
     };
@@ -397,6 +411,17 @@ void master_start(struct master *master)
     master_wake(master);
 }
 
+/* Directories that others still use stay. */
+static void leave_places(struct master *master)
+{
+    if (master->notify_directory)
+        (void)rmdir(master->notify_directory);
+    if (master->made_runtime_directory)
+        (void)rmdir(master->config->runtime_directory);
+    if (master->config->pid_file)
+        master->pid_fd = pid_file_remove(master->config->pid_file, master->pid_fd);
+}
+
 struct master *master_free(struct master *master)
 {
     if (!master)
@@ -415,10 +440,9 @@ struct master *master_free(struct master *master)
     for (size_t i = 0; i < master->n_signals; i++)
         (void)sd_event_source_disable_unref(master->signals[i]);
     (void)sd_event_source_disable_unref(master->step);
-    if (master->config->pid_file)
-        master->pid_fd = pid_file_remove(master->config->pid_file, master->pid_fd);
     (void)fd_close(master->terminal_fd);
     (void)sd_event_unref(master->event);
+    leave_places(master);
     (void)config_unref(master->config);
     free(master->notify_directory);
     free(master);

@@ -3,6 +3,9 @@
  *
  * Everything that happens only records and calls master_wake(); one deferred step then does, in this order: the intent
  * (shutdown, or a reload that is wanted), converging the programs that changed, the reload's next step.
+ *
+ * All sources have the same priority: the loop then serves them in the order in which they became pending, so that no number
+ * of workers that flood us keeps the others, the step or a shutdown waiting.
  */
 #pragma once
 
@@ -22,8 +25,8 @@ struct master_options {
     const struct config_source
         *source;              /* read again by each reload; borrowed for the master's life */
     char *const *environment; /* what workers inherit; borrowed likewise */
-    bool
-        exit_on_failed_start; /* -d: the first start that fails before all were ready ends the master */
+    bool outlive_terminal; /* SIGHUP always means reload, even when the terminal is gone */
+    bool exit_on_failed_start; /* -d: the first start that fails before all were ready ends the master */
     /* Once: every program that should run is ready. */
     void (*ready)(void *userdata);
     void *userdata;
@@ -38,11 +41,12 @@ struct master {
     struct event_bus events;
     struct config *config; /* the current one: committed */
     char *notify_directory;
+    bool made_runtime_directory; /* and so remove it in the end */
     int pid_fd;
     struct rlimit nofile; /* as it was when we were started */
     struct reaper *reaper;
-    struct listener *
-        *listeners; /* one for each of config->sockets, in its order; NULL once closed */
+    /* one for each of config->sockets, in its order; NULL once closed */
+    struct listener **listeners;
     size_t n_listeners;
     struct listener ***handed; /* for each program: its listeners, in the order of its sockets */
     struct program **programs; /* by priority, then in the order of the file */
@@ -82,7 +86,10 @@ enum master_state master_get_state(const struct master *master);
 /* For the layers of the master itself: */
 int master_add_signals(struct master *master);
 int master_bind(struct master *master, char **ret_error);
-/* Per-slot sockets for more workers, before a reload touches anything; and back to what the current configuration has. */
+/*
+ * Per-slot sockets for more workers, before a reload touches anything; and back to what the current configuration has, and
+ * that of the reload that runs.
+ */
 int master_grow_listeners(struct master *master, const struct config *config, char **ret_error);
 void master_trim_listeners(struct master *master);
 /* Closes the listeners that no program needs any more; the shutdown's. */

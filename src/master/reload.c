@@ -24,105 +24,6 @@ const char *reload_state_to_string(enum reload_state state)
     return "?";
 }
 
-const char *reload_result_to_string(enum reload_result result)
-{
-    switch (result) {
-    case RELOAD_COMMITTED:
-        return "committed";
-    case RELOAD_ROLLED_BACK:
-        return "rolled_back";
-    case RELOAD_SUPERSEDED:
-        return "superseded";
-    case RELOAD_DEGRADED:
-        return "degraded";
-    case RELOAD_REFUSED:
-        return "refused";
-    }
-    return "?";
-}
-
-/* Results */
-
-static void record_clear(struct reload_record *record)
-{
-    free(record->reason);
-    json_decref(record->programs);
-    *record = (struct reload_record){0};
-}
-
-void reload_clear(struct reload *reload)
-{
-    for (size_t i = 0; i < RELOAD_HISTORY_MAX; i++)
-        record_clear(&reload->history[i]);
-    reload->config = config_unref(reload->config);
-    free(reload->reason);
-    reload->reason = NULL;
-}
-
-const struct reload_record *reload_find(const struct reload *reload, uint64_t id)
-{
-    for (size_t i = 0; i < RELOAD_HISTORY_MAX; i++)
-        if (id != 0 && reload->history[i].id == id)
-            return &reload->history[i];
-    return NULL;
-}
-
-const struct reload_record *reload_newest(const struct reload *reload)
-{
-    return reload->n_history ? &reload->history[(reload->n_history - 1) % RELOAD_HISTORY_MAX]
-                             : NULL;
-}
-
-json_t *reload_record_to_json(const struct reload_record *record)
-{
-    return json_pack("{s:I, s:s, s:s*, s:I, s:O}", "id", (json_int_t)record->id, "result",
-                     reload_result_to_string(record->result), "reason", record->reason,
-                     "duration_usec", (json_int_t)record->duration_usec, "programs",
-                     record->programs);
-}
-
-static json_t *describe_programs(const struct master *master, enum reload_result result)
-{
-    json_t *programs = json_array();
-    for (size_t i = 0; i < master->n_programs; i++) {
-        const struct program *program = master->programs[i];
-        bool failed = result == RELOAD_DEGRADED || result == RELOAD_ROLLED_BACK;
-        bool degraded = result == RELOAD_DEGRADED && program->degraded;
-        const char *text = failed && !degraded ? "rolled_back" : reload_result_to_string(result);
-        (void)json_array_append_new(
-            programs, json_pack("{s:s, s:s, s:I, s:I, s:s*}", "name", program->name, "result", text,
-                                "generation", (json_int_t)program->committed->number, "workers",
-                                (json_int_t)program_wanted(program), "reason",
-                                failed ? program->failure : NULL));
-    }
-    return programs;
-}
-
-static void publish_end(struct master *master, const struct reload_record *record)
-{
-    json_t *fields = reload_record_to_json(record);
-    if (fields)
-        (void)json_object_set_new(fields, "state", json_string("ended"));
-    event_bus_publish(&master->events, EVENT_RELOAD, fields);
-}
-
-/* The only place where a reload ends. `reason` is taken over. */
-static void end_reload(struct master *master, uint64_t id, enum reload_result result, char *reason,
-                       uint64_t began_usec)
-{
-    struct reload *reload = &master->reload;
-    struct reload_record *record = &reload->history[reload->n_history++ % RELOAD_HISTORY_MAX];
-    record_clear(record);
-    *record = (struct reload_record){
-        .id = id,
-        .result = result,
-        .reason = reason,
-        .duration_usec = clock_monotonic_usec() - began_usec,
-        .programs = describe_programs(master, result),
-    };
-    publish_end(master, record);
-}
-
 static void log_lines(const char *prefix, const char *lines)
 {
     while (*lines) {
@@ -136,7 +37,7 @@ static void refuse(struct master *master, uint64_t id, char *reason)
 {
     log_error("reload %llu refused, nothing changed:", (unsigned long long)id);
     log_lines("  ", reason ? reason : "out of memory");
-    end_reload(master, id, RELOAD_REFUSED, reason, clock_monotonic_usec());
+    reload_end(master, id, RELOAD_REFUSED, reason, clock_monotonic_usec());
     if (master->reload.id == 0) /* one that runs goes on */
         master->intent = intent_next(master->intent, INTENT_EVENT_RELOAD_ENDED);
 }
@@ -168,7 +69,7 @@ static void finish(struct master *master, enum reload_result result)
 {
     struct reload *reload = &master->reload;
     log_result(master, result, clock_monotonic_usec() - reload->began_usec);
-    end_reload(master, reload->id, result, TAKE_PTR(reload->reason), reload->began_usec);
+    reload_end(master, reload->id, result, TAKE_PTR(reload->reason), reload->began_usec);
     reload->id = 0;
     reload->state = RELOAD_NONE;
     reload->config = config_unref(reload->config);
@@ -191,7 +92,7 @@ static void supersede(struct master *master, const char *by)
                        : string_format("superseded by %s", by);
     free(reload->reason);
     reload->reason = NULL;
-    end_reload(master, reload->id, RELOAD_SUPERSEDED, reason, reload->began_usec);
+    reload_end(master, reload->id, RELOAD_SUPERSEDED, reason, reload->began_usec);
     reload->id = 0;
     reload->state = RELOAD_NONE;
     reload->config = config_unref(reload->config);
@@ -210,7 +111,7 @@ void reload_abandon(struct master *master)
     struct reload *reload = &master->reload;
     supersede(master, "a shutdown");
     if (reload->wanted_id != 0)
-        end_reload(master, reload->wanted_id, RELOAD_SUPERSEDED, strdup("superseded by a shutdown"),
+        reload_end(master, reload->wanted_id, RELOAD_SUPERSEDED, strdup("superseded by a shutdown"),
                    clock_monotonic_usec());
     reload->wanted_id = 0;
 }
@@ -253,14 +154,23 @@ static int make_generations(struct master *master, struct config *config, struct
     return 0;
 }
 
+static void strip_newline(char *text)
+{
+    size_t length = text ? strlen(text) : 0;
+    if (length > 0 && text[length - 1] == '\n')
+        text[length - 1] = '\0';
+}
+
 /* All that can be refused is refused in here; until it returns 0 nothing was touched. */
 static int prepare(struct master *master, struct config **ret_config,
                    struct generation ***ret_generations, char **ret_reason)
 {
     CLEANUP_CONFIG struct config *config = NULL;
     int r = config_load(master->options.source, &config, ret_reason);
-    if (r < 0)
+    if (r < 0) {
+        strip_newline(*ret_reason);
         return r;
+    }
     *ret_reason = config_refuse_change(master->config, config);
     if (*ret_reason)
         return -EOPNOTSUPP;

@@ -66,3 +66,7 @@ const struct reload_record *reload_find(const struct reload *reload, uint64_t id
 const struct reload_record *reload_newest(const struct reload *reload);
 /* {id, result, reason, duration_usec, programs}; a new reference or NULL. */
 json_t *reload_record_to_json(const struct reload_record *record);
+
+/* The only place where a reload ends: its record is kept and published. `reason` is taken over. For reload.c. */
+void reload_end(struct master *master, uint64_t id, enum reload_result result, char *reason,
+                uint64_t began_usec);

@@ -1,10 +1,12 @@
 #include "master/runtime-directory.h"
 
+#include "base/fd.h"
 #include "base/parse.h"
 #include "base/strv.h"
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <string.h>
@@ -15,7 +17,7 @@
 static int make_directory(const char *path, mode_t mode)
 {
     if (mkdir(path, mode) == 0)
-        return chmod(path, mode) < 0 ? -errno : 0; /* whatever the umask */
+        return chmod(path, mode) < 0 ? -errno : 1; /* whatever the umask */
     return errno == EEXIST ? 0 : -errno;
 }
 
@@ -55,40 +57,56 @@ int runtime_directory_prepare(const char *path, char **ret_error)
         *ret_error = string_format("runtime_directory %s: cannot make it: %s", path, strerror(-r));
         return r;
     }
-    return check_directory(path, ret_error);
+    int checked = check_directory(path, ret_error);
+    return checked < 0 ? checked : r;
 }
 
-/* Socket names begin with the pid of their master. */
-static bool is_of_master_that_is_gone(const char *name)
+static bool is_left_over(const char *name)
 {
+    static const char prefix[] = "notify-";
     uint64_t pid;
-    CLEANUP_FREE char *digits = strndup(name, strcspn(name, "-"));
-    if (!digits || name[strlen(digits)] != '-' || parse_unsigned(digits, 1, INT32_MAX, &pid) < 0)
+    if (!string_starts_with(name, prefix) ||
+        parse_unsigned(name + strlen(prefix), 1, INT32_MAX, &pid) < 0)
         return false;
     return (pid_t)pid == getpid() || (kill((pid_t)pid, 0) < 0 && errno == ESRCH);
 }
 
-static void remove_stale(const char *path)
+/* There are sockets in it, nothing else; what is something else stays, and so does the directory. */
+static void remove_notify_directory(int parent, const char *name)
+{
+    int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    DIR *directory = fd < 0 ? NULL : fdopendir(fd);
+    if (!directory) {
+        (void)fd_close(fd);
+        return;
+    }
+    for (struct dirent *entry; (entry = readdir(directory));)
+        if (entry->d_type == DT_SOCK)
+            (void)unlinkat(dirfd(directory), entry->d_name, 0);
+    (void)closedir(directory);
+    (void)unlinkat(parent, name, AT_REMOVEDIR);
+}
+
+static void remove_left_overs(const char *path)
 {
     DIR *directory = opendir(path);
     if (!directory)
         return;
     for (struct dirent *entry; (entry = readdir(directory));)
-        if ((entry->d_type == DT_SOCK || entry->d_type == DT_UNKNOWN) &&
-            is_of_master_that_is_gone(entry->d_name))
-            (void)unlinkat(dirfd(directory), entry->d_name, 0);
+        if (is_left_over(entry->d_name))
+            remove_notify_directory(dirfd(directory), entry->d_name);
     (void)closedir(directory);
 }
 
 int runtime_directory_prepare_notify(const char *path, char **ret_notify, char **ret_error)
 {
-    CLEANUP_FREE char *notify = string_format("%s/notify", path);
+    remove_left_overs(path);
+    CLEANUP_FREE char *notify = string_format("%s/notify-%d", path, (int)getpid());
     if (!notify)
         return -ENOMEM;
     int r = runtime_directory_prepare(notify, ret_error);
     if (r < 0)
         return r;
-    remove_stale(notify);
     *ret_notify = TAKE_PTR(notify);
     return 0;
 }

@@ -8,11 +8,11 @@
 
 #include "base/macros.h"
 
-/* 0, or -errno with *ret_error, one line that says what is wrong and what to do (malloc-ed). */
+/* 1: it was made, 0: it was there; or -errno with *ret_error, one line that says what is wrong and what to do (malloc-ed). */
 int runtime_directory_prepare(const char *path, char **ret_error);
 
 /*
- * Makes PATH/notify and removes the sockets in it that masters which are gone have left. 0 and its path (malloc-ed), or
- * -errno with *ret_error.
+ * Makes PATH/notify-PID, our own, and removes those that masters which are gone have left. 0 and its path (malloc-ed; the
+ * caller removes the directory in the end), or -errno with *ret_error.
  */
 int runtime_directory_prepare_notify(const char *path, char **ret_notify, char **ret_error);

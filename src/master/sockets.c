@@ -108,9 +108,13 @@ int master_grow_listeners(struct master *master, const struct config *config, ch
 void master_trim_listeners(struct master *master)
 {
     const struct config_program *program;
-    for (size_t i = 0; i < master->n_listeners; i++)
+    for (size_t i = 0; i < master->n_listeners; i++) {
+        size_t wanted = wanted_sockets(master->config, i, &program);
+        if (master->reload.config)
+            wanted = MAX(wanted, wanted_sockets(master->reload.config, i, &program));
         if (master->listeners[i])
-            listener_truncate(master->listeners[i], wanted_sockets(master->config, i, &program));
+            listener_truncate(master->listeners[i], wanted);
+    }
 }
 
 static bool is_needed(const struct master *master, const struct listener *listener)

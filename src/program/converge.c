@@ -6,6 +6,8 @@
 
 #include <string.h>
 
+#define STOPPING_PER_SLOT_MAX 4
+
 static void free_gone_workers(struct program *program)
 {
     for (size_t i = 0; i < program->n_slots; i++)
@@ -61,6 +63,19 @@ static struct rollout_slot view_slot(const struct program *program, const struct
     return view;
 }
 
+/*
+ * Reloads that supersede each other stop each other's successors. Where these take their time to end, there must not be ever
+ * more of them. Those that drain don't count: their connections may take as long as is configured.
+ */
+static bool is_crowded(const struct program *program)
+{
+    size_t stopping = 0;
+    for (size_t i = 0; i < program->n_slots; i++)
+        LIST_FOREACH (worker, &program->slots[i]->leaving, struct worker, link)
+            stopping += worker->state == WORKER_STOPPING && !worker->given_up;
+    return stopping > STOPPING_PER_SLOT_MAX * (program->n_slots + 1);
+}
+
 static size_t next_actions(const struct program *program, struct rollout_slot *slots,
                            struct rollout_action actions[ROLLOUT_ACTIONS_MAX])
 {
@@ -77,6 +92,7 @@ static size_t next_actions(const struct program *program, struct rollout_slot *s
         .max_unavailable = config_amount(config->reload.max_unavailable, config->workers),
         .max_surge = config_amount(config->reload.max_surge, config->workers),
         .failed = program->failed,
+        .crowded = is_crowded(program),
         .n_slots = program->n_slots,
         .slots = slots,
     };

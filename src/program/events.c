@@ -11,12 +11,16 @@
 #include "base/strv.h"
 #include "process/pidfd.h"
 
+#include <stdio.h>
+
 #define PROBATION_DEFAULT_USEC (3 * USEC_PER_SEC)
 
 /* `reason` is taken over. The first one of a reload is what people are told. */
 static void fail(struct program *program, char *reason)
 {
     program->failed = true;
+    if (reason)
+        string_make_utf8(reason);
     (void)sd_event_source_set_enabled(program->probation_timer, SD_EVENT_OFF);
     if (program->failure)
         free(reason);
@@ -43,11 +47,10 @@ static bool is_on_trial(const struct program *program, const struct generation *
 void program_note_failed_start(struct slot *slot, struct generation *generation, char *reason)
 {
     struct program *program = slot->program;
-    const char *text = reason ? reason : "out of memory";
-    if (generation == program->committed && program->phase == ROLLOUT_IDLE)
-        program->params.ops->start_failed(program, text, program->params.userdata);
     if (is_on_trial(program, generation))
         fail(program, TAKE_PTR(reason));
+    else if (program->phase == ROLLOUT_IDLE && !program->start_failure)
+        program->start_failure = TAKE_PTR(reason);
     free(reason);
 }
 
@@ -57,9 +60,20 @@ static bool crashes_too_often(struct program *program)
     return ++program->crashes > program->target->program->workers + 2;
 }
 
-static void note_crash(struct slot *slot, struct worker *worker, const char *how)
+/* As the verb of a sentence. */
+static const char *describe_end(const struct worker *worker, char *buffer, size_t size)
+{
+    char text[PROCESS_EXIT_TEXT_SIZE];
+    (void)snprintf(buffer, size, "%s%s", worker->exit.si_code == CLD_EXITED ? "" : "was killed by ",
+                   process_exit_to_text(&worker->exit, text));
+    return buffer;
+}
+
+static void note_crash(struct slot *slot, struct worker *worker)
 {
     struct program *program = slot->program;
+    char buffer[PROCESS_EXIT_TEXT_SIZE + 16];
+    const char *how = describe_end(worker, buffer, sizeof(buffer));
     uint64_t now = clock_monotonic_usec();
     bool short_lived = now - worker->started_usec < worker->generation->program->start_seconds_usec;
     if (worker->ready_usec == 0)
@@ -87,8 +101,18 @@ static bool vacate(struct slot *slot, struct worker *worker)
         slot->successor = NULL;
     else
         return false;
+    /* While other programs still roll, this one has to be whole again before the reload can commit. */
+    if (worker->generation == slot->program->target)
+        slot->program->done = false;
     list_append(&slot->leaving, &worker->link);
     return true;
+}
+
+/* It left by itself: at its exit, or when it began to drain. */
+static void plan_restart(struct slot *slot, const struct worker *worker)
+{
+    slot_plan_restart(slot, worker->generation,
+                      worker->ready_usec ? clock_monotonic_usec() - worker->ready_usec : 0);
 }
 
 static void begin_probation(struct program *program, const struct worker *worker)
@@ -132,10 +156,12 @@ static void on_worker_changed(struct worker *worker, enum worker_state from, con
             fail(program,
                  string_format("%s began to stop by itself in its probation", worker->name));
         (void)vacate(slot, worker);
+        if (!worker->asked_to_leave)
+            plan_restart(slot, worker);
         break;
     case WORKER_STOPPING:
         (void)vacate(slot, worker);
-        if (worker->failure) {
+        if (worker->failure && from != WORKER_STOPPING) {
             slot_plan_restart(slot, worker->generation, 0);
             program_note_failed_start(slot, worker->generation,
                                       string_format("%s %s", worker->name, worker->failure));
@@ -157,10 +183,9 @@ static void on_worker_exited(struct worker *worker, void *userdata)
     if (worker->asked_to_leave) {
         log_info("%s: gone, pid %d, %s", worker->name, (int)worker->pid, how);
     } else {
-        uint64_t now = clock_monotonic_usec();
-        slot_plan_restart(slot, worker->generation,
-                          worker->ready_usec ? now - worker->ready_usec : 0);
-        note_crash(slot, worker, how);
+        if (!worker->left_by_itself)
+            plan_restart(slot, worker);
+        note_crash(slot, worker);
         log_warning("%s: died, pid %d, %s%s", worker->name, (int)worker->pid, how,
                     slot_restart_text(slot, worker->generation, restart));
     }

@@ -148,9 +148,14 @@ void program_stop(struct program *program, bool force)
 
 bool program_is_empty(const struct program *program)
 {
-    for (size_t i = 0; i < program->n_slots; i++)
-        if (!slot_is_empty(program->slots[i]))
+    for (size_t i = 0; i < program->n_slots; i++) {
+        const struct slot *slot = program->slots[i];
+        if (slot->current || slot->successor)
             return false;
+        LIST_FOREACH (worker, &slot->leaving, struct worker, link)
+            if (!worker->given_up)
+                return false;
+    }
     return true;
 }
 
@@ -195,6 +200,7 @@ struct program *program_free(struct program *program)
     (void)generation_unref(program->target);
     (void)generation_unref(program->committed);
     free(program->failure);
+    free(program->start_failure);
     free(program->name);
     free(program);
     return NULL;

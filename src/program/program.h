@@ -50,8 +50,6 @@ struct program_ops {
                            const char *reason, void *userdata);
     void (*worker_message)(struct program *program, struct worker *worker, json_t *value,
                            void *userdata);
-    /* A worker of the committed generation did not get started, outside of a reload. */
-    void (*start_failed)(struct program *program, const char *reason, void *userdata);
 };
 
 struct program_params {
@@ -78,6 +76,7 @@ struct program {
     size_t n_slots;
     bool started;  /* workers are wanted at all: autostart, until program_stop() */
     bool stopping; /* program_stop() was called */
+    char *start_failure; /* why a start outside of a reload failed, the first time; for people */
     bool forced;   /* with force */
 
     /* While a reload runs: */
@@ -108,7 +107,7 @@ static inline const struct config_program *program_config(const struct program *
 void program_start(struct program *program);
 /* No workers are wanted any more: all are drained, or stopped at once with `force`. */
 void program_stop(struct program *program, bool force);
-/* Has it no process any more? */
+/* Has it no process any more, but for those that do not even die of SIGKILL? */
 bool program_is_empty(const struct program *program);
 unsigned program_count_ready(const struct program *program);
 /* How many workers should run now. */

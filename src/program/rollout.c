@@ -176,7 +176,7 @@ static void start_canary(struct plan *plan)
 {
     const struct rollout_view *view = plan->view;
     /* The canary itself, or one that stands in and will be told in a moment. */
-    if (plan->successors > 0)
+    if (plan->successors > 0 || view->crowded)
         return;
     size_t slot = 0;
     while (slot < view->target_workers && view->slots[slot].current.presence == ROLLOUT_READY)
@@ -216,7 +216,7 @@ static void replace(struct plan *plan)
             slot->successor.presence != ROLLOUT_NONE || slot->backoff)
             continue;
         if (ready_first) {
-            if (plan->successors < view->max_surge &&
+            if (plan->successors < view->max_surge && !view->crowded &&
                 add_start(plan, ROLLOUT_START_SUCCESSOR, i, wished_generation(view)))
                 plan->successors++;
         } else if (may_drain(plan) && add(plan, ROLLOUT_DRAIN_CURRENT, i)) {

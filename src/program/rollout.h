@@ -53,8 +53,11 @@ struct rollout_place {
 struct rollout_slot {
     struct rollout_place current, successor;
     unsigned leaving; /* told workers of this slot whose leader still lives */
-    bool
-        backoff; /* the generation that the phase puts into `current` crashed here so recently that it must wait; a timer ends it */
+    /*
+     * the generation that the phase puts into `current` crashed here so recently that it must wait; a
+     * timer ends it
+     */
+    bool backoff;
 };
 
 enum rollout_order { ROLLOUT_DRAIN_FIRST, ROLLOUT_READY_FIRST };
@@ -66,14 +69,22 @@ struct rollout_view {
     enum rollout_order order;
     bool canary;
     unsigned max_unavailable, max_surge;
-    unsigned
-        workers; /* slots wanted: COMMITTED's in IDLE, CANARY and ROLLING_BACK, TARGET's in ROLLING; 0 (only in IDLE): stop */
-    unsigned
-        target_workers; /* TARGET's; used in CANARY, whose canary may take any of these slots */
-    bool
-        failed; /* since the phase began, a start of the generation that it brings (the canary's in CANARY) failed for good */
-    size_t
-        n_slots; /* every slot that holds anything, and at least `workers` and, in CANARY, `target_workers` */
+    /*
+     * slots wanted: COMMITTED's in IDLE, CANARY and ROLLING_BACK, TARGET's in ROLLING; 0 (only in
+     * IDLE): stop
+     */
+    unsigned workers;
+    /* TARGET's; used in CANARY, whose canary may take any of these slots */
+    unsigned target_workers;
+    /*
+     * since the phase began, a start of the generation that it brings (the canary's in CANARY) failed
+     * for good
+     */
+    bool failed;
+    /* So many that were told to stop have not ended that no successor is started; SIGKILL puts an end to it. */
+    bool crowded;
+    /* every slot that holds anything, and at least `workers` and, in CANARY, `target_workers` */
+    size_t n_slots;
     const struct rollout_slot *slots;
 };
 

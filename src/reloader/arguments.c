@@ -109,7 +109,6 @@ static int fail(char **ret_error, int error, char *text)
 
 static int fail_unknown(const char *word, char **ret_error)
 {
-    char text[SUGGESTION_TEXT_SIZE];
     struct suggestion suggestion;
     if (!string_starts_with(word, "--"))
         return fail(ret_error, -EINVAL, string_format("unknown option -%c" HINT, optopt));
@@ -119,9 +118,13 @@ static int fail_unknown(const char *word, char **ret_error)
     suggestion_init(&suggestion, name);
     for (const struct option *option = options; option->name; option++)
         suggestion_try(&suggestion, option->name);
-    const char *kind = optopt != 0 ? "takes no value" : "is unknown or not clear";
-    return fail(ret_error, -EINVAL, string_format("option '--%s' %s%s" HINT, name, kind,
-                                                  optopt != 0 ? "" : suggestion_to_text(&suggestion, text)));
+    if (optopt != 0)
+        return fail(ret_error, -EINVAL, string_format("option '--%s' takes no value" HINT, name));
+    if (suggestion.best)
+        return fail(ret_error, -EINVAL,
+                    string_format("unknown option '--%s': did you mean '--%s'?" HINT, name,
+                                  suggestion.best));
+    return fail(ret_error, -EINVAL, string_format("unknown option '--%s'" HINT, name));
 }
 
 static int fail_later(const char *what, char **ret_error)
@@ -134,14 +137,17 @@ static int add_set(struct command_line *line, const char *key, const char *value
 {
     CLEANUP_FREE char *quoted = yaml_quote(value);
     if (!quoted)
-        return fail(ret_error, -EINVAL, string_format("the value for %s is no valid text (UTF-8)", key));
+        return fail(ret_error, -EINVAL,
+                    string_format("the value for %s is no valid text (UTF-8)", key));
     return strv_appendf(&line->arguments.sets, "%s=%s", key, quoted);
 }
 
 /* Paths of the command line begin where the user is, not where the file is, and are no templates. */
-static int add_set_path(struct command_line *line, const char *key, const char *path, char **ret_error)
+static int add_set_path(struct command_line *line, const char *key, const char *path,
+                        char **ret_error)
 {
-    CLEANUP_FREE char *absolute = path_absolute(path), *doubled = absolute ? percent_double(absolute) : NULL;
+    CLEANUP_FREE char *absolute = path_absolute(path),
+                      *doubled = absolute ? percent_double(absolute) : NULL;
     if (!doubled)
         return -ENOMEM;
     return add_set(line, key, doubled, ret_error);
@@ -150,7 +156,9 @@ static int add_set_path(struct command_line *line, const char *key, const char *
 static int set_file(struct command_line *line, char *file, char **ret_error)
 {
     if (line->file)
-        return fail(ret_error, -EINVAL, string_format("two configurations, '%s' and '%s': expected one" HINT, line->file, file));
+        return fail(ret_error, -EINVAL,
+                    string_format("two configurations, '%s' and '%s': expected one" HINT,
+                                  line->file, file));
     line->file = file;
     return 0;
 }
@@ -213,7 +221,8 @@ static int take_option(struct command_line *line, int option, char *argv[], char
         line->arguments.mode = ARGUMENTS_MODE_VERSION;
         return 0;
     case ':':
-        return fail(ret_error, -EINVAL, string_format("option '%s' needs a value" HINT, argv[optind - 1]));
+        return fail(ret_error, -EINVAL,
+                    string_format("option '%s' needs a value" HINT, argv[optind - 1]));
     }
     return fail_unknown(argv[optind - 1], ret_error);
 }
@@ -303,7 +312,7 @@ static int write_text(struct command_line *line, char **ret_error)
     if (!stream)
         return -ENOMEM;
     bool valid = put_program(stream, line, name);
-    if (fclose(stream) != 0)
+    if (!memory_stream_close(stream, &text))
         return -ENOMEM;
     if (!valid)
         return fail(ret_error, -EINVAL, strdup("the command is no valid text (UTF-8)"));
@@ -314,31 +323,39 @@ static int write_text(struct command_line *line, char **ret_error)
 static int check_run(struct command_line *line, char **ret_error)
 {
     if (line->file)
-        return fail(ret_error, -EINVAL, string_format("'reloader run' takes no configuration, but '%s' is given" HINT, line->file));
+        return fail(ret_error, -EINVAL,
+                    string_format("'reloader run' takes no configuration, but '%s' is given" HINT,
+                                  line->file));
     if (!line->command || !*line->command)
-        return fail(ret_error, -EINVAL, strdup("'reloader run' needs a command, as in: reloader run --listen 8080 -- "
-                                               "python3 server.py"));
+        return fail(ret_error, -EINVAL,
+                    strdup("'reloader run' needs a command, as in: reloader run --listen 8080 -- "
+                           "python3 server.py"));
     return write_text(line, ret_error);
 }
 
 static int find_file(const char **ret, char **ret_error)
 {
-    static const char *const places[] = {"./reloader.yaml", "./etc/reloader.yaml", "/etc/reloader/reloader.yaml"};
+    static const char *const places[] = {"./reloader.yaml", "./etc/reloader.yaml",
+                                         "/etc/reloader/reloader.yaml"};
     for (size_t i = 0; i < ARRAY_SIZE(places); i++)
         if (access(places[i], F_OK) == 0) {
             *ret = places[i];
             return 0;
         }
-    return fail(ret_error, -ENOENT, string_format("no configuration: there is no %s, %s or %s; name one, or see 'reloader "
-                                                  "run' in 'reloader --help'",
-                                                  places[0], places[1], places[2]));
+    return fail(
+        ret_error, -ENOENT,
+        string_format("no configuration: there is no %s, %s or %s; name one, or see 'reloader "
+                      "run' in 'reloader --help'",
+                      places[0], places[1], places[2]));
 }
 
 static int check_file(struct command_line *line, char **ret_error)
 {
     const char *file = line->file;
     if (line->listen || line->workers)
-        return fail(ret_error, -EINVAL, string_format("--%s belongs to 'reloader run'" HINT, line->listen ? "listen" : "workers"));
+        return fail(ret_error, -EINVAL,
+                    string_format("--%s belongs to 'reloader run'" HINT,
+                                  line->listen ? "listen" : "workers"));
     int r = file ? 0 : find_file(&file, ret_error);
     if (r < 0)
         return r;
@@ -354,7 +371,8 @@ int arguments_parse(int argc, char *argv[], struct arguments *ret, char **ret_er
         r = line.run ? check_run(&line, ret_error) : check_file(&line, ret_error);
         line.arguments.directory = path_absolute(".");
         if (r == 0 && !line.arguments.directory)
-            r = fail(ret_error, -ENOENT, string_format("the current directory is gone: %s", strerror(errno)));
+            r = fail(ret_error, -ENOENT,
+                     string_format("the current directory is gone: %s", strerror(errno)));
     }
     if (r < 0)
         return r;

@@ -1,6 +1,7 @@
 #include "reloader/daemonize.h"
 
 #include "base/fd.h"
+#include "base/log.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -8,10 +9,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static void redirect_to_null(int first, int last)
+/* Workers inherit them: one that kept the terminal, or a pipe, would keep waiting who reads from it. */
+static void redirect_to_null(void)
 {
     CLEANUP_FD int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-    for (int fd = first; null_fd >= 0 && fd <= last; fd++)
+    for (int fd = STDIN_FILENO; null_fd >= 0 && fd <= STDERR_FILENO; fd++)
         (void)dup2(null_fd, fd);
 }
 
@@ -32,7 +34,7 @@ static _Noreturn void wait_for_child(pid_t child, int fd)
     _exit(WIFEXITED(status) && WEXITSTATUS(status) != 0 ? WEXITSTATUS(status) : EXIT_FAILURE);
 }
 
-int daemonize(int *ret_fd)
+int daemonize(int *ret_fd, int *ret_terminal)
 {
     int pipe_fds[2];
     if (pipe2(pipe_fds, O_CLOEXEC) < 0)
@@ -51,17 +53,22 @@ int daemonize(int *ret_fd)
         wait_for_child(child, read_end);
     }
     (void)setsid();
-    redirect_to_null(STDIN_FILENO, STDOUT_FILENO);
+    int terminal = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    if (terminal >= 0)
+        log_set_stderr(terminal);
+    redirect_to_null();
+    *ret_terminal = terminal;
     *ret_fd = TAKE_FD(write_end);
     return 0;
 }
 
-int daemonize_ready(int fd)
+int daemonize_ready(int fd, int terminal)
 {
     ssize_t n;
     do
         n = write(fd, "", 1);
     while (n < 0 && errno == EINTR);
-    redirect_to_null(STDERR_FILENO, STDERR_FILENO);
+    log_set_stderr(STDERR_FILENO);
+    (void)fd_close(terminal);
     return fd_close(fd);
 }

@@ -9,10 +9,10 @@
 #include "base/macros.h"
 
 /*
- * Forks. In the parent it does not return. In the child: 0 and the fd over which daemonize_ready() reports, or
- * -errno, when nothing was forked.
+ * Forks. In the parent it does not return. In the child: 0, the fd over which daemonize_ready() reports, and the terminal,
+ * to which the log goes until then (stdin, stdout and stderr are /dev/null at once). Or -errno, when nothing was forked.
  */
-int daemonize(int *ret_fd);
+int daemonize(int *ret_fd, int *ret_terminal);
 
-/* Everything runs: releases the parent and lets go of the terminal (stderr goes to /dev/null). Returns -1. */
-int daemonize_ready(int fd);
+/* Everything runs: releases the parent and lets go of the terminal. Returns -1. */
+int daemonize_ready(int fd, int terminal);

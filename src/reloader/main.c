@@ -14,22 +14,35 @@
  * Beside it: reloaderctl/ (the command line client, on base/ alone) and client/ (libreloader, the worker's side).
  */
 #include "reloader/arguments.h"
+#include "reloader/inherited.h"
 #include "reloader/process-title.h"
 #include "reloader/run.h"
 
 #include <errno.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 
 enum { EXIT_USAGE = 2, EXIT_CONFIGURATION = 3 };
 
-/* None of them may have its default effect, not even before the loop runs: they wait in the queue until it does. */
+/*
+ * None of them may have its default effect, not even before the loop runs: they wait in the queue until it does. Shells start
+ * background jobs with some ignored, and an ignored signal would never get that far.
+ */
 static void block_signals(void)
 {
     sigset_t all;
     (void)sigfillset(&all);
     (void)sigprocmask(SIG_SETMASK, &all, NULL);
-    (void)signal(SIGPIPE, SIG_IGN);
+    for (int number = 1; number < SIGRTMIN; number++)
+        (void)signal(number, number == SIGPIPE ? SIG_IGN : SIG_DFL);
+}
+
+/* nohup(1): the end of the terminal is not to be the end of the master. */
+static bool hangup_is_ignored(void)
+{
+    struct sigaction action;
+    return sigaction(SIGHUP, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
 }
 
 /* Output that nobody got is a failure: of a full disk, say. */
@@ -41,34 +54,36 @@ static int end_output(int code)
 static int say_valid(const struct config *config)
 {
     (void)printf("%s: valid, %zu %s, %zu %s\n", config->path ? config->path : "the command line",
-                 config->n_programs, config->n_programs == 1 ? "program" : "programs", config->n_sockets,
-                 config->n_sockets == 1 ? "socket" : "sockets");
+                 config->n_programs, config->n_programs == 1 ? "program" : "programs",
+                 config->n_sockets, config->n_sockets == 1 ? "socket" : "sockets");
     return end_output(EXIT_SUCCESS);
 }
 
-static int with_config(const struct arguments *arguments)
+static int with_config(const struct arguments *arguments, bool outlive_terminal)
 {
     const struct config_source source = arguments_source(arguments);
     CLEANUP_CONFIG struct config *config = NULL;
     CLEANUP_FREE char *errors = NULL;
     if (config_load(&source, &config, &errors) < 0) {
-        (void)fprintf(stderr, "%s\n", errors ? errors : "out of memory");
+        (void)fputs(errors ? errors : "out of memory\n", stderr);
         return EXIT_CONFIGURATION;
     }
     if (arguments->mode == ARGUMENTS_MODE_CHECK)
         return say_valid(config);
     if (arguments->mode == ARGUMENTS_MODE_PRINT_CONFIG)
         return end_output(config_print(config, stdout) < 0 ? EXIT_FAILURE : EXIT_SUCCESS);
-    return run(config, &(struct run_options){.source = &source, .daemonize = arguments->daemonize});
+    const struct run_options options = {
+        .source = &source, .daemonize = arguments->daemonize, .outlive_terminal = outlive_terminal};
+    return run(config, &options);
 }
 
-static int act(const struct arguments *arguments)
+static int act(const struct arguments *arguments, bool outlive_terminal)
 {
     switch (arguments->mode) {
     case ARGUMENTS_MODE_MASTER:
     case ARGUMENTS_MODE_CHECK:
     case ARGUMENTS_MODE_PRINT_CONFIG:
-        return with_config(arguments);
+        return with_config(arguments, outlive_terminal);
     case ARGUMENTS_MODE_LIST_KEYS:
         config_print_keys(stdout);
         return end_output(EXIT_SUCCESS);
@@ -84,8 +99,9 @@ static int act(const struct arguments *arguments)
 
 int main(int argc, char **argv)
 {
+    bool outlive_terminal = hangup_is_ignored();
     block_signals();
-    if (process_title_init(argc, &argv) < 0)
+    if (inherited_put_right() < 0 || process_title_init(argc, &argv) < 0)
         return EXIT_FAILURE;
     CLEANUP_ARGUMENTS struct arguments arguments = {0};
     CLEANUP_FREE char *error = NULL;
@@ -94,5 +110,5 @@ int main(int argc, char **argv)
         (void)fprintf(stderr, "%s\n", error ? error : "out of memory");
         return r == -ENOENT ? EXIT_CONFIGURATION : EXIT_USAGE;
     }
-    return act(&arguments);
+    return act(&arguments, outlive_terminal);
 }

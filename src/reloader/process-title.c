@@ -11,6 +11,7 @@
 static struct {
     char *start;
     size_t size;
+    char **argv; /* the copy, for the life of the process */
 } room;
 
 static char *end_of(char *const *v, char *end)
@@ -34,7 +35,7 @@ int process_title_init(int argc, char ***argv)
         (void)strv_free(new_argv);
         return -ENOMEM;
     }
-    *argv = new_argv;
+    *argv = room.argv = new_argv;
     environ = new_environ;
     room.start = start;
     room.size = (size_t)(end - start);

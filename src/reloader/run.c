@@ -13,7 +13,8 @@ struct running {
     struct master *master;
     struct control *control;
     struct event_subscriber subscriber;
-    int parent_fd; /* of the process that waits for a daemon to be ready; -1: none */
+    int parent_fd;   /* of the process that waits for a daemon to be ready; -1: none */
+    int terminal_fd; /* where the log goes until then */
 };
 
 static void forward_event(const char *type, uint64_t sequence, json_t *event, void *userdata)
@@ -21,11 +22,16 @@ static void forward_event(const char *type, uint64_t sequence, json_t *event, vo
     control_publish(userdata, type, sequence, event);
 }
 
+static bool is_anybody_there(void *userdata)
+{
+    return control_is_heard(userdata);
+}
+
 static void on_ready(void *userdata)
 {
     struct running *running = userdata;
     if (running->parent_fd >= 0)
-        running->parent_fd = daemonize_ready(running->parent_fd);
+        running->parent_fd = daemonize_ready(running->parent_fd, running->terminal_fd);
 }
 
 static int open_control(struct running *running, const struct config *config, char **ret_error)
@@ -42,8 +48,8 @@ static int open_control(struct running *running, const struct config *config, ch
                         &running->control, ret_error);
     if (r < 0)
         return r;
-    running->subscriber = (struct event_subscriber){.handle = forward_event,
-                                                    .userdata = running->control};
+    running->subscriber = (struct event_subscriber){
+        .handle = forward_event, .listens = is_anybody_there, .userdata = running->control};
     event_bus_subscribe(&running->master->events, &running->subscriber);
     return 0;
 }
@@ -61,6 +67,8 @@ static int loop(struct running *running, struct config *config,
                 const struct master_options *options, char **ret_error)
 {
     int r = master_apply_log(config, ret_error);
+    if (options->exit_on_failed_start && !config->log.file)
+        log_warning("no log.file is set: messages go nowhere once reloader is in the background");
     if (r == 0)
         r = master_new(options, config, &running->master, ret_error);
     if (r == 0)
@@ -73,9 +81,9 @@ static int loop(struct running *running, struct config *config,
 
 int run(struct config *config, const struct run_options *options)
 {
-    struct running running = {.parent_fd = -1};
+    struct running running = {.parent_fd = -1, .terminal_fd = -1};
     CLEANUP_FREE char *error = NULL;
-    int r = options->daemonize ? daemonize(&running.parent_fd) : 0;
+    int r = options->daemonize ? daemonize(&running.parent_fd, &running.terminal_fd) : 0;
     if (r < 0) {
         log_error("cannot fork: %s", strerror(-r));
         return EXIT_FAILURE;
@@ -84,6 +92,7 @@ int run(struct config *config, const struct run_options *options)
         .source = options->source,
         .environment = environ,
         .exit_on_failed_start = options->daemonize,
+        .outlive_terminal = options->outlive_terminal,
         .ready = on_ready,
         .userdata = &running,
     };

@@ -10,6 +10,7 @@
 struct run_options {
     const struct config_source *source; /* borrowed */
     bool daemonize;
+    bool outlive_terminal; /* started by nohup */
 };
 
 /*

@@ -65,7 +65,8 @@ static const char *explain(int r)
     case EACCES:
         return "permission denied; the master's user, root and control.group may use it";
     case EKEYREJECTED:
-        return "left alone: it is served by another user who is not root (name it with -s if you trust it)";
+        return "left alone: it is served by another user who is not root (name it with -s if you "
+               "trust it)";
     default:
         return strerror(-r);
     }
@@ -73,10 +74,11 @@ static const char *explain(int r)
 
 static char *describe_failure(const char *found)
 {
-    return string_format("no master answers:\n%s"
-                         "Start one with `reloader -c FILE`, or name its control socket by -s SOCKET or in "
-                         "RELOADER_CONTROL.",
-                         found);
+    return string_format(
+        "no master answers:\n%s"
+        "Start one with `reloader -c FILE`, or name its control socket by -s SOCKET or in "
+        "RELOADER_CONTROL.",
+        found);
 }
 
 static int search(struct client *ret, char **ret_tried)
@@ -131,7 +133,9 @@ static int send_all(int fd, const char *data, size_t size)
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
-            return errno == EPIPE || errno == ECONNRESET ? 0 : errno == EAGAIN ? -ETIMEDOUT : -errno;
+            return errno == EPIPE || errno == ECONNRESET ? 0
+                   : errno == EAGAIN                     ? -ETIMEDOUT
+                                                         : -errno;
         data += n;
         size -= (size_t)n;
     }
@@ -201,14 +205,17 @@ static int parse_reply(const char *frame, size_t size, struct client_reply *ret)
     if (error && string_starts_with(error, INTERFACE))
         error += strlen(INTERFACE);
     bool continues = json_is_true(json_object_get(message, "continues"));
-    *ret = (struct client_reply){
-        .message = TAKE_PTR(message), .parameters = parameters, .error = error, .continues = continues};
+    *ret = (struct client_reply){.message = TAKE_PTR(message),
+                                 .parameters = parameters,
+                                 .error = error,
+                                 .continues = continues};
     return 0;
 }
 
 int client_receive(struct client *client, uint64_t timeout_usec, struct client_reply *ret)
 {
-    uint64_t deadline = timeout_usec == USEC_INFINITY ? USEC_INFINITY : clock_monotonic_usec() + timeout_usec;
+    uint64_t deadline = timeout_usec == USEC_INFINITY ? USEC_INFINITY
+                                                      : clock_monotonic_usec() + timeout_usec;
     for (;;) {
         char *frame;
         size_t size;

@@ -34,7 +34,8 @@ int client_call(struct client *client, const char *method, json_t *parameters, b
 struct client_reply {
     json_t *message;    /* owns the rest */
     json_t *parameters; /* an object */
-    const char *error;  /* NULL if it is none; without its interface where that is io.reloader.Control */
+    /* NULL if it is none; without its interface where that is io.reloader.Control */
+    const char *error;
     bool continues;
 };
 

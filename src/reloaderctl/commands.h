@@ -2,6 +2,7 @@
 #pragma once
 
 #include "reloaderctl/client.h"
+#include "reloaderctl/field.h"
 
 #include <stdbool.h>
 
@@ -34,11 +35,8 @@ int connect_or_complain(const struct invocation *invocation, struct client *ret)
 int complain_of_connection(const struct client *client, int r);
 int complain_of_error(const struct client_reply *reply);
 /* Calls and receives one reply within CLIENT_ANSWER_USEC; complains, and returns the exit code, 0 for a good one. */
-int ask(struct client *client, const char *method, json_t *parameters, bool more, struct client_reply *ret);
-
-/* Fields of JSON objects, cleaned for terminals where they are text (malloc-ed, "" if absent); numbers 0 if absent. */
-char *get_text(json_t *object, const char *name);
-uint64_t get_number(json_t *object, const char *name);
+int ask(struct client *client, const char *method, json_t *parameters, bool more,
+        struct client_reply *ret);
 
 /* Prints as one line, or indented. */
 void print_json(json_t *value, bool indented);

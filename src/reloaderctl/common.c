@@ -1,4 +1,4 @@
-/* What the commands share: complaints, asking, fields of replies. */
+/* What the commands share: complaints, asking, printing JSON. */
 #include "reloaderctl/commands.h"
 
 #include "base/strv.h"
@@ -33,7 +33,8 @@ int complain_of_connection(const struct client *client, int r)
 {
     switch (-r) {
     case ECONNRESET:
-        complain("the master (pid %d) closed the connection; has it left? Its log tells", (int)client->pid);
+        complain("the master (pid %d) closed the connection; has it left? Its log tells",
+                 (int)client->pid);
         return EXIT_CODE_NO_MASTER;
     case ETIMEDOUT:
         complain("the master (pid %d) does not answer; is it stopped or busy?", (int)client->pid);
@@ -52,7 +53,8 @@ int complain_of_error(const struct client_reply *reply)
     static const struct {
         const char *error, *text;
     } texts[] = {
-        {"PermissionDenied", "permission denied: the master serves root, its own user and members of control.group"},
+        {"PermissionDenied",
+         "permission denied: the master serves root, its own user and members of control.group"},
         {"TooManyClients", "the master serves as many clients as it can; try again"},
         {"ShuttingDown", "the master is shutting down"},
         {"NotInThisVersion", "the master's version does not have this yet"},
@@ -62,12 +64,14 @@ int complain_of_error(const struct client_reply *reply)
             complain("%s", texts[i].text);
             return EXIT_CODE_FAILED;
         }
-    CLEANUP_FREE char *error = text_clean(reply->error), *reason = get_text(reply->parameters, "reason");
+    CLEANUP_FREE char *error = text_clean(reply->error),
+                      *reason = get_text(reply->parameters, "reason");
     complain("the master answers %s%s%s", error, reason[0] ? ": " : "", reason);
     return EXIT_CODE_FAILED;
 }
 
-int ask(struct client *client, const char *method, json_t *parameters, bool more, struct client_reply *ret)
+int ask(struct client *client, const char *method, json_t *parameters, bool more,
+        struct client_reply *ret)
 {
     struct client_reply reply = {0};
     int r = client_call(client, method, parameters, more);
@@ -82,17 +86,6 @@ int ask(struct client *client, const char *method, json_t *parameters, bool more
     }
     *ret = reply;
     return EXIT_CODE_OK;
-}
-
-char *get_text(json_t *object, const char *name)
-{
-    return text_clean(json_string_value(json_object_get(object, name)));
-}
-
-uint64_t get_number(json_t *object, const char *name)
-{
-    json_int_t value = json_integer_value(json_object_get(object, name));
-    return value > 0 ? (uint64_t)value : 0;
 }
 
 /* ASCII alone, so that text from workers stays harmless on a terminal here too. */

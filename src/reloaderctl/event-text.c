@@ -1,6 +1,6 @@
 #include "reloaderctl/event-text.h"
 
-#include "reloaderctl/commands.h"
+#include "reloaderctl/field.h"
 #include "reloaderctl/screen.h"
 
 #include <inttypes.h>
@@ -9,7 +9,8 @@
 
 static void put_worker(FILE *stream, json_t *event)
 {
-    CLEANUP_FREE char *name = get_text(event, "name"), *old = get_text(event, "old"), *new = get_text(event, "new");
+    CLEANUP_FREE char *name = get_text(event, "name"), *old = get_text(event, "old"),
+                      *new = get_text(event, "new");
     bool came = old[0] == '\0' || strcmp(old, "NONE") == 0;
     (void)fprintf(stream, "worker %s: %s%s%s", name, came ? "" : old, came ? "" : " -> ", new);
     if (get_number(event, "pid") > 0)
@@ -21,14 +22,15 @@ static void put_worker(FILE *stream, json_t *event)
 static void put_rollout(FILE *stream, json_t *event)
 {
     CLEANUP_FREE char *program = get_text(event, "program"), *step = get_text(event, "step");
-    (void)fprintf(stream, "rollout %s: %s, %" PRIu64 " of %" PRIu64 " ready", program, step, get_number(event, "ready"),
-                  get_number(event, "workers"));
+    (void)fprintf(stream, "rollout %s: %s, %" PRIu64 " of %" PRIu64 " ready", program, step,
+                  get_number(event, "ready"), get_number(event, "workers"));
 }
 
 static void put_reload(FILE *stream, json_t *event)
 {
     CLEANUP_FREE char *state = get_text(event, "state"), *result = get_text(event, "result");
-    (void)fprintf(stream, "reload %" PRIu64 " %s%s%s", get_number(event, "id"), state, result[0] ? ": " : "", result);
+    (void)fprintf(stream, "reload %" PRIu64 " %s%s%s", get_number(event, "id"), state,
+                  result[0] ? ": " : "", result);
 }
 
 static void put_value(FILE *stream, json_t *value)
@@ -45,7 +47,8 @@ static void put_fields(FILE *stream, json_t *event)
 {
     const char *name;
     json_t *value;
-    json_object_foreach (event, name, value) {
+    json_object_foreach(event, name, value)
+    {
         if (strcmp(name, "type") == 0 || strcmp(name, "time_usec") == 0 || json_is_null(value))
             continue;
         CLEANUP_FREE char *clean = text_clean(name);

@@ -3,7 +3,7 @@
  *
  *   client      finds the control socket, calls, receives
  *   screen      makes text safe, aligned and coloured for terminals
- *   status, reload (progress), events (event-text), shutdown, version: the commands; common: what they share
+ *   status, reload (progress), events (event-text), shutdown, version: the commands; common and field: what they share
  *
  * Exit codes: 0 done, 1 it failed, 2 usage, 3 no master, 4 (status) something that should run is not ready.
  */
@@ -14,7 +14,12 @@
 #include <stdio.h>
 #include <string.h>
 
-enum option_bit { OPTION_JSON = 1 << 0, OPTION_NO_WAIT = 1 << 1, OPTION_FORCE = 1 << 2, OPTION_DRY_RUN = 1 << 3 };
+enum option_bit {
+    OPTION_JSON = 1 << 0,
+    OPTION_NO_WAIT = 1 << 1,
+    OPTION_FORCE = 1 << 2,
+    OPTION_DRY_RUN = 1 << 3
+};
 
 struct verb {
     const char *name;
@@ -26,21 +31,25 @@ struct verb {
 };
 
 static const struct verb verbs[] = {
-    {"status", "list ls ", NULL, "programs, workers and listeners; exits 4 unless all that should run is ready",
-     OPTION_JSON, command_status},
-    {"reload", "", NULL, "read the configuration, replace the workers, and wait; exits 1 unless it committed",
+    {"status", "list ls ", NULL,
+     "programs, workers and listeners; exits 4 unless all that should run is ready", OPTION_JSON,
+     command_status},
+    {"reload", "", NULL,
+     "read the configuration, replace the workers, and wait; exits 1 unless it committed",
      OPTION_JSON | OPTION_NO_WAIT, command_reload},
-    {"events", "", "[TYPE...]", "what happens, as it happens: master reload rollout worker message log socket",
-     OPTION_JSON, command_events},
+    {"events", "", "[TYPE...]",
+     "what happens, as it happens: master reload rollout worker message log socket", OPTION_JSON,
+     command_events},
     {"shutdown", "quit ", NULL, "drain the workers and end the master; waits until it is gone",
      OPTION_JSON | OPTION_FORCE, command_shutdown},
-    {"version", "", NULL, "of this program and of the running master", OPTION_JSON, command_version},
+    {"version", "", NULL, "of this program and of the running master", OPTION_JSON,
+     command_version},
 };
 
 /* Designed, and known to people from similar tools. */
 static const char *const later_verbs[] = {
-    "update", "undo",    "history", "restart", "start", "stop",    "scale", "signal", "send",  "tail",
-    "logs",   "fg",      "sockets", "top",     "why",   "upgrade", "check", "reread", "shell",
+    "update", "undo", "history", "restart", "start", "stop",    "scale", "signal", "send",  "tail",
+    "logs",   "fg",   "sockets", "top",     "why",   "upgrade", "check", "reread", "shell",
 };
 
 static void print_help(void)
@@ -48,18 +57,20 @@ static void print_help(void)
     (void)printf("usage: reloaderctl [-s SOCKET] COMMAND [OPTION...]\n\n");
     for (size_t i = 0; i < ARRAY_SIZE(verbs); i++) {
         char words[64];
-        (void)snprintf(words, sizeof(words), "%s%s%s%s%s", verbs[i].name, verbs[i].arguments ? " " : "",
-                       verbs[i].arguments ? verbs[i].arguments : "",
+        (void)snprintf(words, sizeof(words), "%s%s%s%s%s", verbs[i].name,
+                       verbs[i].arguments ? " " : "", verbs[i].arguments ? verbs[i].arguments : "",
                        verbs[i].options & OPTION_NO_WAIT ? " [--no-wait]" : "",
                        verbs[i].options & OPTION_FORCE ? " [--force]" : "");
         (void)printf("  %-20s %s\n", words, verbs[i].help);
     }
-    (void)printf("\n"
-                 "  -s, --socket SOCKET  the master's control socket; else RELOADER_CONTROL, else the default places\n"
-                 "      --json           for machines; every command takes it\n"
-                 "  -h, --help           this text\n"
-                 "  -V, --version        the version of this program alone\n\n"
-                 "Exit codes: 0 done, 1 failed, 2 usage, 3 no master, 4 not everything is ready.\n");
+    (void)printf(
+        "\n"
+        "  -s, --socket SOCKET  the master's control socket; else RELOADER_CONTROL, else the "
+        "default places\n"
+        "      --json           for machines; every command takes it\n"
+        "  -h, --help           this text\n"
+        "  -V, --version        the version of this program alone\n\n"
+        "Exit codes: 0 done, 1 failed, 2 usage, 3 no master, 4 not everything is ready.\n");
 }
 
 static bool has_alias(const struct verb *verb, const char *name)
@@ -119,7 +130,8 @@ static int run_verb(struct invocation *invocation, unsigned options)
     invocation->arguments++;
     if (invocation->arguments[0] && !verb->arguments) {
         if (strcmp(verb->name, "reload") == 0)
-            complain("reloading single programs is not in this version; without a name all are reloaded");
+            complain("reloading single programs is not in this version; without a name all are "
+                     "reloaded");
         else
             complain("%s takes no argument, but got '%s'", verb->name, invocation->arguments[0]);
         return EXIT_CODE_USAGE;

@@ -2,18 +2,13 @@
 
 #include "base/parse.h"
 #include "base/strv.h"
+#include "reloaderctl/field.h"
 
 #include <string.h>
 #include <strings.h>
 
 #define SLOTS_MAX 65536
 #define BAR_MAX   24
-
-static uint64_t number_of(json_t *object, const char *name)
-{
-    json_int_t value = json_integer_value(json_object_get(object, name));
-    return value > 0 ? (uint64_t)value : 0;
-}
 
 void progress_init(struct progress *progress, json_t *status)
 {
@@ -22,12 +17,13 @@ void progress_init(struct progress *progress, json_t *status)
     *progress = (struct progress){.programs = calloc(n + 1, sizeof(*progress->programs))};
     if (!progress->programs)
         die_of_memory();
-    json_array_foreach (programs, i, program) {
+    json_array_foreach(programs, i, program)
+    {
         const char *name = json_string_value(json_object_get(program, "name"));
         if (json_array_size(json_object_get(program, "slots")) == 0)
             continue;
         struct progress_program *p = &progress->programs[progress->n_programs++];
-        p->generation = number_of(program, "generation");
+        p->generation = get_number(program, "generation");
         p->n_slots = MIN(json_array_size(json_object_get(program, "slots")), (size_t)SLOTS_MAX);
         p->name = strdup(name ? name : "");
         p->moved = calloc(p->n_slots + 1, sizeof(*p->moved));
@@ -60,8 +56,8 @@ static void set_latest(struct progress_program *program, json_t *event, const ch
 {
     const char *name = json_string_value(json_object_get(event, "name"));
     const char *reason = json_string_value(json_object_get(event, "reason"));
-    CLEANUP_FREE char *text = string_format("%s %s%s%s", name ? name : program->name, state, reason ? ": " : "",
-                                            reason ? reason : "");
+    CLEANUP_FREE char *text = string_format("%s %s%s%s", name ? name : program->name, state,
+                                            reason ? ": " : "", reason ? reason : "");
     if (!text)
         die_of_memory();
     free(program->latest);
@@ -74,11 +70,11 @@ static void worker_event(struct progress_program *program, json_t *event)
     if (!state)
         return;
     set_latest(program, event, state);
-    uint64_t slot = number_of(event, "slot");
+    uint64_t slot = get_number(event, "slot");
     if (slot >= program->n_slots)
         return;
     bool ready = strcasecmp(state, "READY") == 0;
-    if (number_of(event, "generation") > program->generation)
+    if (get_number(event, "generation") > program->generation)
         program->moved[slot] = ready;
     else if (ready)
         program->moved[slot] = false;
@@ -95,22 +91,27 @@ static void set_slots(struct progress_program *program, size_t n)
     program->n_slots = n;
 }
 
-static void rollout_event(struct progress_program *program, json_t *event)
+static void set_step(struct progress_program *program, const char *step)
 {
-    uint64_t workers = number_of(event, "workers");
-    if (workers > 0 && workers <= SLOTS_MAX)
-        set_slots(program, workers);
     free(program->step);
-    program->step = text_clean(json_string_value(json_object_get(event, "step")));
+    program->step = text_clean(step);
     for (char *c = program->step; *c != '\0'; c++)
         if (*c == '_')
             *c = ' ';
 }
 
+static void rollout_event(struct progress_program *program, json_t *event)
+{
+    uint64_t workers = get_number(event, "workers");
+    if (workers > 0 && workers <= SLOTS_MAX)
+        set_slots(program, workers);
+    set_step(program, json_string_value(json_object_get(event, "step")));
+}
+
 void progress_event(struct progress *progress, json_t *event)
 {
-    struct progress_program *program =
-        find_program(progress, json_string_value(json_object_get(event, "program")));
+    struct progress_program *program = find_program(
+        progress, json_string_value(json_object_get(event, "program")));
     const char *type = json_string_value(json_object_get(event, "type"));
     if (!program || !type)
         return;
@@ -118,6 +119,22 @@ void progress_event(struct progress *progress, json_t *event)
         worker_event(program, event);
     else if (strcmp(type, "rollout") == 0)
         rollout_event(program, event);
+}
+
+void progress_result(struct progress *progress, json_t *result)
+{
+    json_t *entry;
+    size_t i;
+    json_array_foreach(json_object_get(result, "programs"), i, entry)
+    {
+        struct progress_program *program = find_program(
+            progress, json_string_value(json_object_get(entry, "name")));
+        if (!program)
+            continue;
+        set_step(program, json_string_value(json_object_get(entry, "result")));
+        free(program->latest);
+        program->latest = get_text(entry, "reason");
+    }
 }
 
 size_t progress_moved(const struct progress_program *program)
@@ -142,16 +159,17 @@ static void draw_line(const char *text, const struct screen *screen, FILE *strea
     (void)fprintf(stream, "\x1b[2K%.*s\n", (int)text_fit(text, screen->width - 1), text);
 }
 
-static void draw_program(const struct progress_program *program, const struct screen *screen, size_t name_width,
-                         FILE *stream)
+static void draw_program(const struct progress_program *program, const struct screen *screen,
+                         size_t name_width, FILE *stream)
 {
     char bar[BAR_MAX + 1];
     CLEANUP_FREE char *name = text_clean(program->name);
     size_t moved = progress_moved(program);
     put_bar(bar, MIN(screen->width / 4, (size_t)BAR_MAX), moved, program->n_slots);
-    CLEANUP_FREE char *line =
-        string_format("%s%*s  [%s]  %zu of %zu  %-7s  %s", name, (int)(name_width - text_width(name)), "", bar, moved,
-                      program->n_slots, program->step ? program->step : "", program->latest ? program->latest : "");
+    CLEANUP_FREE char *line = string_format("%s%*s  [%s]  %zu of %zu  %-9s  %s", name,
+                                            (int)(name_width - text_width(name)), "", bar, moved,
+                                            program->n_slots, program->step ? program->step : "",
+                                            program->latest ? program->latest : "");
     if (!line)
         die_of_memory();
     draw_line(line, screen, stream);
@@ -167,18 +185,20 @@ static size_t widest_name(const struct progress *progress)
     return width;
 }
 
-void progress_draw(struct progress *progress, const struct screen *screen, uint64_t elapsed_usec, FILE *stream)
+void progress_draw(struct progress *progress, const struct screen *screen, uint64_t elapsed_usec,
+                   FILE *stream)
 {
     char elapsed[DURATION_TEXT_SIZE], line[128];
-    size_t room = screen->height > 3 ? screen->height - 3 : 1, shown = MIN(progress->n_programs, room);
+    size_t room = screen->height > 3 ? screen->height - 3 : 1,
+           shown = MIN(progress->n_programs, room);
     size_t name_width = widest_name(progress);
     if (progress->drawn > 0)
         (void)fprintf(stream, "\x1b[%zuA", progress->drawn);
     for (size_t i = 0; i < shown; i++)
         draw_program(&progress->programs[i], screen, name_width, stream);
     if (shown < progress->n_programs)
-        (void)snprintf(line, sizeof(line), "%s, and %zu programs more", duration_to_text(elapsed_usec, elapsed),
-                       progress->n_programs - shown);
+        (void)snprintf(line, sizeof(line), "%s, and %zu programs more",
+                       duration_to_text(elapsed_usec, elapsed), progress->n_programs - shown);
     else
         (void)snprintf(line, sizeof(line), "%s", duration_to_text(elapsed_usec, elapsed));
     draw_line(line, screen, stream);

@@ -55,7 +55,8 @@ static void print_failed_programs(json_t *result)
 {
     json_t *program;
     size_t i;
-    json_array_foreach (json_object_get(result, "programs"), i, program) {
+    json_array_foreach(json_object_get(result, "programs"), i, program)
+    {
         CLEANUP_FREE char *name = get_text(program, "name"), *outcome = get_text(program, "result"),
                           *reason = get_text(program, "reason");
         if (outcome[0] != '\0' && strcmp(outcome, "committed") != 0)
@@ -77,10 +78,11 @@ static int show_result(const struct watch *watch, json_t *result)
     for (char *c = outcome; *c != '\0'; c++)
         if (*c == '_')
             *c = ' ';
-    (void)printf("reload %" PRIu64 " %s%s%s after %s%s%s\n", get_number(result, "id"), tone_begin(&screen, tone),
-                 outcome, tone_end(&screen, tone), duration_to_text(get_number(result, "duration_usec"), duration),
+    (void)printf("reload %" PRIu64 " %s%s%s after %s%s%s\n", get_number(result, "id"),
+                 tone_begin(&screen, tone), outcome, tone_end(&screen, tone),
+                 duration_to_text(get_number(result, "duration_usec"), duration),
                  reason[0] ? ": " : "", reason);
-    if (!committed)
+    if (!committed && !watch->live)
         print_failed_programs(result);
     return committed ? EXIT_CODE_OK : EXIT_CODE_FAILED;
 }
@@ -89,8 +91,8 @@ static int complain_of_loss(const struct client *client, const struct watch *wat
 {
     if (r != -ECONNRESET)
         return complain_of_connection(client, r);
-    complain("the master (pid %d) left before reload %" PRIu64 " had a result; its log tells why", (int)client->pid,
-             watch->id);
+    complain("the master (pid %d) left before reload %" PRIu64 " had a result; its log tells why",
+             (int)client->pid, watch->id);
     return EXIT_CODE_NO_MASTER;
 }
 
@@ -109,6 +111,7 @@ static int follow(struct client *client, struct watch *watch)
         if (reply.error)
             return complain_of_error(&reply);
         if (!reply.continues) {
+            progress_result(&watch->progress, reply.parameters);
             draw(watch);
             return show_result(watch, reply.parameters);
         }
@@ -121,8 +124,9 @@ static int follow(struct client *client, struct watch *watch)
 
 static int reload_and_follow(struct client *client, const struct invocation *invocation)
 {
-    CLEANUP(watch_clear) struct watch watch = {
-        .invocation = invocation, .live = screen_look(STDOUT_FILENO).terminal && !invocation->json};
+    CLEANUP(watch_clear)
+    struct watch watch = {.invocation = invocation,
+                          .live = screen_look(STDOUT_FILENO).terminal && !invocation->json};
     CLEANUP_REPLY struct client_reply status = {0};
     int code = ask(client, "Status", NULL, false, &status);
     if (code != EXIT_CODE_OK)

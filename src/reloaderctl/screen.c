@@ -35,11 +35,12 @@ enum tone tone_of_state(const char *state)
         const char *state;
         enum tone tone;
     } tones[] = {
-        {"ready", TONE_GOOD},     {"running", TONE_GOOD}, {"committed", TONE_GOOD}, {"starting", TONE_BUSY},
-        {"draining", TONE_BUSY},  {"stopping", TONE_BUSY}, {"reloading", TONE_BUSY}, {"backoff", TONE_BAD},
-        {"partial", TONE_BUSY},   {"rolling_back", TONE_BAD}, {"superseded", TONE_BUSY},
-        {"fatal", TONE_BAD},      {"degraded", TONE_BAD},  {"rolled_back", TONE_BAD}, {"refused", TONE_BAD},
-        {"stopped", TONE_DIM},    {"exited", TONE_DIM},    {"gone", TONE_DIM},
+        {"ready", TONE_GOOD},       {"running", TONE_GOOD},    {"committed", TONE_GOOD},
+        {"starting", TONE_BUSY},    {"draining", TONE_BUSY},   {"stopping", TONE_BUSY},
+        {"reloading", TONE_BUSY},   {"backoff", TONE_BAD},     {"partial", TONE_BUSY},
+        {"rolling_back", TONE_BAD}, {"superseded", TONE_BUSY}, {"fatal", TONE_BAD},
+        {"degraded", TONE_BAD},     {"rolled_back", TONE_BAD}, {"refused", TONE_BAD},
+        {"stopped", TONE_DIM},      {"exited", TONE_DIM},      {"gone", TONE_DIM},
     };
     for (size_t i = 0; i < ARRAY_SIZE(tones); i++)
         if (strcasecmp(tones[i].state, state) == 0)
@@ -68,8 +69,11 @@ static size_t decode(const char *text, uint32_t *ret)
 {
     const unsigned char *s = (const unsigned char *)text;
     static const uint32_t smallest[] = {0, 0, 0x80, 0x800, 0x10000};
-    size_t length = s[0] < 0x80 ? 1 : s[0] >= 0xf0 && s[0] < 0xf8 ? 4 : s[0] >= 0xe0 && s[0] < 0xf0 ? 3
-                    : s[0] >= 0xc0 && s[0] < 0xe0 ? 2 : 0;
+    size_t length = s[0] < 0x80                   ? 1
+                    : s[0] >= 0xf0 && s[0] < 0xf8 ? 4
+                    : s[0] >= 0xe0 && s[0] < 0xf0 ? 3
+                    : s[0] >= 0xc0 && s[0] < 0xe0 ? 2
+                                                  : 0;
     if (length <= 1) {
         *ret = s[0];
         return length;
@@ -88,8 +92,8 @@ static size_t decode(const char *text, uint32_t *ret)
 
 static bool steers(uint32_t c)
 {
-    return c < 0x20 || (c >= 0x7f && c < 0xa0) || c == 0x200e || c == 0x200f || (c >= 0x2028 && c <= 0x202e) ||
-           (c >= 0x2066 && c <= 0x2069) || c == 0xfeff;
+    return c < 0x20 || (c >= 0x7f && c < 0xa0) || c == 0x200e || c == 0x200f ||
+           (c >= 0x2028 && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069) || c == 0xfeff;
 }
 
 char *text_clean(const char *text)
@@ -174,19 +178,21 @@ static void measure(const struct table *table, size_t widths[TABLE_COLUMNS_MAX])
     for (size_t i = 0; i < table->n_columns; i++)
         widths[i] = 0;
     for (size_t i = 0; i < table->n_cells; i++)
-        widths[i % table->n_columns] = MAX(widths[i % table->n_columns], text_width(table->cells[i].text));
+        widths[i % table->n_columns] = MAX(widths[i % table->n_columns],
+                                           text_width(table->cells[i].text));
 }
 
 /* Writes one row; nothing is written behind the last text, nor beyond the screen. */
-static void print_row(const struct table *table, size_t row, const size_t *widths, const struct screen *screen,
-                      size_t indent, FILE *stream)
+static void print_row(const struct table *table, size_t row, const size_t *widths,
+                      const struct screen *screen, size_t indent, FILE *stream)
 {
     const struct table_cell *cells = table->cells + row * table->n_columns;
     size_t last = table->n_columns, pending = indent, left = screen->width;
     while (last > 0 && cells[last - 1].text[0] == '\0')
         last--;
     for (size_t i = 0; i < last; i++) {
-        size_t bytes = strlen(cells[i].text), width = text_width(cells[i].text), pad = widths[i] - width;
+        size_t bytes = strlen(cells[i].text), width = text_width(cells[i].text),
+               pad = widths[i] - width;
         if (table->right & 1u << i)
             pending += pad;
         if (pending >= left)
@@ -197,15 +203,16 @@ static void print_row(const struct table *table, size_t row, const size_t *width
             width = left;
         }
         put_blanks(stream, pending);
-        (void)fprintf(stream, "%s%.*s%s", tone_begin(screen, cells[i].tone), (int)bytes, cells[i].text,
-                      tone_end(screen, cells[i].tone));
+        (void)fprintf(stream, "%s%.*s%s", tone_begin(screen, cells[i].tone), (int)bytes,
+                      cells[i].text, tone_end(screen, cells[i].tone));
         left -= width;
         pending = 2 + (table->right & 1u << i ? 0 : pad);
     }
     (void)fputc('\n', stream);
 }
 
-void table_print(const struct table *table, const struct screen *screen, size_t indent, FILE *stream)
+void table_print(const struct table *table, const struct screen *screen, size_t indent,
+                 FILE *stream)
 {
     size_t widths[TABLE_COLUMNS_MAX];
     measure(table, widths);

@@ -46,12 +46,13 @@ struct table {
     struct table_cell {
         char *text;
         enum tone tone;
-    } *cells; /* row by row */
+    } * cells; /* row by row */
 };
 
 /* Appends a cell, cleaned. */
 void table_add(struct table *table, enum tone tone, const char *format, ...) PRINTF_LIKE(3, 4);
-void table_print(const struct table *table, const struct screen *screen, size_t indent, FILE *stream);
+void table_print(const struct table *table, const struct screen *screen, size_t indent,
+                 FILE *stream);
 void table_clear(struct table *table);
 #define CLEANUP_TABLE CLEANUP(table_clear)
 

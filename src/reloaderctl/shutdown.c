@@ -41,11 +41,13 @@ static int wait_for_end(struct client *client, int pidfd)
 static void say_gone(const struct invocation *invocation, pid_t pid, uint64_t usec)
 {
     char duration[DURATION_TEXT_SIZE];
-    json_auto_t *result = json_pack("{s:i, s:I}", "pid", (int)pid, "duration_usec", (json_int_t)usec);
+    json_auto_t *result = json_pack("{s:i, s:I}", "pid", (int)pid, "duration_usec",
+                                    (json_int_t)usec);
     if (invocation->json)
         print_json(result, false);
     else
-        (void)printf("the master (pid %d) is gone after %s\n", (int)pid, duration_to_text(usec, duration));
+        (void)printf("the master (pid %d) is gone after %s\n", (int)pid,
+                     duration_to_text(usec, duration));
 }
 
 int command_shutdown(const struct invocation *invocation)
@@ -61,7 +63,8 @@ int command_shutdown(const struct invocation *invocation)
     if (code != EXIT_CODE_OK)
         return code;
     if (!invocation->force && !invocation->json && isatty(STDOUT_FILENO))
-        (void)printf("the master (pid %d) lets its workers drain; `reloaderctl shutdown --force` hurries it\n",
+        (void)printf("the master (pid %d) lets its workers drain; `reloaderctl shutdown --force` "
+                     "hurries it\n",
                      (int)client.pid);
     (void)fflush(stdout);
     int r = wait_for_end(&client, pidfd);

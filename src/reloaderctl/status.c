@@ -16,7 +16,8 @@
 /* A slot that is stopped by wish, or has left and is not to come back, misses nothing. */
 static bool is_as_wished(const char *state)
 {
-    return strcasecmp(state, "READY") == 0 || strcasecmp(state, "STOPPED") == 0 || strcasecmp(state, "EXITED") == 0;
+    return strcasecmp(state, "READY") == 0 || strcasecmp(state, "STOPPED") == 0 ||
+           strcasecmp(state, "EXITED") == 0;
 }
 
 static bool slot_is_as_wished(json_t *slot)
@@ -29,10 +30,8 @@ static bool all_is_as_wished(json_t *status)
 {
     json_t *program, *slot;
     size_t i, k;
-    json_array_foreach (json_object_get(status, "programs"), i, program)
-        json_array_foreach (json_object_get(program, "slots"), k, slot)
-            if (!slot_is_as_wished(slot))
-                return false;
+    json_array_foreach(json_object_get(status, "programs"), i, program) json_array_foreach(
+        json_object_get(program, "slots"), k, slot) if (!slot_is_as_wished(slot)) return false;
     return true;
 }
 
@@ -57,7 +56,8 @@ static void print_master(const struct screen *screen, json_t *status)
         return;
     CLEANUP_FREE char *result = get_text(reload, "result"), *reason = get_text(reload, "reason"),
                       *progress = get_text(reload, "state");
-    (void)printf("%sreload%s  %" PRIu64 "  ", tone_begin(screen, TONE_BOLD), tone_end(screen, TONE_BOLD), id);
+    (void)printf("%sreload%s  %" PRIu64 "  ", tone_begin(screen, TONE_BOLD),
+                 tone_end(screen, TONE_BOLD), id);
     print_toned(screen, result[0] ? result : progress);
     (void)printf("%s%s\n", reason[0] ? ": " : "", reason);
 }
@@ -89,8 +89,7 @@ static void add_slot(struct table *table, json_t *slot)
     CLEANUP_FREE char *name = get_text(slot, "name"), *state = get_text(slot, "state");
     json_t *workers = json_object_get(slot, "workers"), *worker;
     size_t i;
-    json_array_foreach (workers, i, worker)
-        add_worker(table, name, worker);
+    json_array_foreach(workers, i, worker) add_worker(table, name, worker);
     if (json_array_size(workers) > 0)
         return;
     table_add(table, TONE_PLAIN, "%s", name);
@@ -109,20 +108,22 @@ static void add_titles(struct table *table, const char *const *titles)
 
 static void print_program(const struct screen *screen, json_t *program)
 {
-    static const char *const titles[] = {"WORKER", "PID", "GENERATION", "STATE", "SINCE", "RESTARTS", "TEXT"};
-    CLEANUP_TABLE struct table table = {.n_columns = ARRAY_SIZE(titles), .right = 1 << 1 | 1 << 2 | 1 << 4 | 1 << 5};
+    static const char *const titles[] = {"WORKER", "PID",      "GENERATION", "STATE",
+                                         "SINCE",  "RESTARTS", "TEXT"};
+    CLEANUP_TABLE struct table table = {.n_columns = ARRAY_SIZE(titles),
+                                        .right = 1 << 1 | 1 << 2 | 1 << 4 | 1 << 5};
     CLEANUP_FREE char *name = get_text(program, "name"), *state = get_text(program, "state");
     json_t *slots = json_object_get(program, "slots"), *slot;
     size_t i;
     (void)printf("\n%s%s%s  ", tone_begin(screen, TONE_BOLD), name, tone_end(screen, TONE_BOLD));
     print_toned(screen, state);
-    (void)printf("  generation %" PRIu64 "  %" PRIu64 " of %" PRIu64 " ready\n", get_number(program, "generation"),
-                 get_number(program, "ready"), get_number(program, "workers"));
+    (void)printf("  generation %" PRIu64 "  %" PRIu64 " of %" PRIu64 " ready\n",
+                 get_number(program, "generation"), get_number(program, "ready"),
+                 get_number(program, "workers"));
     if (json_array_size(slots) == 0)
         return;
     add_titles(&table, titles);
-    json_array_foreach (slots, i, slot)
-        add_slot(&table, slot);
+    json_array_foreach(slots, i, slot) add_slot(&table, slot);
     table_print(&table, screen, 2, stdout);
 }
 
@@ -144,8 +145,10 @@ static void print_listeners(const struct screen *screen, json_t *listeners)
         return;
     (void)fputc('\n', stdout);
     add_titles(&table, titles);
-    json_array_foreach (listeners, i, listener) {
-        CLEANUP_FREE char *name = get_text(listener, "name"), *address = get_text(listener, "address");
+    json_array_foreach(listeners, i, listener)
+    {
+        CLEANUP_FREE char *name = get_text(listener, "name"),
+                          *address = get_text(listener, "address");
         table_add(&table, TONE_PLAIN, "%s", name);
         table_add(&table, TONE_PLAIN, "%s", address);
         add_optional_number(&table, listener, "queue");
@@ -170,7 +173,7 @@ int command_status(const struct invocation *invocation)
         json_t *program;
         size_t i;
         print_master(&screen, reply.parameters);
-        json_array_foreach (json_object_get(reply.parameters, "programs"), i, program)
+        json_array_foreach(json_object_get(reply.parameters, "programs"), i, program)
             print_program(&screen, program);
         print_listeners(&screen, json_object_get(reply.parameters, "listeners"));
     }

@@ -15,8 +15,8 @@ int command_version(const struct invocation *invocation)
     if (code != EXIT_CODE_OK)
         return code;
     CLEANUP_FREE char *version = get_text(reply.parameters, "version");
-    json_auto_t *both = json_pack("{s:s, s:s, s:i}", "reloaderctl", RELOADER_VERSION, "master", version, "pid",
-                                  (int)client.pid);
+    json_auto_t *both = json_pack("{s:s, s:s, s:i}", "reloaderctl", RELOADER_VERSION, "master",
+                                  version, "pid", (int)client.pid);
     if (invocation->json)
         print_json(both, false);
     else

@@ -47,14 +47,15 @@ enum channel_word channel_classify(const json_t *value)
     return CHANNEL_MESSAGE;
 }
 
+/* Being edge-triggered, this also asks anew for what is still there: setting the events looks at the socket again. */
 static void update_events(struct channel *channel)
 {
-    uint32_t events = 0;
+    uint32_t events = EPOLLET;
     if (!channel->resting)
         events |= EPOLLIN;
     if (buffer_size(&channel->out) > 0)
         events |= EPOLLOUT;
-    if (channel->closed || events == 0)
+    if (channel->closed || events == EPOLLET)
         (void)sd_event_source_set_enabled(channel->io, SD_EVENT_OFF);
     else if (sd_event_source_set_io_events(channel->io, events) >= 0)
         (void)sd_event_source_set_enabled(channel->io, SD_EVENT_ON);
@@ -158,6 +159,7 @@ static void read_lines(struct channel *channel, unsigned reads)
         if (r == 0)
             return;
     }
+    update_events(channel); /* there may be more: after the others had their turn */
 }
 
 static int on_io(sd_event_source *source UNUSED, int fd, uint32_t revents, void *userdata)
@@ -208,14 +210,10 @@ int channel_new(sd_event *event, const char *name, const struct channel_ops *ops
     int r = throttle_init(&channel->throttle, event, CHANNEL_BUDGET, on_resume, channel);
     if (r < 0)
         return r;
-    r = sd_event_add_io(event, &channel->io, channel->fd, EPOLLIN, on_io, channel);
+    r = sd_event_add_io(event, &channel->io, channel->fd, EPOLLIN | EPOLLET, on_io, channel);
     if (r < 0)
         return r;
     (void)sd_event_source_set_description(channel->io, "worker-channel");
-    /* What a worker says before it dies is heard before its death is dealt with. */
-    r = sd_event_source_set_priority(channel->io, SD_EVENT_PRIORITY_NORMAL - 10);
-    if (r < 0)
-        return r;
     *ret = TAKE_PTR(channel);
     *ret_worker_fd = TAKE_FD(worker_fd);
     return 0;

@@ -62,7 +62,10 @@ int worker_make_name(const struct generation *generation, unsigned slot, char **
 {
     struct scope scope;
     scope_init(&scope, generation, slot);
-    return expand_key("worker_name", generation->program->worker_name, &scope, ret, ret_error);
+    int r = expand_key("worker_name", generation->program->worker_name, &scope, ret, ret_error);
+    if (r == 0)
+        string_make_utf8(*ret); /* what a variable brought */
+    return r;
 }
 
 static int make_argv(const struct worker_place *place, const struct scope *scope, char ***ret,

@@ -22,8 +22,8 @@ struct generation {
     struct config *config; /* keeps `program` alive */
     const struct config_program *program;
     char *const *master_environment; /* for %(ENV_X)s; borrowed, of the process */
-    char **
-        environment; /* of the master (cleaned) and of environment_file, as read when it was made */
+    /* of the master (cleaned) and of environment_file, as read when it was made */
+    char **environment;
     struct generation_habits *habits;
 };
 

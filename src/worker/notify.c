@@ -37,16 +37,19 @@ void notify_parse(char *datagram, struct notify_message *ret)
         next = strchr(line, '\n');
         if (next)
             *next++ = '\0';
-        uint64_t usec;
+        uint64_t number;
         if (strcmp(line, "READY=1") == 0)
             ret->ready = true;
         else if (strcmp(line, "STOPPING=1") == 0)
             ret->stopping = true;
+        else if (string_starts_with(line, "MAINPID=") &&
+                 parse_unsigned(line + strlen("MAINPID="), 1, INT32_MAX, &number) == 0)
+            ret->main_pid = (pid_t)number;
         else if (string_starts_with(line, "STATUS="))
             ret->status = line + strlen("STATUS=");
         else if (string_starts_with(line, "EXTEND_TIMEOUT_USEC=") &&
-                 parse_unsigned(line + strlen("EXTEND_TIMEOUT_USEC="), 1, UINT64_MAX, &usec) == 0)
-            ret->extend_timeout_usec = usec;
+                 parse_unsigned(line + strlen("EXTEND_TIMEOUT_USEC="), 1, UINT64_MAX, &number) == 0)
+            ret->extend_timeout_usec = number;
     }
 }
 
@@ -110,10 +113,14 @@ static int receive_one(struct notify *notify)
 static int on_io(sd_event_source *source, int fd UNUSED, uint32_t revents UNUSED, void *userdata)
 {
     struct notify *notify = userdata;
-    for (unsigned i = 0; i < NOTIFY_READS_AT_ONCE && receive_one(notify); i++)
+    for (unsigned i = 0; i < NOTIFY_READS_AT_ONCE; i++) {
+        if (!receive_one(notify))
+            return 0;
         if (!throttle_spend(&notify->throttle, 1))
             return sd_event_source_set_enabled(source, SD_EVENT_OFF);
-    return 0;
+    }
+    /* There may be more: setting the events makes an edge-triggered source look again, after the others had their turn. */
+    return sd_event_source_set_io_events(source, EPOLLIN | EPOLLET);
 }
 
 static int on_resume(sd_event_source *source UNUSED, uint64_t now UNUSED, void *userdata)
@@ -131,8 +138,6 @@ static int bind_socket(struct notify *notify)
     notify->fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (notify->fd < 0)
         return -errno;
-    /* The name holds our pid: whatever is there was left by a master that is gone. */
-    (void)unlink(notify->path);
     const int on = 1;
     if (bind(notify->fd, (struct sockaddr *)&address, sizeof(address)) < 0 ||
         setsockopt(notify->fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)) < 0)
@@ -161,13 +166,10 @@ int notify_new(sd_event *event, const char *directory, const char *name, const c
     r = throttle_init(&notify->throttle, event, NOTIFY_BUDGET, on_resume, notify);
     if (r < 0)
         return r;
-    r = sd_event_add_io(event, &notify->io, notify->fd, EPOLLIN, on_io, notify);
+    r = sd_event_add_io(event, &notify->io, notify->fd, EPOLLIN | EPOLLET, on_io, notify);
     if (r < 0)
         return r;
     (void)sd_event_source_set_description(notify->io, "worker-notify");
-    r = sd_event_source_set_priority(notify->io, SD_EVENT_PRIORITY_NORMAL - 10);
-    if (r < 0)
-        return r;
     *ret = TAKE_PTR(notify);
     return 0;
 }
@@ -194,4 +196,10 @@ const char *notify_path(const struct notify *notify)
 void notify_set_leader(struct notify *notify, pid_t leader)
 {
     notify->leader = leader;
+}
+
+void notify_read_rest(struct notify *notify)
+{
+    for (unsigned i = 0; i < NOTIFY_READS_AT_ONCE && receive_one(notify); i++)
+        (void)throttle_spend(&notify->throttle, 1);
 }

@@ -17,6 +17,7 @@
 
 struct notify_message {
     bool ready, stopping;
+    pid_t main_pid; /* who is to be the worker from now on; 0: not said */
     const char *status;           /* NULL: not said. Valid during the call */
     uint64_t extend_timeout_usec; /* 0: not said */
 };
@@ -42,3 +43,6 @@ const char *notify_path(const struct notify *notify);
 
 /* Whose datagrams count; before it is told, none do. */
 void notify_set_leader(struct notify *notify, pid_t leader);
+
+/* Reads what a worker that is gone has left behind, bounded. */
+void notify_read_rest(struct notify *notify);

@@ -11,6 +11,7 @@
 #include "base/strv.h"
 #include "process/pidfd.h"
 #include "worker/channel.h"
+#include "worker/internal.h"
 #include "worker/launch.h"
 #include "worker/notify.h"
 #include "worker/status.h"
@@ -24,11 +25,6 @@
 #define TIMER_ACCURACY_USEC (1 * USEC_PER_MSEC)
 #define EXTENSION_FACTOR_MAX                                                                       \
     10 /* EXTEND_TIMEOUT_USEC stretches a timeout to this many times what is configured */
-
-static const struct config_program *settings(const struct worker *worker)
-{
-    return worker->generation->program;
-}
 
 const char *worker_state_to_string(enum worker_state state)
 {
@@ -49,7 +45,7 @@ const char *worker_state_to_string(enum worker_state state)
 
 /* Timers */
 
-static void timer_arm(sd_event_source *timer, uint64_t usec)
+void worker_timer_arm(sd_event_source *timer, uint64_t usec)
 {
     (void)sd_event_source_set_time(timer, usec);
     (void)sd_event_source_set_enabled(timer, SD_EVENT_ONESHOT);
@@ -60,15 +56,15 @@ static void timer_drop(sd_event_source *timer)
     (void)sd_event_source_set_enabled(timer, SD_EVENT_OFF);
 }
 
-static void set_deadline(struct worker *worker, uint64_t usec_from_now)
+void worker_set_deadline(struct worker *worker, uint64_t usec_from_now)
 {
     worker->deadline_usec = clock_monotonic_usec() + usec_from_now;
-    timer_arm(worker->deadline_timer, worker->deadline_usec);
+    worker_timer_arm(worker->deadline_timer, worker->deadline_usec);
 }
 
 /* States */
 
-static void worker_set_state(struct worker *worker, enum worker_state state, const char *reason)
+void worker_set_state(struct worker *worker, enum worker_state state, const char *reason)
 {
     enum worker_state from = worker->state;
     worker->state = state;
@@ -82,122 +78,6 @@ static void worker_set_state(struct worker *worker, enum worker_state state, con
     log_debug("%s: %s -> %s, pid %d: %s", worker->name, worker_state_to_string(from),
               worker_state_to_string(state), (int)worker->pid, reason);
     worker->ops->changed(worker, from, reason, worker->userdata);
-}
-
-/* The leader is unreaped as long as the worker is not GONE: its pid and group id are nobody else's. */
-static void signal_leader(struct worker *worker, int signal)
-{
-    /* valgrind, and sandboxes of its age, do not know the call that takes a pidfd. */
-    if (!worker->exited && process_signal(worker->pidfd, signal) == -ENOSYS)
-        (void)kill(worker->pid, signal);
-}
-
-static void signal_worker(struct worker *worker, int signal)
-{
-    if (settings(worker)->kill_mode == CONFIG_KILL_GROUP ||
-        (worker->exited && worker->reaping.whole_group))
-        (void)process_signal_group(worker->pid, signal);
-    else
-        signal_leader(worker, signal);
-}
-
-static void kill_worker(struct worker *worker)
-{
-    worker->killed = true;
-    if (worker->reaping.whole_group)
-        (void)process_signal_group(worker->pid, SIGKILL);
-    else
-        signal_leader(worker, SIGKILL);
-    reaper_hurry(worker->reaper);
-}
-
-/* A stopped (SIGSTOP) process would never see the signal: it is continued, as service managers do. */
-static void send_stop_signal(struct worker *worker)
-{
-    worker->stop_signalled = true;
-    signal_worker(worker, settings(worker)->stop_signal);
-    signal_worker(worker, SIGCONT);
-    set_deadline(worker, settings(worker)->stop_timeout_usec);
-}
-
-void worker_stop(struct worker *worker, const char *reason)
-{
-    switch (worker->state) {
-    case WORKER_STARTING:
-    case WORKER_READY:
-    case WORKER_DRAINING:
-        worker->asked_to_leave = true;
-        worker_set_state(worker, WORKER_STOPPING, reason);
-        send_stop_signal(worker);
-        break;
-    case WORKER_STOPPING:
-        if (!worker->stop_signalled)
-            send_stop_signal(worker);
-        break;
-    case WORKER_GONE:
-        break;
-    }
-}
-
-static void send_drain_signal(struct worker *worker)
-{
-    if (worker->drain_signalled)
-        return;
-    worker->drain_signalled = true;
-    char name[SIGNAL_NAME_SIZE];
-    log_debug("%s: draining by %s", worker->name,
-              signal_to_string(settings(worker)->drain_signal, name));
-    signal_worker(worker, settings(worker)->drain_signal);
-}
-
-static bool send_drain_message(struct worker *worker)
-{
-    json_t *word = json_string(settings(worker)->drain_message);
-    int r = word ? channel_send(worker->channel, word) : -ENOMEM;
-    json_decref(word);
-    if (r < 0)
-        log_debug("%s: cannot write to its channel: %s", worker->name, strerror(-r));
-    return r == 0;
-}
-
-static void tell_to_drain(struct worker *worker)
-{
-    switch (settings(worker)->drain) {
-    case CONFIG_DRAIN_SIGNAL:
-        send_drain_signal(worker);
-        break;
-    case CONFIG_DRAIN_MESSAGE:
-        (void)send_drain_message(worker);
-        break;
-    case CONFIG_DRAIN_AUTO:
-        if (!send_drain_message(worker) ||
-            (worker->generation->habits->deaf && !worker->understands))
-            send_drain_signal(worker);
-        else if (!worker->understands)
-            timer_arm(worker->step_timer,
-                      clock_monotonic_usec() + settings(worker)->drain_grace_usec);
-        break;
-    }
-}
-
-void worker_drain(struct worker *worker, const char *reason)
-{
-    switch (worker->state) {
-    case WORKER_STARTING:
-        worker_stop(worker, reason);
-        break;
-    case WORKER_READY:
-        worker->asked_to_leave = true;
-        worker_set_state(worker, WORKER_DRAINING, reason);
-        log_info("%s: draining", worker->name);
-        set_deadline(worker, settings(worker)->disconnect_timeout_usec);
-        tell_to_drain(worker);
-        break;
-    case WORKER_DRAINING:
-    case WORKER_STOPPING:
-    case WORKER_GONE:
-        break;
-    }
 }
 
 static void become_ready(struct worker *worker, bool announced)
@@ -219,34 +99,11 @@ static void become_ready(struct worker *worker, bool announced)
 static void fail_start(struct worker *worker)
 {
     char limit[DURATION_TEXT_SIZE];
-    worker->failure = string_format("was not ready within %s (start_timeout)",
-                                    duration_to_text(settings(worker)->start_timeout_usec, limit));
+    worker->failure = string_format(
+        "was not ready within %s (start_timeout)",
+        duration_to_text(worker_settings(worker)->start_timeout_usec, limit));
     log_warning("%s: not ready within %s, stopping it", worker->name, limit);
     worker_stop(worker, "start_timeout");
-}
-
-static void end_drain(struct worker *worker)
-{
-    char limit[DURATION_TEXT_SIZE];
-    log_warning("%s: not closed within %s (disconnect_timeout), stopping it", worker->name,
-                duration_to_text(settings(worker)->disconnect_timeout_usec, limit));
-    worker_stop(worker, "disconnect_timeout");
-}
-
-static void end_stop(struct worker *worker)
-{
-    char limit[DURATION_TEXT_SIZE];
-    if (!worker->stop_signalled) {
-        send_stop_signal(worker);
-    } else if (!worker->killed) {
-        log_warning("%s: still there %s after its stop_signal, killing it", worker->name,
-                    duration_to_text(settings(worker)->stop_timeout_usec, limit));
-        kill_worker(worker);
-        set_deadline(worker, 10 * USEC_PER_SEC);
-    } else {
-        log_error("%s: pid %d does not die of SIGKILL: it hangs in the kernel (see /proc/%d/stack)",
-                  worker->name, (int)worker->pid, (int)worker->pid);
-    }
 }
 
 static int on_deadline(sd_event_source *source UNUSED, uint64_t now UNUSED, void *userdata)
@@ -257,10 +114,10 @@ static int on_deadline(sd_event_source *source UNUSED, uint64_t now UNUSED, void
         fail_start(worker);
         break;
     case WORKER_DRAINING:
-        end_drain(worker);
+        worker_end_drain(worker);
         break;
     case WORKER_STOPPING:
-        end_stop(worker);
+        worker_end_stop(worker);
         break;
     case WORKER_READY:
     case WORKER_GONE:
@@ -274,13 +131,15 @@ static int on_step(sd_event_source *source UNUSED, uint64_t now UNUSED, void *us
     struct worker *worker = userdata;
     switch (worker->state) {
     case WORKER_STARTING:
-        become_ready(worker, false);
+        /* One of its siblings may have announced itself meanwhile: then so will it. */
+        if (worker_settings(worker)->ready == CONFIG_READY_AFTER ||
+            !worker->generation->habits->announces)
+            become_ready(worker, false);
         break;
     case WORKER_DRAINING:
-        if (channel_is_unread(worker->channel)) {
-            worker->generation->habits->deaf = true;
-            send_drain_signal(worker);
-        }
+        worker->generation->habits->deaf = channel_is_unread(worker->channel);
+        if (worker->generation->habits->deaf)
+            worker_send_drain_signal(worker);
         break;
     case WORKER_READY:
     case WORKER_STOPPING:
@@ -297,13 +156,13 @@ static void extend_timeout(struct worker *worker, uint64_t usec)
     uint64_t configured = 0;
     switch (worker->state) {
     case WORKER_STARTING:
-        configured = settings(worker)->start_timeout_usec;
+        configured = worker_settings(worker)->start_timeout_usec;
         break;
     case WORKER_DRAINING:
-        configured = settings(worker)->disconnect_timeout_usec;
+        configured = worker_settings(worker)->disconnect_timeout_usec;
         break;
     case WORKER_STOPPING:
-        configured = settings(worker)->stop_timeout_usec;
+        configured = worker_settings(worker)->stop_timeout_usec;
         break;
     case WORKER_READY:
     case WORKER_GONE:
@@ -315,7 +174,7 @@ static void extend_timeout(struct worker *worker, uint64_t usec)
     if (wanted <= worker->deadline_usec)
         return;
     worker->deadline_usec = wanted;
-    timer_arm(worker->deadline_timer, wanted);
+    worker_timer_arm(worker->deadline_timer, wanted);
 }
 
 static void set_status(struct worker *worker, const char *text)
@@ -340,7 +199,7 @@ static void handle_fully_closed(struct worker *worker)
 static void on_channel_received(enum channel_word word, json_t *value, void *userdata)
 {
     struct worker *worker = userdata;
-    enum config_ready ready = settings(worker)->ready;
+    enum config_ready ready = worker_settings(worker)->ready;
     switch (word) {
     case CHANNEL_READY:
         if (ready == CONFIG_READY_AUTO || ready == CONFIG_READY_MESSAGE)
@@ -364,24 +223,38 @@ static void on_channel_received(enum channel_word word, json_t *value, void *use
 static void on_channel_closed(bool unread, void *userdata)
 {
     struct worker *worker = userdata;
-    if (unread && worker->state == WORKER_DRAINING && settings(worker)->drain == CONFIG_DRAIN_AUTO)
-        send_drain_signal(worker);
+    if (unread && worker->state == WORKER_DRAINING &&
+        worker_settings(worker)->drain == CONFIG_DRAIN_AUTO)
+        worker_send_drain_signal(worker);
+}
+
+static void refuse_main_pid(struct worker *worker)
+{
+    if (worker->main_pid_refused)
+        return;
+    worker->main_pid_refused = true;
+    log_warning("%s: MAINPID= is not in this version: pid %d, which was started, stays the worker; "
+                "let a wrapper exec the server",
+                worker->name, (int)worker->pid);
 }
 
 static void on_notified(const struct notify_message *message, void *userdata)
 {
     struct worker *worker = userdata;
-    enum config_ready ready = settings(worker)->ready;
+    enum config_ready ready = worker_settings(worker)->ready;
     if (message->status)
         set_status(worker, message->status);
+    if (message->main_pid != 0 && message->main_pid != worker->pid)
+        refuse_main_pid(worker);
     if (message->extend_timeout_usec > 0)
         extend_timeout(worker, message->extend_timeout_usec);
     if (message->ready && (ready == CONFIG_READY_AUTO || ready == CONFIG_READY_NOTIFY))
         become_ready(worker, true);
     if (message->stopping && worker->state == WORKER_READY) {
+        worker->left_by_itself = true;
         worker_set_state(worker, WORKER_DRAINING, "it says that it is stopping");
         log_info("%s: draining, by itself", worker->name);
-        set_deadline(worker, settings(worker)->disconnect_timeout_usec);
+        worker_set_deadline(worker, worker_settings(worker)->disconnect_timeout_usec);
     }
 }
 
@@ -400,9 +273,9 @@ static void outlive_leader(struct worker *worker)
     char text[PROCESS_EXIT_TEXT_SIZE];
     worker_set_state(worker, WORKER_STOPPING, process_exit_to_text(&worker->exit, text));
     if (was_draining)
-        set_deadline(worker, left);
+        worker_set_deadline(worker, left);
     else
-        send_stop_signal(worker);
+        worker_send_stop_signal(worker);
 }
 
 static int on_leader_exit(sd_event_source *source, int fd UNUSED, uint32_t revents UNUSED,
@@ -412,6 +285,8 @@ static int on_leader_exit(sd_event_source *source, int fd UNUSED, uint32_t reven
     if (process_peek_exit(worker->pid, &worker->exit) <= 0)
         return 0;
     (void)sd_event_source_set_enabled(source, SD_EVENT_OFF);
+    /* What it said before it died is heard before its death is dealt with. */
+    notify_read_rest(worker->notify);
     channel_read_rest(worker->channel);
     worker->exited = true;
     switch (worker->state) {
@@ -462,10 +337,14 @@ static int add_sources(struct worker *worker, sd_event *event)
     return 0;
 }
 
+/*
+ * Edge-triggered, as the channel and the notify socket are: sd-event deals with one source a round, and the kernel would
+ * report all that are ready in every round. It makes the replacement of hundreds of workers a quarter quicker.
+ */
 static int watch_exit(struct worker *worker, sd_event *event)
 {
-    int r = sd_event_add_io(event, &worker->exit_source, worker->pidfd, EPOLLIN, on_leader_exit,
-                            worker);
+    int r = sd_event_add_io(event, &worker->exit_source, worker->pidfd, EPOLLIN | EPOLLET,
+                            on_leader_exit, worker);
     if (r < 0)
         return r;
     (void)sd_event_source_set_description(worker->exit_source, "worker-exit");
@@ -474,14 +353,14 @@ static int watch_exit(struct worker *worker, sd_event *event)
 
 static void begin_start(struct worker *worker)
 {
-    const struct config_program *program = settings(worker);
+    const struct config_program *program = worker_settings(worker);
     log_info("%s: up, pid %d, generation %llu", worker->name, (int)worker->pid,
              (unsigned long long)worker->generation->number);
-    set_deadline(worker, program->start_timeout_usec);
+    worker_set_deadline(worker, program->start_timeout_usec);
     if (program->ready == CONFIG_READY_AFTER)
-        timer_arm(worker->step_timer, worker->started_usec + program->ready_after_usec);
+        worker_timer_arm(worker->step_timer, worker->started_usec + program->ready_after_usec);
     else if (program->ready == CONFIG_READY_AUTO && !worker->generation->habits->announces)
-        timer_arm(worker->step_timer, worker->started_usec + program->start_seconds_usec);
+        worker_timer_arm(worker->step_timer, worker->started_usec + program->start_seconds_usec);
 }
 
 static int make_io(struct worker *worker, const struct worker_params *params, int *ret_channel_fd)
@@ -567,7 +446,7 @@ int worker_new(const struct worker_params *params, struct worker **ret, char **r
 static void end_now(struct worker *worker)
 {
     struct pollfd poll_fd = {.fd = worker->pidfd, .events = POLLIN};
-    kill_worker(worker);
+    worker_kill(worker);
     (void)poll(&poll_fd, 1, 1000);
     worker->reaping.exited = true;
     reaper_remove(worker->reaper, &worker->reaping);

@@ -44,8 +44,8 @@ struct worker_params {
     struct reaper *reaper;
     struct generation *generation; /* a reference is taken */
     unsigned slot;
-    struct listener *const
-        *listeners; /* in the order of the program's sockets; borrowed during worker_new() */
+    /* in the order of the program's sockets; borrowed during worker_new() */
+    struct listener *const *listeners;
     const char *notify_directory;
     uint64_t id;                 /* unique in this master */
     const struct rlimit *nofile; /* the limit that the master was started with */
@@ -68,7 +68,10 @@ struct worker {
     bool announced;      /* it said that it is ready, time alone did not */
     bool understands;    /* it said hello: it knows graceful_shutdown */
     bool asked_to_leave; /* by us; else it died or left by itself */
+    bool left_by_itself; /* it drains because it said so, not because we did */
     bool drain_signalled, stop_signalled, killed;
+    bool main_pid_refused; /* it was told so */
+    bool given_up; /* it did not die of SIGKILL: a shutdown does not wait for it */
     bool exited;
     siginfo_t exit; /* when exited */
     char *failure;  /* why the start failed, when it did not just exit; for people */

@@ -216,10 +216,13 @@ def test_strangers_may_nothing(master, directory, port):
 
     def call(method, *groups):
         return subprocess.run([PYTHON, "-B", "-c", script, str(TOP / "tests" / "integration"), str(one.socket), method], check=True,
-                              user=65534, group=65534, extra_groups=groups, capture_output=True, text=True).stdout.strip()
+                              user=65534, group=65534, extra_groups=groups, stdout=subprocess.PIPE, text=True).stdout.strip()
 
     assert call("Status") == "PermissionDenied"
     assert call("Shutdown") == "PermissionDenied"
+    done = subprocess.run([BINARIES.reloaderctl, "-s", str(one.socket), "status"], user=65534, group=65534, extra_groups=[], check=False,
+                          capture_output=True, text=True)
+    assert done.returncode in (1, 3) and "permission denied" in done.stderr, done
     assert "master" in call("Status", 1)
     assert "result" in call("Reload", 1)
 

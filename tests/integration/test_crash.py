@@ -14,7 +14,7 @@ def gated(directory, workers=3, **reload):
     """Recorders that are ready when their gate opens: Gate(generation, slot). Generation 1 has no gates."""
     record = Record(directory / "record")
     config = configs.recorders(record.path, f"--gate={directory}/gate", workers=workers)
-    config["programs"]["rec"].update(ready="message", disconnect_timeout="30s", backoff={"initial": "50ms"},
+    config["programs"]["rec"].update(disconnect_timeout="30s", stop_timeout="1s", backoff={"initial": "50ms"},
                                      reload={"canary": True, "max_unavailable": 1, "probation": "0s", **reload})
     return record, config
 
@@ -118,6 +118,7 @@ def test_draining_worker_crashes(master, directory):
         (entry,) = record.wait(event="message", slot=slot)
         os.kill(entry["pid"], signal.SIGKILL)
     assert expect_end(one, "committed") == {2}
+    one.stop(signal.SIGQUIT)
 
 
 def test_new_worker_crashes_while_rolling(master, directory):
@@ -142,6 +143,40 @@ def test_new_worker_crashes_before_it_is_ready(master, directory):
     os.kill(current(one, 1, 2), signal.SIGKILL)
     assert expect_end(one, "rolled_back") == {1}
     os.unlink(gate.path)
+
+
+def test_crash_while_rolling_back(master, directory):
+    """In the way back there is only one generation to come back in: the old one."""
+    record, config = gated(directory)
+    one = master(config)
+    failing, returning = Gate(directory, 2, 1), Gate(directory, 1, 0)
+    begin(one)
+    record.wait(event="start", generation=2, slot=1)
+    os.kill(current(one, 1, 2), signal.SIGKILL)
+    # Slot 0 is on its way back and waits at its gate; slot 2 was never told.
+    record.wait(count=2, event="start", generation=1, slot=0)
+    os.kill(current(one, 2, 1), signal.SIGKILL)
+    record.wait(count=2, event="start", generation=1, slot=2)
+    returning.open()
+    assert expect_end(one, "rolled_back") == {1}
+    assert not record.entries(event="message", generation=1, slot=2)
+    os.unlink(failing.path)
+
+
+def test_a_newer_reload_beats_a_rollback(master, directory):
+    """The repaired version need not wait until the broken one is gone everywhere."""
+    record, config = gated(directory)
+    one = master(config)
+    failing, returning = Gate(directory, 2, 1), Gate(directory, 1, 0)
+    begin(one)
+    record.wait(event="start", generation=2, slot=1)
+    os.kill(current(one, 1, 2), signal.SIGKILL)
+    record.wait(count=2, event="start", generation=1, slot=0)
+    one.hup()
+    one.wait_drained()
+    assert {worker["generation"] for worker in one.workers()} == {3}
+    for gate in (failing, returning):
+        os.unlink(gate.path)
 
 
 def test_a_newer_reload_supersedes(master, directory):
@@ -220,3 +255,21 @@ def test_a_stopped_worker_is_replaced(master, directory):
     one.wait_drained()
     assert not proc.is_running(first[1])
     assert one.generation() == 2
+
+
+def test_no_commit_while_a_program_that_was_done_is_down(master, directory):
+    """Its new worker dies while another program still rolls: the reload waits until it is ready again."""
+    record, config = gated(directory, workers=2)
+    config["programs"]["rec"]["priority"] = 5
+    config["programs"]["first"] = {"command": configs.fault("ready"), "priority": 1, "start_seconds": "1ms",
+                                   "backoff": {"initial": "1s"}, "reload": {"canary": True}}
+    one = master(config)
+    gate = Gate(directory, 2, 1)
+    begin(one)
+    record.wait(event="start", generation=2, slot=1)
+    os.kill(one.pids("first")[0], signal.SIGKILL)
+    one.wait_line("first/0: died, .*restarting in")
+    gate.open()
+    assert expect_end(one, "committed") == {2}
+    lines = [line for line in one.log.read() if "first/0: ready" in line or "first: reload" in line]
+    assert len(lines) == 4 and "committed" in lines[3], lines

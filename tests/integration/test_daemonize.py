@@ -27,8 +27,11 @@ def test_parent_leaves_when_ready(directory, port):
     assert done.returncode == 0, done
     pid = int((directory / "pid").read_text())
     assert len(proc.children(pid)) == 2
-    assert int(proc.stat(pid)[3]) == pid or int(proc.stat(pid)[3]) != os.getsid(0), "a session of its own"
-    assert {proc.fds(pid)[number] for number in (0, 1, 2)} == {"/dev/null"}
+    assert int(proc.stat(pid)[3]) == pid, "it leads a session of its own"
+    # Else whoever reads from us, ssh for one, would wait for the last worker's end.
+    for process in (pid, *proc.children(pid)):
+        assert {proc.fds(process)[number] for number in (0, 1, 2)} == {"/dev/null"}
+        assert not [what for what in proc.fds(process).values() if what.startswith("pipe")]
     status = subprocess.run([BINARIES.reloaderctl, "-s", str(directory / "reloader.run" / "control.sock"), "status"], timeout=20, check=False)
     assert status.returncode == 0
     os.kill(pid, 15)
@@ -46,8 +49,7 @@ def test_failing_start(directory, port, change, code, said):
     """The parent says what failed and leaves with it; nothing stays behind."""
     done = daemonize(directory, configs.echo(f"127.0.0.1:{port}", **change))
     assert done.returncode == code, done
-    log = directory / "daemon.log"
-    assert said in done.stderr + (log.read_text() if log.exists() else ""), done
+    assert said in done.stderr, done
     proc.wait_until(lambda: not [pid for pid in proc.children(os.getpid()) if proc.is_running(pid)], "nobody is left")
     assert not proc.tcp_listeners(port)
 

@@ -18,10 +18,10 @@ def start(master, directory, config, **options):
     return master(config, **options), record.wait(event="start")[0]
 
 
-def with_sockets(directory, *listen, **program):
+def with_sockets(place, *listen, **program):
     names = [f"s{number}" for number in range(len(listen))]
     return {"sockets": {name: {"listen": address} for name, address in zip(names, listen)},
-            "programs": {"rec": {"command": configs.recorder(directory / "record", "--ready"), "sockets": names, **program}}}
+            "programs": {"rec": {"command": configs.recorder(place / "record", "--ready"), "sockets": names, **program}}}
 
 
 def test_sockets(master, directory, port):

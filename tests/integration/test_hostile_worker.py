@@ -1,5 +1,6 @@
 """Workers that mean no good, or are broken: the master serves the others, bounded, and says what it saw."""
 import os
+import signal
 
 import pytest
 
@@ -90,3 +91,31 @@ def test_output_does_not_block_the_master(master, directory, port):
     one.stop()
     os.close(receiver)
     os.close(sender)
+
+
+def test_leader_that_left_its_group(master, port):
+    """SIGKILL finds it nevertheless, or the shutdown would never end."""
+    one = master(beside_echo(port, "ignore-term", "join-group", "ready"))
+    pid = one.pids("bad")[0]
+    one.stop()
+    assert not proc.is_running(pid)
+
+
+def test_ready_and_stopping_at_once(master, port):
+    """One that says so and stays for a while is replaced with backoff, not at once each time."""
+    config = beside_echo(port, "notify=READY=1", "notify=STOPPING=1", backoff={"initial": "10m", "max": "1h"},
+                         disconnect_timeout="10m", reload={"canary": True})
+    one = master(config, ready=False)
+    one.wait_line("bad/0: draining, by itself")
+    one.wait(lambda status: state(one.slots("bad", status)[0]) == "backoff", "it waits before the next one")
+    assert sum("bad/0: up" in line for line in one.log.read()) == 1
+    one.kill(signal.SIGQUIT)
+    one.wait_end()
+
+
+def test_status_that_is_no_text(master, port):
+    """Bytes that are no UTF-8, and more than fits: the worker stays in the status, no character is cut in two."""
+    one = master(beside_echo(port, "odd-status", "ready"))
+    text = one.workers("bad")[0]["text"]
+    assert text.startswith("caf? \u20ac") and text.endswith("\u20ac"), text
+    assert 250 < len(text.encode()) <= 256

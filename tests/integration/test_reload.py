@@ -116,14 +116,14 @@ def test_inode_after_100_reloads(master, port):
     assert len(inodes) == 1
     one.expect_reload("committed")
     one.wait_drained()
-    descriptors = len(proc.fds(one.pid))
+    descriptors = one.descriptors()
     for _ in range(99):
         one.expect_reload("committed")
     one.wait_drained()
     assert proc.tcp_listeners(port) == inodes
     for pid in one.pids():
         assert proc.socket_inode(pid, 3) == inodes[0]
-    proc.wait_until(lambda: len(proc.fds(one.pid)) == descriptors, f"{descriptors} descriptors: {proc.fds(one.pid)}")
+    assert one.descriptors() == descriptors, proc.fds(one.pid)
     assert one.generation() == 101
 
 
@@ -160,3 +160,14 @@ def test_priority_is_the_order(master, directory):
     one = master({"programs": programs})
     ups = [match[1] for line in one.log.read() if (match := re.search(r"(early|late)\S*: up, pid", line))]
     assert ups == ["early", "late"]
+
+
+def test_not_started_by_itself(master, port):
+    """autostart: false holds at reloads as well; nothing that should run is missing."""
+    config = configs.echo(f"127.0.0.1:{port}", workers=1)
+    config["programs"]["later"] = {"command": configs.fault("ready"), "autostart": False}
+    one = master(config, ready=False)
+    one.wait_line("echo/0: ready")
+    one.hup()
+    assert not one.workers("later") and not one.log.find("later/0: up")
+    one.ctl("status", code=0)

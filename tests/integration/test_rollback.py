@@ -19,7 +19,7 @@ FAILURES = [
     ("killed by a signal", {"command": configs.fault("abort")}, r"SIGABRT"),
     ("never ready", {"command": configs.fault(), "ready": "notify", "start_timeout": "1s"}, r"not ready|start_timeout|1 s"),
     ("binary missing", {"command": ["/nonexistent/server"]}, r"cannot execute '/nonexistent/server': No such file or directory"),
-    ("not in PATH", {"command": ["no-such-server"]}, r"cannot execute 'no-such-server': No such file or directory"),
+    ("not in PATH", {"command": ["no-such-server"], "environment": {"PATH": "/usr/bin:/bin"}}, r"cannot execute 'no-such-server': No such file or directory"),
     ("not executable", {"command": ["/etc/passwd"]}, r"cannot execute '/etc/passwd': Permission denied"),
     ("only in slot 2", {"command": shell(f'[ "$RELOADER_SLOT" = 2 ] && exit 5; exec {ECHO}')}, r"echo/2 exited with 5"),
     ("only later than the canary", {"command": shell(f'[ "$RELOADER_SLOT" = 0 ] || exit 6; exec {ECHO}')}, r"exited with 6"),

@@ -69,7 +69,9 @@ def test_gunicorn(master, directory, port):
 def test_python_example(master, directory, port):
     """examples/python: http.server on fd 3."""
     (script,) = (TOP / "examples" / "python").glob("*.py")
-    reload_http(master, directory, http(port, [PYTHON, str(script)]), port, 100)
+    # It never says that it is ready: time counts, and less of it than in life.
+    quick = {"start_seconds": "500ms", "reload": {"probation": "0s"}}
+    reload_http(master, directory, http(port, [PYTHON, str(script)], **quick), port, 100)
 
 
 def test_node_gets_json_only(master, directory):

@@ -25,6 +25,7 @@ def test_graceful_shutdown(master, directory, number):
     """Everybody is told, nobody is killed, exit status 0."""
     record = Record(directory / "record")
     one = master(configs.recorders(record.path, workers=3))
+    record.wait(count=3, event="start")
     one.stop(number)
     for slot in range(3):
         assert record.words(slot=slot) == ["start", "message graceful_shutdown", "sent fully_closed", "signal SIGTERM", "exit"]
@@ -45,9 +46,10 @@ def test_second_term_forces(master, directory):
 def test_quit_is_forced(master, directory):
     """stop_signal now, nobody is asked; SIGKILL after stop_timeout."""
     record = Record(directory / "record")
-    one = master(configs.recorders(record.path, "--ignore=SIGTERM", workers=1, disconnect_timeout="10m", stop_timeout="300ms"))
+    one = master(configs.recorders(record.path, "--ready", "--ignore=SIGTERM", workers=1, disconnect_timeout="10m",
+                                   stop_timeout="300ms"))
     one.stop(signal.SIGQUIT)
-    assert record.words() == ["start", "signal SIGTERM"]
+    assert record.words() == ["start", "sent ready", "signal SIGTERM"]
 
 
 def test_shutdown_beats_reload(master, directory):

@@ -23,20 +23,21 @@ struct rehearsal {
     unsigned step;
 };
 
-static void say_worker(struct fake_master *fake, int slot, int generation, const char *old, const char *new,
-                       const char *reason)
+static void say_worker(struct fake_master *fake, int slot, int generation, const char *old,
+                       const char *new, const char *reason)
 {
     char name[16];
     (void)snprintf(name, sizeof(name), "web/%d", slot);
-    fake_master_publish(fake, "worker", "{s:s, s:s, s:i, s:i, s:i, s:s, s:s, s:s*}", "program", "web", "name", name,
-                        "slot", slot, "pid", 5000 + generation * 100 + slot, "generation", generation, "old", old,
-                        "new", new, "reason", reason);
+    fake_master_publish(fake, "worker", "{s:s, s:s, s:i, s:i, s:i, s:s, s:s, s:s*}", "program",
+                        "web", "name", name, "slot", slot, "pid", 5000 + generation * 100 + slot,
+                        "generation", generation, "old", old, "new", new, "reason", reason);
 }
 
 static void say_rollout(struct fake_master *fake, const char *step, int ready)
 {
-    fake_master_publish(fake, "rollout", "{s:i, s:s, s:s, s:i, s:i}", "reload", (int)fake->reload_id, "program", "web",
-                        "step", step, "ready", ready, "workers", 4);
+    fake_master_publish(fake, "rollout", "{s:i, s:s, s:s, s:i, s:i}", "reload",
+                        (int)fake->reload_id, "program", "web", "step", step, "ready", ready,
+                        "workers", 4);
 }
 
 /* Four steps for each slot. Returns false when the reload has ended. */
@@ -87,7 +88,8 @@ static void on_reload(struct fake_master *fake)
 {
     struct rehearsal *rehearsal = (struct rehearsal *)fake;
     if (strcmp(rehearsal->scenario, "refuse") == 0) {
-        fake_master_end_reload(fake, "refused", "reloader.yaml:3:5: programs.web.workers: 0 is too small");
+        fake_master_end_reload(fake, "refused",
+                               "reloader.yaml:3:5: programs.web.workers: 0 is too small");
         return;
     }
     rehearsal->step = 0;
@@ -114,8 +116,8 @@ int main(int argc, char **argv)
     rehearsal.fake.on_shutdown = on_shutdown;
     rehearsal.fake.not_ready = strcmp(rehearsal.scenario, "stopped") == 0;
     fake_master_start(&rehearsal.fake, argv[1], 0, 0);
-    if (sd_event_add_time(rehearsal.fake.event, &rehearsal.timer, CLOCK_MONOTONIC, USEC_INFINITY, 1, on_step,
-                          &rehearsal) < 0)
+    if (sd_event_add_time(rehearsal.fake.event, &rehearsal.timer, CLOCK_MONOTONIC, USEC_INFINITY, 1,
+                          on_step, &rehearsal) < 0)
         return 1;
     (void)puts("serving");
     (void)fflush(stdout);

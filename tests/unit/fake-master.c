@@ -9,37 +9,39 @@
 #include <string.h>
 #include <unistd.h>
 
-static json_t *fake_slot(struct fake_master *fake, int slot, const char *state, json_t *text)
+static json_t *fake_slot(int slot, const char *state, json_t *text)
 {
     char name[16];
     (void)snprintf(name, sizeof(name), "web/%d", slot);
-    json_int_t since = (json_int_t)(clock_realtime_usec() - (uint64_t)(slot + 1) * 71 * USEC_PER_SEC);
-    (void)fake;
-    return json_pack("{s:i, s:s, s:s, s:[{s:i, s:i, s:s, s:o, s:I, s:i}]}", "slot", slot, "name", name, "state",
-                     state, "workers", "pid", 4710 + slot, "generation", 7, "state", state, "text", text,
-                     "since_usec", since, "restarts", slot);
+    /* Half a minute from the next minute: what is shown does not depend on how fast the test is. */
+    json_int_t since = (json_int_t)(clock_realtime_usec() -
+                                    (uint64_t)(3600 * (slot + 1) + 210) * USEC_PER_SEC);
+    return json_pack("{s:i, s:s, s:s, s:[{s:i, s:i, s:s, s:o, s:I, s:i}]}", "slot", slot, "name",
+                     name, "state", state, "workers", "pid", 4710 + slot, "generation", 7, "state",
+                     state, "text", text, "since_usec", since, "restarts", slot);
 }
 
 static json_t *fake_slots(struct fake_master *fake)
 {
     json_t *slots = json_array();
-    (void)json_array_append_new(slots, fake_slot(fake, 0, "READY", json_string("213 connections")));
-    (void)json_array_append_new(slots, fake_slot(fake, 1, "READY", json_null()));
+    (void)json_array_append_new(slots, fake_slot(0, "READY", json_string("213 connections")));
+    (void)json_array_append_new(slots, fake_slot(1, "READY", json_null()));
     /* What a worker says is not to be trusted: this one tries to clear the screen. */
-    (void)json_array_append_new(slots, fake_slot(fake, 2, fake->not_ready ? "FATAL" : "READY",
+    (void)json_array_append_new(slots, fake_slot(2, fake->not_ready ? "FATAL" : "READY",
                                                  json_string("\x1b[2Jgone\r\nnext line \xc3\xa9")));
     if (fake->huge_status) {
         char text[1024];
         memset(text, 'x', sizeof(text));
         for (int i = 3; i < 2048; i++)
-            (void)json_array_append_new(slots, fake_slot(fake, i, "READY", json_stringn(text, sizeof(text))));
+            (void)json_array_append_new(slots,
+                                        fake_slot(i, "READY", json_stringn(text, sizeof(text))));
     }
-    json_t *slot = fake_slot(fake, 3, "READY", json_null());
+    json_t *slot = fake_slot(3, "READY", json_null());
     (void)json_array_append_new(
         json_object_get(slot, "workers"),
-        json_pack("{s:i, s:i, s:s, s:s, s:I, s:i}", "pid", 4602, "generation", 6, "state", "DRAINING", "text",
-                  "waits for 2 connections", "since_usec", (json_int_t)(clock_realtime_usec() - 4 * USEC_PER_SEC),
-                  "restarts", 0));
+        json_pack("{s:i, s:i, s:s, s:s, s:I, s:i}", "pid", 4602, "generation", 6, "state",
+                  "DRAINING", "text", "waits for 2 connections", "since_usec",
+                  (json_int_t)(clock_realtime_usec() - 4 * USEC_PER_SEC), "restarts", 0));
     (void)json_array_append_new(slots, slot);
     return slots;
 }
@@ -48,16 +50,18 @@ static json_t *fake_status(void *userdata)
 {
     struct fake_master *fake = userdata;
     json_t *slots = fake_slots(fake);
-    return json_pack(
-        "{s:{s:i, s:s, s:s, s:I}, s:{s:I, s:s, s:s, s:n}, s:[{s:s, s:s, s:i, s:i, s:i, s:o}, {s:s, s:s, s:i, s:i, s:i, s:[]}],"
-        " s:[{s:s, s:s, s:i, s:i, s:i}, {s:s, s:s, s:i, s:n, s:n}]}",
-        "master", "pid", (int)getpid(), "version", "0.1.0", "state", "running", "uptime_usec",
-        (json_int_t)(93784 * USEC_PER_SEC), "reload", "id", (json_int_t)6, "state", "ended", "result", "committed",
-        "reason", "programs", "name", "web", "state", fake->not_ready ? "PARTIAL" : "READY", "generation", 7, "workers", 4,
-        "ready", fake->not_ready ? 3 : 4, "slots", slots, "name", "jobs", "state", "STOPPED", "generation", 1,
-        "workers", 0, "ready", 0, "slots", "listeners", "name", "web", "address", "127.0.0.1:7000",
-        "inode", 81234, "queue", 3, "backlog", 4096, "name", "api", "address", "unix:/run/api.sock", "inode", 81235,
-        "queue", "backlog");
+    return json_pack("{s:{s:i, s:s, s:s, s:I}, s:{s:I, s:s, s:s, s:n}, s:[{s:s, s:s, s:i, s:i, "
+                     "s:i, s:o}, {s:s, s:s, s:i, s:i, s:i, s:[]}],"
+                     " s:[{s:s, s:s, s:i, s:i, s:i}, {s:s, s:s, s:i, s:n, s:n}]}",
+                     "master", "pid", (int)getpid(), "version", "0.1.0", "state", "running",
+                     "uptime_usec", (json_int_t)(93784 * USEC_PER_SEC), "reload", "id",
+                     (json_int_t)6, "state", "ended", "result", "committed", "reason", "programs",
+                     "name", "web", "state", fake->not_ready ? "PARTIAL" : "READY", "generation", 7,
+                     "workers", 4, "ready", fake->not_ready ? 3 : 4, "slots", slots, "name", "jobs",
+                     "state", "STOPPED", "generation", 1, "workers", 0, "ready", 0, "slots",
+                     "listeners", "name", "web", "address", "127.0.0.1:7000", "inode", 81234,
+                     "queue", 3, "backlog", 4096, "name", "api", "address", "unix:/run/api.sock",
+                     "inode", 81235, "queue", "backlog");
 }
 
 void fake_master_publish(struct fake_master *fake, const char *type, const char *format, ...)
@@ -75,12 +79,13 @@ void fake_master_publish(struct fake_master *fake, const char *type, const char 
 void fake_master_end_reload(struct fake_master *fake, const char *result, const char *reason)
 {
     json_decref(fake->result);
-    fake->result = json_pack("{s:I, s:s, s:s?, s:I, s:[{s:s, s:s}]}", "id", (json_int_t)fake->reload_id, "result",
-                             result, "reason", reason, "duration_usec", (json_int_t)1234567, "programs", "name",
-                             "web", "result", result);
+    fake->result = json_pack("{s:I, s:s, s:s?, s:I, s:[{s:s, s:s}]}", "id",
+                             (json_int_t)fake->reload_id, "result", result, "reason", reason,
+                             "duration_usec", (json_int_t)1234567, "programs", "name", "web",
+                             "result", result);
     assert(fake->result);
-    fake_master_publish(fake, "reload", "{s:I, s:s, s:s, s:s?}", "id", (json_int_t)fake->reload_id, "state",
-                        "ended", "result", result, "reason", reason);
+    fake_master_publish(fake, "reload", "{s:I, s:s, s:s, s:s?}", "id", (json_int_t)fake->reload_id,
+                        "state", "ended", "result", result, "reason", reason);
 }
 
 static int fake_reload(void *userdata, uint64_t *ret_id)
@@ -92,9 +97,11 @@ static int fake_reload(void *userdata, uint64_t *ret_id)
     json_decref(fake->result);
     fake->result = NULL;
     *ret_id = fake->reload_id;
-    fake_master_publish(fake, "reload", "{s:I, s:s}", "id", (json_int_t)fake->reload_id, "state", "began");
+    fake_master_publish(fake, "reload", "{s:I, s:s}", "id", (json_int_t)fake->reload_id, "state",
+                        "began");
     if (fake->end_reload_at_once)
-        fake_master_end_reload(fake, "refused", "reloader.yaml:3:5: programs.web.workers: 0 is too small");
+        fake_master_end_reload(fake, "refused",
+                               "reloader.yaml:3:5: programs.web.workers: 0 is too small");
     if (fake->on_reload)
         fake->on_reload(fake);
     return 0;

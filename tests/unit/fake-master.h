@@ -10,12 +10,12 @@ struct fake_master {
     sd_event *event;
     struct control *control;
     uint64_t sequence;
-    uint64_t reload_id;       /* of the newest reload */
-    json_t *result;           /* of the newest reload, once it has ended */
-    bool refuse_reload;       /* -ESHUTDOWN */
-    bool end_reload_at_once;  /* inside the call, as a refused one does */
-    bool huge_status;         /* of about 2 MB */
-    bool not_ready;           /* status: a slot is FATAL */
+    uint64_t reload_id;      /* of the newest reload */
+    json_t *result;          /* of the newest reload, once it has ended */
+    bool refuse_reload;      /* -ESHUTDOWN */
+    bool end_reload_at_once; /* inside the call, as a refused one does */
+    bool huge_status;        /* of about 2 MB */
+    bool not_ready;          /* status: a slot is FATAL */
     unsigned shutdowns, forced;
     void (*on_reload)(struct fake_master *fake); /* may be NULL */
     void (*on_shutdown)(struct fake_master *fake);

@@ -36,8 +36,8 @@ struct world {
     bool failed, stopping;
     unsigned scaled; /* wanted workers in IDLE instead of the committed recipe's; 0: as that */
     bool disturbed;  /* a ready worker went by itself: the first invariant holds no more */
-    unsigned
-        lowest; /* what the first invariant demands of all generations that have to do with this reload */
+    /* what the first invariant demands of all generations that have to do with this reload */
+    unsigned lowest;
     unsigned highest; /* most workers of any of these generations */
     struct rollout_slot slots[SLOTS_MAX];
 };

@@ -50,7 +50,7 @@ static int setup(UNUSED void **state)
 
 static int setup_short(UNUSED void **state)
 {
-    return start(20 * USEC_PER_MSEC, 60 * USEC_PER_MSEC);
+    return start(200 * USEC_PER_MSEC, 600 * USEC_PER_MSEC);
 }
 
 static int setup_idle(UNUSED void **state)
@@ -202,9 +202,11 @@ static void test_service_interface(UNUSED void **state)
     json_auto_t *frame = receive(&peer);
     json_t *text = json_object_get(json_object_get(frame, "parameters"), "description");
     assert_non_null(strstr(json_string_value(text), "interface io.reloader.Control\n"));
-    call(&peer, "{\"method\":\"org.varlink.service.GetInterfaceDescription\",\"parameters\":{\"interface\":\"x.y\"}}");
+    call(&peer, "{\"method\":\"org.varlink.service.GetInterfaceDescription\",\"parameters\":{"
+                "\"interface\":\"x.y\"}}");
     expect_and_drop(&peer,
-                    "{\"error\":\"org.varlink.service.InterfaceNotFound\",\"parameters\":{\"interface\":\"x.y\"}}",
+                    "{\"error\":\"org.varlink.service.InterfaceNotFound\",\"parameters\":{"
+                    "\"interface\":\"x.y\"}}",
                     false);
     close_peer(&peer);
 }
@@ -212,21 +214,28 @@ static void test_service_interface(UNUSED void **state)
 static void test_errors(UNUSED void **state)
 {
     static const char *const cases[][2] = {
-        {"{\"method\":\"x.y.Z\"}",
-         "{\"error\":\"org.varlink.service.InterfaceNotFound\",\"parameters\":{\"interface\":\"x.y\"}}"},
-        {"{\"method\":\"Status\"}",
-         "{\"error\":\"org.varlink.service.InterfaceNotFound\",\"parameters\":{\"interface\":\"\"}}"},
+        {"{\"method\":\"x.y.Z\"}", "{\"error\":\"org.varlink.service.InterfaceNotFound\","
+                                   "\"parameters\":{\"interface\":\"x.y\"}}"},
+        {"{\"method\":\"Status\"}", "{\"error\":\"org.varlink.service.InterfaceNotFound\","
+                                    "\"parameters\":{\"interface\":\"\"}}"},
         {"{\"method\":\"" INTERFACE "Nothing\"}",
-         "{\"error\":\"org.varlink.service.MethodNotFound\",\"parameters\":{\"method\":\"" INTERFACE "Nothing\"}}"},
+         "{\"error\":\"org.varlink.service.MethodNotFound\",\"parameters\":{\"method\":\"" INTERFACE
+         "Nothing\"}}"},
         {"{\"method\":\"" INTERFACE "Undo\"}",
-         "{\"error\":\"" INTERFACE "NotInThisVersion\",\"parameters\":{\"method\":\"" INTERFACE "Undo\"}}"},
+         "{\"error\":\"" INTERFACE "NotInThisVersion\",\"parameters\":{\"method\":\"" INTERFACE
+         "Undo\"}}"},
         {"{\"method\":\"" INTERFACE "Reload\",\"parameters\":{\"dry_run\":true}}",
-         "{\"error\":\"" INTERFACE "NotInThisVersion\",\"parameters\":{\"parameter\":\"dry_run\"}}"},
+         "{\"error\":\"" INTERFACE
+         "NotInThisVersion\",\"parameters\":{\"parameter\":\"dry_run\"}}"},
         {"{\"method\":\"" INTERFACE "Shutdown\",\"parameters\":{\"force\":1}}",
-         "{\"error\":\"org.varlink.service.InvalidParameter\",\"parameters\":{\"parameter\":\"force\"}}"},
-        {"{\"method\":\"" INTERFACE "Subscribe\"}", "{\"error\":\"org.varlink.service.ExpectedMore\"}"},
-        {"{\"method\":\"" INTERFACE "Subscribe\",\"more\":true,\"parameters\":{\"types\":[\"weather\"]}}",
-         "{\"error\":\"org.varlink.service.InvalidParameter\",\"parameters\":{\"parameter\":\"types\"}}"},
+         "{\"error\":\"org.varlink.service.InvalidParameter\",\"parameters\":{\"parameter\":"
+         "\"force\"}}"},
+        {"{\"method\":\"" INTERFACE "Subscribe\"}",
+         "{\"error\":\"org.varlink.service.ExpectedMore\"}"},
+        {"{\"method\":\"" INTERFACE
+         "Subscribe\",\"more\":true,\"parameters\":{\"types\":[\"weather\"]}}",
+         "{\"error\":\"org.varlink.service.InvalidParameter\",\"parameters\":{\"parameter\":"
+         "\"types\"}}"},
         {"{\"method\":\"" INTERFACE "Version\",\"upgrade\":true}",
          "{\"error\":\"org.varlink.service.MethodNotImplemented\"}"},
     };
@@ -246,7 +255,8 @@ static void test_pipelined_calls_in_order(UNUSED void **state)
     char text[4096];
     size_t size = 0;
     for (int i = 0; i < 20; i++) {
-        size += (size_t)snprintf(text + size, sizeof(text) - size, "{\"method\":\"x.n%d.Z\"}", i) + 1;
+        size += (size_t)snprintf(text + size, sizeof(text) - size, "{\"method\":\"x.n%d.Z\"}", i) +
+                1;
     }
     put(&peer, text, size);
     for (int i = 0; i < 20; i++) {
@@ -334,14 +344,16 @@ static void test_reload_waits(UNUSED void **state)
     assert_int_equal(fake.reload_id, 1);
     assert_int_equal(read_some(&peer), 0);
     fake_master_publish(&fake, "worker", "{s:s}", "program", "web");
-    fake_master_publish(&fake, "reload", "{s:i, s:s, s:s}", "id", 77, "state", "ended", "result", "committed");
+    fake_master_publish(&fake, "reload", "{s:i, s:s, s:s}", "id", 77, "state", "ended", "result",
+                        "committed");
     run_idle();
     assert_int_equal(read_some(&peer), 0);
     fake_master_end_reload(&fake, "rolled_back", "web/0 exited with 1 before it was ready");
-    expect_and_drop(&peer,
-                    "{\"parameters\":{\"id\":1,\"result\":\"rolled_back\",\"duration_usec\":1234567,"
-                    "\"reason\":\"web/0 exited with 1 before it was ready\"}}",
-                    false);
+    expect_and_drop(
+        &peer,
+        "{\"parameters\":{\"id\":1,\"result\":\"rolled_back\",\"duration_usec\":1234567,"
+        "\"reason\":\"web/0 exited with 1 before it was ready\"}}",
+        false);
     close_peer(&peer);
 }
 
@@ -354,7 +366,8 @@ static void test_reload_with_progress(UNUSED void **state)
     fake_master_publish(&fake, "worker", "{s:s, s:i}", "program", "web", "slot", 2);
     fake_master_end_reload(&fake, "committed", NULL);
     fake_master_publish(&fake, "worker", "{s:s}", "program", "later");
-    expect_and_drop(&peer, "{\"parameters\":{\"id\":1,\"event\":{\"type\":\"worker\",\"slot\":2}}}", true);
+    expect_and_drop(&peer, "{\"parameters\":{\"id\":1,\"event\":{\"type\":\"worker\",\"slot\":2}}}",
+                    true);
     expect_and_drop(&peer, "{\"parameters\":{\"id\":1,\"result\":\"committed\"}}", false);
     call(&peer, "{\"method\":\"" INTERFACE "Version\"}");
     expect_and_drop(&peer, "{\"parameters\":{\"version\":\"" RELOADER_VERSION "\"}}", false);
@@ -376,7 +389,8 @@ static void test_reload_that_ended_at_once(UNUSED void **state)
 static void test_reload_without_waiting(UNUSED void **state)
 {
     struct peer peer = open_peer();
-    call(&peer, "{\"method\":\"" INTERFACE "Reload\",\"parameters\":{\"wait\":false},\"more\":true}");
+    call(&peer,
+         "{\"method\":\"" INTERFACE "Reload\",\"parameters\":{\"wait\":false},\"more\":true}");
     expect_and_drop(&peer, "{\"parameters\":{\"id\":1}}", false);
     fake.refuse_reload = true;
     call(&peer, "{\"method\":\"" INTERFACE "Reload\"}");
@@ -405,13 +419,17 @@ static void test_subscribe(UNUSED void **state)
 {
     struct peer all = open_peer(), some = open_peer();
     call(&all, "{\"method\":\"" INTERFACE "Subscribe\",\"more\":true}");
-    call(&some, "{\"method\":\"" INTERFACE "Subscribe\",\"more\":true,\"parameters\":{\"types\":[\"log\",\"master\"]}}");
+    call(&some, "{\"method\":\"" INTERFACE
+                "Subscribe\",\"more\":true,\"parameters\":{\"types\":[\"log\",\"master\"]}}");
     expect_and_drop(&all, "{\"parameters\":{}}", true);
     expect_and_drop(&some, "{\"parameters\":{}}", true);
     fake_master_publish(&fake, "worker", "{s:s}", "program", "web");
     fake_master_publish(&fake, "log", "{s:s}", "text", "hello");
-    expect_and_drop(&all, "{\"parameters\":{\"sequence\":1,\"event\":{\"type\":\"worker\"}}}", true);
-    expect_and_drop(&all, "{\"parameters\":{\"sequence\":2,\"event\":{\"type\":\"log\",\"text\":\"hello\"}}}", true);
+    expect_and_drop(&all, "{\"parameters\":{\"sequence\":1,\"event\":{\"type\":\"worker\"}}}",
+                    true);
+    expect_and_drop(
+        &all, "{\"parameters\":{\"sequence\":2,\"event\":{\"type\":\"log\",\"text\":\"hello\"}}}",
+        true);
     expect_and_drop(&some, "{\"parameters\":{\"sequence\":2}}", true);
     close_peer(&all);
     close_peer(&some);
@@ -434,7 +452,8 @@ static void test_subscriber_that_does_not_read(UNUSED void **state)
     json_t *frame;
     json_int_t last = 0;
     while ((frame = receive(&lazy))) {
-        last = json_integer_value(json_object_get(json_object_get(frame, "parameters"), "sequence"));
+        last = json_integer_value(
+            json_object_get(json_object_get(frame, "parameters"), "sequence"));
         json_decref(frame);
     }
     assert_true(last > 0 && last < 1000);
@@ -479,10 +498,26 @@ static void test_finish_with_a_result(UNUSED void **state)
     struct peer peer = open_peer();
     call(&peer, "{\"method\":\"" INTERFACE "Reload\"}");
     run_idle();
-    fake.result = json_pack("{s:i, s:s, s:s}", "id", 1, "result", "refused", "reason", "the master is shut down");
+    fake.result = json_pack("{s:i, s:s, s:s}", "id", 1, "result", "refused", "reason",
+                            "the master is shut down");
     control_finish(fake.control);
     expect_and_drop(&peer, "{\"parameters\":{\"result\":\"refused\"}}", false);
     fake.control = control_free(fake.control);
+    expect_end(&peer);
+}
+
+static void test_finish_after_the_loop(UNUSED void **state)
+{
+    struct peer peer = open_peer();
+    call(&peer, "{\"method\":\"" INTERFACE "Subscribe\",\"more\":true}");
+    expect_and_drop(&peer, "{\"parameters\":{}}", true);
+    assert_true(sd_event_exit(fake.event, 0) >= 0);
+    assert_true(sd_event_loop(fake.event) >= 0);
+    fake_master_publish(&fake, "master", "{s:s}", "state", "gone");
+    control_finish(fake.control);
+    fake.control = control_free(fake.control);
+    expect_and_drop(&peer, "{\"parameters\":{\"event\":{\"state\":\"gone\"}}}", true);
+    expect_and_drop(&peer, "{\"parameters\":{}}", false);
     expect_end(&peer);
 }
 
@@ -512,8 +547,11 @@ static void test_half_a_message_is_closed(UNUSED void **state)
     expect_and_drop(&peer, "{\"parameters\":{\"version\":\"" RELOADER_VERSION "\"}}", false);
     uint64_t deadline = clock_monotonic_usec() + DEADLINE_USEC;
     /* It trickles: the time-out belongs to the message, not to its bytes. */
-    while (send(peer.fd, " ", 1, MSG_NOSIGNAL) == 1 && clock_monotonic_usec() < deadline)
+    while (send(peer.fd, " ", 1, MSG_NOSIGNAL) == 1) {
+        assert_true(clock_monotonic_usec() < deadline);
+        run_idle();
         run_once();
+    }
     expect_end(&peer);
 }
 
@@ -573,7 +611,8 @@ static void test_too_many_clients(UNUSED void **state)
     for (int i = 0; i < 64; i++) {
         peers[i] = open_peer();
         call(&peers[i], "{\"method\":\"" INTERFACE "Version\"}");
-        expect_and_drop(&peers[i], "{\"parameters\":{\"version\":\"" RELOADER_VERSION "\"}}", false);
+        expect_and_drop(&peers[i], "{\"parameters\":{\"version\":\"" RELOADER_VERSION "\"}}",
+                        false);
     }
     struct peer late = open_peer();
     expect_and_drop(&late, "{\"error\":\"" INTERFACE "TooManyClients\"}", false);
@@ -662,7 +701,8 @@ static int ask_version(void)
 
 static struct control *serve_group(mode_t mode, gid_t group)
 {
-    const struct control_settings settings = {.path = path, .mode = mode, .group_set = true, .group = group};
+    const struct control_settings settings = {
+        .path = path, .mode = mode, .group_set = true, .group = group};
     char *error = NULL;
     struct control *control = NULL;
     fake.control = control_free(fake.control);
@@ -702,7 +742,8 @@ static void test_second_master(UNUSED void **state)
     const struct control_settings settings = {.path = path, .mode = 0600};
     CLEANUP_FREE char *error = NULL;
     struct control *control = NULL;
-    assert_int_equal(control_new(fake.event, &settings, &fake_master_ops, &fake, &control, &error), -EADDRINUSE);
+    assert_int_equal(control_new(fake.event, &settings, &fake_master_ops, &fake, &control, &error),
+                     -EADDRINUSE);
     char pid[32];
     (void)snprintf(pid, sizeof(pid), "pid %d ", (int)getpid());
     assert_non_null(strstr(error, pid));
@@ -734,13 +775,16 @@ static void test_bad_paths(UNUSED void **state)
 {
     static const char *const paths[] = {
         "/nonexistent/directory/control.sock",
-        "/tmp/00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000",
+        "/tmp/"
+        "000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000"
+        "00000000000000",
     };
     for (size_t i = 0; i < ARRAY_SIZE(paths); i++) {
         const struct control_settings settings = {.path = paths[i], .mode = 0600};
         CLEANUP_FREE char *error = NULL;
         struct control *control = NULL;
-        assert_true(control_new(fake.event, &settings, &fake_master_ops, &fake, &control, &error) < 0);
+        assert_true(control_new(fake.event, &settings, &fake_master_ops, &fake, &control, &error) <
+                    0);
         assert_non_null(strstr(error, paths[i]));
         assert_null(control);
     }
@@ -753,8 +797,8 @@ static void test_no_control(UNUSED void **state)
     assert_null(control_free(NULL));
 }
 
-#define served(test)           cmocka_unit_test_setup_teardown(test, setup, teardown)
-#define served_short(test)     cmocka_unit_test_setup_teardown(test, setup_short, teardown)
+#define served(test)       cmocka_unit_test_setup_teardown(test, setup, teardown)
+#define served_short(test) cmocka_unit_test_setup_teardown(test, setup_short, teardown)
 
 int main(void)
 {
@@ -778,6 +822,7 @@ int main(void)
         served(test_shutdown),
         served(test_finish_tells_all_who_wait),
         served(test_finish_with_a_result),
+        served(test_finish_after_the_loop),
         served(test_finish_does_not_wait_for_a_lazy_client),
         served_short(test_silent_client_is_closed),
         served_short(test_half_a_message_is_closed),

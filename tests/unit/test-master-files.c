@@ -197,12 +197,12 @@ static void test_directory_is_made(void **state)
     struct fixture *fixture = *state;
     struct stat st;
     mode_t before = umask(0);
-    expect_directory(fixture, 0, NULL);
+    expect_directory(fixture, 1, NULL);
     assert_int_equal(stat(fixture->path, &st), 0);
     assert_int_equal(st.st_mode & 07777, geteuid() == 0 ? 0711 : 0700);
     assert_int_equal(rmdir(fixture->path), 0);
     (void)umask(0777);
-    expect_directory(fixture, 0, NULL);
+    expect_directory(fixture, 1, NULL);
     (void)umask(before);
     assert_int_equal(stat(fixture->path, &st), 0);
     assert_int_equal(st.st_mode & 07777, geteuid() == 0 ? 0711 : 0700);
@@ -263,46 +263,67 @@ static bool is_in(const char *directory, const char *name)
     return exists(path);
 }
 
-static void test_stale_sockets(void **state)
+static char *make_notify_directory(const char *parent, const char *prefix, pid_t pid,
+                                   const char *suffix)
+{
+    char *path = string_format("%s/%s%d%s", parent, prefix, (int)pid, suffix);
+    assert_int_equal(mkdir(path, 0700), 0);
+    bind_in(path, "1");
+    return path;
+}
+
+static void test_left_over_directories(void **state)
 {
     struct fixture *fixture = *state;
     pid_t gone = live_fork();
     if (gone == 0)
         _exit(0);
     assert_int_equal(waitpid(gone, NULL, 0), gone);
-    CLEANUP_FREE char *stale = string_format("%d-17", (int)gone);
-    CLEANUP_FREE char *own = string_format("%d-1", (int)getpid());
-    CLEANUP_FREE char *living = string_format("%d-1", (int)getppid());
-    CLEANUP_FREE char *file = string_format("%d-notes", (int)gone);
-    CLEANUP_FREE char *odd = string_format("%dx-1", (int)gone);
-    const char *const others[] = {"0-1", "-5-1", "notes", odd};
-
-    CLEANUP_FREE char *directory = string_format("%s/notify", fixture->directory);
-    assert_int_equal(mkdir(directory, 0700), 0);
-    bind_in(directory, stale);
-    bind_in(directory, own);
-    bind_in(directory, living);
-    for (size_t i = 0; i < ARRAY_SIZE(others); i++)
-        bind_in(directory, others[i]);
-    live_write_file(directory, file, "");
+    const char *parent = fixture->directory;
+    CLEANUP_FREE char *stale = make_notify_directory(parent, "notify-", gone, "");
+    CLEANUP_FREE char *own = make_notify_directory(parent, "notify-", getpid(), "");
+    CLEANUP_FREE char *living = make_notify_directory(parent, "notify-", getppid(), "");
+    CLEANUP_FREE char *odd = make_notify_directory(parent, "notify-", gone, "x");
+    CLEANUP_FREE char *other = make_notify_directory(parent, "notes-", gone, "");
 
     CLEANUP_FREE char *notify = NULL;
+    assert_int_equal(runtime_directory_prepare_notify(parent, &notify, &fixture->error), 0);
+    assert_string_equal(notify, own);
+    assert_false(is_in(own, "1"));
+    assert_int_equal(access(stale, F_OK), -1);
+    assert_true(is_in(living, "1"));
+    assert_true(is_in(odd, "1"));
+    assert_true(is_in(other, "1"));
+    live_remove_directory(strdup(own));
+    live_remove_directory(strdup(living));
+    live_remove_directory(strdup(odd));
+    live_remove_directory(strdup(other));
+}
+
+static void test_left_over_with_a_file_stays(void **state)
+{
+    struct fixture *fixture = *state;
+    pid_t gone = live_fork();
+    if (gone == 0)
+        _exit(0);
+    assert_int_equal(waitpid(gone, NULL, 0), gone);
+    CLEANUP_FREE char *stale = make_notify_directory(fixture->directory, "notify-", gone, "");
+    CLEANUP_FREE char *notify = NULL;
+    live_write_file(stale, "notes", "");
     assert_int_equal(runtime_directory_prepare_notify(fixture->directory, &notify, &fixture->error),
                      0);
-    assert_string_equal(notify, directory);
-    assert_false(is_in(directory, stale));
-    assert_false(is_in(directory, own));
-    assert_true(is_in(directory, living));
-    for (size_t i = 0; i < ARRAY_SIZE(others); i++)
-        assert_true(is_in(directory, others[i]));
-    assert_true(is_in(directory, file));
-    live_remove_directory(strdup(directory));
+    assert_false(is_in(stale, "1"));
+    assert_true(is_in(stale, "notes"));
+    live_remove_directory(strdup(stale));
+    live_remove_directory(strdup(notify));
 }
 
 static void test_notify_directory_is_checked(void **state)
 {
     struct fixture *fixture = *state;
-    CLEANUP_FREE char *directory = string_format("%s/notify", fixture->directory), *notify = NULL;
+    CLEANUP_FREE char *directory =
+        string_format("%s/notify-%d", fixture->directory, (int)getpid());
+    CLEANUP_FREE char *notify = NULL;
     assert_int_equal(symlink("/tmp", directory), 0);
     assert_int_equal(runtime_directory_prepare_notify(fixture->directory, &notify, &fixture->error),
                      -ENOTDIR);
@@ -325,7 +346,8 @@ int main(void)
         A_TEST(test_directory_others_may_write_to),
         A_TEST(test_directory_of_another_user),
         A_TEST(test_what_is_no_directory),
-        A_TEST(test_stale_sockets),
+        A_TEST(test_left_over_directories),
+        A_TEST(test_left_over_with_a_file_stays),
         A_TEST(test_notify_directory_is_checked),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

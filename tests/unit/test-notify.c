@@ -314,21 +314,31 @@ static void test_a_flood_is_throttled(void **state)
     RUN_UNTIL(fixture->event, fixture->received == said);
 }
 
+static void expect_main_pid(const char *text, pid_t wanted)
+{
+    struct notify_message message;
+    CLEANUP_FREE char *datagram = strdup(text);
+    notify_parse(datagram, &message);
+    assert_int_equal(message.main_pid, wanted);
+}
+
+static void test_main_pid(void **state UNUSED)
+{
+    expect_main_pid("MAINPID=4711", 4711);
+    expect_main_pid("READY=1\nMAINPID=1\n", 1);
+    expect_main_pid("READY=1", 0);
+    expect_main_pid("MAINPID=0", 0);
+    expect_main_pid("MAINPID=-1\nMAINPID=99999999999\nMAINPID=x", 0);
+}
+
 static void test_its_file(void **state)
 {
     struct fixture *fixture = *state;
     struct stat st;
     assert_int_equal(stat(notify_path(fixture->notify), &st), 0);
     assert_true(S_ISSOCK(st.st_mode));
-    /* Left by a master that is gone and had our pid: taken over. */
-    struct notify *other = NULL;
-    assert_int_equal(
-        notify_new(fixture->event, fixture->directory, "1-1", "web/0", &ops, fixture, &other), 0);
-    notify_set_leader(other, getpid());
-    say(fixture, "READY=1");
-    assert_int_equal(fixture->ready, 1);
-    (void)notify_free(other);
     CLEANUP_FREE char *path = strdup(notify_path(fixture->notify));
+    fixture->notify = notify_free(fixture->notify);
     assert_int_equal(stat(path, &st), -1);
 }
 
@@ -400,6 +410,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_barrier, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_fds_are_closed, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_flood_is_throttled, set_up, tear_down),
+        cmocka_unit_test(test_main_pid),
         cmocka_unit_test_setup_teardown(test_its_file, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_of_another_user, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_where_it_cannot_be_made, set_up, tear_down),

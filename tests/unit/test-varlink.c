@@ -17,7 +17,10 @@ static int parse(const char *text, struct varlink_call *ret)
 static void test_call(UNUSED void **state)
 {
     CLEANUP_VARLINK_CALL struct varlink_call call = {0};
-    assert_int_equal(parse("{\"method\":\"a.b.C\",\"parameters\":{\"x\":1},\"more\":true,\"oneway\":false}", &call), 0);
+    assert_int_equal(
+        parse("{\"method\":\"a.b.C\",\"parameters\":{\"x\":1},\"more\":true,\"oneway\":false}",
+              &call),
+        0);
     assert_string_equal(call.method, "a.b.C");
     assert_int_equal(json_integer_value(json_object_get(call.parameters, "x")), 1);
     assert_true(call.more);
@@ -27,7 +30,8 @@ static void test_call(UNUSED void **state)
 
 static void test_call_without_parameters(UNUSED void **state)
 {
-    static const char *const texts[] = {"{\"method\":\"a.B\"}", "{\"method\":\"a.B\",\"parameters\":null,\"more\":null}"};
+    static const char *const texts[] = {"{\"method\":\"a.B\"}",
+                                        "{\"method\":\"a.B\",\"parameters\":null,\"more\":null}"};
     for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
         CLEANUP_VARLINK_CALL struct varlink_call call = {0};
         assert_int_equal(parse(texts[i], &call), 0);
@@ -39,10 +43,22 @@ static void test_call_without_parameters(UNUSED void **state)
 static void test_no_call(UNUSED void **state)
 {
     static const char *const texts[] = {
-        "", "x", "[]", "{}", "\"a.B\"", "{\"method\":7}", "{\"method\":\"\"}", "{\"method\":\"a.B\"",
-        "{\"method\":\"a.B\"} x", "{\"method\":\"a.B\",\"parameters\":[]}", "{\"method\":\"a.B\",\"more\":1}",
-        "{\"method\":\"a.B\",\"oneway\":\"yes\"}", "{\"method\":\"a.B\",\"upgrade\":{}}",
-        "{\"method\":\"a.B\",\"method\":\"a.C\"}", "{\"method\":\"a.\\u0000B\"}", "{\"method\":\"\xff\"}",
+        "",
+        "x",
+        "[]",
+        "{}",
+        "\"a.B\"",
+        "{\"method\":7}",
+        "{\"method\":\"\"}",
+        "{\"method\":\"a.B\"",
+        "{\"method\":\"a.B\"} x",
+        "{\"method\":\"a.B\",\"parameters\":[]}",
+        "{\"method\":\"a.B\",\"more\":1}",
+        "{\"method\":\"a.B\",\"oneway\":\"yes\"}",
+        "{\"method\":\"a.B\",\"upgrade\":{}}",
+        "{\"method\":\"a.B\",\"method\":\"a.C\"}",
+        "{\"method\":\"a.\\u0000B\"}",
+        "{\"method\":\"\xff\"}",
     };
     for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
         struct varlink_call call = {.method = "untouched"};
@@ -96,8 +112,8 @@ static void test_encode(UNUSED void **state)
 static const struct command_interface *find_control(void)
 {
     const char *name = "io.reloader.Control";
-    const struct command_interface *interface =
-        command_find_interface(methods_interfaces, methods_n_interfaces, name, strlen(name));
+    const struct command_interface *interface = command_find_interface(
+        methods_interfaces, methods_n_interfaces, name, strlen(name));
     assert_non_null(interface);
     return interface;
 }
@@ -158,11 +174,14 @@ static void test_description(UNUSED void **state)
 {
     CLEANUP_FREE char *text = command_describe(find_control());
     assert_non_null(text);
-    assert_ptr_equal(strstr(text, "# Control of a running reloader.\ninterface io.reloader.Control\n"), text);
+    assert_ptr_equal(
+        strstr(text, "# Control of a running reloader.\ninterface io.reloader.Control\n"), text);
     assert_non_null(strstr(text, "\nmethod Reload(wait: ?bool) -> ("));
-    assert_non_null(strstr(text, "\nmethod Subscribe(types: ?[]string) -> (sequence: ?int, event: ?object)\n"));
+    assert_non_null(
+        strstr(text, "\nmethod Subscribe(types: ?[]string) -> (sequence: ?int, event: ?object)\n"));
     assert_non_null(strstr(text, "\nmethod Version() -> (version: string)\n"));
-    assert_non_null(strstr(text, "\nerror NotInThisVersion (method: string, parameter: ?string)\n"));
+    assert_non_null(
+        strstr(text, "\nerror NotInThisVersion (method: string, parameter: ?string)\n"));
     assert_null(strstr(text, "dry_run"));
     assert_null(strstr(text, "Undo"));
 }
@@ -177,22 +196,18 @@ static void test_tables(UNUSED void **state)
             assert_null(command->parameters[COMMAND_PARAMETERS_MAX - 1].name);
         }
     assert_null(command_find(find_control(), "Nothing"));
-    assert_null(command_find_interface(methods_interfaces, methods_n_interfaces, "io.reloader.Contro", 18));
+    assert_null(
+        command_find_interface(methods_interfaces, methods_n_interfaces, "io.reloader.Contro", 18));
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_call),
-        cmocka_unit_test(test_call_without_parameters),
-        cmocka_unit_test(test_no_call),
-        cmocka_unit_test(test_deep_nesting_is_bounded),
-        cmocka_unit_test(test_method_name),
-        cmocka_unit_test(test_encode),
-        cmocka_unit_test(test_parameters),
-        cmocka_unit_test(test_required_parameter),
-        cmocka_unit_test(test_description),
-        cmocka_unit_test(test_tables),
+        cmocka_unit_test(test_call),        cmocka_unit_test(test_call_without_parameters),
+        cmocka_unit_test(test_no_call),     cmocka_unit_test(test_deep_nesting_is_bounded),
+        cmocka_unit_test(test_method_name), cmocka_unit_test(test_encode),
+        cmocka_unit_test(test_parameters),  cmocka_unit_test(test_required_parameter),
+        cmocka_unit_test(test_description), cmocka_unit_test(test_tables),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

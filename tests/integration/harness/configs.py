@@ -1,12 +1,18 @@
 """Configurations that many tests begin with, and the commands of the test workers."""
+import os
+
 from harness.paths import BINARIES, PYTHON, WORKERS
+
+# The search for leaks at a process's end stops for good when a signal comes meanwhile, and ours come then: so not in workers.
+WORKER_ENVIRONMENT = {"ASAN_OPTIONS": "detect_leaks=0"} if "ASAN_OPTIONS" in os.environ else {}
 
 
 def echo(listen, **program):
     """Four tcp-echo workers on one shared socket. `reload` options come as reload={…}."""
     return {
         "sockets": {"echo": {"listen": str(listen)}},
-        "programs": {"echo": {"command": [BINARIES.tcp_echo], "sockets": ["echo"], "workers": 4, **program}},
+        "programs": {"echo": {"command": [BINARIES.tcp_echo], "sockets": ["echo"], "workers": 4,
+                              "environment": WORKER_ENVIRONMENT, **program}},
     }
 
 
@@ -21,6 +27,7 @@ def fault(*options):
 
 
 def recorders(record, *options, workers=2, **program):
-    """Recorders without a socket, ready by a short time alone."""
+    """Recorders without a socket: ready when they say so, else after a short time alone."""
+    says = any(option.startswith(("--ready", "--gate")) for option in map(str, options))
     return {"programs": {"rec": {"command": recorder(record, *options), "workers": workers, "start_seconds": "50ms",
-                                 "reload": {"probation": "0s"}, **program}}}
+                                 "ready": "message" if says else "auto", "reload": {"probation": "0s"}, **program}}}

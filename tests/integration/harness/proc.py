@@ -18,10 +18,13 @@ def stat(pid):
         return None
 
 
+PF_EXITING = 0x4
+
+
 def is_running(pid):
-    """There, and no zombie."""
+    """There, and neither a zombie nor on its way to be one."""
     fields = stat(pid)
-    return fields is not None and fields[0] not in (b"Z", b"X")
+    return fields is not None and fields[0] not in (b"Z", b"X") and not int(fields[6]) & PF_EXITING
 
 
 def pids():
@@ -95,11 +98,21 @@ def tcp_listeners(port):
     return inodes
 
 
-def unix_listeners(path):
-    """Inodes of listening Unix sockets bound to `path` (an abstract one begins with @)."""
+def unix_sockets(path):
+    """(inode, flags) of the Unix sockets bound to `path` (an abstract one begins with @)."""
     with open("/proc/self/net/unix") as lines:
         rows = [line.split() for line in list(lines)[1:]]
-    return [int(row[6]) for row in rows if len(row) > 7 and row[7] == str(path) and int(row[3], 16) & 0x10000]
+    return [(int(row[6]), int(row[3], 16)) for row in rows if len(row) > 7 and row[7] == str(path)]
+
+
+def unix_listeners(path):
+    """Inodes of those that listen."""
+    return [inode for inode, flags in unix_sockets(path) if flags & 0x10000]
+
+
+def unix_connections(path):
+    """Inodes of the server's ends of connections."""
+    return [inode for inode, flags in unix_sockets(path) if not flags & 0x10000]
 
 
 def wait_gone(pid, seconds=20):

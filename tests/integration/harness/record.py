@@ -21,7 +21,8 @@ class Record:
             try:
                 self.tail.wait("", start=before, seconds=seconds)
             except AssertionError:
-                raise AssertionError(f"waiting for {count} of {wanted} in:\n" + "\n".join(self.tail.lines[-60:])) from None
+                story = [f"{entry.get('slot')} {entry.get('generation')} {word}" for entry, word in zip(self.entries(), self.words())]
+                raise AssertionError(f"waiting for {count} of {wanted} in:\n" + "\n".join(story[-60:])) from None
         return entries
 
     def words(self, **wanted):

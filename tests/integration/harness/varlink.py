@@ -40,7 +40,10 @@ class Varlink:
     def send(self, method, parameters=None, **flags):
         method = method if "." in method else f"{INTERFACE}.{method}"
         call = {"method": method, "parameters": parameters or {}, **flags}
-        self.socket.sendall(json.dumps(call).encode() + b"\0")
+        try:
+            self.socket.sendall(json.dumps(call).encode() + b"\0")
+        except BrokenPipeError:
+            pass  # turned away: what was said at the door is still to be read
 
     def receive(self):
         """The next reply as it is; ConnectionError when the other end has closed."""

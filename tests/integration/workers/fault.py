@@ -6,6 +6,7 @@ fault.py - a worker that misbehaves, in the ways given by its arguments, in thei
     abort                dies of SIGABRT
     ready                says "ready" over its channel
     notify=TEXT          sends TEXT to its notify socket (\\n for a newline)
+    odd-status           sends a status that is no UTF-8, longer than what is kept
     notify-flood=COUNT   sends COUNT datagrams of garbage to it
     notify-fds           sends READY=0 with ten open files
     forge=PROGRAM        sends READY=1 and STOPPING=1 to the notify socket of the other program's worker in slot 0
@@ -17,6 +18,8 @@ fault.py - a worker that misbehaves, in the ways given by its arguments, in thei
     close                closes the channel
     fork                 leaves after forking a child that lives on in the group
     ignore-term          ignores SIGTERM
+    join-group           joins the master's process group
+    pause=SECONDS        waits
     stop                 stops itself (SIGSTOP)
     say=TEXT             writes a line to stderr
 """
@@ -81,6 +84,8 @@ def act(name, value):
             write_all(b'"ready"\n')
         case "notify":
             notify(value.replace("\\n", "\n"))
+        case "odd-status":
+            notify(b"STATUS=caf\xe9 " + b"\xe2\x82\xac" * 100)
         case "notify-flood":
             for number in range(int(value)):
                 notify(b"\xff\0=%d" % number * 50)
@@ -106,6 +111,10 @@ def act(name, value):
                 os._exit(0)
         case "ignore-term":
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        case "join-group":
+            os.setpgid(0, os.getpgid(os.getppid()))
+        case "pause":
+            time.sleep(float(value))
         case "stop":
             os.kill(os.getpid(), signal.SIGSTOP)
         case "say":

@@ -26,8 +26,7 @@ import socket
 import sys
 import time
 
-SIGNALS = [signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGWINCH,
-           signal.SIGCONT]
+SIGNALS = [signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGWINCH]
 
 
 class Recorder:
@@ -64,8 +63,9 @@ class Recorder:
         }
 
     def say(self, message):
-        self.channel.sendall(json.dumps(message).encode() + b"\n")
+        # Written down first: what it causes must stand behind it.
         self.write("sent", what=message)
+        self.channel.sendall(json.dumps(message).encode() + b"\n")
 
     def notify(self, text):
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
@@ -90,7 +90,7 @@ class Recorder:
     def on_signal(self, number):
         name = signal.Signals(number).name
         self.write("signal", what=name)
-        if number in (signal.SIGWINCH, signal.SIGCONT) or self.options.get("--ignore") in (name, "all"):
+        if number == signal.SIGWINCH or self.options.get("--ignore") in (name, "all"):
             return
         self.leave()
 

@@ -1,0 +1,10 @@
+/* field.h - members of JSON objects, as they are needed to show them. */
+#pragma once
+
+#include <jansson.h>
+#include <stdint.h>
+
+/* Cleaned for terminals (screen.h), "" if absent or no text; malloc-ed. */
+char *get_text(json_t *object, const char *name);
+/* 0 if absent, negative or no number. */
+uint64_t get_number(json_t *object, const char *name);

@@ -1,0 +1,24 @@
+/* internal.h - what worker.c (states, events, start and end) and leave.c (drain, stop, kill) share. */
+#pragma once
+
+#include "worker/worker.h"
+
+static inline const struct config_program *worker_settings(const struct worker *worker)
+{
+    return worker->generation->program;
+}
+
+/* worker.c */
+/* The only writer of the state: drops the timers that mean nothing any more and tells the owner. */
+void worker_set_state(struct worker *worker, enum worker_state state, const char *reason);
+void worker_set_deadline(struct worker *worker, uint64_t usec_from_now);
+void worker_timer_arm(sd_event_source *timer, uint64_t usec);
+
+/* leave.c */
+void worker_send_drain_signal(struct worker *worker);
+/* stop_signal, and the deadline after which worker_end_stop() is due. */
+void worker_send_stop_signal(struct worker *worker);
+void worker_kill(struct worker *worker);
+/* The deadlines of DRAINING and STOPPING have come. */
+void worker_end_drain(struct worker *worker);
+void worker_end_stop(struct worker *worker);

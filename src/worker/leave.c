@@ -1,0 +1,186 @@
+/* How a worker leaves: told by word or signal, stopped, killed, and given up when even that does not help. */
+#include "worker/internal.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/parse.h"
+#include "process/pidfd.h"
+#include "worker/channel.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* The leader is unreaped as long as the worker is not GONE: its pid and group id are nobody else's. */
+static void signal_leader(struct worker *worker, int signal)
+{
+    /* valgrind, and sandboxes of its age, do not know the call that takes a pidfd. */
+    if (!worker->exited && process_signal(worker->pidfd, signal) == -ENOSYS)
+        (void)kill(worker->pid, signal);
+}
+
+static void signal_worker(struct worker *worker, int signal)
+{
+    if (worker_settings(worker)->kill_mode == CONFIG_KILL_GROUP ||
+        (worker->exited && worker->reaping.whole_group))
+        (void)process_signal_group(worker->pid, signal);
+    else
+        signal_leader(worker, signal);
+}
+
+void worker_kill(struct worker *worker)
+{
+    worker->killed = true;
+    if (worker->reaping.whole_group)
+        (void)process_signal_group(worker->pid, SIGKILL);
+    /* By itself as well: it may have joined another group. */
+    signal_leader(worker, SIGKILL);
+    reaper_hurry(worker->reaper);
+}
+
+/* A stopped (SIGSTOP) process would never see the signal: it is continued, as service managers do. */
+void worker_send_stop_signal(struct worker *worker)
+{
+    worker->stop_signalled = true;
+    signal_worker(worker, worker_settings(worker)->stop_signal);
+    signal_worker(worker, SIGCONT);
+    worker_set_deadline(worker, worker_settings(worker)->stop_timeout_usec);
+}
+
+void worker_stop(struct worker *worker, const char *reason)
+{
+    switch (worker->state) {
+    case WORKER_STARTING:
+    case WORKER_READY:
+    case WORKER_DRAINING:
+        worker->asked_to_leave = true;
+        worker_set_state(worker, WORKER_STOPPING, reason);
+        worker_send_stop_signal(worker);
+        break;
+    case WORKER_STOPPING:
+        if (!worker->stop_signalled)
+            worker_send_stop_signal(worker);
+        break;
+    case WORKER_GONE:
+        break;
+    }
+}
+
+void worker_send_drain_signal(struct worker *worker)
+{
+    if (worker->drain_signalled)
+        return;
+    worker->drain_signalled = true;
+    char name[SIGNAL_NAME_SIZE];
+    log_debug("%s: draining by %s", worker->name,
+              signal_to_string(worker_settings(worker)->drain_signal, name));
+    signal_worker(worker, worker_settings(worker)->drain_signal);
+}
+
+static bool send_drain_message(struct worker *worker)
+{
+    json_t *word = json_string(worker_settings(worker)->drain_message);
+    int r = word ? channel_send(worker->channel, word) : -ENOMEM;
+    json_decref(word);
+    if (r < 0)
+        log_debug("%s: cannot write to its channel: %s", worker->name, strerror(-r));
+    return r == 0;
+}
+
+/*
+ * Node reads its channel by itself: what it has not read yet it will read, and a signal would kill it with its requests. Others
+ * that know the word have said hello.
+ */
+static bool is_known_to_listen(const struct worker *worker)
+{
+    return worker->understands || (worker_settings(worker)->handoff & CONFIG_HANDOFF_NODE_IPC);
+}
+
+/* Where an earlier worker left its message unread the signal is not held back, but this one may show that it does read. */
+static void await_that_it_reads(struct worker *worker)
+{
+    if (worker->generation->habits->deaf)
+        worker_send_drain_signal(worker);
+    worker_timer_arm(worker->step_timer,
+                     clock_monotonic_usec() + worker_settings(worker)->drain_grace_usec);
+}
+
+static void tell_to_drain(struct worker *worker)
+{
+    switch (worker_settings(worker)->drain) {
+    case CONFIG_DRAIN_SIGNAL:
+        worker_send_drain_signal(worker);
+        break;
+    case CONFIG_DRAIN_MESSAGE:
+        (void)send_drain_message(worker);
+        break;
+    case CONFIG_DRAIN_AUTO:
+        if (!send_drain_message(worker))
+            worker_send_drain_signal(worker);
+        else if (!is_known_to_listen(worker))
+            await_that_it_reads(worker);
+        break;
+    }
+}
+
+void worker_drain(struct worker *worker, const char *reason)
+{
+    switch (worker->state) {
+    case WORKER_STARTING:
+        worker_stop(worker, reason);
+        break;
+    case WORKER_READY:
+        worker->asked_to_leave = true;
+        worker_set_state(worker, WORKER_DRAINING, reason);
+        log_info("%s: draining", worker->name);
+        worker_set_deadline(worker, worker_settings(worker)->disconnect_timeout_usec);
+        tell_to_drain(worker);
+        break;
+    case WORKER_DRAINING:
+    case WORKER_STOPPING:
+    case WORKER_GONE:
+        break;
+    }
+}
+
+void worker_end_drain(struct worker *worker)
+{
+    char limit[DURATION_TEXT_SIZE];
+    log_warning("%s: not closed within %s (disconnect_timeout), stopping it", worker->name,
+                duration_to_text(worker_settings(worker)->disconnect_timeout_usec, limit));
+    worker_stop(worker, "disconnect_timeout");
+}
+
+/* A process that hangs in the kernel, or one of another user's that we may not signal: no wait without an end. */
+static void give_up(struct worker *worker)
+{
+    worker->given_up = true;
+    if (worker->exited) {
+        log_error(
+            "%s: processes of its group %d do not die of SIGKILL (of another user, or hanging "
+            "in the kernel); they are left alone",
+            worker->name, (int)worker->pid);
+        worker->reaping.whole_group = false;
+        reaper_hurry(worker->reaper);
+        return;
+    }
+    log_error(
+        "%s: pid %d does not die of SIGKILL: it is another user's, or hangs in the kernel (see "
+        "/proc/%d/stack)",
+        worker->name, (int)worker->pid, (int)worker->pid);
+    worker->ops->changed(worker, worker->state, "it does not die of SIGKILL", worker->userdata);
+}
+
+void worker_end_stop(struct worker *worker)
+{
+    char limit[DURATION_TEXT_SIZE];
+    if (!worker->stop_signalled) {
+        worker_send_stop_signal(worker);
+    } else if (!worker->killed) {
+        log_warning("%s: still there %s after its stop_signal, killing it", worker->name,
+                    duration_to_text(worker_settings(worker)->stop_timeout_usec, limit));
+        worker_kill(worker);
+        worker_set_deadline(worker, 10 * USEC_PER_SEC);
+    } else {
+        give_up(worker);
+    }
+}

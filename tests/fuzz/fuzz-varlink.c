@@ -1,0 +1,101 @@
+/*
+ * fuzz-varlink.c - whatever a client writes to the control socket: framing, calls, parameters, the methods. The first byte
+ * chooses how the input is cut into writes; events and a result come in between, as a master sends them.
+ */
+#include "base/log.h"
+#include "control/methods.h"
+#include "control/service.h"
+
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+struct pretender {
+    uint64_t reload_id;
+    json_t *result;
+};
+
+static json_t *fake_status(UNUSED void *userdata)
+{
+    return json_pack("{s:{}, s:[]}", "master", "programs");
+}
+
+static int fake_reload(void *userdata, uint64_t *ret_id)
+{
+    *ret_id = ++((struct pretender *)userdata)->reload_id;
+    return 0;
+}
+
+static json_t *fake_reload_result(uint64_t id, void *userdata)
+{
+    struct pretender *pretender = userdata;
+    return id == pretender->reload_id ? json_incref(pretender->result) : NULL;
+}
+
+static void fake_shutdown(UNUSED bool force, UNUSED void *userdata)
+{
+}
+
+static const struct control_ops ops = {fake_status, fake_reload, fake_reload_result, fake_shutdown};
+
+static void turn(sd_event *event, int client)
+{
+    char answers[4096];
+    for (int i = 0; i < 64 && sd_event_run(event, 0) > 0; i++)
+        while (recv(client, answers, sizeof(answers), MSG_DONTWAIT) > 0)
+            ;
+}
+
+static void publish(struct service *service, struct pretender *pretender)
+{
+    json_auto_t *worker = json_pack("{s:s}", "type", "worker"),
+                *ended = json_pack("{s:s, s:s, s:I}", "type", "reload", "state", "ended", "id",
+                                   (json_int_t)pretender->reload_id);
+    service_publish(service, "worker", 1, worker);
+    service_publish(service, "reload", 2, ended);
+}
+
+static void feed(sd_event *event, int client, struct service *service, struct pretender *pretender,
+                 const uint8_t *data, size_t size)
+{
+    size_t piece = size > 0 ? (size_t)data[0] * 16 + 1 : 1;
+    for (size_t at = 1; at < size; at += piece) {
+        if (send(client, data + at, MIN(piece, size - at), MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+            break;
+        turn(event, client);
+        publish(service, pretender);
+        turn(event, client);
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct pretender pretender = {0};
+    const struct service_options options = {
+        .interfaces = methods_interfaces,
+        .n_interfaces = methods_n_interfaces,
+        .ops = &ops,
+        .userdata = &pretender,
+        .message_timeout_usec = 60 * USEC_PER_SEC,
+        .idle_timeout_usec = 60 * USEC_PER_SEC,
+    };
+    const struct ucred peer = {.pid = 1};
+    sd_event *event = NULL;
+    struct service *service = NULL;
+    int fds[2];
+    log_set_level(LOG_LEVEL_ERROR);
+    if (sd_event_new(&event) < 0 || service_new(event, &options, &service) < 0 ||
+        socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds) < 0 ||
+        service_add(service, fds[0], &peer, CONTROL_ROLE_OPERATOR) < 0)
+        abort();
+    feed(event, fds[1], service, &pretender, data, size);
+    pretender.result = size % 2 ? json_object() : NULL;
+    service_finish(service, 0);
+    (void)close(fds[1]);
+    (void)service_free(service);
+    (void)sd_event_unref(event);
+    json_decref(pretender.result);
+    return 0;
+}

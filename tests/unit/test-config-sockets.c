@@ -1,0 +1,161 @@
+/* Sockets of a configuration: names, addresses, who may share what. */
+#include "config-test.h"
+
+static void assert_address(const struct config_socket *socket, const struct config_program *program,
+                           unsigned slot, const char *expected)
+{
+    struct address address;
+    assert_int_equal(config_socket_address(socket, program, slot, &address), 0);
+    CLEANUP_FREE char *text = address_to_text(&address);
+    assert_string_equal(text, expected);
+}
+
+static void test_named(void **state UNUSED)
+{
+    struct config *config = load_text(
+        "sockets:\n"
+        "  web: {listen: 8080, backlog: 100, nonblocking: true}\n"
+        "  six: {listen: '[::1]:81', ipv6_only: true}\n"
+        "  file: {listen: unix:run/x.sock, mode: '0660', sharing: shared}\n"
+        "  unused: {listen: unix:@y}\n"
+        "programs:\n"
+        "  p: {command: x, sockets: [file, web], listen: 9000}\n"
+        "  q: {command: x, sockets: six}\n");
+    assert_int_equal(config->n_sockets, 5);
+    assert_null(config->sockets[5]);
+    assert_int_equal(config->sockets[0]->backlog, 100);
+    assert_int_equal(config->sockets[0]->nonblocking, CONFIG_NONBLOCKING_TRUE);
+    assert_true(config->sockets[1]->ipv6_only);
+    assert_true(config->sockets[2]->mode_set);
+    assert_int_equal(config->sockets[2]->mode, 0660);
+    assert_int_equal(config->sockets[3]->backlog, 0);
+    const struct config_program *p = config->programs[0];
+    assert_int_equal(p->n_sockets, 3);
+    assert_ptr_equal(p->sockets[0], config->sockets[2]);
+    assert_ptr_equal(p->sockets[1], config->sockets[0]);
+    assert_ptr_equal(p->sockets[2], config->sockets[4]);
+    assert_null(p->sockets[3]);
+    assert_string_equal(config->sockets[4]->name, "p");
+    assert_true(config->sockets[4]->is_private);
+    assert_address(config->sockets[0], p, 3, "0.0.0.0:8080");
+    assert_address(config->sockets[1], p, 0, "[::1]:81");
+    assert_address(config->sockets[2], p, 0, "unix:/run/x.sock");
+    (void)config_unref(config);
+}
+
+static void test_private(void **state UNUSED)
+{
+    struct config *config = load_program("listen: [7000, 'unix:@%(program_name)s', '[::]:7001']");
+    assert_int_equal(config->n_sockets, 3);
+    assert_string_equal(config->sockets[0]->name, "p");
+    assert_string_equal(config->sockets[1]->name, "p-2");
+    assert_string_equal(config->sockets[2]->name, "p-3");
+    assert_address(config->sockets[1], config->programs[0], 0, "unix:@p");
+    (void)config_unref(config);
+    assert_refused("sockets: {p: {listen: 1}}\nprograms: {p: {command: x, listen: 2}}",
+                   "this socket would be called 'p', as one is");
+    assert_refused("programs: {p-2: {command: x, listen: 1}, p: {command: x, listen: [2, 3]}}",
+                   "would be called 'p-2'");
+}
+
+static void test_per_slot(void **state UNUSED)
+{
+    struct config *config = load_program(
+        "workers: 3, numprocs_start: 5, listen: '127.0.0.1:70%(process_num)02d'");
+    assert_true(config->sockets[0]->per_slot);
+    assert_address(config->sockets[0], config->programs[0], 0, "127.0.0.1:7005");
+    assert_address(config->sockets[0], config->programs[0], 2, "127.0.0.1:7007");
+    (void)config_unref(config);
+    assert_program_refused("workers: 3, listen: '6553%(process_num)s', numprocs_start: 4",
+                           "programs.p.listen: slot 2: '65536'");
+    assert_program_refused("workers: 2, listen: '%(nope)s%(process_num)s'", "%(nope)s is unknown");
+    assert_refused("sockets: {s: {listen: '70%(process_num)02d'}}\nprograms: {p: {command: x}}",
+                   "sockets.s.listen: one socket per slot (%(process_num)s) belongs to exactly one "
+                   "program, but 0 use it");
+    assert_refused("sockets: {s: {listen: '70%(process_num)02d'}}\n"
+                   "programs: {p: {command: x, sockets: s}, q: {command: x, sockets: s}}",
+                   "but 2 use it");
+}
+
+static void test_same_address(void **state UNUSED)
+{
+    assert_refused("sockets: {a: {listen: 80}, b: {listen: '*:80'}}\nprograms: {p: {command: x}}",
+                   "sockets.b.listen: 0.0.0.0:80 is the address of socket 'a' as well");
+    assert_refused(
+        "programs:\n  p: {command: x, listen: unix:/a}\n  q: {command: x, listen: unix:/a}\n",
+        "programs.q.listen: unix:/a is the address of socket 'p' as well");
+    assert_refused("programs: {p: {command: x, listen: [80, 80]}}", "is the address of socket 'p'");
+    assert_refused("programs: {p: {command: x, workers: 3, listen: '70%(process_num)02d'}, q: "
+                   "{command: x, listen: 7002}}",
+                   "programs.q.listen: 0.0.0.0:7002 is the address of socket 'p'");
+    assert_refused("control: {socket: /a}\nprograms: {p: {command: x, listen: unix:/a}}",
+                   "programs.p.listen: '/a' is the path of the control socket");
+}
+
+static void test_wrong_addresses(void **state UNUSED)
+{
+    static const char *const wrong[] = {"example.com:80", "0",     "65536", "1.2.3.4", "1.2.3:80",
+                                        "unix:",          "[::1]", "[::1",  ""};
+    for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {
+        char keys[100];
+        (void)snprintf(keys, sizeof(keys), "listen: '%s'", wrong[i]);
+        assert_program_refused(keys, "programs.p.listen: ");
+        assert_program_refused(
+            keys, "(expected 8080, 127.0.0.1:8080, [::1]:8080, unix:/path or unix:@name)");
+    }
+    assert_program_refused("listen: {port: 80}", "a mapping is wrong here, expected an address");
+}
+
+static void test_names(void **state UNUSED)
+{
+    assert_refused(
+        "sockets: {web: {listen: 1}}\nprograms: {p: {command: x, sockets: [wbe]}}",
+        "programs.p.sockets: there is no socket 'wbe' under 'sockets' (did you mean 'web'?)");
+    assert_refused("sockets: {web: {listen: 1}}\nprograms: {p: {command: x, sockets: [web, web]}}",
+                   "socket 'web' is there twice");
+    assert_refused("programs: {q: {command: x, listen: 1}, p: {command: x, sockets: q}}",
+                   "there is no socket 'q'");
+    assert_refused("sockets: {web: }", "sockets.web: 'listen' is missing");
+    assert_refused("sockets: {'a:b': {listen: 1}}", "a name has 1 to 64 letters");
+}
+
+static void test_nonblocking(void **state UNUSED)
+{
+#define SHARED(option)                                                                             \
+    "sockets: {s: {listen: 1" option "}}\n"                                                        \
+    "programs: {n: {command: node, sockets: s}, p: {command: x, sockets: s}}"
+    assert_refused(SHARED(""), "sockets.s.nonblocking: program 'n' (node-ipc) wants this socket "
+                               "non-blocking, 'p' does not");
+    struct config *config = load_text(SHARED(", nonblocking: true"));
+    assert_true(config_socket_nonblocking(config, config->sockets[0]));
+    (void)config_unref(config);
+    config = load_text("sockets: {u: {listen: 3}}\n"
+                       "programs: {n: {command: node, listen: 1}, p: {command: x, listen: 2}}");
+    assert_false(config_socket_nonblocking(config, config->sockets[0]));
+    assert_true(config_socket_nonblocking(config, config->sockets[1]));
+    assert_false(config_socket_nonblocking(config, config->sockets[2]));
+    (void)config_unref(config);
+}
+
+static void test_options_that_do_not_fit(void **state UNUSED)
+{
+    assert_refused("sockets: {s: {listen: 80, mode: '0600'}}",
+                   "sockets.s.mode: only a Unix socket with a path");
+    assert_refused("sockets: {s: {listen: 'unix:@a', mode: '0600'}}",
+                   "sockets.s.mode: only a Unix socket with a path");
+    assert_refused("sockets: {s: {listen: 80, ipv6_only: true}}",
+                   "sockets.s.ipv6_only: only a socket of IPv6");
+    assert_refused("sockets: {s: {listen: 80, backlog: 0}}",
+                   "sockets.s.backlog: '0' is out of range");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_named),       cmocka_unit_test(test_private),
+        cmocka_unit_test(test_per_slot),    cmocka_unit_test(test_same_address),
+        cmocka_unit_test(test_names),       cmocka_unit_test(test_wrong_addresses),
+        cmocka_unit_test(test_nonblocking), cmocka_unit_test(test_options_that_do_not_fit),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,313 @@
+/*
+ * test-reloaderctl.c - the real reloaderctl against a fake master: what it prints and its exit codes. The two programs
+ * are named by the environment variables RELOADERCTL and FAKE_MASTER.
+ */
+#include "base/fd.h"
+#include "base/strv.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+extern char **environ;
+
+static char directory[] = "/tmp/test-reloaderctl-XXXXXX";
+static char path[64];
+static pid_t master;
+
+/* Starts a program with its output in a pipe; *ret_fd is the reading end. */
+static pid_t start(char *const *argv, int *ret_fd)
+{
+    int fds[2];
+    pid_t pid;
+    posix_spawn_file_actions_t actions;
+    assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
+    assert_int_equal(posix_spawn_file_actions_init(&actions), 0);
+    assert_int_equal(posix_spawn_file_actions_adddup2(&actions, fds[1], 1), 0);
+    assert_int_equal(posix_spawn_file_actions_adddup2(&actions, fds[1], 2), 0);
+    assert_int_equal(posix_spawn(&pid, argv[0], &actions, NULL, argv, environ), 0);
+    (void)posix_spawn_file_actions_destroy(&actions);
+    (void)close(fds[1]);
+    *ret_fd = fds[0];
+    return pid;
+}
+
+static void serve(const char *scenario)
+{
+    char *argv[] = {getenv("FAKE_MASTER"), path, (char *)"1", (char *)scenario, NULL};
+    char word[8] = "";
+    int fd;
+    assert_non_null(argv[0]);
+    master = start(argv, &fd);
+    assert_int_equal(read(fd, word, sizeof(word)), 8);
+    assert_memory_equal(word, "serving\n", 8);
+    /* Its log goes nowhere. */
+    (void)close(fd);
+}
+
+static int end_master(UNUSED void **state)
+{
+    int status;
+    if (master > 0) {
+        (void)kill(master, SIGKILL);
+        (void)waitpid(master, &status, 0);
+    }
+    master = 0;
+    (void)unlink(path);
+    return 0;
+}
+
+static char output[1 << 16];
+
+static int finish(pid_t pid, int fd)
+{
+    size_t size = 0;
+    ssize_t n;
+    while (size < sizeof(output) - 1 &&
+           (n = read(fd, output + size, sizeof(output) - 1 - size)) > 0)
+        size += (size_t)n;
+    output[size] = '\0';
+    (void)close(fd);
+    int status = 0;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+/* Runs reloaderctl with these words (NULL-terminated) to its end; what it wrote is in `output`. */
+static int run(const char *first, ...)
+{
+    CLEANUP_STRV char **argv = NULL;
+    assert_int_equal(strv_append(&argv, getenv("RELOADERCTL")), 0);
+    va_list words;
+    va_start(words, first);
+    for (const char *word = first; word; word = va_arg(words, const char *))
+        assert_int_equal(strv_append(&argv, word), 0);
+    va_end(words);
+    int fd;
+    pid_t pid = start(argv, &fd);
+    return finish(pid, fd);
+}
+
+static void expect_output(const char *part)
+{
+    if (!strstr(output, part))
+        fail_msg("no \"%s\" in: %s", part, output);
+}
+
+static void test_status(UNUSED void **state)
+{
+    serve("commit");
+    assert_int_equal(run("-s", path, "status", NULL), 0);
+    expect_output("web  READY  generation 7  4 of 4 ready\n");
+    expect_output("  web/0   4710           7  READY     1 h 3 min         0  213 connections\n");
+    expect_output("?[2Jgone  next line");
+    expect_output("\nweb       127.0.0.1:7000          3     4096\n");
+    assert_null(strchr(output, '\x1b'));
+    assert_int_equal(run("ls", "-s", path, NULL), 0);
+    assert_int_equal(run("-s", path, "status", "--json", NULL), 0);
+    assert_null(strchr(output, '\x1b'));
+    expect_output("\"uptime_usec\": 93784000000");
+    assert_int_equal(output[0], '{');
+}
+
+static void test_status_not_ready(UNUSED void **state)
+{
+    serve("stopped");
+    assert_int_equal(run("-s", path, "status", NULL), 4);
+    expect_output("FATAL");
+    assert_int_equal(run("-s", path, "list", "--json", NULL), 4);
+}
+
+static void test_socket_by_environment(UNUSED void **state)
+{
+    serve("commit");
+    assert_int_equal(setenv("RELOADER_CONTROL", path, 1), 0);
+    assert_int_equal(run("version", NULL), 0);
+    expect_output("master " RELOADER_VERSION ", pid ");
+    assert_int_equal(run("-s", "/nonexistent", "version", NULL), 3);
+    assert_int_equal(unsetenv("RELOADER_CONTROL"), 0);
+}
+
+static void test_reload_commits(UNUSED void **state)
+{
+    serve("commit");
+    assert_int_equal(run("-s", path, "reload", NULL), 0);
+    expect_output("worker web/0: READY -> DRAINING, pid 5700, generation 7 (reload 1)\n");
+    expect_output("rollout web: canary, 0 of 4 ready\n");
+    expect_output("worker web/3: STARTING -> READY, pid 5803, generation 8 (after 120 ms)\n");
+    expect_output("reload 1 committed after 1.2 s\n");
+    assert_int_equal(run("-s", path, "reload", "--json", NULL), 0);
+    assert_ptr_equal(strstr(output, "{\"id\":2,\"result\":\"committed\""), output);
+    assert_ptr_equal(strchr(output, '\n'), output + strlen(output) - 1);
+    assert_int_equal(run("-s", path, "reload", "--no-wait", NULL), 0);
+    assert_string_equal(output, "reload 3 asked for\n");
+}
+
+static void test_reload_fails(UNUSED void **state)
+{
+    serve("fail");
+    assert_int_equal(run("-s", path, "reload", NULL), 1);
+    expect_output("reload 1 rolled back after 1.2 s: web/1 exited with 1 before it was ready\n");
+    expect_output("exited with 1 ?]0;title?");
+    assert_int_equal(run("-s", path, "reload", "--json", NULL), 1);
+    expect_output("\"result\":\"rolled_back\"");
+}
+
+static void test_reload_refused(UNUSED void **state)
+{
+    serve("refuse");
+    assert_int_equal(run("-s", path, "reload", NULL), 1);
+    expect_output(
+        "reload 1 refused after 1.2 s: reloader.yaml:3:5: programs.web.workers: 0 is too small\n");
+}
+
+static void test_master_dies_in_a_reload(UNUSED void **state)
+{
+    serve("die");
+    assert_int_equal(run("-s", path, "reload", NULL), 3);
+    expect_output(" left before reload 1 had a result");
+}
+
+static void test_events_and_shutdown(UNUSED void **state)
+{
+    serve("commit");
+    char *argv[] = {
+        getenv("RELOADERCTL"), (char *)"-s",     path, (char *)"events", (char *)"--json",
+        (char *)"reload",      (char *)"master", NULL};
+    int fd;
+    pid_t events = start(argv, &fd);
+    /* Whether it has subscribed yet is not ours to see: reload until it says something. */
+    char first;
+    assert_int_equal(fd_set_nonblocking(fd, true), 0);
+    for (int i = 0; i < 1000 && read(fd, &first, 1) < 0; i++)
+        assert_int_equal(run("-s", path, "reload", NULL), 0);
+    assert_int_equal(first, '{');
+    assert_int_equal(fd_set_nonblocking(fd, false), 0);
+    assert_int_equal(run("-s", path, "shutdown", NULL), 0);
+    expect_output("is gone after");
+    assert_int_equal(finish(events, fd), 0);
+    expect_output("\"state\":\"leaving\"");
+    expect_output("\"type\":\"reload\"");
+    assert_null(strstr(output, "worker"));
+    int status = -1;
+    assert_int_equal(waitpid(master, &status, 0), master);
+    master = 0;
+    assert_int_equal(status, 0);
+    assert_int_equal(run("-s", path, "quit", NULL), 3);
+}
+
+static void test_events_of_a_wrong_type(UNUSED void **state)
+{
+    serve("commit");
+    assert_int_equal(run("-s", path, "events", "weather", NULL), 1);
+    expect_output("InvalidParameter");
+}
+
+static void test_no_master(UNUSED void **state)
+{
+    char where[96];
+    (void)snprintf(where, sizeof(where), "  %s: there is no such socket\n", path);
+    static const char *const verbs[] = {"status", "reload", "events", "shutdown", "version"};
+    for (size_t i = 0; i < ARRAY_SIZE(verbs); i++) {
+        assert_int_equal(run("-s", path, verbs[i], NULL), 3);
+        expect_output("reloaderctl: no master answers:\n");
+        expect_output(where);
+        expect_output("RELOADER_CONTROL");
+    }
+}
+
+static int listen_here(void)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    (void)strcpy(address.sun_path, path);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(fd, (const struct sockaddr *)&address, sizeof(address)), 0);
+    assert_int_equal(listen(fd, 1), 0);
+    return fd;
+}
+
+static void test_stale_socket(UNUSED void **state)
+{
+    (void)close(listen_here());
+    assert_int_equal(run("-s", path, "status", NULL), 3);
+    expect_output("nobody listens there any more");
+    (void)unlink(path);
+}
+
+/* Not a master: it says something else and hangs up. */
+static void test_another_server(UNUSED void **state)
+{
+    int fd = listen_here(), out;
+    char *argv[] = {getenv("RELOADERCTL"), (char *)"-s", path, (char *)"status", NULL};
+    pid_t pid = start(argv, &out);
+    int client = accept(fd, NULL, NULL);
+    assert_int_equal(write(client, "220 smtp\r\n", 11), 11);
+    assert_int_equal(finish(pid, out), 3);
+    expect_output("is not a reloader master");
+    (void)close(client);
+    (void)close(fd);
+    (void)unlink(path);
+}
+
+static void test_usage(UNUSED void **state)
+{
+    assert_int_equal(run("reloda", NULL), 2);
+    expect_output("unknown command 'reloda'");
+    assert_int_equal(run("undo", NULL), 2);
+    expect_output("'undo' is not in this version");
+    assert_int_equal(run("reload", "web", NULL), 2);
+    expect_output("not in this version");
+    assert_int_equal(run("reload", "--dry-run", NULL), 2);
+    expect_output("not in this version");
+    assert_int_equal(run("status", "--force", NULL), 2);
+    expect_output("status does not take --force");
+    assert_int_equal(run("status", "x", NULL), 2);
+    assert_int_equal(run("--nonsense", NULL), 2);
+    assert_int_equal(run(NULL, NULL), 2);
+    assert_int_equal(run("--help", NULL), 0);
+    expect_output("reload [--no-wait]");
+    assert_int_equal(run("-V", NULL), 0);
+    assert_string_equal(output, "reloaderctl " RELOADER_VERSION "\n");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_teardown(test_status, end_master),
+        cmocka_unit_test_teardown(test_status_not_ready, end_master),
+        cmocka_unit_test_teardown(test_socket_by_environment, end_master),
+        cmocka_unit_test_teardown(test_reload_commits, end_master),
+        cmocka_unit_test_teardown(test_reload_fails, end_master),
+        cmocka_unit_test_teardown(test_reload_refused, end_master),
+        cmocka_unit_test_teardown(test_master_dies_in_a_reload, end_master),
+        cmocka_unit_test_teardown(test_events_and_shutdown, end_master),
+        cmocka_unit_test_teardown(test_events_of_a_wrong_type, end_master),
+        cmocka_unit_test(test_no_master),
+        cmocka_unit_test(test_stale_socket),
+        cmocka_unit_test(test_another_server),
+        cmocka_unit_test(test_usage),
+    };
+    if (!getenv("RELOADERCTL") || !getenv("FAKE_MASTER")) {
+        (void)fputs("set RELOADERCTL and FAKE_MASTER to the programs (meson does)\n", stderr);
+        return 1;
+    }
+    (void)unsetenv("RELOADER_CONTROL");
+    if (!mkdtemp(directory))
+        return 1;
+    (void)snprintf(path, sizeof(path), "%s/control.sock", directory);
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    (void)unlink(path);
+    (void)rmdir(directory);
+    return failed;
+}

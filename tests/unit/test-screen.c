@@ -1,0 +1,209 @@
+/* test-screen.c - reloaderctl's text: made safe, measured, aligned and cut; events as lines; progress. */
+#include "reloaderctl/event-text.h"
+#include "reloaderctl/progress.h"
+#include "reloaderctl/screen.h"
+
+#include <locale.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+#include <cmocka.h>
+
+static void test_clean(UNUSED void **state)
+{
+    static const char *const cases[][2] = {
+        {NULL, ""},
+        {"213 connections", "213 connections"},
+        {"a\x1b[2Jb", "a?[2Jb"},
+        {"one\r\ntwo\tthree", "one  two three"},
+        {"bell\x07 del\x7f", "bell? del?"},
+        {"caf\xc3\xa9 \xe6\x97\xa5 \xf0\x9f\x98\x80", "caf\xc3\xa9 \xe6\x97\xa5 \xf0\x9f\x98\x80"},
+        {"C1 \xc2\x9b"
+         "2J",
+         "C1 ?2J"},
+        {"\xe2\x80\xae"
+         "evil",
+         "?evil"},
+        {"\xff\xc3", "??"},
+        {"\xc0\xaf \xed\xa0\x80", "?? ???"},
+        {"\xf5\x80\x80\x80", "????"},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        CLEANUP_FREE char *clean = text_clean(cases[i][0]);
+        assert_string_equal(clean, cases[i][1]);
+    }
+}
+
+static void test_width(UNUSED void **state)
+{
+    assert_int_equal(text_width(""), 0);
+    assert_int_equal(text_width("caf\xc3\xa9"), 4);
+    assert_int_equal(text_width("\xe6\x97\xa5x"), 3);
+    assert_int_equal(text_width("e\xcc\x81"), 1);
+    assert_int_equal(text_fit("caf\xc3\xa9s", 4), 5);
+    assert_int_equal(text_fit("caf\xc3\xa9s", 100), 6);
+    assert_int_equal(text_fit("a\xe6\x97\xa5", 2), 1);
+}
+
+static char *printed(const struct table *table, const struct screen *screen)
+{
+    char *text = NULL;
+    size_t size;
+    FILE *stream = open_memstream(&text, &size);
+    table_print(table, screen, 2, stream);
+    (void)fclose(stream);
+    return text;
+}
+
+static void fill(struct table *table)
+{
+    static const char *const words[] = {"NAME", "PID",  "TEXT", "web/0", "7", "\xc3\xa9t\xc3\xa9",
+                                        "a",    "4711", ""};
+    for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+        table_add(table, i == 3 ? TONE_GOOD : TONE_PLAIN, "%s", words[i]);
+}
+
+static void test_table(UNUSED void **state)
+{
+    const struct screen plain = {.width = SIZE_MAX}, narrow = {.terminal = true, .width = 10},
+                        colour = {.terminal = true, .colour = true, .width = 80};
+    CLEANUP_TABLE struct table table = {.n_columns = 3, .right = 1 << 1};
+    fill(&table);
+    CLEANUP_FREE char *wide = printed(&table, &plain), *cut = printed(&table, &narrow),
+                      *toned = printed(&table, &colour);
+    assert_string_equal(wide, "  NAME    PID  TEXT\n"
+                              "  web/0     7  \xc3\xa9t\xc3\xa9\n"
+                              "  a      4711\n");
+    assert_string_equal(cut, "  NAME\n  web/0\n  a      4\n");
+    assert_non_null(strstr(toned, "  \x1b[32mweb/0\x1b[0m     7"));
+}
+
+static void assert_event(const char *json, const char *wanted)
+{
+    json_auto_t *event = json_loads(json, 0, NULL);
+    assert_non_null(event);
+    CLEANUP_FREE char *text = event_text(event);
+    assert_string_equal(text, wanted);
+}
+
+static void test_event_text(UNUSED void **state)
+{
+    assert_event(
+        "{\"type\":\"worker\",\"name\":\"web/2\",\"pid\":4711,\"generation\":6,\"old\":\"READY\","
+        "\"new\":\"DRAINING\",\"reason\":\"reload 7\"}",
+        "worker web/2: READY -> DRAINING, pid 4711, generation 6 (reload 7)");
+    assert_event(
+        "{\"type\":\"worker\",\"name\":\"a\\u001b[m\",\"old\":\"NONE\",\"new\":\"STARTING\"}",
+        "worker a?[m: STARTING");
+    assert_event("{\"type\":\"reload\",\"id\":7,\"state\":\"ended\",\"result\":\"refused\","
+                 "\"reason\":\"why\"}",
+                 "reload 7 ended: refused (why)");
+    assert_event(
+        "{\"type\":\"rollout\",\"program\":\"web\",\"step\":\"canary\",\"ready\":1,\"workers\":4}",
+        "rollout web: canary, 1 of 4 ready");
+    assert_event("{\"type\":\"message\",\"time_usec\":1,\"value\":{\"x\":\"\\u001b\"},\"name\":"
+                 "\"w\\n\",\"n\":null}",
+                 "message value={\"x\":\"\\u001B\"} name=w ");
+    assert_event("{}", "");
+}
+
+static void tell(struct progress *progress, const char *program, int slot, int generation,
+                 const char *new)
+{
+    json_auto_t *event = json_pack("{s:s, s:s, s:s, s:i, s:i, s:s}", "type", "worker", "program",
+                                   program, "name", "w", "slot", slot, "generation", generation,
+                                   "new", new);
+    progress_event(progress, event);
+}
+
+static void start(struct progress *progress)
+{
+    json_auto_t *status = json_loads(
+        "{\"programs\":[{\"name\":\"web\",\"generation\":3,\"slots\":[{},{},{}]},"
+        "{\"name\":\"none\",\"generation\":1,\"slots\":[]}]}",
+        0, NULL);
+    progress_init(progress, status);
+}
+
+static void test_progress(UNUSED void **state)
+{
+    CLEANUP_PROGRESS struct progress progress = {0};
+    start(&progress);
+    assert_int_equal(progress.n_programs, 1);
+    tell(&progress, "web", 0, 3, "DRAINING");
+    tell(&progress, "web", 0, 4, "STARTING");
+    assert_int_equal(progress_moved(&progress.programs[0]), 0);
+    tell(&progress, "web", 0, 4, "READY");
+    tell(&progress, "web", 1, 4, "READY");
+    tell(&progress, "other", 2, 4, "READY");
+    tell(&progress, "web", 77, 4, "READY");
+    assert_int_equal(progress_moved(&progress.programs[0]), 2);
+    tell(&progress, "web", 1, 3, "GONE");
+    assert_int_equal(progress_moved(&progress.programs[0]), 2);
+    tell(&progress, "web", 1, 3, "READY");
+    tell(&progress, "web", 0, 4, "STOPPING");
+    assert_int_equal(progress_moved(&progress.programs[0]), 0);
+    assert_string_equal(progress.programs[0].latest, "w STOPPING");
+}
+
+static void test_progress_of_more_workers(UNUSED void **state)
+{
+    CLEANUP_PROGRESS struct progress progress = {0};
+    start(&progress);
+    tell(&progress, "web", 2, 4, "READY");
+    json_auto_t *event = json_pack("{s:s, s:s, s:s, s:i}", "type", "rollout", "program", "web",
+                                   "step", "rolling_back", "workers", 5);
+    progress_event(&progress, event);
+    tell(&progress, "web", 4, 4, "READY");
+    assert_int_equal(progress.programs[0].n_slots, 5);
+    assert_int_equal(progress_moved(&progress.programs[0]), 2);
+    assert_string_equal(progress.programs[0].step, "rolling back");
+}
+
+static void test_progress_result(UNUSED void **state)
+{
+    CLEANUP_PROGRESS struct progress progress = {0};
+    start(&progress);
+    tell(&progress, "web", 2, 4, "READY");
+    json_auto_t *result = json_loads(
+        "{\"programs\":[{\"name\":\"web\",\"result\":\"rolled_back\",\"reason\":\"a\\nb\"},"
+        "{\"name\":\"other\"},{}]}",
+        0, NULL);
+    progress_result(&progress, result);
+    assert_string_equal(progress.programs[0].step, "rolled back");
+    assert_string_equal(progress.programs[0].latest, "a b");
+}
+
+static char *drawn(struct progress *progress, const struct screen *screen)
+{
+    char *text = NULL;
+    size_t size;
+    FILE *stream = open_memstream(&text, &size);
+    progress_draw(progress, screen, 1500000, stream);
+    (void)fclose(stream);
+    return text;
+}
+
+static void test_progress_drawing(UNUSED void **state)
+{
+    const struct screen wide = {.terminal = true, .width = 40, .height = 10},
+                        narrow = {.terminal = true, .width = 12, .height = 1};
+    CLEANUP_PROGRESS struct progress progress = {0};
+    start(&progress);
+    tell(&progress, "web", 0, 4, "READY");
+    CLEANUP_FREE char *first = drawn(&progress, &wide), *second = drawn(&progress, &narrow);
+    assert_string_equal(first, "\x1b[2Kweb  [###-------]  1 of 3             w\n\x1b[2K1.5 s\n");
+    assert_string_equal(second, "\x1b[2A\x1b[2Kweb  [#--] \n\x1b[2K1.5 s\n");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_clean),           cmocka_unit_test(test_width),
+        cmocka_unit_test(test_table),           cmocka_unit_test(test_event_text),
+        cmocka_unit_test(test_progress),        cmocka_unit_test(test_progress_of_more_workers),
+        cmocka_unit_test(test_progress_result), cmocka_unit_test(test_progress_drawing),
+    };
+    (void)setlocale(LC_CTYPE, "C.UTF-8");
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -13,6 +13,8 @@
 #include <string.h>
 #include <unistd.h>
 
+/* How long the step may be put off while events keep coming. */
+#define STEP_DELAY_MAX_USEC (5 * USEC_PER_MSEC)
 /* A reload takes a handful of steps; each of them changes its state or a program's. */
 #define STEPS_AT_ONCE_MAX 64
 
@@ -47,7 +49,13 @@ enum master_state master_get_state(const struct master *master)
 
 void master_wake(struct master *master)
 {
-    (void)sd_event_source_set_enabled(master->step, SD_EVENT_ONESHOT);
+    if (master->awake)
+        return;
+    master->awake = true;
+    (void)sd_event_source_set_enabled(master->step_at_rest, SD_EVENT_ONESHOT);
+    (void)sd_event_source_set_time(master->step_in_time,
+                                   clock_monotonic_usec() + STEP_DELAY_MAX_USEC);
+    (void)sd_event_source_set_enabled(master->step_in_time, SD_EVENT_ONESHOT);
 }
 
 /* What programs report */
@@ -205,9 +213,11 @@ static void look_for_ready(struct master *master)
         master->options.ready(master->options.userdata);
 }
 
-static int on_step(sd_event_source *source UNUSED, void *userdata)
+static void do_step(struct master *master)
 {
-    struct master *master = userdata;
+    master->awake = false;
+    (void)sd_event_source_set_enabled(master->step_at_rest, SD_EVENT_OFF);
+    (void)sd_event_source_set_enabled(master->step_in_time, SD_EVENT_OFF);
     if (master->intent.reload_wanted)
         reload_begin(master);
     converge_changed(master);
@@ -219,6 +229,17 @@ static int on_step(sd_event_source *source UNUSED, void *userdata)
     }
     look_for_ready(master);
     look_for_failed_start(master);
+}
+
+static int on_rest(sd_event_source *source UNUSED, void *userdata)
+{
+    do_step(userdata);
+    return 0;
+}
+
+static int on_delay_over(sd_event_source *source UNUSED, uint64_t now UNUSED, void *userdata)
+{
+    do_step(userdata);
     return 0;
 }
 
@@ -328,20 +349,36 @@ static int add_programs(struct master *master, char **ret_error)
     return 0;
 }
 
+static int add_step(struct master *master)
+{
+    int r = sd_event_add_defer(master->event, &master->step_at_rest, on_rest, master);
+    if (r >= 0)
+        r = sd_event_source_set_enabled(master->step_at_rest, SD_EVENT_OFF);
+    if (r >= 0)
+        r = sd_event_source_set_priority(master->step_at_rest, SD_EVENT_PRIORITY_IDLE);
+    if (r >= 0)
+        r = sd_event_add_time(master->event, &master->step_in_time, CLOCK_MONOTONIC, 0,
+                              USEC_PER_MSEC, on_delay_over, master);
+    if (r >= 0)
+        r = sd_event_source_set_enabled(master->step_in_time, SD_EVENT_OFF);
+    if (r < 0)
+        return r;
+    (void)sd_event_source_set_description(master->step_at_rest, "master-step-at-rest");
+    (void)sd_event_source_set_description(master->step_in_time, "master-step-in-time");
+    return 0;
+}
+
 static int add_event_loop(struct master *master)
 {
     int r = sd_event_new(&master->event);
     if (r >= 0)
-        r = sd_event_add_defer(master->event, &master->step, on_step, master);
-    if (r >= 0)
-        r = sd_event_source_set_enabled(master->step, SD_EVENT_OFF);
+        r = add_step(master);
     if (r >= 0)
         r = master_add_signals(master);
     if (r >= 0)
         r = reaper_new(master->event, &master->reaper);
     if (r < 0)
         return r;
-    (void)sd_event_source_set_description(master->step, "master-step");
     return 0;
 }
 
@@ -439,7 +476,8 @@ struct master *master_free(struct master *master)
     (void)reaper_free(master->reaper);
     for (size_t i = 0; i < master->n_signals; i++)
         (void)sd_event_source_disable_unref(master->signals[i]);
-    (void)sd_event_source_disable_unref(master->step);
+    (void)sd_event_source_disable_unref(master->step_at_rest);
+    (void)sd_event_source_disable_unref(master->step_in_time);
     (void)fd_close(master->terminal_fd);
     (void)sd_event_unref(master->event);
     leave_places(master);

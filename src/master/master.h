@@ -5,7 +5,8 @@
  * (shutdown, or a reload that is wanted), converging the programs that changed, the reload's next step.
  *
  * All sources have the same priority: the loop then serves them in the order in which they became pending, so that no number
- * of workers that flood us keeps the others, the step or a shutdown waiting.
+ * of workers that flood us keeps the others or a shutdown waiting. The step comes when nothing else is pending, so that what
+ * happens together is dealt with together, but within 5 ms in any case.
  */
 #pragma once
 
@@ -55,7 +56,8 @@ struct master {
     uint64_t started_usec; /* monotonic */
     struct intent intent;
     struct reload reload;
-    sd_event_source *step;
+    sd_event_source *step_at_rest, *step_in_time;
+    bool awake; /* the step is due */
     sd_event_source *signals[10];
     size_t n_signals;
     int terminal_fd; /* the controlling terminal it was started on; -1: none */

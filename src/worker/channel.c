@@ -268,7 +268,15 @@ bool channel_is_closed(const struct channel *channel)
     return channel->closed;
 }
 
+/* Nobody writes any more: there is nothing to throttle, and no later to wait for. */
 void channel_read_rest(struct channel *channel)
 {
-    read_lines(channel, CHANNEL_REST_READS);
+    int r = 1;
+    for (unsigned i = 0; i < CHANNEL_REST_READS && r > 0 && !channel->closed; i++) {
+        while (!handle_lines(channel))
+            ;
+        r = receive_some(channel);
+    }
+    if (r < 0)
+        mark_closed(channel, r == -ECONNRESET);
 }

@@ -11,13 +11,20 @@
 #include <string.h>
 
 /* The leader is unreaped as long as the worker is not GONE: its pid and group id are nobody else's. */
+static void signal_leader(struct worker *worker, int signal)
+{
+    /* valgrind, and sandboxes of its age, do not know the call that takes a pidfd. */
+    if (!worker->exited && process_signal(worker->pidfd, signal) == -ENOSYS)
+        (void)kill(worker->pid, signal);
+}
+
 static void signal_worker(struct worker *worker, int signal)
 {
     if (worker_settings(worker)->kill_mode == CONFIG_KILL_GROUP ||
         (worker->exited && worker->reaping.whole_group))
         (void)process_signal_group(worker->pid, signal);
-    else if (!worker->exited)
-        (void)process_signal(worker->pidfd, signal);
+    else
+        signal_leader(worker, signal);
 }
 
 void worker_kill(struct worker *worker)
@@ -26,8 +33,7 @@ void worker_kill(struct worker *worker)
     if (worker->reaping.whole_group)
         (void)process_signal_group(worker->pid, SIGKILL);
     /* By itself as well: it may have joined another group. */
-    if (!worker->exited)
-        (void)process_signal(worker->pidfd, SIGKILL);
+    signal_leader(worker, SIGKILL);
     reaper_hurry(worker->reaper);
 }
 

@@ -380,6 +380,11 @@ static void test_canary_that_does_not_start(void **state)
     assert_int_equal(current(fixture, 1)->pid, second);
     assert_int_equal(fixture->lowest_ready, 2);
     assert_null(fixture->program->start_failure);
+    /* The reason is that of the last reload. */
+    begin(fixture, CANARY "    workers: 2\n", SERVE);
+    assert_null(fixture->program->failure);
+    commit(fixture);
+    expect_all_of(fixture, 3, 2);
 }
 
 static void test_canary_that_cannot_be_executed(void **state)

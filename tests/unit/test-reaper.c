@@ -277,8 +277,8 @@ static int be_the_first(void)
 
 static int mount_own_proc(void)
 {
-    if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
-        mount("proc", "/proc", "proc", 0, NULL) < 0)
+    if (mount("none", "/", "none", MS_REC | MS_PRIVATE, "") < 0 ||
+        mount("proc", "/proc", "proc", 0, "") < 0)
         return -errno;
     return 0;
 }

@@ -15,7 +15,7 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
-from harness import isolation  # noqa: E402
+from harness import TOP, isolation  # noqa: E402
 from harness.master import Master  # noqa: E402
 
 LIMIT_SECONDS = 60
@@ -28,6 +28,7 @@ class TimeIsUp(BaseException):
 
 def pytest_configure():
     isolation.become_subreaper()
+    isolation.open_the_way(TOP)
     faulthandler.enable()
 
 

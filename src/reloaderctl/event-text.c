@@ -21,14 +21,14 @@ static void put_worker(FILE *stream, json_t *event)
 
 static void put_rollout(FILE *stream, json_t *event)
 {
-    CLEANUP_FREE char *program = get_text(event, "program"), *step = get_text(event, "step");
+    CLEANUP_FREE char *program = get_text(event, "program"), *step = get_words(event, "step");
     (void)fprintf(stream, "rollout %s: %s, %" PRIu64 " of %" PRIu64 " ready", program, step,
                   get_number(event, "ready"), get_number(event, "workers"));
 }
 
 static void put_reload(FILE *stream, json_t *event)
 {
-    CLEANUP_FREE char *state = get_text(event, "state"), *result = get_text(event, "result");
+    CLEANUP_FREE char *state = get_text(event, "state"), *result = get_words(event, "result");
     (void)fprintf(stream, "reload %" PRIu64 " %s%s%s", get_number(event, "id"), state,
                   result[0] ? ": " : "", result);
 }

@@ -6,5 +6,7 @@
 
 /* Cleaned for terminals (screen.h), "" if absent or no text; malloc-ed. */
 char *get_text(json_t *object, const char *name);
+/* The same for a word of the interface, as people write it: "rolled back" for rolled_back. */
+char *get_words(json_t *object, const char *name);
 /* 0 if absent, negative or no number. */
 uint64_t get_number(json_t *object, const char *name);

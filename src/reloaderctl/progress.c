@@ -91,13 +91,10 @@ static void set_slots(struct progress_program *program, size_t n)
     program->n_slots = n;
 }
 
-static void set_step(struct progress_program *program, const char *step)
+static void set_step(struct progress_program *program, char *step)
 {
     free(program->step);
-    program->step = text_clean(step);
-    for (char *c = program->step; *c != '\0'; c++)
-        if (*c == '_')
-            *c = ' ';
+    program->step = step;
 }
 
 static void rollout_event(struct progress_program *program, json_t *event)
@@ -105,7 +102,7 @@ static void rollout_event(struct progress_program *program, json_t *event)
     uint64_t workers = get_number(event, "workers");
     if (workers > 0 && workers <= SLOTS_MAX)
         set_slots(program, workers);
-    set_step(program, json_string_value(json_object_get(event, "step")));
+    set_step(program, get_words(event, "step"));
 }
 
 void progress_event(struct progress *progress, json_t *event)
@@ -131,7 +128,7 @@ void progress_result(struct progress *progress, json_t *result)
             progress, json_string_value(json_object_get(entry, "name")));
         if (!program)
             continue;
-        set_step(program, json_string_value(json_object_get(entry, "result")));
+        set_step(program, get_words(entry, "result"));
         free(program->latest);
         program->latest = get_text(entry, "reason");
     }
@@ -165,7 +162,10 @@ static void draw_program(const struct progress_program *program, const struct sc
     char bar[BAR_MAX + 1];
     CLEANUP_FREE char *name = text_clean(program->name);
     size_t moved = progress_moved(program);
-    put_bar(bar, MIN(screen->width / 4, (size_t)BAR_MAX), moved, program->n_slots);
+    /* The step matters more than a long bar. */
+    size_t bar_width = screen->width < 60 ? screen->width / 8
+                                          : MIN(screen->width / 4, (size_t)BAR_MAX);
+    put_bar(bar, bar_width, moved, program->n_slots);
     CLEANUP_FREE char *line = string_format("%s%*s  [%s]  %zu of %zu  %-9s  %s", name,
                                             (int)(name_width - text_width(name)), "", bar, moved,
                                             program->n_slots, program->step ? program->step : "",

@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -51,22 +52,24 @@ static void show_event(struct watch *watch, json_t *event)
     (void)fflush(stdout);
 }
 
-static void print_failed_programs(json_t *result)
+/* What the result as a whole has not said yet. */
+static void print_failed_programs(json_t *result, const char *told)
 {
     json_t *program;
     size_t i;
     json_array_foreach(json_object_get(result, "programs"), i, program)
     {
-        CLEANUP_FREE char *name = get_text(program, "name"), *outcome = get_text(program, "result"),
+        CLEANUP_FREE char *name = get_text(program, "name"),
+                          *outcome = get_words(program, "result"),
                           *reason = get_text(program, "reason");
-        if (outcome[0] != '\0' && strcmp(outcome, "committed") != 0)
-            (void)printf("  %s: %s%s%s\n", name, outcome, reason[0] ? ": " : "", reason);
+        if (reason[0] != '\0' && strcmp(reason, told) != 0)
+            (void)printf("  %s: %s: %s\n", name, outcome, reason);
     }
 }
 
 static int show_result(const struct watch *watch, json_t *result)
 {
-    CLEANUP_FREE char *outcome = get_text(result, "result"), *reason = get_text(result, "reason");
+    CLEANUP_FREE char *outcome = get_words(result, "result"), *reason = get_text(result, "reason");
     bool committed = strcmp(outcome, "committed") == 0;
     struct screen screen = screen_look(STDOUT_FILENO);
     enum tone tone = committed ? TONE_GOOD : TONE_BAD;
@@ -75,15 +78,12 @@ static int show_result(const struct watch *watch, json_t *result)
         print_json(result, false);
         return committed ? EXIT_CODE_OK : EXIT_CODE_FAILED;
     }
-    for (char *c = outcome; *c != '\0'; c++)
-        if (*c == '_')
-            *c = ' ';
     (void)printf("reload %" PRIu64 " %s%s%s after %s%s%s\n", get_number(result, "id"),
                  tone_begin(&screen, tone), outcome, tone_end(&screen, tone),
                  duration_to_text(get_number(result, "duration_usec"), duration),
                  reason[0] ? ": " : "", reason);
     if (!committed && !watch->live)
-        print_failed_programs(result);
+        print_failed_programs(result, reason);
     return committed ? EXIT_CODE_OK : EXIT_CODE_FAILED;
 }
 
@@ -122,6 +122,13 @@ static int follow(struct client *client, struct watch *watch)
     }
 }
 
+static void on_interrupt(UNUSED int number)
+{
+    static const char text[] = "\nThe reload goes on; `reloaderctl status` tells its result.\n";
+    (void)!write(STDERR_FILENO, text, sizeof(text) - 1);
+    _exit(128 + SIGINT);
+}
+
 static int reload_and_follow(struct client *client, const struct invocation *invocation)
 {
     CLEANUP(watch_clear)
@@ -136,6 +143,8 @@ static int reload_and_follow(struct client *client, const struct invocation *inv
     int r = client_call(client, "Reload", NULL, true);
     if (r < 0)
         return complain_of_connection(client, r);
+    if (watch.live)
+        (void)signal(SIGINT, on_interrupt);
     draw(&watch);
     return follow(client, &watch);
 }

@@ -38,8 +38,8 @@ enum tone tone_of_state(const char *state)
         {"ready", TONE_GOOD},       {"running", TONE_GOOD},    {"committed", TONE_GOOD},
         {"starting", TONE_BUSY},    {"draining", TONE_BUSY},   {"stopping", TONE_BUSY},
         {"reloading", TONE_BUSY},   {"backoff", TONE_BAD},     {"partial", TONE_BUSY},
-        {"rolling_back", TONE_BAD}, {"superseded", TONE_BUSY}, {"fatal", TONE_BAD},
-        {"degraded", TONE_BAD},     {"rolled_back", TONE_BAD}, {"refused", TONE_BAD},
+        {"rolling back", TONE_BAD}, {"superseded", TONE_BUSY}, {"fatal", TONE_BAD},
+        {"degraded", TONE_BAD},     {"rolled back", TONE_BAD}, {"refused", TONE_BAD},
         {"stopped", TONE_DIM},      {"exited", TONE_DIM},      {"gone", TONE_DIM},
     };
     for (size_t i = 0; i < ARRAY_SIZE(tones); i++)

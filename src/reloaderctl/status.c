@@ -54,8 +54,8 @@ static void print_master(const struct screen *screen, json_t *status)
     uint64_t id = get_number(reload, "id");
     if (id == 0)
         return;
-    CLEANUP_FREE char *result = get_text(reload, "result"), *reason = get_text(reload, "reason"),
-                      *progress = get_text(reload, "state");
+    CLEANUP_FREE char *result = get_words(reload, "result"), *reason = get_text(reload, "reason"),
+                      *progress = get_words(reload, "state");
     (void)printf("%sreload%s  %" PRIu64 "  ", tone_begin(screen, TONE_BOLD),
                  tone_end(screen, TONE_BOLD), id);
     print_toned(screen, result[0] ? result : progress);

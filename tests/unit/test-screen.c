@@ -192,8 +192,8 @@ static void test_progress_drawing(UNUSED void **state)
     start(&progress);
     tell(&progress, "web", 0, 4, "READY");
     CLEANUP_FREE char *first = drawn(&progress, &wide), *second = drawn(&progress, &narrow);
-    assert_string_equal(first, "\x1b[2Kweb  [###-------]  1 of 3             w\n\x1b[2K1.5 s\n");
-    assert_string_equal(second, "\x1b[2A\x1b[2Kweb  [#--] \n\x1b[2K1.5 s\n");
+    assert_string_equal(first, "\x1b[2Kweb  [#----]  1 of 3             w READ\n\x1b[2K1.5 s\n");
+    assert_string_equal(second, "\x1b[2A\x1b[2Kweb  [-]  1\n\x1b[2K1.5 s\n");
 }
 
 int main(void)

@@ -78,7 +78,7 @@ void slot_plan_restart(struct slot *slot, const struct generation *generation, u
     const struct restart_event event = {.ready_usec = ready_usec, .random = random_unit()};
     struct restart_decision decision = restart_policy_next(&policy, &slot->history, &event);
     slot->history = decision.history;
-    slot->restarts++;
+    slot->restarts += generation == program_wanted_generation(slot->program);
     slot->backoff_until_usec = 0;
     if (decision.delay_usec == 0)
         return;

@@ -351,6 +351,27 @@ static void test_counts_only_what_fits(void **state UNUSED)
     assert_int_equal(rollout_next(&f.view, actions), 2);
 }
 
+/* Reloads that come faster than their successors end: the next one waits, the workers themselves do not. */
+static void test_a_crowd_gets_no_successors(void **state UNUSED)
+{
+    struct fixture f;
+    set_up(&f, 2);
+    f.view.phase = ROLLOUT_CANARY;
+    f.view.crowded = true;
+    f.slots[1].current.presence = ROLLOUT_NONE;
+    assert_string_equal(converge(&f), "start 1");
+    f.view.crowded = false;
+    assert_string_equal(converge(&f), "successor 1");
+
+    set_up(&f, 2);
+    f.view.phase = ROLLOUT_ROLLING;
+    f.view.order = ROLLOUT_READY_FIRST;
+    f.view.crowded = true;
+    assert_string_equal(converge(&f), "");
+    f.view.crowded = false;
+    assert_string_equal(converge(&f), "successor 0");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -369,6 +390,7 @@ int main(void)
         cmocka_unit_test(test_a_surplus_worker_stands_in),
         cmocka_unit_test(test_more_actions_than_fit),
         cmocka_unit_test(test_counts_only_what_fits),
+        cmocka_unit_test(test_a_crowd_gets_no_successors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -7,6 +7,11 @@ import common
 from common import configs, isolation, proc
 
 
+def others_that_map(library, pid):
+    """Processes that share the library's pages with this one, and so make its PSS smaller."""
+    return sum(library in maps for maps in (proc.maps(other) for other in proc.pids() if other != pid))
+
+
 def main():
     options = common.arguments(__doc__, seconds=30, workers=4).parse_args()
     with common.place() as directory:
@@ -21,8 +26,9 @@ def main():
             switches = common.context_switches(master.pid) - before[0]
             cpu = common.cpu_seconds(master.pid) - before[1]
             threads, pss, rss = proc.field(master.pid, "Threads"), common.pss_kib(master.pid), proc.field(master.pid, "VmRSS")
+        sharing = others_that_map("libsystemd", master.pid)
     print(f"idle for {options.seconds} s with {options.workers} workers: {switches} context switches, {cpu * 1e6:.0f} us CPU, "
-          f"{threads} thread(s), PSS {pss} KiB, RSS {rss}")
+          f"{threads} thread(s), PSS {pss} KiB ({sharing} other processes share libsystemd with it), RSS {rss}")
     sys.exit(0 if switches == 0 and threads == "1" else 1)
 
 

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "base/memory.h"
 #include "base/strv.h"
 #include "master/pid-file.h"
 #include "master/runtime-directory.h"
@@ -206,7 +207,7 @@ static void look_for_ready(struct master *master)
             return;
         workers += wanted;
     }
-    master->was_ready = true;
+    master->was_ready = master->gives_back = true;
     log_info("reloader: ready, %u of %u workers", workers, workers);
     event_bus_publish(&master->events, EVENT_MASTER, json_pack("{s:s}", "state", "running"));
     if (master->options.ready)
@@ -229,6 +230,9 @@ static void do_step(struct master *master)
     }
     look_for_ready(master);
     look_for_failed_start(master);
+    if (master->gives_back)
+        memory_give_back();
+    master->gives_back = false;
 }
 
 static int on_rest(sd_event_source *source UNUSED, void *userdata)

@@ -58,6 +58,7 @@ struct master {
     struct reload reload;
     sd_event_source *step_at_rest, *step_in_time;
     bool awake; /* the step is due */
+    bool gives_back; /* something large is over: memory_give_back() at the step's end */
     sd_event_source *signals[10];
     size_t n_signals;
     int terminal_fd; /* the controlling terminal it was started on; -1: none */

@@ -77,6 +77,7 @@ static void finish(struct master *master, enum reload_result result)
         if (!master->programs[i]->started)
             program_forget_target(master->programs[i]);
     master_trim_listeners(master);
+    master->gives_back = true;
     master->intent = intent_next(master->intent, INTENT_EVENT_RELOAD_ENDED);
 }
 

@@ -54,6 +54,14 @@ def environment(pid):
     return dict(entry.decode().partition("=")[::2] for entry in read(pid, "environ").split(b"\0") if entry)
 
 
+def maps(pid):
+    """What the process has mapped, as text; empty where that cannot be seen."""
+    try:
+        return read(pid, "maps").decode()
+    except OSError:
+        return ""
+
+
 def fds(pid):
     """{number: what it is}"""
     found = {}

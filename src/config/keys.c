@@ -193,7 +193,7 @@ static const struct key program_keys[] = {
     {"worker_name", &type_template, PROGRAM_AT(worker_name), "%(program_name)s/%(process_num)s",
      .help = "what a worker is called in status, logs and commands"},
     {"directory", &type_directory, PROGRAM_AT(directory), ".", .default_help = "that of this file",
-     .help = "where workers start"},
+     .help = "where workers start; links are followed at each reload"},
     {"environment", &type_environment, PROGRAM_AT(environment), .default_help = "{}",
      .help = "variables that are added to the master's own"},
     {"environment_file", &type_environment_file, PROGRAM_AT(environment_file),

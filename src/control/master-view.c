@@ -8,10 +8,11 @@
 static json_t *view_worker(const struct worker *worker, unsigned restarts)
 {
     uint64_t age = clock_monotonic_usec() - worker->state_usec;
-    return json_pack("{s:I, s:I, s:s, s:s*, s:I, s:I}", "pid", (json_int_t)worker->pid,
+    return json_pack("{s:I, s:I, s:s, s:s*, s:I, s:I, s:b}", "pid", (json_int_t)worker->pid,
                      "generation", (json_int_t)worker->generation->number, "state",
                      worker_state_to_string(worker->state), "text", worker->status, "since_usec",
-                     (json_int_t)(clock_realtime_usec() - age), "restarts", (json_int_t)restarts);
+                     (json_int_t)(clock_realtime_usec() - age), "restarts", (json_int_t)restarts,
+                     "mixed", worker->mixed);
 }
 
 static json_t *view_workers(const struct slot *slot)

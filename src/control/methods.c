@@ -215,9 +215,10 @@ static const struct command control_commands[] = {
 static const char control_types[] =
     "\ntype Master (pid: int, version: string, state: string, uptime_usec: int)\n"
     "\ntype ReloadState (id: int, state: string, result: ?string, reason: ?string)\n"
-    "\n# A process. since_usec is when its state began, by the real clock.\n"
+    "\n# A process. since_usec is when its state began, by the real clock; mixed: it is made of\n"
+    "# something else than its generation began with (a program file replaced, a directory removed).\n"
     "type Worker (pid: int, generation: int, state: string, text: ?string, since_usec: int, "
-    "restarts: int)\n"
+    "restarts: int, mixed: bool)\n"
     "\ntype Slot (slot: int, name: string, state: string, workers: []Worker)\n"
     "\ntype Program (name: string, state: string, generation: int, workers: int, ready: int, "
     "slots: []Slot)\n"

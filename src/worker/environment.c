@@ -68,6 +68,14 @@ int worker_make_name(const struct generation *generation, unsigned slot, char **
     return r;
 }
 
+int worker_make_directory(const struct generation *generation, unsigned slot, char **ret,
+                          char **ret_error)
+{
+    struct scope scope;
+    scope_init(&scope, generation, slot);
+    return expand_key("directory", generation->program->directory, &scope, ret, ret_error);
+}
+
 static int make_argv(const struct worker_place *place, const struct scope *scope, char ***ret,
                      char **ret_error)
 {
@@ -215,9 +223,6 @@ int worker_make_command(const struct worker_place *place, struct worker_command 
     int r = make_argv(place, &scope, &command.argv, ret_error);
     if (r == 0)
         r = make_envp(place, &scope, &command.envp, ret_error);
-    if (r == 0)
-        r = expand_key("directory", place->generation->program->directory, &scope,
-                       &command.directory, ret_error);
     if (r < 0)
         return r;
     if (has_pid(place->generation->program))
@@ -231,6 +236,5 @@ void worker_command_clear(struct worker_command *command)
 {
     command->argv = strv_free(command->argv);
     command->envp = strv_free(command->envp);
-    free(command->directory);
     *command = (struct worker_command){0};
 }

@@ -22,13 +22,16 @@ struct worker_place {
 struct worker_command {
     char **argv;
     char **envp;
-    char *directory;
     char *pid_text; /* inside envp, behind "LISTEN_PID="; NULL when the handoff does not set it */
 };
 
 /* "web/0": `worker_name` expanded. 0 or -errno with *ret_error. */
 int worker_make_name(const struct generation *generation, unsigned slot, char **ret,
                      char **ret_error);
+
+/* `directory` expanded. Likewise. */
+int worker_make_directory(const struct generation *generation, unsigned slot, char **ret,
+                          char **ret_error);
 
 /* 0, or -errno with *ret_error, one line that names the key that cannot be expanded (malloc-ed). */
 int worker_make_command(const struct worker_place *place, struct worker_command *ret,

@@ -8,6 +8,7 @@
 
 #include "base/macros.h"
 #include "config/config.h"
+#include "worker/pins.h"
 
 /* What is known of a command by having run it; shared by all generations with the very same command. */
 struct generation_habits {
@@ -25,6 +26,7 @@ struct generation {
     /* of the master (cleaned) and of environment_file, as read when it was made */
     char **environment;
     struct generation_habits *habits;
+    struct pins *pins; /* its directory and program file, whatever their names lead to later */
 };
 
 /*

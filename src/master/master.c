@@ -159,12 +159,12 @@ void master_shutdown(struct master *master, bool force)
     master_wake(master);
 }
 
-int master_reload(struct master *master, uint64_t *ret_id)
+int master_reload(struct master *master, const struct reload_cause *cause, uint64_t *ret_id)
 {
     if (is_shutting_down(master))
         return -ESHUTDOWN;
     master->intent = intent_next(master->intent, INTENT_EVENT_RELOAD);
-    *ret_id = reload_want(master);
+    *ret_id = reload_want(master, cause);
     master_wake(master);
     return 0;
 }

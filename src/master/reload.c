@@ -33,18 +33,28 @@ static void log_lines(const char *prefix, const char *lines)
     }
 }
 
-static void refuse(struct master *master, uint64_t id, char *reason)
+/* The only writer of the state. */
+static void set_state(struct reload *reload, enum reload_state state)
 {
-    log_error("reload %llu refused, nothing changed:", (unsigned long long)id);
+    uint64_t now = clock_monotonic_usec();
+    if (reload->state != RELOAD_NONE)
+        reload->running.phase_usec[reload->state] += now - reload->state_usec;
+    reload->state = state;
+    reload->state_usec = now;
+}
+
+static void refuse(struct master *master, struct reload_request *request, char *reason)
+{
+    log_error("reload %llu refused, nothing changed:", (unsigned long long)request->id);
     log_lines("  ", reason ? reason : "out of memory");
-    reload_end(master, id, RELOAD_REFUSED, reason, clock_monotonic_usec());
-    if (master->reload.id == 0) /* one that runs goes on */
+    reload_end(master, request, RELOAD_REFUSED, reason);
+    if (master->reload.running.id == 0) /* one that runs goes on */
         master->intent = intent_next(master->intent, INTENT_EVENT_RELOAD_ENDED);
 }
 
 static void log_result(const struct master *master, enum reload_result result, uint64_t took_usec)
 {
-    unsigned long long id = master->reload.id;
+    unsigned long long id = master->reload.running.id;
     const char *reason = master->reload.reason ? master->reload.reason : "unknown reason";
     char took[DURATION_TEXT_SIZE];
     for (size_t i = 0; i < master->n_programs; i++) {
@@ -68,10 +78,10 @@ static void log_result(const struct master *master, enum reload_result result, u
 static void finish(struct master *master, enum reload_result result)
 {
     struct reload *reload = &master->reload;
-    log_result(master, result, clock_monotonic_usec() - reload->began_usec);
-    reload_end(master, reload->id, result, TAKE_PTR(reload->reason), reload->began_usec);
-    reload->id = 0;
-    reload->state = RELOAD_NONE;
+    log_result(master, result, clock_monotonic_usec() - reload->running.began_usec);
+    set_state(reload, RELOAD_NONE);
+    reload_end(master, &reload->running, result, TAKE_PTR(reload->reason));
+    reload->running = (struct reload_request){0};
     reload->config = config_unref(reload->config);
     for (size_t i = 0; i < master->n_programs; i++)
         if (!master->programs[i]->started)
@@ -84,37 +94,40 @@ static void finish(struct master *master, enum reload_result result)
 static void supersede(struct master *master, const char *by)
 {
     struct reload *reload = &master->reload;
-    if (reload->id == 0)
+    if (reload->running.id == 0)
         return;
-    log_info("reload %llu superseded by %s", (unsigned long long)reload->id, by);
+    log_info("reload %llu superseded by %s", (unsigned long long)reload->running.id, by);
     char *reason = reload->reason
                        ? string_format("superseded by %s, while it was being rolled back: %s", by,
                                        reload->reason)
                        : string_format("superseded by %s", by);
     free(reload->reason);
     reload->reason = NULL;
-    reload_end(master, reload->id, RELOAD_SUPERSEDED, reason, reload->began_usec);
-    reload->id = 0;
-    reload->state = RELOAD_NONE;
+    set_state(reload, RELOAD_NONE);
+    reload_end(master, &reload->running, RELOAD_SUPERSEDED, reason);
+    reload->running = (struct reload_request){0};
     reload->config = config_unref(reload->config);
 }
 
-uint64_t reload_want(struct master *master)
+uint64_t reload_want(struct master *master, const struct reload_cause *cause)
 {
     struct reload *reload = &master->reload;
-    if (reload->wanted_id == 0)
-        reload->wanted_id = ++reload->last_id;
-    return reload->wanted_id;
+    if (reload->wanted.id != 0) {
+        reload->wanted.also++;
+        return reload->wanted.id;
+    }
+    reload->wanted = (struct reload_request){
+        .id = ++reload->last_id, .cause = *cause, .began_usec = clock_monotonic_usec()};
+    return reload->wanted.id;
 }
 
 void reload_abandon(struct master *master)
 {
     struct reload *reload = &master->reload;
     supersede(master, "a shutdown");
-    if (reload->wanted_id != 0)
-        reload_end(master, reload->wanted_id, RELOAD_SUPERSEDED, strdup("superseded by a shutdown"),
-                   clock_monotonic_usec());
-    reload->wanted_id = 0;
+    if (reload->wanted.id != 0)
+        reload_end(master, &reload->wanted, RELOAD_SUPERSEDED, strdup("superseded by a shutdown"));
+    reload->wanted = (struct reload_request){0};
 }
 
 /* Beginning */
@@ -205,27 +218,30 @@ static void begin_programs(struct master *master, struct generation **generation
 void reload_begin(struct master *master)
 {
     struct reload *reload = &master->reload;
-    uint64_t id = reload->wanted_id;
-    reload->wanted_id = 0;
+    struct reload_request request = reload->wanted;
+    reload->wanted = (struct reload_request){0};
+    request.began_usec = clock_monotonic_usec();
     struct config *config = NULL;
     struct generation **generations = NULL;
     CLEANUP_FREE char *reason = NULL;
     master->intent = intent_next(master->intent, INTENT_EVENT_RELOAD_BEGAN);
     int r = prepare(master, &config, &generations, &reason);
+    request.phase_usec[RELOAD_NONE] = clock_monotonic_usec() - request.began_usec;
     if (r < 0) {
-        refuse(master, id, reason ? TAKE_PTR(reason) : strdup(strerror(-r)));
+        refuse(master, &request, reason ? TAKE_PTR(reason) : strdup(strerror(-r)));
         return;
     }
     char by[64];
-    (void)snprintf(by, sizeof(by), "reload %llu", (unsigned long long)id);
+    (void)snprintf(by, sizeof(by), "reload %llu", (unsigned long long)request.id);
     supersede(master, by);
-    log_info("reload %llu began", (unsigned long long)id);
-    reload->id = id;
+    char cause[RELOAD_CAUSE_TEXT_SIZE];
+    log_info("reload %llu began: %s", (unsigned long long)request.id,
+             reload_cause_to_text(&request.cause, cause));
+    reload->running = request;
     reload->config = config;
-    reload->began_usec = clock_monotonic_usec();
-    reload->state = RELOAD_CANARIES;
+    set_state(reload, RELOAD_CANARIES);
     event_bus_publish(&master->events, EVENT_RELOAD,
-                      json_pack("{s:I, s:s}", "id", (json_int_t)id, "state", "began"));
+                      json_pack("{s:I, s:s}", "id", (json_int_t)request.id, "state", "began"));
     begin_programs(master, generations);
     free_generations(generations, master->n_programs);
 }
@@ -271,8 +287,8 @@ static void publish_rollouts(struct master *master)
         program->told_step = step;
         event_bus_publish(&master->events, EVENT_ROLLOUT,
                           json_pack("{s:I, s:s, s:s, s:I, s:I}", "reload",
-                                    (json_int_t)master->reload.id, "program", program->name, "step",
-                                    step, "ready", (json_int_t)count_target_ready(program),
+                                    (json_int_t)master->reload.running.id, "program", program->name,
+                                    "step", step, "ready", (json_int_t)count_target_ready(program),
                                     "workers", (json_int_t)program_wanted(program)));
     }
 }
@@ -341,8 +357,8 @@ static bool begin_roll_back(struct master *master, const struct program *failed)
     struct reload *reload = &master->reload;
     reload->reason = strdup(failed->failure ? failed->failure : "unknown reason");
     log_error("reload %llu failed, going back to the old generation: %s",
-              (unsigned long long)reload->id, reload->reason ? reload->reason : "");
-    reload->state = RELOAD_ROLLING_BACK;
+              (unsigned long long)reload->running.id, reload->reason ? reload->reason : "");
+    set_state(reload, RELOAD_ROLLING_BACK);
     for (size_t i = 0; i < master->n_programs; i++)
         if (master->programs[i]->started)
             program_roll_back(master->programs[i]);
@@ -386,7 +402,7 @@ static bool step(struct master *master)
             return begin_roll_back(master, failed);
         if (!all_started(master, is_proven))
             return false;
-        reload->state = RELOAD_ROLLING;
+        set_state(reload, RELOAD_ROLLING);
         return true;
     case RELOAD_ROLLING:
         if (failed)

@@ -11,6 +11,7 @@
 
 #include <jansson.h>
 #include <stdbool.h>
+#include <sys/types.h>
 
 struct master;
 struct generation;
@@ -27,24 +28,42 @@ enum reload_result {
 };
 const char *reload_result_to_string(enum reload_result result);
 
+#define RELOAD_STATES (RELOAD_ROLLING_BACK + 1)
+
+/* Who asked for it, as the kernel tells: the sender of a signal or the peer of the control socket. */
+struct reload_cause {
+    int signal; /* 0: a client of the control socket */
+    pid_t pid;
+    uid_t uid;
+};
+
+/* One that is wanted, that runs or that ended. */
+struct reload_request {
+    uint64_t id; /* 0: none */
+    struct reload_cause cause;
+    unsigned also;       /* how many more asked for it before it began */
+    uint64_t began_usec; /* monotonic; while it is wanted: since when */
+    uint64_t phase_usec[RELOAD_STATES]; /* how long it was in each state; NONE is reading and binding */
+};
+
 /* How one reload ended. */
 struct reload_record {
-    uint64_t id;
+    struct reload_request request;
     enum reload_result result;
     char *reason; /* NULL where it committed */
-    uint64_t duration_usec;
+    uint64_t began_realtime_usec, duration_usec;
     json_t *programs; /* array of {name, result, generation, workers, reason} */
 };
 
-#define RELOAD_HISTORY_MAX 64
+#define RELOAD_HISTORY_MAX 100
 
 struct reload {
     enum reload_state state;
-    uint64_t last_id;   /* the newest that was given out; 0: none */
-    uint64_t wanted_id; /* asked for and not begun; 0: none */
-    uint64_t id;        /* the one that runs; 0: none */
+    uint64_t state_usec;           /* monotonic: since when */
+    uint64_t last_id;              /* the newest that was given out; 0: none */
+    struct reload_request wanted;  /* asked for and not begun */
+    struct reload_request running;
     struct config *config;
-    uint64_t began_usec;
     char *reason; /* of the failure */
     struct reload_record history[RELOAD_HISTORY_MAX];
     size_t n_history; /* ever written; the newest is at (n_history - 1) % RELOAD_HISTORY_MAX */
@@ -53,7 +72,7 @@ struct reload {
 void reload_clear(struct reload *reload);
 
 /* An id for what is asked for now. The caller moves the intent. */
-uint64_t reload_want(struct master *master);
+uint64_t reload_want(struct master *master, const struct reload_cause *cause);
 /* Begins the one that is wanted: refuses it, or sets the programs going (superseding one that runs). */
 void reload_begin(struct master *master);
 /* Looks where the programs have got to and takes the next step. True: something was done, so converge again. */
@@ -64,9 +83,15 @@ void reload_abandon(struct master *master);
 /* Borrowed; NULL when the id is unknown, not ended, or forgotten. */
 const struct reload_record *reload_find(const struct reload *reload, uint64_t id);
 const struct reload_record *reload_newest(const struct reload *reload);
-/* {id, result, reason, duration_usec, programs}; a new reference or NULL. */
+/* {id, result, reason, cause, also, began_usec, duration_usec, phases, programs}; a new reference or NULL. */
 json_t *reload_record_to_json(const struct reload_record *record);
+/* "SIGHUP of pid 4711, uid 0". Returns buffer. */
+#define RELOAD_CAUSE_TEXT_SIZE 80
+const char *reload_cause_to_text(const struct reload_cause *cause,
+                                 char buffer[RELOAD_CAUSE_TEXT_SIZE]);
+/* All that is remembered, the oldest first. Likewise. */
+json_t *reload_history_to_json(const struct reload *reload);
 
 /* The only place where a reload ends: its record is kept and published. `reason` is taken over. For reload.c. */
-void reload_end(struct master *master, uint64_t id, enum reload_result result, char *reason,
-                uint64_t began_usec);
+void reload_end(struct master *master, const struct reload_request *request,
+                enum reload_result result, char *reason);

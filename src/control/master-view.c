@@ -114,6 +114,9 @@ static json_t *view_reload(const struct master *master)
     if (reload->running.id != 0)
         return json_pack("{s:I, s:s, s:s*}", "id", (json_int_t)reload->running.id, "state",
                          reload_state_to_string(reload->state), "reason", reload->reason);
+    if (reload->candidate.request.id != 0)
+        return json_pack("{s:I, s:s}", "id", (json_int_t)reload->candidate.request.id, "state",
+                         reload_state_to_string(RELOAD_CHECKING));
     const struct reload_record *record = reload_newest(reload);
     if (!record)
         return json_pack("{s:i, s:s}", "id", 0, "state", "none");

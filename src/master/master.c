@@ -134,7 +134,7 @@ static void shutdown_step(struct master *master)
 {
     bool empty = master->intent.type == INTENT_FORCED ? stop_all(master) : stop_next(master);
     master_close_listeners(master);
-    if (empty)
+    if (empty && !reload_has_checks(&master->reload))
         (void)sd_event_exit(master->event, master->exit_code);
 }
 
@@ -432,6 +432,7 @@ int master_new(const struct master_options *options, struct config *config, stru
         .started_usec = clock_monotonic_usec(),
     };
     event_bus_init(&master->events);
+    reload_init(&master->reload);
     CLEANUP_FREE char *error = NULL;
     int r = set_up(master, &error);
     if (r < 0) {

@@ -5,6 +5,7 @@
 #include "base/parse.h"
 #include "base/strv.h"
 #include "master/master.h"
+#include "worker/check.h"
 
 const char *reload_result_to_string(enum reload_result result)
 {
@@ -30,8 +31,17 @@ static void record_clear(struct reload_record *record)
     *record = (struct reload_record){0};
 }
 
+void reload_init(struct reload *reload)
+{
+    *reload = (struct reload){0};
+    list_init(&reload->checks);
+}
+
 void reload_clear(struct reload *reload)
 {
+    LIST_FOREACH_SAFE (check, &reload->checks, struct check, link)
+        (void)check_free(check);
+    reload_candidate_clear(&reload->candidate);
     for (size_t i = 0; i < RELOAD_HISTORY_MAX; i++)
         record_clear(&reload->history[i]);
     reload->config = config_unref(reload->config);

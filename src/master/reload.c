@@ -14,6 +14,8 @@ const char *reload_state_to_string(enum reload_state state)
     switch (state) {
     case RELOAD_NONE:
         return "none";
+    case RELOAD_CHECKING:
+        return "checking";
     case RELOAD_CANARIES:
         return "canaries";
     case RELOAD_ROLLING:
@@ -24,15 +26,6 @@ const char *reload_state_to_string(enum reload_state state)
     return "?";
 }
 
-static void log_lines(const char *prefix, const char *lines)
-{
-    while (*lines) {
-        int length = (int)strcspn(lines, "\n");
-        log_error("%s%.*s", prefix, length, lines);
-        lines += length + (lines[length] == '\n');
-    }
-}
-
 /* The only writer of the state. */
 static void set_state(struct reload *reload, enum reload_state state)
 {
@@ -41,15 +34,6 @@ static void set_state(struct reload *reload, enum reload_state state)
         reload->running.phase_usec[reload->state] += now - reload->state_usec;
     reload->state = state;
     reload->state_usec = now;
-}
-
-static void refuse(struct master *master, struct reload_request *request, char *reason)
-{
-    log_error("reload %llu refused, nothing changed:", (unsigned long long)request->id);
-    log_lines("  ", reason ? reason : "out of memory");
-    reload_end(master, request, RELOAD_REFUSED, reason);
-    if (master->reload.running.id == 0) /* one that runs goes on */
-        master->intent = intent_next(master->intent, INTENT_EVENT_RELOAD_ENDED);
 }
 
 static void log_result(const struct master *master, enum reload_result result, uint64_t took_usec)
@@ -88,7 +72,8 @@ static void finish(struct master *master, enum reload_result result)
             program_forget_target(master->programs[i]);
     master_trim_listeners(master);
     master->gives_back = true;
-    master->intent = intent_next(master->intent, INTENT_EVENT_RELOAD_ENDED);
+    if (reload->candidate.request.id == 0)
+        master->intent = intent_next(master->intent, INTENT_EVENT_RELOAD_ENDED);
 }
 
 static void supersede(struct master *master, const char *by)
@@ -124,6 +109,7 @@ uint64_t reload_want(struct master *master, const struct reload_cause *cause)
 void reload_abandon(struct master *master)
 {
     struct reload *reload = &master->reload;
+    reload_drop_candidate(master, "a shutdown");
     supersede(master, "a shutdown");
     if (reload->wanted.id != 0)
         reload_end(master, &reload->wanted, RELOAD_SUPERSEDED, strdup("superseded by a shutdown"));
@@ -132,118 +118,45 @@ void reload_abandon(struct master *master)
 
 /* Beginning */
 
-static const struct config_program *find_program(const struct config *config, const char *name)
+static void publish_rollouts(struct master *master);
+
+static struct generation *find_generation(const struct reload_candidate *candidate,
+                                          const char *name)
 {
-    for (size_t i = 0; i < config->n_programs; i++)
-        if (strcmp(config->programs[i]->name, name) == 0)
-            return config->programs[i];
+    for (size_t i = 0; i < candidate->n_generations; i++)
+        if (strcmp(candidate->generations[i]->program->name, name) == 0)
+            return candidate->generations[i];
     return NULL;
 }
 
-static void free_generations(struct generation **generations, size_t n)
-{
-    for (size_t i = 0; generations && i < n; i++)
-        (void)generation_unref(generations[i]);
-    free(generations);
-}
-
-/* A target generation for each program, in the order of master->programs. */
-static int make_generations(struct master *master, struct config *config, struct generation ***ret,
-                            char **ret_reason)
-{
-    struct generation **generations = calloc(master->n_programs + 1, sizeof(struct generation *));
-    if (!generations)
-        return -ENOMEM;
-    for (size_t i = 0; i < master->n_programs; i++) {
-        const struct program *program = master->programs[i];
-        int r = generation_new(config, find_program(config, program->name),
-                               program->last_generation + 1, program->committed,
-                               master->options.environment, &generations[i], ret_reason);
-        if (r < 0) {
-            free_generations(generations, master->n_programs);
-            return r;
-        }
-    }
-    *ret = generations;
-    return 0;
-}
-
-static void strip_newline(char *text)
-{
-    size_t length = text ? strlen(text) : 0;
-    if (length > 0 && text[length - 1] == '\n')
-        text[length - 1] = '\0';
-}
-
-/* All that can be refused is refused in here; until it returns 0 nothing was touched. */
-static int prepare(struct master *master, struct config **ret_config,
-                   struct generation ***ret_generations, char **ret_reason)
-{
-    CLEANUP_CONFIG struct config *config = NULL;
-    int r = config_load(master->options.source, &config, ret_reason);
-    if (r < 0) {
-        strip_newline(*ret_reason);
-        return r;
-    }
-    *ret_reason = config_refuse_change(master->config, config);
-    if (*ret_reason)
-        return -EOPNOTSUPP;
-    r = make_generations(master, config, ret_generations, ret_reason);
-    if (r < 0)
-        return r;
-    master_raise_nofile(master, config);
-    r = master_grow_listeners(master, config, ret_reason);
-    if (r < 0) {
-        master_trim_listeners(master);
-        free_generations(*ret_generations, master->n_programs);
-        return r;
-    }
-    *ret_config = TAKE_PTR(config);
-    return 0;
-}
-
-static void publish_rollouts(struct master *master);
-
-static void begin_programs(struct master *master, struct generation **generations)
+static void begin_programs(struct master *master, const struct reload_candidate *candidate)
 {
     for (size_t i = 0; i < master->n_programs; i++) {
         struct program *program = master->programs[i];
+        struct generation *generation = find_generation(candidate, program->name);
         program->told_step = NULL;
-        if (program_begin(program, generations[i]) < 0)
+        if (program_begin(program, generation) < 0)
             log_error("%s: out of memory, it stays in its old generation", program->name);
     }
     publish_rollouts(master);
 }
 
-void reload_begin(struct master *master)
+void reload_take(struct master *master, struct reload_candidate *candidate)
 {
     struct reload *reload = &master->reload;
-    struct reload_request request = reload->wanted;
-    reload->wanted = (struct reload_request){0};
-    request.began_usec = clock_monotonic_usec();
-    struct config *config = NULL;
-    struct generation **generations = NULL;
-    CLEANUP_FREE char *reason = NULL;
-    master->intent = intent_next(master->intent, INTENT_EVENT_RELOAD_BEGAN);
-    int r = prepare(master, &config, &generations, &reason);
-    request.phase_usec[RELOAD_NONE] = clock_monotonic_usec() - request.began_usec;
-    if (r < 0) {
-        refuse(master, &request, reason ? TAKE_PTR(reason) : strdup(strerror(-r)));
-        return;
-    }
-    char by[64];
-    (void)snprintf(by, sizeof(by), "reload %llu", (unsigned long long)request.id);
+    const struct reload_request *request = &candidate->request;
+    char by[64], cause[RELOAD_CAUSE_TEXT_SIZE];
+    (void)snprintf(by, sizeof(by), "reload %llu", (unsigned long long)request->id);
     supersede(master, by);
-    char cause[RELOAD_CAUSE_TEXT_SIZE];
-    log_info("reload %llu began: %s", (unsigned long long)request.id,
-             reload_cause_to_text(&request.cause, cause));
-    reload->running = request;
-    reload->config = config;
+    log_info("reload %llu began: %s", (unsigned long long)request->id,
+             reload_cause_to_text(&request->cause, cause));
+    reload->running = *request;
+    reload->config = TAKE_PTR(candidate->config);
     set_state(reload, RELOAD_CANARIES);
     event_bus_publish(&master->events, EVENT_RELOAD,
-                      json_pack("{s:I, s:s}", "id", (json_int_t)request.id, "state", "began"));
-    begin_programs(master, generations);
-    free_generations(generations, master->n_programs);
+                      json_pack("{s:I, s:s}", "id", (json_int_t)request->id, "state", "began"));
+    begin_programs(master, candidate);
+    reload_candidate_clear(candidate);
 }
 
 /* Going on */
@@ -396,6 +309,7 @@ static bool step(struct master *master)
     const struct program *failed = find_failed(master);
     switch (reload->state) {
     case RELOAD_NONE:
+    case RELOAD_CHECKING: /* of a candidate only */
         return false;
     case RELOAD_CANARIES:
         if (failed)
@@ -424,9 +338,10 @@ static bool step(struct master *master)
 
 bool reload_step(struct master *master)
 {
+    bool more = reload_candidate_step(master);
     if (master->reload.state == RELOAD_NONE)
-        return false;
-    bool more = step(master);
+        return more;
+    more = step(master) || more;
     if (master->reload.state != RELOAD_NONE)
         publish_rollouts(master);
     return more;

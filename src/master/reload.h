@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include "base/list.h"
 #include "base/macros.h"
 #include "config/config.h"
 
@@ -16,7 +17,13 @@
 struct master;
 struct generation;
 
-enum reload_state { RELOAD_NONE, RELOAD_CANARIES, RELOAD_ROLLING, RELOAD_ROLLING_BACK };
+enum reload_state {
+    RELOAD_NONE,
+    RELOAD_CHECKING,
+    RELOAD_CANARIES,
+    RELOAD_ROLLING,
+    RELOAD_ROLLING_BACK,
+};
 const char *reload_state_to_string(enum reload_state state);
 
 enum reload_result {
@@ -57,25 +64,36 @@ struct reload_record {
 
 #define RELOAD_HISTORY_MAX 100
 
+/* What a reload will make true, if its checks pass. Until then nothing that serves was touched. */
+struct reload_candidate {
+    struct reload_request request; /* id 0: there is none */
+    struct config *config;
+    struct generation **generations; /* one for each program */
+    size_t n_generations;
+};
+
 struct reload {
-    enum reload_state state;
+    enum reload_state state; /* of the one that runs: never CHECKING */
     uint64_t state_usec;           /* monotonic: since when */
     uint64_t last_id;              /* the newest that was given out; 0: none */
     struct reload_request wanted;  /* asked for and not begun */
     struct reload_request running;
+    struct reload_candidate candidate; /* may be there while an older one still runs */
+    struct list checks;                /* its own, and stopped ones whose processes have yet to go */
     struct config *config;
     char *reason; /* of the failure */
     struct reload_record history[RELOAD_HISTORY_MAX];
     size_t n_history; /* ever written; the newest is at (n_history - 1) % RELOAD_HISTORY_MAX */
 };
 
+void reload_init(struct reload *reload);
 void reload_clear(struct reload *reload);
 
 /* An id for what is asked for now. The caller moves the intent. */
 uint64_t reload_want(struct master *master, const struct reload_cause *cause);
-/* Begins the one that is wanted: refuses it, or sets the programs going (superseding one that runs). */
+/* Reads what the one that is wanted asks for: refuses it, or makes it the candidate. */
 void reload_begin(struct master *master);
-/* Looks where the programs have got to and takes the next step. True: something was done, so converge again. */
+/* Looks where the checks and programs have got to and takes the next step. True: something was done, so converge again. */
 bool reload_step(struct master *master);
 /* The master leaves: what runs or is wanted ends as superseded. */
 void reload_abandon(struct master *master);
@@ -91,6 +109,18 @@ const char *reload_cause_to_text(const struct reload_cause *cause,
                                  char buffer[RELOAD_CAUSE_TEXT_SIZE]);
 /* All that is remembered, the oldest first. Likewise. */
 json_t *reload_history_to_json(const struct reload *reload);
+
+/* Is any check_command still there? The master does not leave before. */
+bool reload_has_checks(const struct reload *reload);
+
+/* What reload.c and reload-candidate.c need of each other. */
+
+/* Takes the candidate: supersedes one that runs and sets the programs going. */
+void reload_take(struct master *master, struct reload_candidate *candidate);
+/* True: the candidate was taken or refused. */
+bool reload_candidate_step(struct master *master);
+void reload_candidate_clear(struct reload_candidate *candidate);
+void reload_drop_candidate(struct master *master, const char *by);
 
 /* The only place where a reload ends: its record is kept and published. `reason` is taken over. For reload.c. */
 void reload_end(struct master *master, const struct reload_request *request,

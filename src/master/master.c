@@ -189,7 +189,8 @@ static void look_for_failed_start(struct master *master)
         const struct program *program = master->programs[i];
         if (!program->start_failure)
             continue;
-        log_error("%s: cannot start: %s", program->name, program->start_failure);
+        log_about(program_subject(program), LOG_LEVEL_ERROR, "cannot start: %s",
+                  program->start_failure);
         master->exit_code = EXIT_FAILURE;
         master_shutdown(master, true);
         return;

@@ -24,19 +24,31 @@ const char *reload_state_to_string(enum reload_state state)
     return "?";
 }
 
-static void log_lines(const char *prefix, const char *lines)
+/* Log lines about a reload as a whole; `program` NULL: about all. */
+static struct log_subject reload_subject(uint64_t id, const struct program *program)
+{
+    struct log_subject subject = {.reload = id};
+    if (program) {
+        subject.program = program->name;
+        subject.generation = program->committed->number;
+    }
+    return subject;
+}
+
+static void log_lines(uint64_t id, const char *prefix, const char *lines)
 {
     while (*lines) {
         int length = (int)strcspn(lines, "\n");
-        log_error("%s%.*s", prefix, length, lines);
+        log_about(reload_subject(id, NULL), LOG_LEVEL_ERROR, "%s%.*s", prefix, length, lines);
         lines += length + (lines[length] == '\n');
     }
 }
 
 static void refuse(struct master *master, uint64_t id, char *reason)
 {
-    log_error("reload %llu refused, nothing changed:", (unsigned long long)id);
-    log_lines("  ", reason ? reason : "out of memory");
+    log_about(reload_subject(id, NULL), LOG_LEVEL_ERROR,
+              "reload %llu refused, nothing changed:", (unsigned long long)id);
+    log_lines(id, "  ", reason ? reason : "out of memory");
     reload_end(master, id, RELOAD_REFUSED, reason, clock_monotonic_usec());
     if (master->reload.id == 0) /* one that runs goes on */
         master->intent = intent_next(master->intent, INTENT_EVENT_RELOAD_ENDED);
@@ -52,15 +64,17 @@ static void log_result(const struct master *master, enum reload_result result, u
         if (!program->started)
             continue;
         if (result == RELOAD_COMMITTED)
-            log_info("%s: reload %llu committed, generation %llu, %u workers, %s", program->name,
-                     id, (unsigned long long)program->committed->number, program_wanted(program),
-                     duration_to_text(took_usec, took));
+            log_about(reload_subject(id, program), LOG_LEVEL_INFO,
+                      "reload %llu committed, generation %llu, %u workers, %s", id,
+                      (unsigned long long)program->committed->number, program_wanted(program),
+                      duration_to_text(took_usec, took));
         else if (program->degraded)
-            log_error(
-                "%s: reload %llu degraded: %s; and the old generation does not start any more",
-                program->name, id, reason);
+            log_about(reload_subject(id, program), LOG_LEVEL_ERROR,
+                      "reload %llu degraded: %s; and the old generation does not start any more",
+                      id, reason);
         else
-            log_error("%s: reload %llu rolled back: %s", program->name, id, reason);
+            log_about(reload_subject(id, program), LOG_LEVEL_ERROR, "reload %llu rolled back: %s",
+                      id, reason);
     }
 }
 
@@ -86,7 +100,8 @@ static void supersede(struct master *master, const char *by)
     struct reload *reload = &master->reload;
     if (reload->id == 0)
         return;
-    log_info("reload %llu superseded by %s", (unsigned long long)reload->id, by);
+    log_about(reload_subject(reload->id, NULL), LOG_LEVEL_INFO, "reload %llu superseded by %s",
+              (unsigned long long)reload->id, by);
     char *reason = reload->reason
                        ? string_format("superseded by %s, while it was being rolled back: %s", by,
                                        reload->reason)
@@ -197,7 +212,8 @@ static void begin_programs(struct master *master, struct generation **generation
         struct program *program = master->programs[i];
         program->told_step = NULL;
         if (program_begin(program, generations[i]) < 0)
-            log_error("%s: out of memory, it stays in its old generation", program->name);
+            log_about(reload_subject(master->reload.id, program), LOG_LEVEL_ERROR,
+                      "out of memory, it stays in its old generation");
     }
     publish_rollouts(master);
 }
@@ -219,7 +235,8 @@ void reload_begin(struct master *master)
     char by[64];
     (void)snprintf(by, sizeof(by), "reload %llu", (unsigned long long)id);
     supersede(master, by);
-    log_info("reload %llu began", (unsigned long long)id);
+    log_about(reload_subject(id, NULL), LOG_LEVEL_INFO, "reload %llu began",
+              (unsigned long long)id);
     reload->id = id;
     reload->config = config;
     reload->began_usec = clock_monotonic_usec();
@@ -340,7 +357,8 @@ static bool begin_roll_back(struct master *master, const struct program *failed)
 {
     struct reload *reload = &master->reload;
     reload->reason = strdup(failed->failure ? failed->failure : "unknown reason");
-    log_error("reload %llu failed, going back to the old generation: %s",
+    log_about(reload_subject(reload->id, NULL), LOG_LEVEL_ERROR,
+              "reload %llu failed, going back to the old generation: %s",
               (unsigned long long)reload->id, reload->reason ? reload->reason : "");
     reload->state = RELOAD_ROLLING_BACK;
     for (size_t i = 0; i < master->n_programs; i++)

@@ -10,6 +10,7 @@
 #pragma once
 
 #include "base/list.h"
+#include "base/log.h"
 #include "base/macros.h"
 #include "net/listener.h"
 #include "worker/generation.h"
@@ -103,6 +104,9 @@ DEFINE_FREEP(struct worker *, worker_free)
 void worker_drain(struct worker *worker, const char *reason);
 /* stop_signal now, SIGKILL after stop_timeout. Nothing for one that is already STOPPING. */
 void worker_stop(struct worker *worker, const char *reason);
+
+/* For log lines about it. Its strings live as long as the worker. */
+struct log_subject worker_subject(const struct worker *worker);
 
 /* Is it in the way of a successor: told, and its leader alive? */
 bool worker_is_leaving(const struct worker *worker);

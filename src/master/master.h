@@ -16,6 +16,7 @@
 #include "master/intent.h"
 #include "master/reload.h"
 #include "net/listener.h"
+#include "net/passed.h"
 #include "program/program.h"
 #include "worker/reaper.h"
 
@@ -26,6 +27,7 @@ struct master_options {
     const struct config_source
         *source;              /* read again by each reload; borrowed for the master's life */
     char *const *environment; /* what workers inherit; borrowed likewise */
+    struct passed_sockets *passed; /* by whoever started us; what was not passed is bound */
     bool outlive_terminal; /* SIGHUP always means reload, even when the terminal is gone */
     bool exit_on_failed_start; /* -d: the first start that fails before all were ready ends the master */
     /* Once: every program that should run is ready. */
@@ -95,6 +97,8 @@ int master_bind(struct master *master, char **ret_error);
  */
 int master_grow_listeners(struct master *master, const struct config *config, char **ret_error);
 void master_trim_listeners(struct master *master);
+/* After a worker of the program called listen() on its sockets. */
+void master_restore_backlogs(const struct program *program);
 /* Closes the listeners that no program needs any more; the shutdown's. */
 void master_close_listeners(struct master *master);
 void master_sort_programs(struct master *master);

@@ -233,6 +233,7 @@ static void do_step(struct master *master)
     }
     look_for_ready(master);
     look_for_failed_start(master);
+    service_manager_update(master->service);
     if (master->gives_back)
         memory_give_back();
     master->gives_back = false;
@@ -415,6 +416,8 @@ static int set_up(struct master *master, char **ret_error)
         r = master_bind(master, ret_error);
     if (r == 0)
         r = add_programs(master, ret_error);
+    if (r == 0)
+        r = service_manager_new(master, &master->options.service, &master->service);
     return r;
 }
 
@@ -480,6 +483,7 @@ struct master *master_free(struct master *master)
         (void)listener_free(master->listeners[i]);
     free(master->listeners);
     reload_clear(&master->reload);
+    (void)service_manager_free(master->service);
     (void)reaper_free(master->reaper);
     for (size_t i = 0; i < master->n_signals; i++)
         (void)sd_event_source_disable_unref(master->signals[i]);

@@ -15,6 +15,7 @@
 #include "master/event.h"
 #include "master/intent.h"
 #include "master/reload.h"
+#include "master/service-manager.h"
 #include "net/listener.h"
 #include "net/passed.h"
 #include "program/program.h"
@@ -27,6 +28,7 @@ struct master_options {
     const struct config_source
         *source;              /* read again by each reload; borrowed for the master's life */
     char *const *environment; /* what workers inherit; borrowed likewise */
+    struct service_environment service;
     struct passed_sockets *passed; /* by whoever started us; what was not passed is bound */
     bool outlive_terminal; /* SIGHUP always means reload, even when the terminal is gone */
     bool exit_on_failed_start; /* -d: the first start that fails before all were ready ends the master */
@@ -58,6 +60,7 @@ struct master {
     uint64_t started_usec; /* monotonic */
     struct intent intent;
     struct reload reload;
+    struct service_manager *service; /* NULL: we are no service of its kind */
     sd_event_source *step_at_rest, *step_in_time;
     bool awake; /* the step is due */
     bool gives_back; /* something large is over: memory_give_back() at the step's end */

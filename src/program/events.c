@@ -193,6 +193,12 @@ static void on_worker_exited(struct worker *worker, void *userdata)
     program_mark(slot->program);
 }
 
+static void on_worker_granted(struct worker *worker UNUSED, void *userdata)
+{
+    const struct slot *slot = userdata;
+    program_mark(slot->program);
+}
+
 static void on_worker_message(struct worker *worker, json_t *value, void *userdata)
 {
     struct slot *slot = userdata;
@@ -203,5 +209,6 @@ static void on_worker_message(struct worker *worker, json_t *value, void *userda
 const struct worker_ops program_worker_ops = {
     .changed = on_worker_changed,
     .exited = on_worker_exited,
+    .granted = on_worker_granted,
     .message = on_worker_message,
 };

@@ -84,6 +84,8 @@ int run(struct config *config, const struct run_options *options)
 {
     struct running running = {.parent_fd = -1, .terminal_fd = -1};
     CLEANUP_FREE char *error = NULL;
+    struct service_environment service = service_environment_get();
+    service.forked = options->daemonize;
     CLEANUP(passed_clear) struct passed_sockets passed = {0};
     if (take_over_collect(config, &passed, &error) < 0) {
         log_error("%s", error ? error : "out of memory");
@@ -97,6 +99,7 @@ int run(struct config *config, const struct run_options *options)
     const struct master_options master_options = {
         .source = options->source,
         .environment = environ,
+        .service = service,
         .passed = &passed,
         .exit_on_failed_start = options->daemonize,
         .outlive_terminal = options->outlive_terminal,

@@ -187,6 +187,7 @@ static void extend_timeout(struct worker *worker, uint64_t usec)
         return;
     worker->deadline_usec = wanted;
     worker_timer_arm(worker->deadline_timer, wanted);
+    worker->ops->granted(worker, worker->userdata);
 }
 
 static void set_status(struct worker *worker, const char *text)

@@ -36,6 +36,8 @@ struct worker_ops {
                     void *userdata);
     /* The leader has exited (worker->exit); its group may still hold others. Before this the state became STOPPING. */
     void (*exited)(struct worker *worker, void *userdata);
+    /* Its state's deadline was put off, as it asked. */
+    void (*granted)(struct worker *worker, void *userdata);
     /* The application said something of its own. Borrowed. */
     void (*message)(struct worker *worker, json_t *value, void *userdata);
 };

@@ -158,7 +158,7 @@ static void test_descriptors(void **state UNUSED)
     assert_int_equal(config->sockets[1]->fd, 7);
     assert_int_equal(config->sockets[2]->fd, -1);
     assert_refused("sockets: {a: {listen: 'fd:7'}}\nprograms: {p: {command: x, listen: 'fd:7'}}",
-                   "programs.p.listen: descriptor 7 is socket 'a' (line 1) as well");
+                   "programs.p.listen: descriptor 7 is socket 'a' as well");
     assert_refused("sockets: {a: {listen: 'fd:1'}}",
                    "sockets.a.listen: 'fd:1': descriptors 1 and 2");
     assert_refused("sockets: {a: {listen: 'fd:web'}}", "'fd:web': the number of a descriptor");

@@ -68,6 +68,7 @@ struct config_reload {
     struct config_amount max_unavailable, max_surge;
     bool probation_auto;     /* 0 where workers announce that they are ready, else 3 s */
     uint64_t probation_usec; /* when not auto */
+    char **check_command; /* expansions still in it, without its sockets' fds; NULL: none */
 };
 
 struct config_program {

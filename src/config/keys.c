@@ -168,7 +168,8 @@ static const struct key reload_keys[] = {
     {"probation", &type_probation, .default_text = "auto", .max = SECONDS(3600),
      .help = "how long the canary must stay ready; auto: 0s where workers say that they are ready, "
              "else 3s"},
-    {.name = "check_command"},
+    {"check_command", &type_command, PROGRAM_AT(reload.check_command), .default_help = "none",
+     .help = "run before anything is touched: unless it exits with 0, the reload is refused"},
     {0},
 };
 static const struct key_table reload_table = {"programs.NAME.reload", reload_keys, NULL};

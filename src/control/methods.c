@@ -51,21 +51,31 @@ static void handle_get_interface_description(UNUSED const struct command *comman
         reply_failed(client, -ENOMEM);
 }
 
+static void reply_or_fail(struct client *client, json_t *parameters)
+{
+    if (parameters)
+        reply(client, parameters);
+    else
+        reply_failed(client, -ENOMEM);
+}
+
 static void handle_status(UNUSED const struct command *command,
                           UNUSED const struct varlink_call *call, struct client *client)
 {
-    json_t *status = client_ops(client)->status(client_ops_userdata(client));
-    if (status)
-        reply(client, status);
-    else
-        reply_failed(client, -ENOMEM);
+    reply_or_fail(client, client_ops(client)->status(client_ops_userdata(client)));
+}
+
+static void handle_history(UNUSED const struct command *command,
+                           UNUSED const struct varlink_call *call, struct client *client)
+{
+    reply_or_fail(client, client_ops(client)->history(client_ops_userdata(client)));
 }
 
 static void handle_reload(UNUSED const struct command *command, const struct varlink_call *call,
                           struct client *client)
 {
     uint64_t id = 0;
-    int r = client_ops(client)->reload(client_ops_userdata(client), &id);
+    int r = client_ops(client)->reload(client_peer(client), client_ops_userdata(client), &id);
     if (r == -ESHUTDOWN) {
         client_error(client, SERVICE_ERROR_SHUTTING_DOWN, NULL);
         return;
@@ -168,6 +178,12 @@ static const struct command control_commands[] = {
         .handle = handle_reload,
     },
     {
+        .name = "History",
+        .help = "How the last 100 reloads ended, the oldest first.",
+        .reply = "(reloads: []PastReload)",
+        .handle = handle_history,
+    },
+    {
         .name = "Subscribe",
         .help = "Events from now on, of these types or of all: master, reload, rollout, worker, "
                 "message, log, socket.\n"
@@ -206,7 +222,6 @@ static const struct command control_commands[] = {
     {.name = "Logs"},
     {.name = "Attach"},
     {.name = "Sockets"},
-    {.name = "History"},
     {.name = "Why"},
     {.name = "Upgrade"},
     {.name = "CheckConfig"},
@@ -215,8 +230,16 @@ static const struct command control_commands[] = {
 static const char control_types[] =
     "\ntype Master (pid: int, version: string, state: string, uptime_usec: int)\n"
     "\ntype ReloadState (id: int, state: string, result: ?string, reason: ?string)\n"
+    "\n# by: the signal, or control; also: how many more asked before it began; phases: "
+    "microseconds "
+    "spent in each.\n"
+    "type PastReload (\n  id: int,\n"
+    "  result: (committed, rolled_back, superseded, degraded, refused),\n  reason: ?string,\n"
+    "  cause: (by: string, pid: int, uid: int),\n  also: int,\n  began_usec: int,\n"
+    "  duration_usec: int,\n  phases: [string]int,\n  programs: []object\n)\n"
     "\n# A process. since_usec is when its state began, by the real clock; mixed: it is made of\n"
-    "# something else than its generation began with (a program file replaced, a directory removed).\n"
+    "# something else than its generation began with (a program file replaced, a directory "
+    "removed).\n"
     "type Worker (pid: int, generation: int, state: string, text: ?string, since_usec: int, "
     "restarts: int, mixed: bool)\n"
     "\ntype Slot (slot: int, name: string, state: string, workers: []Worker)\n"

@@ -85,7 +85,7 @@ DEFINE_FREEP(struct master *, master_free)
 void master_start(struct master *master);
 
 /* 0 and the id of the reload that will take what is asked for now, or -ESHUTDOWN. */
-int master_reload(struct master *master, uint64_t *ret_id);
+int master_reload(struct master *master, const struct reload_cause *cause, uint64_t *ret_id);
 void master_shutdown(struct master *master, bool force);
 
 void master_wake(struct master *master);

@@ -125,12 +125,14 @@ static void look_at_program(const struct program *program, bool starting,
 static struct service_view look(const struct master *master, struct service_program *programs)
 {
     enum intent_type intent = master->intent.type;
+    uint64_t running = master->reload.running.id, candidate = master->reload.candidate.request.id;
     struct service_view view = {
         .was_ready = master->was_ready,
         .stopping = intent == INTENT_SHUTDOWN || intent == INTENT_FORCED,
         .forced = intent == INTENT_FORCED,
-        .reload = master->reload.id,
-        .reloads_taken = master->reload.last_id - (master->reload.wanted_id > 0),
+        .reload = running > 0 ? running : candidate,
+        .checking = running == 0 && candidate > 0,
+        .reloads_taken = master->reload.last_id - (master->reload.wanted.id > 0),
         .ended = reload_newest(&master->reload),
         .started_usec = master->started_usec,
         .programs = programs,

@@ -116,7 +116,7 @@ static void put_last_reload(struct text *text, const struct service_view *view)
     const char *result = view->ended ? describe_result(view->ended->result) : NULL;
     if (!result)
         return;
-    put(text, "reload %" PRIu64 " %s: ", view->ended->id, result);
+    put(text, "reload %" PRIu64 " %s: ", view->ended->request.id, result);
     put_reason(text, view->ended->reason ? view->ended->reason : "unknown reason");
     put(text, "; ");
 }
@@ -141,7 +141,10 @@ const char *service_status_text(const struct service_view *view, char buffer[SER
             view->leaving, view->leaving == 1 ? "worker" : "workers");
     } else if (view->reload > 0) {
         put(&text, "reload %" PRIu64 ": ", view->reload);
-        put_programs(&text, view, put_step);
+        if (view->checking)
+            put(&text, "checking");
+        else
+            put_programs(&text, view, put_step);
         put(&text, "; ");
         put_ready(&text, view);
     } else if (!view->was_ready) {

@@ -27,7 +27,8 @@ struct service_program {
 struct service_view {
     bool was_ready; /* once, all that should run was ready */
     bool stopping, forced;
-    uint64_t reload;                   /* the one that runs; 0: none */
+    uint64_t reload; /* the one that runs, or is being checked; 0: none */
+    bool checking;
     uint64_t reloads_taken;            /* the id of the newest that began or was refused */
     const struct reload_record *ended; /* the newest that did; or NULL */
     const char *start_failure;         /* or NULL */

@@ -37,6 +37,8 @@ static const struct verb verbs[] = {
     {"reload", "", NULL,
      "read the configuration, replace the workers, and wait; exits 1 unless it committed",
      OPTION_JSON | OPTION_NO_WAIT, command_reload},
+    {"history", "", "[ID]", "how the last 100 reloads ended; of one, all that is known", OPTION_JSON,
+     command_history},
     {"events", "", "[TYPE...]",
      "what happens, as it happens: master reload rollout worker message log socket", OPTION_JSON,
      command_events},
@@ -48,7 +50,7 @@ static const struct verb verbs[] = {
 
 /* Designed, and known to people from similar tools. */
 static const char *const later_verbs[] = {
-    "update", "undo", "history", "restart", "start", "stop",    "scale", "signal", "send",  "tail",
+    "update", "undo", "restart", "start", "stop",    "scale", "signal", "send",  "tail",
     "logs",   "fg",   "sockets", "top",     "why",   "upgrade", "check", "reread", "shell",
 };
 

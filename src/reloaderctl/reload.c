@@ -61,7 +61,7 @@ static void print_failed_programs(json_t *result, const char *told)
     {
         CLEANUP_FREE char *name = get_text(program, "name"),
                           *outcome = get_words(program, "result"),
-                          *reason = get_text(program, "reason");
+                          *reason = get_lines(program, "reason", "  ");
         if (reason[0] != '\0' && strcmp(reason, told) != 0)
             (void)printf("  %s: %s: %s\n", name, outcome, reason);
     }
@@ -69,7 +69,8 @@ static void print_failed_programs(json_t *result, const char *told)
 
 static int show_result(const struct watch *watch, json_t *result)
 {
-    CLEANUP_FREE char *outcome = get_words(result, "result"), *reason = get_text(result, "reason");
+    CLEANUP_FREE char *outcome = get_words(result, "result"),
+                      *reason = get_lines(result, "reason", "  ");
     bool committed = strcmp(outcome, "committed") == 0;
     struct screen screen = screen_look(STDOUT_FILENO);
     enum tone tone = committed ? TONE_GOOD : TONE_BAD;

@@ -36,4 +36,7 @@ int worker_make_directory(const struct generation *generation, unsigned slot, ch
 /* 0, or -errno with *ret_error, one line that names the key that cannot be expanded (malloc-ed). */
 int worker_make_command(const struct worker_place *place, struct worker_command *ret,
                         char **ret_error);
+/* The same for the generation's check_command: without sockets, channel and slot. */
+int worker_make_check(const struct generation *generation, struct worker_command *ret,
+                      char **ret_error);
 void worker_command_clear(struct worker_command *command);

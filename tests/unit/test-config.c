@@ -227,8 +227,6 @@ static void test_not_in_this_version(void **state UNUSED)
                            "programs.p.ready.http: not in this version");
     assert_program_refused("ready: {tcp: 80}", "programs.p.ready.tcp: not in this version");
     assert_program_refused("reload: {order: switch}", "'switch' is not in this version");
-    assert_program_refused("reload: {check_command: x}",
-                           "programs.p.reload.check_command: not in this version");
 }
 
 static void test_types(void **state UNUSED)

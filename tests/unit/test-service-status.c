@@ -46,6 +46,8 @@ static void test_words(void **state UNUSED)
     struct service_view several = two_programs();
     several.reload = 8;
     expect(several, "reload 8: web rolling back; 6 of 8 ready");
+    view.checking = true;
+    expect(view, "reload 7: checking; 4 of 4 ready");
     view = one_program();
     view.was_ready = false;
     expect(view, "starting: 4 of 4 ready");
@@ -61,7 +63,7 @@ static void test_words(void **state UNUSED)
 
 static void test_last_reload(void **state UNUSED)
 {
-    struct reload_record record = {.id = 8, .result = RELOAD_ROLLED_BACK, .reason = (char *)"a\nb"};
+    struct reload_record record = {.request.id = 8, .result = RELOAD_ROLLED_BACK, .reason = (char *)"a\nb"};
     struct service_view view = one_program();
     view.ended = &record;
     expect(view, "reload 8 rolled back: a; 4 of 4 ready, generation 3");
@@ -85,7 +87,7 @@ static bool is_utf8(const char *text)
 static void test_bounds(void **state UNUSED)
 {
     char reason[2000], buffer[SERVICE_STATUS_SIZE];
-    struct reload_record record = {.id = 8, .result = RELOAD_REFUSED, .reason = reason};
+    struct reload_record record = {.request.id = 8, .result = RELOAD_REFUSED, .reason = reason};
     struct service_view view = one_program();
     view.ended = &record;
     for (size_t shift = 0; shift < 4; shift++) {

@@ -163,7 +163,7 @@ static void finish_control(struct reader *reader, const struct tree_node *root)
                            *node = tree_get2(root, "control", "socket");
     const struct place place = node ? node->place : (struct place){.origin = "built-in default"};
     if (!mode)
-        config->control.mode = config->control.group_set ? 0660 : 0600;
+        config->control.mode = config->control.group.set ? 0660 : 0600;
     if (!config->control.socket)
         return;
     CLEANUP_FREE char *text = TAKE_PTR(config->control.socket);

@@ -40,7 +40,7 @@ static int open_control(struct running *running, const struct config *config, ch
     const struct control_settings settings = {
         .path = config->control.socket,
         .mode = config->control.mode,
-        .group_set = config->control.group_set,
+        .owner = config->control.owner,
         .group = config->control.group,
     };
     if (!settings.path)

@@ -45,13 +45,13 @@ struct load {
 };
 
 struct mode {
+    const char *name; /* in the report */
     const struct mode_ops *ops;
     struct load *load;
     struct tally tally;
 };
 
 struct mode_ops {
-    const char *name;
     /* When run() is to be called next; USEC_INFINITY: never. */
     uint64_t (*next_usec)(const struct mode *mode);
     void (*run)(struct mode *mode, uint64_t now_usec);

@@ -56,7 +56,7 @@ json_t *report_new(const struct load *load, struct mode *const *modes, uint64_t 
                               json_real((double)(now_usec - load->began_usec) / 1e6));
     (void)json_object_set_new(report, "ok", json_boolean(report_is_good(modes)));
     for (; *modes; modes++)
-        (void)json_object_set_new(by_mode, (*modes)->ops->name, report_mode(*modes));
+        (void)json_object_set_new(by_mode, (*modes)->name, report_mode(*modes));
     (void)json_object_set_new(report, "modes", by_mode);
     (void)json_object_set_new(report, "servers", report_servers(load));
     report_integer(report, "servers_forgotten", load->servers.forgotten);

@@ -405,7 +405,6 @@ static struct mode *streams_free(struct mode *mode)
 }
 
 static const struct mode_ops ops = {
-    .name = "streams",
     .next_usec = streams_next_usec,
     .run = streams_run,
     .is_idle = streams_are_idle,
@@ -420,7 +419,7 @@ struct mode *streams_new(struct load *load)
     struct streams *streams = calloc(1, sizeof(*streams));
     if (!streams)
         return NULL;
-    streams->mode = (struct mode){.ops = &ops, .load = load};
+    streams->mode = (struct mode){.name = "streams", .ops = &ops, .load = load};
     streams->n = load->options->streams;
     streams->all = calloc(streams->n, sizeof(struct stream));
     if (!streams->all)

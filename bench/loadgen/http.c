@@ -28,7 +28,7 @@ static enum verdict judge_complete(const struct exchange *exchange)
                  memcmp(reply->body, body, MIN(reply->body_size, (size_t)HTTP_BODY_KEPT)) != 0))
         return VERDICT_CORRUPTED;
     if (reply->identity[0] != '\0' &&
-        servers_add(&load->servers, reply->identity, clock_monotonic_usec()) < 0)
+        servers_add(&load->servers, reply->identity, clock_monotonic_usec(), NULL) < 0)
         return VERDICT_CORRUPTED;
     return VERDICT_COMPLETE;
 }

@@ -129,7 +129,7 @@ static void connect_anew(struct exchange *exchange)
     exchange->deadline_usec = clock_monotonic_usec() + requests->mode.load->options->timeout_usec;
     move(exchange, &requests->active);
     requests->protocol->begin(exchange);
-    int r = target_open(&requests->mode.load->target, &exchange->source.fd);
+    int r = target_open(&requests->mode.load->target, SOCK_STREAM, &exchange->source.fd);
     if (r < 0) {
         fail_errno(exchange, r);
         return;

@@ -263,7 +263,7 @@ static void open_stream(struct stream *stream, uint64_t now_usec)
     };
     stream->streams->opened++;
     stream->streams->n_open++;
-    int r = target_open(&load->target, &stream->source.fd);
+    int r = target_open(&load->target, SOCK_STREAM, &stream->source.fd);
     if (r < 0)
         fail_errno(stream, r);
     else

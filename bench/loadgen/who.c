@@ -29,8 +29,8 @@ static enum verdict received(struct exchange *exchange, const char *data, size_t
     if (end + 1 != exchange->line + exchange->received + size ||
         strncmp(exchange->line, "WHO", 3) == 0)
         return VERDICT_CORRUPTED;
-    if (servers_add(&exchange->requests->mode.load->servers, exchange->line,
-                    clock_monotonic_usec()) < 0)
+    if (servers_add(&exchange->requests->mode.load->servers, exchange->line, clock_monotonic_usec(),
+                    NULL) < 0)
         return VERDICT_CORRUPTED;
     return VERDICT_COMPLETE;
 }

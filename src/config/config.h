@@ -66,6 +66,7 @@ struct config_reload {
     struct config_amount max_unavailable, max_surge;
     bool probation_auto;     /* 0 where workers announce that they are ready, else 3 s */
     uint64_t probation_usec; /* when not auto */
+    char **check_command; /* expansions still in it, without its sockets' fds; NULL: none */
 };
 
 struct config_program {
@@ -93,6 +94,7 @@ struct config_program {
     int drain_signal; /* resolved: stop_signal where unset */
     char *drain_message; /* text of the message, "graceful_shutdown" */
     uint64_t disconnect_timeout_usec;
+    unsigned max_draining; /* generations at a time */
     uint64_t start_seconds_usec, start_timeout_usec;
     struct config_backoff backoff;
     int stop_signal;

@@ -29,6 +29,7 @@ static void program_free(struct config_program *program)
         return;
     free(program->name);
     (void)strv_free(program->command);
+    (void)strv_free(program->reload.check_command);
     free(program->sockets);
     free(program->worker_name);
     free(program->directory);

@@ -89,6 +89,20 @@ static void check_command(struct checker *c)
     }
 }
 
+/* It gets no sockets. */
+static void check_check_command(struct checker *c)
+{
+    const struct tree_node *node = tree_get2(c->draft->value, "reload", "check_command");
+    size_t i = 0;
+    c->expansion.socket_fd = NULL;
+    STRV_FOREACH (word, c->program->reload.check_command) {
+        check_template(c, node && node->type == TREE_SEQUENCE ? node->items[i] : node,
+                       "reload.check_command", *word);
+        i++;
+    }
+    c->expansion.socket_fd = find_fd;
+}
+
 static void check_environment(struct checker *c)
 {
     const struct tree_node *node = tree_get(c->draft->value, "environment");
@@ -183,6 +197,7 @@ void validate_program(struct reader *reader, struct config_program *program,
     struct checker checker = {.reader = reader, .program = program, .draft = draft};
     prepare_expansion(&checker);
     check_command(&checker);
+    check_check_command(&checker);
     check_environment(&checker);
     check_directory(&checker);
     /* What goes together can only be said of values that are right by themselves. */

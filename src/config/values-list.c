@@ -51,10 +51,10 @@ static bool is_assignment(const char *word)
     return length > 0 && word[length] == '=';
 }
 
-static void read_command(struct reader *reader, const struct key *key UNUSED,
+static void read_command(struct reader *reader, const struct key *key,
                          const struct tree_node *node, void *object)
 {
-    struct config_program *program = object;
+    char ***field = (char ***)(void *)((char *)object + key->offset);
     CLEANUP_STRV char **command = NULL;
     switch (node->type) {
     case TREE_SCALAR:
@@ -75,13 +75,18 @@ static void read_command(struct reader *reader, const struct key *key UNUSED,
         reader_error(reader, &node->place,
                      "there is no shell to understand '%.40s': write it under 'environment'",
                      command[0]);
-    program->command = TAKE_PTR(command);
+    *field = TAKE_PTR(command);
 }
 
 static void print_command(struct printer *printer, const struct key *key, const void *object)
 {
-    const struct config_program *program = object;
-    print_list(printer, key->name, program->command);
+    char *const *const *field = (const void *)((const char *)object + key->offset);
+    if (*field) {
+        print_list(printer, key->name, *field);
+        return;
+    }
+    print_key(printer, key->name);
+    (void)fputs(" ~\n", printer->stream);
 }
 
 const struct value_type type_command = {

@@ -12,6 +12,7 @@
 
 #include <jansson.h>
 #include <stdbool.h>
+#include <sys/socket.h>
 #include <sys/types.h>
 #include <systemd/sd-event.h>
 
@@ -34,15 +35,17 @@ struct control_ops {
     /* The parameters of Status' reply (its types are in methods.c); a new reference, NULL: no memory. */
     json_t *(*status)(void *userdata);
     /*
-     * Asks for a reload of everything. 0 and its id, or -ESHUTDOWN, or another -errno. The result comes as the event
+     * Asks for a reload of everything, or to undo the last one that committed, on behalf of that peer. 0 and its id, or -ESHUTDOWN, or another -errno. The result comes as the event
      * {"type":"reload","id":…,"state":"ended",…}; every id gets exactly one, a reload that never began included.
      */
-    int (*reload)(void *userdata, uint64_t *ret_id);
+    int (*reload)(bool undo, const struct ucred *peer, void *userdata, uint64_t *ret_id);
     /*
-     * The final result {id, result, reason, duration_usec, programs[]} if the reload has one already, else NULL; a new
+     * The final result {id, result, reason, duration_usec, programs[], …} if the reload has one already, else NULL; a new
      * reference. It must be there when the event "ended" is published, and some time after.
      */
     json_t *(*reload_result)(uint64_t id, void *userdata);
+    /* The parameters of History's reply, as those of Status. */
+    json_t *(*history)(void *userdata);
     void (*shutdown)(bool force, void *userdata);
 };
 

@@ -8,10 +8,11 @@
 static json_t *view_worker(const struct worker *worker, unsigned restarts)
 {
     uint64_t age = clock_monotonic_usec() - worker->state_usec;
-    return json_pack("{s:I, s:I, s:s, s:s*, s:I, s:I}", "pid", (json_int_t)worker->pid,
+    return json_pack("{s:I, s:I, s:s, s:s*, s:I, s:I, s:b}", "pid", (json_int_t)worker->pid,
                      "generation", (json_int_t)worker->generation->number, "state",
                      worker_state_to_string(worker->state), "text", worker->status, "since_usec",
-                     (json_int_t)(clock_realtime_usec() - age), "restarts", (json_int_t)restarts);
+                     (json_int_t)(clock_realtime_usec() - age), "restarts", (json_int_t)restarts,
+                     "mixed", worker->mixed);
 }
 
 static json_t *view_workers(const struct slot *slot)
@@ -110,14 +111,18 @@ static json_t *view_listeners(const struct master *master)
 static json_t *view_reload(const struct master *master)
 {
     const struct reload *reload = &master->reload;
-    if (reload->id != 0)
-        return json_pack("{s:I, s:s, s:s*}", "id", (json_int_t)reload->id, "state",
+    if (reload->running.id != 0)
+        return json_pack("{s:I, s:s, s:s*}", "id", (json_int_t)reload->running.id, "state",
                          reload_state_to_string(reload->state), "reason", reload->reason);
+    if (reload->candidate.request.id != 0)
+        return json_pack("{s:I, s:s}", "id", (json_int_t)reload->candidate.request.id, "state",
+                         reload_state_to_string(RELOAD_CHECKING));
     const struct reload_record *record = reload_newest(reload);
     if (!record)
         return json_pack("{s:i, s:s}", "id", 0, "state", "none");
-    return json_pack("{s:I, s:s, s:s, s:s*}", "id", (json_int_t)record->id, "state", "ended",
-                     "result", reload_result_to_string(record->result), "reason", record->reason);
+    return json_pack("{s:I, s:s, s:s, s:s*}", "id", (json_int_t)record->request.id, "state",
+                     "ended", "result", reload_result_to_string(record->result), "reason",
+                     record->reason);
 }
 
 json_t *master_view_status(const struct master *master)
@@ -135,9 +140,16 @@ static json_t *op_status(void *userdata)
     return master_view_status(userdata);
 }
 
-static int op_reload(void *userdata, uint64_t *ret_id)
+static int op_reload(bool undo, const struct ucred *peer, void *userdata, uint64_t *ret_id)
 {
-    return master_reload(userdata, ret_id);
+    const struct reload_cause cause = {.pid = peer->pid, .uid = peer->uid};
+    return master_reload(userdata, undo ? RELOAD_UNDO : RELOAD_READ, &cause, ret_id);
+}
+
+static json_t *op_history(void *userdata)
+{
+    const struct master *master = userdata;
+    return json_pack("{s:o}", "reloads", reload_history_to_json(&master->reload));
 }
 
 static json_t *op_reload_result(uint64_t id, void *userdata)
@@ -155,6 +167,7 @@ static void op_shutdown(bool force, void *userdata)
 const struct control_ops master_control_ops = {
     .status = op_status,
     .reload = op_reload,
+    .history = op_history,
     .reload_result = op_reload_result,
     .shutdown = op_shutdown,
 };

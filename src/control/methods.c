@@ -51,21 +51,30 @@ static void handle_get_interface_description(UNUSED const struct command *comman
         reply_failed(client, -ENOMEM);
 }
 
-static void handle_status(UNUSED const struct command *command,
-                          UNUSED const struct varlink_call *call, struct client *client)
+static void reply_or_fail(struct client *client, json_t *parameters)
 {
-    json_t *status = client_ops(client)->status(client_ops_userdata(client));
-    if (status)
-        reply(client, status);
+    if (parameters)
+        reply(client, parameters);
     else
         reply_failed(client, -ENOMEM);
 }
 
-static void handle_reload(UNUSED const struct command *command, const struct varlink_call *call,
-                          struct client *client)
+static void handle_status(UNUSED const struct command *command,
+                          UNUSED const struct varlink_call *call, struct client *client)
+{
+    reply_or_fail(client, client_ops(client)->status(client_ops_userdata(client)));
+}
+
+static void handle_history(UNUSED const struct command *command,
+                           UNUSED const struct varlink_call *call, struct client *client)
+{
+    reply_or_fail(client, client_ops(client)->history(client_ops_userdata(client)));
+}
+
+static void ask_for_reload(bool undo, const struct varlink_call *call, struct client *client)
 {
     uint64_t id = 0;
-    int r = client_ops(client)->reload(client_ops_userdata(client), &id);
+    int r = client_ops(client)->reload(undo, client_peer(client), client_ops_userdata(client), &id);
     if (r == -ESHUTDOWN) {
         client_error(client, SERVICE_ERROR_SHUTTING_DOWN, NULL);
         return;
@@ -80,6 +89,18 @@ static void handle_reload(UNUSED const struct command *command, const struct var
         client_reply(client, accepted, wait);
     if (wait)
         client_wait_for_reload(client, id, call->more);
+}
+
+static void handle_reload(UNUSED const struct command *command, const struct varlink_call *call,
+                          struct client *client)
+{
+    ask_for_reload(false, call, client);
+}
+
+static void handle_undo(UNUSED const struct command *command, const struct varlink_call *call,
+                        struct client *client)
+{
+    ask_for_reload(true, call, client);
 }
 
 static void handle_subscribe(UNUSED const struct command *command, const struct varlink_call *call,
@@ -139,6 +160,12 @@ static const char varlink_errors[] = "\nerror InterfaceNotFound (interface: stri
                                      "\nerror InvalidParameter (parameter: string)\n"
                                      "\nerror ExpectedMore ()\n";
 
+static const char reload_reply[] =
+    "(\n  id: int,\n"
+    "  result: ?(committed, rolled_back, superseded, degraded, refused),\n"
+    "  reason: ?string,\n  duration_usec: ?int,\n  programs: ?[]object,\n"
+    "  sequence: ?int,\n  event: ?object\n)";
+
 static const struct command control_commands[] = {
     {
         .name = "Status",
@@ -160,12 +187,26 @@ static const struct command control_commands[] = {
                        {.name = "programs", .type = COMMAND_STRINGS, .later = true},
                        {.name = "changed_only", .type = COMMAND_BOOL, .later = true},
                        {.name = "dry_run", .type = COMMAND_BOOL, .later = true}},
-        .reply = "(\n  id: int,\n"
-                 "  result: ?(committed, rolled_back, superseded, degraded, refused),\n"
-                 "  reason: ?string,\n  duration_usec: ?int,\n  programs: ?[]object,\n"
-                 "  sequence: ?int,\n  event: ?object\n)",
+        .reply = reload_reply,
         .role = CONTROL_ROLE_OPERATOR,
         .handle = handle_reload,
+    },
+    {
+        .name = "Undo",
+        .help = "Goes back to what was committed before the last reload that committed: its "
+                "configuration, directory and\n"
+                "environment. It is a reload itself, with an id and a result, and can be undone. "
+                "The file is not read.",
+        .parameters = {{.name = "wait", .type = COMMAND_BOOL}},
+        .reply = reload_reply,
+        .role = CONTROL_ROLE_OPERATOR,
+        .handle = handle_undo,
+    },
+    {
+        .name = "History",
+        .help = "How the last 100 reloads ended, the oldest first.",
+        .reply = "(reloads: []PastReload)",
+        .handle = handle_history,
     },
     {
         .name = "Subscribe",
@@ -196,7 +237,6 @@ static const struct command control_commands[] = {
         .reply = "(version: string)",
         .handle = handle_version,
     },
-    {.name = "Undo"},
     {.name = "Restart"},
     {.name = "Start"},
     {.name = "Stop"},
@@ -206,7 +246,6 @@ static const struct command control_commands[] = {
     {.name = "Logs"},
     {.name = "Attach"},
     {.name = "Sockets"},
-    {.name = "History"},
     {.name = "Why"},
     {.name = "Upgrade"},
     {.name = "CheckConfig"},
@@ -215,9 +254,18 @@ static const struct command control_commands[] = {
 static const char control_types[] =
     "\ntype Master (pid: int, version: string, state: string, uptime_usec: int)\n"
     "\ntype ReloadState (id: int, state: string, result: ?string, reason: ?string)\n"
-    "\n# A process. since_usec is when its state began, by the real clock.\n"
+    "\n# by: the signal, or control; also: how many more asked before it began; phases: "
+    "microseconds "
+    "spent in each.\n"
+    "type PastReload (\n  id: int,\n  undo: bool,\n"
+    "  result: (committed, rolled_back, superseded, degraded, refused),\n  reason: ?string,\n"
+    "  cause: (by: string, pid: int, uid: int),\n  also: int,\n  began_usec: int,\n"
+    "  duration_usec: int,\n  phases: [string]int,\n  programs: []object\n)\n"
+    "\n# A process. since_usec is when its state began, by the real clock; mixed: it is made of\n"
+    "# something else than its generation began with (a program file replaced, a directory "
+    "removed).\n"
     "type Worker (pid: int, generation: int, state: string, text: ?string, since_usec: int, "
-    "restarts: int)\n"
+    "restarts: int, mixed: bool)\n"
     "\ntype Slot (slot: int, name: string, state: string, workers: []Worker)\n"
     "\ntype Program (name: string, state: string, generation: int, workers: int, ready: int, "
     "slots: []Slot)\n"

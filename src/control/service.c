@@ -94,6 +94,11 @@ const struct control_ops *client_ops(const struct client *client)
     return client->service->options.ops;
 }
 
+const struct ucred *client_peer(const struct client *client)
+{
+    return &client->peer;
+}
+
 void *client_ops_userdata(const struct client *client)
 {
     return client->service->options.userdata;

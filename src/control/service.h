@@ -57,6 +57,8 @@ unsigned service_event_type(const char *name);
 /* For handlers. A handler answers, or leaves its call waiting by one of the last two. Parameters are borrowed. */
 const struct control_ops *client_ops(const struct client *client);
 void *client_ops_userdata(const struct client *client);
+/* Borrowed. */
+const struct ucred *client_peer(const struct client *client);
 void client_reply(struct client *client, json_t *parameters, bool continues);
 void client_error(struct client *client, const char *error, json_t *parameters);
 /* The call ends with the result of that reload; at once if it is there already. With `more` it is sent progress. */

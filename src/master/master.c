@@ -134,7 +134,7 @@ static void shutdown_step(struct master *master)
 {
     bool empty = master->intent.type == INTENT_FORCED ? stop_all(master) : stop_next(master);
     master_close_listeners(master);
-    if (empty)
+    if (empty && !reload_has_checks(&master->reload))
         (void)sd_event_exit(master->event, master->exit_code);
 }
 
@@ -159,12 +159,13 @@ void master_shutdown(struct master *master, bool force)
     master_wake(master);
 }
 
-int master_reload(struct master *master, uint64_t *ret_id)
+int master_reload(struct master *master, enum reload_kind kind, const struct reload_cause *cause,
+                  uint64_t *ret_id)
 {
     if (is_shutting_down(master))
         return -ESHUTDOWN;
     master->intent = intent_next(master->intent, INTENT_EVENT_RELOAD);
-    *ret_id = reload_want(master);
+    *ret_id = reload_want(master, kind, cause);
     master_wake(master);
     return 0;
 }
@@ -432,6 +433,7 @@ int master_new(const struct master_options *options, struct config *config, stru
         .started_usec = clock_monotonic_usec(),
     };
     event_bus_init(&master->events);
+    reload_init(&master->reload);
     CLEANUP_FREE char *error = NULL;
     int r = set_up(master, &error);
     if (r < 0) {
@@ -486,6 +488,7 @@ struct master *master_free(struct master *master)
     (void)sd_event_unref(master->event);
     leave_places(master);
     (void)config_unref(master->config);
+    (void)config_unref(master->previous_config);
     free(master->notify_directory);
     free(master);
     return NULL;

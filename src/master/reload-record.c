@@ -2,8 +2,10 @@
 #include "master/reload.h"
 
 #include "base/clock.h"
+#include "base/parse.h"
 #include "base/strv.h"
 #include "master/master.h"
+#include "worker/check.h"
 
 const char *reload_result_to_string(enum reload_result result)
 {
@@ -29,8 +31,17 @@ static void record_clear(struct reload_record *record)
     *record = (struct reload_record){0};
 }
 
+void reload_init(struct reload *reload)
+{
+    *reload = (struct reload){0};
+    list_init(&reload->checks);
+}
+
 void reload_clear(struct reload *reload)
 {
+    LIST_FOREACH_SAFE (check, &reload->checks, struct check, link)
+        (void)check_free(check);
+    reload_candidate_clear(&reload->candidate);
     for (size_t i = 0; i < RELOAD_HISTORY_MAX; i++)
         record_clear(&reload->history[i]);
     reload->config = config_unref(reload->config);
@@ -41,7 +52,7 @@ void reload_clear(struct reload *reload)
 const struct reload_record *reload_find(const struct reload *reload, uint64_t id)
 {
     for (size_t i = 0; i < RELOAD_HISTORY_MAX; i++)
-        if (id != 0 && reload->history[i].id == id)
+        if (id != 0 && reload->history[i].request.id == id)
             return &reload->history[i];
     return NULL;
 }
@@ -52,12 +63,55 @@ const struct reload_record *reload_newest(const struct reload *reload)
                              : NULL;
 }
 
+const char *reload_cause_to_text(const struct reload_cause *cause,
+                                 char buffer[RELOAD_CAUSE_TEXT_SIZE])
+{
+    char name[SIGNAL_NAME_SIZE];
+    (void)snprintf(buffer, RELOAD_CAUSE_TEXT_SIZE, "%s of pid %d, uid %u",
+                   cause->signal ? signal_to_string(cause->signal, name) : "control",
+                   (int)cause->pid, cause->uid);
+    return buffer;
+}
+
+static json_t *cause_to_json(const struct reload_cause *cause)
+{
+    char name[SIGNAL_NAME_SIZE];
+    const char *by = cause->signal ? signal_to_string(cause->signal, name) : "control";
+    return json_pack("{s:s, s:I, s:I}", "by", by, "pid", (json_int_t)cause->pid, "uid",
+                     (json_int_t)cause->uid);
+}
+
+static json_t *phases_to_json(const struct reload_request *request)
+{
+    json_t *phases = json_object();
+    for (enum reload_state state = RELOAD_NONE; state < RELOAD_STATES; state++) {
+        const char *name = state == RELOAD_NONE ? "preparing" : reload_state_to_string(state);
+        (void)json_object_set_new(phases, name,
+                                  json_integer((json_int_t)request->phase_usec[state]));
+    }
+    return phases;
+}
+
 json_t *reload_record_to_json(const struct reload_record *record)
 {
-    return json_pack("{s:I, s:s, s:s*, s:I, s:O}", "id", (json_int_t)record->id, "result",
-                     reload_result_to_string(record->result), "reason", record->reason,
-                     "duration_usec", (json_int_t)record->duration_usec, "programs",
-                     record->programs);
+    const struct reload_request *request = &record->request;
+    return json_pack("{s:I, s:b, s:s, s:s*, s:o, s:I, s:I, s:I, s:o, s:O}", "id",
+                     (json_int_t)request->id, "undo", request->kind == RELOAD_UNDO, "result",
+                     reload_result_to_string(record->result), "reason", record->reason, "cause",
+                     cause_to_json(&request->cause), "also", (json_int_t)request->also,
+                     "began_usec", (json_int_t)record->began_realtime_usec, "duration_usec",
+                     (json_int_t)record->duration_usec, "phases", phases_to_json(request),
+                     "programs", record->programs);
+}
+
+json_t *reload_history_to_json(const struct reload *reload)
+{
+    json_t *history = json_array();
+    size_t n = MIN(reload->n_history, (size_t)RELOAD_HISTORY_MAX);
+    for (size_t i = reload->n_history - n; i < reload->n_history; i++)
+        (void)json_array_append_new(
+            history, reload_record_to_json(&reload->history[i % RELOAD_HISTORY_MAX]));
+    return history;
 }
 
 static json_t *describe_programs(const struct master *master, enum reload_result result)
@@ -85,9 +139,10 @@ static void publish_end(struct master *master, const struct reload_record *recor
     event_bus_publish(&master->events, EVENT_RELOAD, fields);
 }
 
-void reload_end(struct master *master, uint64_t id, enum reload_result result, char *reason,
-                uint64_t began_usec)
+void reload_end(struct master *master, const struct reload_request *request,
+                enum reload_result result, char *reason)
 {
+    uint64_t duration = clock_monotonic_usec() - request->began_usec;
     struct reload *reload = &master->reload;
     struct reload_record *record = &reload->history[reload->n_history++ % RELOAD_HISTORY_MAX];
     if (reason)
@@ -95,10 +150,11 @@ void reload_end(struct master *master, uint64_t id, enum reload_result result, c
             reason); /* an event that cannot be encoded would never reach those who wait for it */
     record_clear(record);
     *record = (struct reload_record){
-        .id = id,
+        .request = *request,
         .result = result,
         .reason = reason,
-        .duration_usec = clock_monotonic_usec() - began_usec,
+        .began_realtime_usec = clock_realtime_usec() - duration,
+        .duration_usec = duration,
         .programs = describe_programs(master, result),
     };
     publish_end(master, record);

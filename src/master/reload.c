@@ -14,6 +14,8 @@ const char *reload_state_to_string(enum reload_state state)
     switch (state) {
     case RELOAD_NONE:
         return "none";
+    case RELOAD_CHECKING:
+        return "checking";
     case RELOAD_CANARIES:
         return "canaries";
     case RELOAD_ROLLING:
@@ -24,27 +26,19 @@ const char *reload_state_to_string(enum reload_state state)
     return "?";
 }
 
-static void log_lines(const char *prefix, const char *lines)
+/* The only writer of the state. */
+static void set_state(struct reload *reload, enum reload_state state)
 {
-    while (*lines) {
-        int length = (int)strcspn(lines, "\n");
-        log_error("%s%.*s", prefix, length, lines);
-        lines += length + (lines[length] == '\n');
-    }
-}
-
-static void refuse(struct master *master, uint64_t id, char *reason)
-{
-    log_error("reload %llu refused, nothing changed:", (unsigned long long)id);
-    log_lines("  ", reason ? reason : "out of memory");
-    reload_end(master, id, RELOAD_REFUSED, reason, clock_monotonic_usec());
-    if (master->reload.id == 0) /* one that runs goes on */
-        master->intent = intent_next(master->intent, INTENT_EVENT_RELOAD_ENDED);
+    uint64_t now = clock_monotonic_usec();
+    if (reload->state != RELOAD_NONE)
+        reload->running.phase_usec[reload->state] += now - reload->state_usec;
+    reload->state = state;
+    reload->state_usec = now;
 }
 
 static void log_result(const struct master *master, enum reload_result result, uint64_t took_usec)
 {
-    unsigned long long id = master->reload.id;
+    unsigned long long id = master->reload.running.id;
     const char *reason = master->reload.reason ? master->reload.reason : "unknown reason";
     char took[DURATION_TEXT_SIZE];
     for (size_t i = 0; i < master->n_programs; i++) {
@@ -68,166 +62,108 @@ static void log_result(const struct master *master, enum reload_result result, u
 static void finish(struct master *master, enum reload_result result)
 {
     struct reload *reload = &master->reload;
-    log_result(master, result, clock_monotonic_usec() - reload->began_usec);
-    reload_end(master, reload->id, result, TAKE_PTR(reload->reason), reload->began_usec);
-    reload->id = 0;
-    reload->state = RELOAD_NONE;
+    log_result(master, result, clock_monotonic_usec() - reload->running.began_usec);
+    set_state(reload, RELOAD_NONE);
+    reload_end(master, &reload->running, result, TAKE_PTR(reload->reason));
+    reload->running = (struct reload_request){0};
     reload->config = config_unref(reload->config);
     for (size_t i = 0; i < master->n_programs; i++)
         if (!master->programs[i]->started)
             program_forget_target(master->programs[i]);
     master_trim_listeners(master);
     master->gives_back = true;
-    master->intent = intent_next(master->intent, INTENT_EVENT_RELOAD_ENDED);
+    if (reload->candidate.request.id == 0)
+        master->intent = intent_next(master->intent, INTENT_EVENT_RELOAD_ENDED);
 }
 
 static void supersede(struct master *master, const char *by)
 {
     struct reload *reload = &master->reload;
-    if (reload->id == 0)
+    if (reload->running.id == 0)
         return;
-    log_info("reload %llu superseded by %s", (unsigned long long)reload->id, by);
+    log_info("reload %llu superseded by %s", (unsigned long long)reload->running.id, by);
     char *reason = reload->reason
                        ? string_format("superseded by %s, while it was being rolled back: %s", by,
                                        reload->reason)
                        : string_format("superseded by %s", by);
     free(reload->reason);
     reload->reason = NULL;
-    reload_end(master, reload->id, RELOAD_SUPERSEDED, reason, reload->began_usec);
-    reload->id = 0;
-    reload->state = RELOAD_NONE;
+    set_state(reload, RELOAD_NONE);
+    reload_end(master, &reload->running, RELOAD_SUPERSEDED, reason);
+    reload->running = (struct reload_request){0};
     reload->config = config_unref(reload->config);
 }
 
-uint64_t reload_want(struct master *master)
+uint64_t reload_want(struct master *master, enum reload_kind kind, const struct reload_cause *cause)
 {
     struct reload *reload = &master->reload;
-    if (reload->wanted_id == 0)
-        reload->wanted_id = ++reload->last_id;
-    return reload->wanted_id;
+    struct reload_request before = reload->wanted;
+    if (before.id != 0 && before.kind == kind) {
+        reload->wanted.also++;
+        return before.id;
+    }
+    reload->wanted = (struct reload_request){.id = ++reload->last_id,
+                                             .kind = kind,
+                                             .cause = *cause,
+                                             .began_usec = clock_monotonic_usec()};
+    if (before.id != 0)
+        reload_end(master, &before, RELOAD_SUPERSEDED,
+                   string_format("superseded by reload %llu", (unsigned long long)reload->last_id));
+    return reload->wanted.id;
 }
 
 void reload_abandon(struct master *master)
 {
     struct reload *reload = &master->reload;
+    reload_drop_candidate(master, "a shutdown");
     supersede(master, "a shutdown");
-    if (reload->wanted_id != 0)
-        reload_end(master, reload->wanted_id, RELOAD_SUPERSEDED, strdup("superseded by a shutdown"),
-                   clock_monotonic_usec());
-    reload->wanted_id = 0;
+    if (reload->wanted.id != 0)
+        reload_end(master, &reload->wanted, RELOAD_SUPERSEDED, strdup("superseded by a shutdown"));
+    reload->wanted = (struct reload_request){0};
 }
 
 /* Beginning */
 
-static const struct config_program *find_program(const struct config *config, const char *name)
+static void publish_rollouts(struct master *master);
+
+static struct generation *find_generation(const struct reload_candidate *candidate,
+                                          const char *name)
 {
-    for (size_t i = 0; i < config->n_programs; i++)
-        if (strcmp(config->programs[i]->name, name) == 0)
-            return config->programs[i];
+    for (size_t i = 0; i < candidate->n_generations; i++)
+        if (strcmp(candidate->generations[i]->program->name, name) == 0)
+            return candidate->generations[i];
     return NULL;
 }
 
-static void free_generations(struct generation **generations, size_t n)
-{
-    for (size_t i = 0; generations && i < n; i++)
-        (void)generation_unref(generations[i]);
-    free(generations);
-}
-
-/* A target generation for each program, in the order of master->programs. */
-static int make_generations(struct master *master, struct config *config, struct generation ***ret,
-                            char **ret_reason)
-{
-    struct generation **generations = calloc(master->n_programs + 1, sizeof(struct generation *));
-    if (!generations)
-        return -ENOMEM;
-    for (size_t i = 0; i < master->n_programs; i++) {
-        const struct program *program = master->programs[i];
-        int r = generation_new(config, find_program(config, program->name),
-                               program->last_generation + 1, program->committed,
-                               master->options.environment, &generations[i], ret_reason);
-        if (r < 0) {
-            free_generations(generations, master->n_programs);
-            return r;
-        }
-    }
-    *ret = generations;
-    return 0;
-}
-
-static void strip_newline(char *text)
-{
-    size_t length = text ? strlen(text) : 0;
-    if (length > 0 && text[length - 1] == '\n')
-        text[length - 1] = '\0';
-}
-
-/* All that can be refused is refused in here; until it returns 0 nothing was touched. */
-static int prepare(struct master *master, struct config **ret_config,
-                   struct generation ***ret_generations, char **ret_reason)
-{
-    CLEANUP_CONFIG struct config *config = NULL;
-    int r = config_load(master->options.source, &config, ret_reason);
-    if (r < 0) {
-        strip_newline(*ret_reason);
-        return r;
-    }
-    *ret_reason = config_refuse_change(master->config, config);
-    if (*ret_reason)
-        return -EOPNOTSUPP;
-    r = make_generations(master, config, ret_generations, ret_reason);
-    if (r < 0)
-        return r;
-    master_raise_nofile(master, config);
-    r = master_grow_listeners(master, config, ret_reason);
-    if (r < 0) {
-        master_trim_listeners(master);
-        free_generations(*ret_generations, master->n_programs);
-        return r;
-    }
-    *ret_config = TAKE_PTR(config);
-    return 0;
-}
-
-static void publish_rollouts(struct master *master);
-
-static void begin_programs(struct master *master, struct generation **generations)
+static void begin_programs(struct master *master, const struct reload_candidate *candidate)
 {
     for (size_t i = 0; i < master->n_programs; i++) {
         struct program *program = master->programs[i];
+        struct generation *generation = find_generation(candidate, program->name);
         program->told_step = NULL;
-        if (program_begin(program, generations[i]) < 0)
+        if (program_begin(program, generation) < 0)
             log_error("%s: out of memory, it stays in its old generation", program->name);
     }
     publish_rollouts(master);
 }
 
-void reload_begin(struct master *master)
+void reload_take(struct master *master, struct reload_candidate *candidate)
 {
     struct reload *reload = &master->reload;
-    uint64_t id = reload->wanted_id;
-    reload->wanted_id = 0;
-    struct config *config = NULL;
-    struct generation **generations = NULL;
-    CLEANUP_FREE char *reason = NULL;
-    master->intent = intent_next(master->intent, INTENT_EVENT_RELOAD_BEGAN);
-    int r = prepare(master, &config, &generations, &reason);
-    if (r < 0) {
-        refuse(master, id, reason ? TAKE_PTR(reason) : strdup(strerror(-r)));
-        return;
-    }
-    char by[64];
-    (void)snprintf(by, sizeof(by), "reload %llu", (unsigned long long)id);
+    const struct reload_request *request = &candidate->request;
+    char by[64], cause[RELOAD_CAUSE_TEXT_SIZE];
+    (void)snprintf(by, sizeof(by), "reload %llu", (unsigned long long)request->id);
     supersede(master, by);
-    log_info("reload %llu began", (unsigned long long)id);
-    reload->id = id;
-    reload->config = config;
-    reload->began_usec = clock_monotonic_usec();
-    reload->state = RELOAD_CANARIES;
+    log_info("reload %llu began%s: %s", (unsigned long long)request->id,
+             request->kind == RELOAD_UNDO ? ", an undo" : "",
+             reload_cause_to_text(&request->cause, cause));
+    reload->running = *request;
+    reload->config = TAKE_PTR(candidate->config);
+    set_state(reload, RELOAD_CANARIES);
     event_bus_publish(&master->events, EVENT_RELOAD,
-                      json_pack("{s:I, s:s}", "id", (json_int_t)id, "state", "began"));
-    begin_programs(master, generations);
-    free_generations(generations, master->n_programs);
+                      json_pack("{s:I, s:s}", "id", (json_int_t)request->id, "state", "began"));
+    begin_programs(master, candidate);
+    reload_candidate_clear(candidate);
 }
 
 /* Going on */
@@ -271,8 +207,8 @@ static void publish_rollouts(struct master *master)
         program->told_step = step;
         event_bus_publish(&master->events, EVENT_ROLLOUT,
                           json_pack("{s:I, s:s, s:s, s:I, s:I}", "reload",
-                                    (json_int_t)master->reload.id, "program", program->name, "step",
-                                    step, "ready", (json_int_t)count_target_ready(program),
+                                    (json_int_t)master->reload.running.id, "program", program->name,
+                                    "step", step, "ready", (json_int_t)count_target_ready(program),
                                     "workers", (json_int_t)program_wanted(program)));
     }
 }
@@ -341,8 +277,8 @@ static bool begin_roll_back(struct master *master, const struct program *failed)
     struct reload *reload = &master->reload;
     reload->reason = strdup(failed->failure ? failed->failure : "unknown reason");
     log_error("reload %llu failed, going back to the old generation: %s",
-              (unsigned long long)reload->id, reload->reason ? reload->reason : "");
-    reload->state = RELOAD_ROLLING_BACK;
+              (unsigned long long)reload->running.id, reload->reason ? reload->reason : "");
+    set_state(reload, RELOAD_ROLLING_BACK);
     for (size_t i = 0; i < master->n_programs; i++)
         if (master->programs[i]->started)
             program_roll_back(master->programs[i]);
@@ -357,7 +293,8 @@ static void commit(struct master *master)
         if (program->target)
             program_commit(program);
     }
-    (void)config_unref(master->config);
+    (void)config_unref(master->previous_config);
+    master->previous_config = master->config;
     master->config = config_ref(reload->config);
     master_sort_programs(master);
     CLEANUP_FREE char *error = NULL;
@@ -380,13 +317,14 @@ static bool step(struct master *master)
     const struct program *failed = find_failed(master);
     switch (reload->state) {
     case RELOAD_NONE:
+    case RELOAD_CHECKING: /* of a candidate only */
         return false;
     case RELOAD_CANARIES:
         if (failed)
             return begin_roll_back(master, failed);
         if (!all_started(master, is_proven))
             return false;
-        reload->state = RELOAD_ROLLING;
+        set_state(reload, RELOAD_ROLLING);
         return true;
     case RELOAD_ROLLING:
         if (failed)
@@ -408,9 +346,10 @@ static bool step(struct master *master)
 
 bool reload_step(struct master *master)
 {
+    bool more = reload_candidate_step(master);
     if (master->reload.state == RELOAD_NONE)
-        return false;
-    bool more = step(master);
+        return more;
+    more = step(master) || more;
     if (master->reload.state != RELOAD_NONE)
         publish_rollouts(master);
     return more;

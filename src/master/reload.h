@@ -6,16 +6,24 @@
  */
 #pragma once
 
+#include "base/list.h"
 #include "base/macros.h"
 #include "config/config.h"
 
 #include <jansson.h>
 #include <stdbool.h>
+#include <sys/types.h>
 
 struct master;
 struct generation;
 
-enum reload_state { RELOAD_NONE, RELOAD_CANARIES, RELOAD_ROLLING, RELOAD_ROLLING_BACK };
+enum reload_state {
+    RELOAD_NONE,
+    RELOAD_CHECKING,
+    RELOAD_CANARIES,
+    RELOAD_ROLLING,
+    RELOAD_ROLLING_BACK,
+};
 const char *reload_state_to_string(enum reload_state state);
 
 enum reload_result {
@@ -27,36 +35,71 @@ enum reload_result {
 };
 const char *reload_result_to_string(enum reload_result result);
 
+#define RELOAD_STATES (RELOAD_ROLLING_BACK + 1)
+
+/* Who asked for it, as the kernel tells: the sender of a signal or the peer of the control socket. */
+struct reload_cause {
+    int signal; /* 0: a client of the control socket */
+    pid_t pid;
+    uid_t uid;
+};
+
+enum reload_kind {
+    RELOAD_READ, /* what the configuration file says now */
+    RELOAD_UNDO, /* what was committed before the last one that committed, down to directory and environment */
+};
+
+/* One that is wanted, that runs or that ended. */
+struct reload_request {
+    uint64_t id; /* 0: none */
+    enum reload_kind kind;
+    struct reload_cause cause;
+    unsigned also;       /* how many more asked for it before it began */
+    uint64_t began_usec; /* monotonic; while it is wanted: since when */
+    uint64_t phase_usec[RELOAD_STATES]; /* how long it was in each state; NONE is reading and binding */
+};
+
 /* How one reload ended. */
 struct reload_record {
-    uint64_t id;
+    struct reload_request request;
     enum reload_result result;
     char *reason; /* NULL where it committed */
-    uint64_t duration_usec;
+    uint64_t began_realtime_usec, duration_usec;
     json_t *programs; /* array of {name, result, generation, workers, reason} */
 };
 
-#define RELOAD_HISTORY_MAX 64
+#define RELOAD_HISTORY_MAX 100
+
+/* What a reload will make true, if its checks pass. Until then nothing that serves was touched. */
+struct reload_candidate {
+    struct reload_request request; /* id 0: there is none */
+    struct config *config;
+    struct generation **generations; /* one for each program */
+    size_t n_generations;
+};
 
 struct reload {
-    enum reload_state state;
-    uint64_t last_id;   /* the newest that was given out; 0: none */
-    uint64_t wanted_id; /* asked for and not begun; 0: none */
-    uint64_t id;        /* the one that runs; 0: none */
+    enum reload_state state; /* of the one that runs: never CHECKING */
+    uint64_t state_usec;           /* monotonic: since when */
+    uint64_t last_id;              /* the newest that was given out; 0: none */
+    struct reload_request wanted;  /* asked for and not begun */
+    struct reload_request running;
+    struct reload_candidate candidate; /* may be there while an older one still runs */
+    struct list checks;                /* its own, and stopped ones whose processes have yet to go */
     struct config *config;
-    uint64_t began_usec;
     char *reason; /* of the failure */
     struct reload_record history[RELOAD_HISTORY_MAX];
     size_t n_history; /* ever written; the newest is at (n_history - 1) % RELOAD_HISTORY_MAX */
 };
 
+void reload_init(struct reload *reload);
 void reload_clear(struct reload *reload);
 
 /* An id for what is asked for now. The caller moves the intent. */
-uint64_t reload_want(struct master *master);
-/* Begins the one that is wanted: refuses it, or sets the programs going (superseding one that runs). */
+uint64_t reload_want(struct master *master, enum reload_kind kind, const struct reload_cause *cause);
+/* Reads what the one that is wanted asks for: refuses it, or makes it the candidate. */
 void reload_begin(struct master *master);
-/* Looks where the programs have got to and takes the next step. True: something was done, so converge again. */
+/* Looks where the checks and programs have got to and takes the next step. True: something was done, so converge again. */
 bool reload_step(struct master *master);
 /* The master leaves: what runs or is wanted ends as superseded. */
 void reload_abandon(struct master *master);
@@ -64,9 +107,27 @@ void reload_abandon(struct master *master);
 /* Borrowed; NULL when the id is unknown, not ended, or forgotten. */
 const struct reload_record *reload_find(const struct reload *reload, uint64_t id);
 const struct reload_record *reload_newest(const struct reload *reload);
-/* {id, result, reason, duration_usec, programs}; a new reference or NULL. */
+/* {id, result, reason, cause, also, began_usec, duration_usec, phases, programs}; a new reference or NULL. */
 json_t *reload_record_to_json(const struct reload_record *record);
+/* "SIGHUP of pid 4711, uid 0". Returns buffer. */
+#define RELOAD_CAUSE_TEXT_SIZE 80
+const char *reload_cause_to_text(const struct reload_cause *cause,
+                                 char buffer[RELOAD_CAUSE_TEXT_SIZE]);
+/* All that is remembered, the oldest first. Likewise. */
+json_t *reload_history_to_json(const struct reload *reload);
+
+/* Is any check_command still there? The master does not leave before. */
+bool reload_has_checks(const struct reload *reload);
+
+/* What reload.c and reload-candidate.c need of each other. */
+
+/* Takes the candidate: supersedes one that runs and sets the programs going. */
+void reload_take(struct master *master, struct reload_candidate *candidate);
+/* True: the candidate was taken or refused. */
+bool reload_candidate_step(struct master *master);
+void reload_candidate_clear(struct reload_candidate *candidate);
+void reload_drop_candidate(struct master *master, const char *by);
 
 /* The only place where a reload ends: its record is kept and published. `reason` is taken over. For reload.c. */
-void reload_end(struct master *master, uint64_t id, enum reload_result result, char *reason,
-                uint64_t began_usec);
+void reload_end(struct master *master, const struct reload_request *request,
+                enum reload_result result, char *reason);

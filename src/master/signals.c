@@ -16,14 +16,21 @@ static bool terminal_is_gone(const struct master *master)
     return master->terminal_fd >= 0 && tcgetpgrp(master->terminal_fd) < 0 && errno == EIO;
 }
 
-static void handle_hangup(struct master *master)
+static void handle_reload(struct master *master, const struct signalfd_siginfo *info)
 {
+    const struct reload_cause cause = {
+        .signal = (int)info->ssi_signo, .pid = (pid_t)info->ssi_pid, .uid = info->ssi_uid};
     uint64_t id;
+    (void)master_reload(master, RELOAD_READ, &cause, &id);
+}
+
+static void handle_hangup(struct master *master, const struct signalfd_siginfo *info)
+{
     if (terminal_is_gone(master)) {
         log_info("the terminal is gone: shutting down");
         master_shutdown(master, false);
     } else {
-        (void)master_reload(master, &id);
+        handle_reload(master, info);
     }
 }
 
@@ -39,15 +46,14 @@ static int on_signal(sd_event_source *source UNUSED, const struct signalfd_sigin
 {
     struct master *master = userdata;
     char name[SIGNAL_NAME_SIZE];
-    uint64_t id;
     int number = (int)info->ssi_signo;
     log_info("%s received, from pid %u", signal_to_string(number, name), info->ssi_pid);
     switch (number) {
     case SIGHUP:
-        handle_hangup(master);
+        handle_hangup(master, info);
         break;
     case SIGUSR2:
-        (void)master_reload(master, &id);
+        handle_reload(master, info);
         break;
     case SIGINT:
     case SIGTERM:

@@ -112,6 +112,8 @@ void master_trim_listeners(struct master *master)
         size_t wanted = wanted_sockets(master->config, i, &program);
         if (master->reload.config)
             wanted = MAX(wanted, wanted_sockets(master->reload.config, i, &program));
+        if (master->reload.candidate.config)
+            wanted = MAX(wanted, wanted_sockets(master->reload.candidate.config, i, &program));
         if (master->listeners[i])
             listener_truncate(master->listeners[i], wanted);
     }

@@ -91,6 +91,13 @@ static bool move_fds(const struct child *child)
     return true;
 }
 
+static bool change_directory(const struct spawn_params *params)
+{
+    if (params->directory_fd > 0)
+        return fchdir(params->directory_fd) == 0;
+    return !params->directory || chdir(params->directory) == 0;
+}
+
 static bool prepare_and_exec(struct child *child)
 {
     const struct spawn_params *params = child->params;
@@ -102,7 +109,7 @@ static bool prepare_and_exec(struct child *child)
         return fail(child, SPAWN_STEP_FDS);
     if (params->nofile && setrlimit(RLIMIT_NOFILE, params->nofile) < 0)
         return fail(child, SPAWN_STEP_LIMITS);
-    if (params->directory && chdir(params->directory) < 0)
+    if (!change_directory(params))
         return fail(child, SPAWN_STEP_DIRECTORY);
     if (params->pid_text)
         write_pid(params->pid_text);

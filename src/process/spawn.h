@@ -26,6 +26,7 @@ struct spawn_params {
     char *const *envp;
     const char *executable;   /* path from spawn_find_executable() */
     const char *directory;    /* absolute; the child changes into it before exec; NULL: stays */
+    int directory_fd;         /* the same, open: used instead of the path. Borrowed; 0: none */
     int stdin_fd, stdout_fd, stderr_fd; /* -1: inherited from the master. Borrowed */
     const int *fds;           /* become 3, 4, … in this order. Borrowed; duplicates allowed */
     size_t n_fds;

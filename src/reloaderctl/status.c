@@ -76,7 +76,9 @@ static void add_worker(struct table *table, const char *name, json_t *worker)
     char since[DURATION_TEXT_SIZE];
     table_add(table, TONE_PLAIN, "%s", name);
     table_add(table, TONE_PLAIN, "%" PRIu64, get_number(worker, "pid"));
-    table_add(table, TONE_PLAIN, "%" PRIu64, get_number(worker, "generation"));
+    bool mixed = json_is_true(json_object_get(worker, "mixed"));
+    table_add(table, mixed ? TONE_BUSY : TONE_PLAIN, "%s%" PRIu64, mixed ? "mixed " : "",
+              get_number(worker, "generation"));
     table_add(table, tone_of_state(state), "%s", state);
     table_add(table, TONE_PLAIN, "%s", age_text(get_number(worker, "since_usec"), since));
     table_add(table, TONE_PLAIN, "%" PRIu64, get_number(worker, "restarts"));

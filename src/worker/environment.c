@@ -68,13 +68,21 @@ int worker_make_name(const struct generation *generation, unsigned slot, char **
     return r;
 }
 
-static int make_argv(const struct worker_place *place, const struct scope *scope, char ***ret,
+int worker_make_directory(const struct generation *generation, unsigned slot, char **ret,
+                          char **ret_error)
+{
+    struct scope scope;
+    scope_init(&scope, generation, slot);
+    return expand_key("directory", generation->program->directory, &scope, ret, ret_error);
+}
+
+static int make_argv(const char *key, char *const *command, const struct scope *scope, char ***ret,
                      char **ret_error)
 {
     CLEANUP_STRV char **argv = NULL;
-    STRV_FOREACH (word, place->generation->program->command) {
+    STRV_FOREACH (word, command) {
         char *text = NULL;
-        int r = expand_key("command", *word, scope, &text, ret_error);
+        int r = expand_key(key, *word, scope, &text, ret_error);
         if (r == 0)
             r = strv_consume(&argv, text);
         if (r < 0)
@@ -85,10 +93,10 @@ static int make_argv(const struct worker_place *place, const struct scope *scope
 }
 
 /* `environment:` wins over what the generation read. */
-static int add_configured(const struct worker_place *place, const struct scope *scope, char ***envp,
-                          char **ret_error)
+static int add_configured(const struct generation *generation, const struct scope *scope,
+                          char ***envp, char **ret_error)
 {
-    STRV_FOREACH (entry, place->generation->program->environment) {
+    STRV_FOREACH (entry, generation->program->environment) {
         CLEANUP_FREE char *name = strndup(*entry, strcspn(*entry, "="));
         CLEANUP_FREE char *value = NULL;
         if (!name)
@@ -189,7 +197,7 @@ static int make_envp(const struct worker_place *place, const struct scope *scope
     CLEANUP_STRV char **envp = NULL;
     int r = strv_copy(place->generation->environment, &envp);
     if (r == 0)
-        r = add_configured(place, scope, &envp, ret_error);
+        r = add_configured(place->generation, scope, &envp, ret_error);
     if (r == 0)
         r = add_own(place, &envp);
     if (r == 0 && (place->generation->program->handoff & CONFIG_HANDOFF_ENV))
@@ -212,12 +220,10 @@ int worker_make_command(const struct worker_place *place, struct worker_command 
     struct scope scope;
     scope_init(&scope, place->generation, place->slot);
     CLEANUP(worker_command_clear) struct worker_command command = {0};
-    int r = make_argv(place, &scope, &command.argv, ret_error);
+    int r = make_argv("command", place->generation->program->command, &scope, &command.argv,
+                      ret_error);
     if (r == 0)
         r = make_envp(place, &scope, &command.envp, ret_error);
-    if (r == 0)
-        r = expand_key("directory", place->generation->program->directory, &scope,
-                       &command.directory, ret_error);
     if (r < 0)
         return r;
     if (has_pid(place->generation->program))
@@ -227,10 +233,44 @@ int worker_make_command(const struct worker_place *place, struct worker_command 
     return 0;
 }
 
+/* %(fd:…)s is refused there by the configuration, but may stand in `environment`. */
+static int make_check_envp(const struct generation *generation, const struct scope *scope,
+                           char ***ret, char **ret_error)
+{
+    CLEANUP_STRV char **envp = NULL;
+    int r = strv_copy(generation->environment, &envp);
+    if (r == 0)
+        r = add_configured(generation, scope, &envp, ret_error);
+    if (r == 0)
+        r = strv_env_set(&envp, "RELOADER_PROGRAM", generation->program->name);
+    if (r == 0)
+        r = set_number(&envp, "RELOADER_GENERATION", generation->number);
+    if (r < 0)
+        return r;
+    *ret = TAKE_PTR(envp);
+    return 0;
+}
+
+int worker_make_check(const struct generation *generation, struct worker_command *ret,
+                      char **ret_error)
+{
+    struct scope scope;
+    scope_init(&scope, generation, 0);
+    CLEANUP(worker_command_clear) struct worker_command command = {0};
+    int r = make_argv("reload.check_command", generation->program->reload.check_command, &scope,
+                      &command.argv, ret_error);
+    if (r == 0)
+        r = make_check_envp(generation, &scope, &command.envp, ret_error);
+    if (r < 0)
+        return r;
+    *ret = command;
+    command = (struct worker_command){0};
+    return 0;
+}
+
 void worker_command_clear(struct worker_command *command)
 {
     command->argv = strv_free(command->argv);
     command->envp = strv_free(command->envp);
-    free(command->directory);
     *command = (struct worker_command){0};
 }

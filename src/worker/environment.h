@@ -22,7 +22,6 @@ struct worker_place {
 struct worker_command {
     char **argv;
     char **envp;
-    char *directory;
     char *pid_text; /* inside envp, behind "LISTEN_PID="; NULL when the handoff does not set it */
 };
 
@@ -30,7 +29,14 @@ struct worker_command {
 int worker_make_name(const struct generation *generation, unsigned slot, char **ret,
                      char **ret_error);
 
+/* `directory` expanded. Likewise. */
+int worker_make_directory(const struct generation *generation, unsigned slot, char **ret,
+                          char **ret_error);
+
 /* 0, or -errno with *ret_error, one line that names the key that cannot be expanded (malloc-ed). */
 int worker_make_command(const struct worker_place *place, struct worker_command *ret,
                         char **ret_error);
+/* The same for the generation's check_command: without sockets, channel and slot. */
+int worker_make_check(const struct generation *generation, struct worker_command *ret,
+                      char **ret_error);
 void worker_command_clear(struct worker_command *command);

@@ -1,6 +1,7 @@
 #include "worker/generation.h"
 
 #include "base/strv.h"
+#include "worker/environment.h"
 
 #include <errno.h>
 #include <string.h>
@@ -63,6 +64,23 @@ static int read_environment_file(struct generation *generation, char **ret_error
     return 0;
 }
 
+/* Now, not when the first worker starts: what a symbolic link names at the reload is what all of its workers get. */
+static int hold_directories(struct generation *generation, char **ret_error)
+{
+    generation->pins = pins_new();
+    if (!generation->pins)
+        return -ENOMEM;
+    for (unsigned slot = 0; slot < generation->program->workers; slot++) {
+        CLEANUP_FREE char *directory = NULL;
+        int r = worker_make_directory(generation, slot, &directory, ret_error);
+        if (r == 0)
+            r = pins_hold(generation->pins, directory);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
 int generation_new(struct config *config, const struct config_program *program, uint64_t number,
                    const struct generation *previous, char *const *environment,
                    struct generation **ret, char **ret_error)
@@ -87,6 +105,29 @@ int generation_new(struct config *config, const struct config_program *program, 
         if (r < 0)
             return r;
     }
+    r = hold_directories(generation, ret_error);
+    if (r < 0)
+        return r;
+    *ret = TAKE_PTR(generation);
+    return 0;
+}
+
+int generation_again(const struct generation *earlier, uint64_t number, struct generation **ret)
+{
+    CLEANUP(generation_unrefp) struct generation *generation = calloc(1, sizeof(*generation));
+    if (!generation)
+        return -ENOMEM;
+    generation->references = 1;
+    generation->number = number;
+    generation->config = config_ref(earlier->config);
+    generation->program = earlier->program;
+    generation->master_environment = earlier->master_environment;
+    generation->pins = pins_ref(earlier->pins);
+    generation->habits = earlier->habits;
+    generation->habits->references++;
+    int r = strv_copy(earlier->environment, &generation->environment);
+    if (r < 0)
+        return r;
     *ret = TAKE_PTR(generation);
     return 0;
 }
@@ -103,6 +144,7 @@ struct generation *generation_unref(struct generation *generation)
         return NULL;
     (void)strv_free(generation->environment);
     (void)habits_unref(generation->habits);
+    (void)pins_unref(generation->pins);
     (void)config_unref(generation->config);
     free(generation);
     return NULL;

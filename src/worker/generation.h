@@ -8,6 +8,7 @@
 
 #include "base/macros.h"
 #include "config/config.h"
+#include "worker/pins.h"
 
 /* What is known of a command by having run it; shared by all generations with the very same command. */
 struct generation_habits {
@@ -25,6 +26,7 @@ struct generation {
     /* of the master (cleaned) and of environment_file, as read when it was made */
     char **environment;
     struct generation_habits *habits;
+    struct pins *pins; /* its directory and program file, whatever their names lead to later */
 };
 
 /*
@@ -34,6 +36,8 @@ struct generation {
 int generation_new(struct config *config, const struct config_program *program, uint64_t number,
                    const struct generation *previous, char *const *environment,
                    struct generation **ret, char **ret_error);
+/* A new generation made of the very same things as an earlier one. 0 or -ENOMEM. */
+int generation_again(const struct generation *earlier, uint64_t number, struct generation **ret);
 struct generation *generation_ref(struct generation *generation);
 struct generation *generation_unref(struct generation *generation);
 DEFINE_FREEP(struct generation *, generation_unref)

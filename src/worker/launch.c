@@ -1,6 +1,7 @@
 #include "worker/launch.h"
 
 #include "base/fd.h"
+#include "base/log.h"
 #include "base/strv.h"
 #include "process/spawn.h"
 
@@ -28,22 +29,80 @@ static int collect_fds(const struct worker_params *params, int channel_fd, int *
     return 0;
 }
 
+/* Finds the executable, and looks whether all is still what the generation began with. */
+static int find_program(struct worker *worker, const struct worker_command *command,
+                        struct pinned_place *place, char **ret)
+{
+    CLEANUP_FREE char *executable = NULL;
+    int r = spawn_find_executable(command->argv[0], place->directory, command->envp, &executable);
+    if (r == 0)
+        r = pins_compare_program(worker->generation->pins, place, command->argv, executable);
+    if (r < 0)
+        return r;
+    worker->mixed = place->mixed;
+    if (place->mixed)
+        log_warning("%s: mixed: %s", worker->name, place->remark);
+    *ret = TAKE_PTR(executable);
+    return 0;
+}
+
+static int spawn_with_fds(struct worker *worker, const struct worker_params *params, int channel_fd,
+                          struct spawn_params *spawn_params, struct spawn_failure *ret_failure)
+{
+    int *fds = NULL;
+    int r = collect_fds(params, channel_fd, &fds, &spawn_params->n_fds);
+    if (r < 0) {
+        *ret_failure = (struct spawn_failure){.step = SPAWN_STEP_CLONE, .error = -r};
+        return r;
+    }
+    spawn_params->fds = fds;
+    r = spawn(spawn_params, &worker->pid, &worker->pidfd, ret_failure);
+    free(fds);
+    return r;
+}
+
+static int find_and_spawn(struct worker *worker, const struct worker_params *params,
+                          const struct worker_command *command, int channel_fd,
+                          struct pinned_place *place, struct spawn_params *spawn_params,
+                          char **ret_error)
+{
+    CLEANUP_FREE char *executable = NULL;
+    struct spawn_failure failure = {.step = SPAWN_STEP_DIRECTORY, .error = -place->fd};
+    int r = place->fd < 0 ? place->fd : 0;
+    if (r == 0) {
+        r = find_program(worker, command, place, &executable);
+        failure = (struct spawn_failure){.step = SPAWN_STEP_EXEC, .error = -r};
+    }
+    spawn_params->executable = executable;
+    if (r == 0)
+        r = spawn_with_fds(worker, params, channel_fd, spawn_params, &failure);
+    if (r < 0)
+        *ret_error = spawn_failure_to_text(&failure, spawn_params);
+    return r;
+}
+
 int worker_launch(struct worker *worker, const struct worker_params *params,
                   const struct worker_command *command, int channel_fd, char **ret_error)
 {
     const struct config_program *program = worker->generation->program;
-    int *fds = NULL;
-    CLEANUP_FREE char *executable = NULL;
+    CLEANUP(pinned_place_clear) struct pinned_place place = {.fd = -1};
+    CLEANUP_FREE char *directory = NULL;
     CLEANUP_FD int null_fd = open_null();
     if (null_fd < 0) {
         int error = null_fd;
         *ret_error = string_format("cannot open /dev/null: %s", strerror(-error));
         return error;
     }
+    int r = worker_make_directory(worker->generation, worker->slot, &directory, ret_error);
+    if (r == 0)
+        r = pins_enter(worker->generation->pins, directory, &place);
+    if (r < 0)
+        return r;
     struct spawn_params spawn_params = {
         .argv = command->argv,
         .envp = command->envp,
-        .directory = command->directory,
+        .directory = place.directory,
+        .directory_fd = MAX(place.fd, 0),
         .stdin_fd = null_fd,
         .stdout_fd = program->silent ? null_fd : -1,
         .stderr_fd = program->silent ? null_fd : -1,
@@ -52,20 +111,5 @@ int worker_launch(struct worker *worker, const struct worker_params *params,
     };
     if ((program->handoff & CONFIG_HANDOFF_STDIN) && program->n_sockets > 0)
         spawn_params.stdin_fd = listener_fd(params->listeners[0], params->slot);
-
-    struct spawn_failure failure = {.step = SPAWN_STEP_EXEC};
-    int r = spawn_find_executable(command->argv[0], command->directory, command->envp, &executable);
-    if (r < 0) {
-        failure.error = -r;
-    } else {
-        spawn_params.executable = executable;
-        r = collect_fds(params, channel_fd, &fds, &spawn_params.n_fds);
-        spawn_params.fds = fds;
-        if (r == 0)
-            r = spawn(&spawn_params, &worker->pid, &worker->pidfd, &failure);
-    }
-    if (r < 0)
-        *ret_error = spawn_failure_to_text(&failure, &spawn_params);
-    free(fds);
-    return r;
+    return find_and_spawn(worker, params, command, channel_fd, &place, &spawn_params, ret_error);
 }

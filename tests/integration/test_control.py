@@ -5,6 +5,7 @@ import re
 import signal
 import stat
 import subprocess
+import time
 
 import pytest
 
@@ -28,7 +29,7 @@ def test_any_varlink_client(echo):
         assert INTERFACE in info["interfaces"] and "org.varlink.service" in info["interfaces"] and info["version"]
         description = connection.call("org.varlink.service.GetInterfaceDescription", {"interface": INTERFACE})["description"]
         assert description.lstrip().startswith(("interface ", "#")) and f"interface {INTERFACE}" in description
-        for method in ("Status", "Reload", "Subscribe", "Shutdown", "Version"):
+        for method in ("Status", "Reload", "History", "Subscribe", "Shutdown", "Version"):
             assert re.search(rf"^method {method}\(", description, re.MULTILINE), method
         for method in ("Upgrade", "Scale", "Attach"):
             assert not re.search(rf"^method {method}\(", description, re.MULTILINE), "not in this version"
@@ -51,6 +52,37 @@ def test_errors(echo, method, parameters, error):
             connection.call(method, parameters)
         assert caught.value.error == error
         assert connection.call("Version")["version"]
+
+
+def test_history(echo):
+    """Who asked, how it ended, and where its time went."""
+    assert echo.call("History") == {"reloads": []}
+    echo.hup()
+    echo.expect_reload("committed")
+    good = echo.config
+    echo.write("programs: {")
+    echo.expect_reload("refused")
+    echo.write(good)
+    first, second, third = echo.call("History")["reloads"]
+    assert first["cause"] == {"by": "SIGHUP", "pid": os.getpid(), "uid": os.getuid()}
+    assert second["cause"] == {"by": "control", "pid": os.getpid(), "uid": os.getuid()}
+    assert [entry["id"] for entry in (first, second, third)] == [1, 2, 3]
+    assert [entry["result"] for entry in (first, second, third)] == ["committed", "committed", "refused"]
+    assert "reloader.yaml:" in third["reason"] and "reason" not in first
+    assert first["began_usec"] <= second["began_usec"] <= third["began_usec"] <= time.time() * 1e6
+    assert 0 < sum(second["phases"].values()) <= second["duration_usec"]
+    assert [program["generation"] for program in second["programs"]] == [3]
+
+
+def test_history_is_bounded(echo):
+    """A storm of requests is one reload, and says so; the oldest are forgotten."""
+    good = echo.config
+    echo.write("programs: {")
+    for _ in range(101):
+        echo.expect_reload("refused")
+    echo.write(good)
+    reloads = echo.call("History")["reloads"]
+    assert [entry["id"] for entry in reloads] == list(range(2, 102))
 
 
 def test_status(echo, port):
@@ -275,7 +307,7 @@ def test_ctl_reload_refused(echo):
     """1 with the reason."""
     echo.write("programs: 7\n")
     done = echo.ctl("reload", code=1)
-    assert "reloader.yaml:1:" in done.stdout + done.stderr
+    assert "reloader.yaml:" in done.stdout + done.stderr
 
 
 def test_ctl_events(echo):

@@ -88,7 +88,7 @@ void fake_master_end_reload(struct fake_master *fake, const char *result, const 
                         "state", "ended", "result", result, "reason", reason);
 }
 
-static int fake_reload(void *userdata, uint64_t *ret_id)
+static int fake_reload(UNUSED bool undo, UNUSED const struct ucred *peer, void *userdata, uint64_t *ret_id)
 {
     struct fake_master *fake = userdata;
     if (fake->refuse_reload)
@@ -113,6 +113,25 @@ static json_t *fake_reload_result(uint64_t id, void *userdata)
     return id == fake->reload_id ? json_incref(fake->result) : NULL;
 }
 
+static json_t *fake_past_reload(int id, const char *result, const char *reason, const char *by)
+{
+    return json_pack(
+        "{s:i, s:s, s:s*, s:{s:s, s:i, s:i}, s:i, s:I, s:i, s:{s:i, s:i, s:i, s:i}, s:[{s:s, s:s, "
+        "s:i, s:i, s:s*}]}",
+        "id", id, "result", result, "reason", reason, "cause", "by", by, "pid", 4700 + id, "uid", 0,
+        "also", id - 1, "began_usec", (json_int_t)1700000000 * 1000000 + id, "duration_usec",
+        1200000 * id, "phases", "preparing", 1000, "canaries", 120000, "rolling", 1079000,
+        "rolling_back", 0, "programs", "name", "web", "result", result, "generation", 2 + id,
+        "workers", 4, "reason", reason);
+}
+
+static json_t *fake_history(UNUSED void *userdata)
+{
+    return json_pack(
+        "{s:[o, o]}", "reloads", fake_past_reload(1, "committed", NULL, "SIGHUP"),
+        fake_past_reload(2, "rolled_back", "web/0 exited with 1 before it was ready", "control"));
+}
+
 static void fake_shutdown(bool force, void *userdata)
 {
     struct fake_master *fake = userdata;
@@ -125,6 +144,7 @@ static void fake_shutdown(bool force, void *userdata)
 const struct control_ops fake_master_ops = {
     .status = fake_status,
     .reload = fake_reload,
+    .history = fake_history,
     .reload_result = fake_reload_result,
     .shutdown = fake_shutdown,
 };

@@ -199,7 +199,6 @@ static void test_not_in_this_version(void **state UNUSED)
                                        "watch",
                                        "watch_ignore",
                                        "reload_delay",
-                                       "max_draining",
                                        "disconnect_spread",
                                        "on_event",
                                        "recycle",
@@ -229,8 +228,6 @@ static void test_not_in_this_version(void **state UNUSED)
                            "programs.p.ready.http: not in this version");
     assert_program_refused("ready: {tcp: 80}", "programs.p.ready.tcp: not in this version");
     assert_program_refused("reload: {order: switch}", "'switch' is not in this version");
-    assert_program_refused("reload: {check_command: x}",
-                           "programs.p.reload.check_command: not in this version");
 }
 
 static void test_types(void **state UNUSED)

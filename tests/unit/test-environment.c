@@ -277,13 +277,15 @@ static void test_command_and_directory(void **state)
         pretend_listener(&listeners[i], fixture->generation->program->sockets[i], &sockets[i], 1);
     make(fixture, 2, handed);
     CLEANUP_FREE char *wanted = string_format("%s/sub-07", fixture->directory);
-    assert_string_equal(fixture->command.directory, wanted);
+    CLEANUP_FREE char *made = NULL, *error = NULL;
+    assert_int_equal(worker_make_directory(fixture->generation, 2, &made, &error), 0);
+    assert_string_equal(made, wanted);
     assert_string_equal(fixture->command.argv[0], "sh");
     assert_string_equal(fixture->command.argv[2], "true");
     assert_null(fixture->command.argv[3]);
     expect(fixture, "FD", "4");
     expect(fixture, "WORDS", "two words");
-    CLEANUP_FREE char *name = NULL, *error = NULL;
+    CLEANUP_FREE char *name = NULL;
     assert_int_equal(worker_make_name(fixture->generation, 2, &name, &error), 0);
     assert_string_equal(name, "web:7");
 }

@@ -207,6 +207,26 @@ static void test_events_and_shutdown(UNUSED void **state)
     assert_int_equal(run("-s", path, "quit", NULL), 3);
 }
 
+static void test_history(UNUSED void **state)
+{
+    serve("commit");
+    assert_int_equal(run("-s", path, "history", NULL), 0);
+    expect_output("ID  BEGAN                RESULT       AFTER  CAUSE");
+    expect_output("  committed    1.2 s  SIGHUP by root (pid 4701)");
+    expect_output("  rolled back  2.4 s  control by root (pid 4702), and 1 more"
+                  "  web/0 exited with 1 before it was ready\n");
+    assert_int_equal(run("-s", path, "history", "2", NULL), 0);
+    expect_output("reload 2 rolled back after 2.4 s: web/0 exited with 1 before it was ready\n");
+    expect_output("\n  canaries       120 ms\n");
+    expect_output("\n  web: rolled back, generation 4, 4 workers: web/0 exited with 1");
+    assert_null(strstr(output, "rolling back "));
+    assert_int_equal(run("-s", path, "history", "--json", "1", NULL), 0);
+    expect_output("\"id\": 1,");
+    assert_int_equal(run("-s", path, "history", "3", NULL), 1);
+    assert_int_equal(run("-s", path, "history", "0", NULL), 2);
+    assert_int_equal(run("-s", path, "history", "1", "2", NULL), 2);
+}
+
 static void test_events_of_a_wrong_type(UNUSED void **state)
 {
     serve("commit");
@@ -218,7 +238,7 @@ static void test_no_master(UNUSED void **state)
 {
     char where[96];
     (void)snprintf(where, sizeof(where), "  %s: there is no such socket\n", path);
-    static const char *const verbs[] = {"status", "reload", "events", "shutdown", "version"};
+    static const char *const verbs[] = {"status", "reload", "events", "history", "shutdown", "version"};
     for (size_t i = 0; i < ARRAY_SIZE(verbs); i++) {
         assert_int_equal(run("-s", path, verbs[i], NULL), 3);
         expect_output("reloaderctl: no master answers:\n");
@@ -264,8 +284,8 @@ static void test_usage(UNUSED void **state)
 {
     assert_int_equal(run("reloda", NULL), 2);
     expect_output("unknown command 'reloda'");
-    assert_int_equal(run("undo", NULL), 2);
-    expect_output("'undo' is not in this version");
+    assert_int_equal(run("scale", NULL), 2);
+    expect_output("'scale' is not in this version");
     assert_int_equal(run("reload", "web", NULL), 2);
     expect_output("not in this version");
     assert_int_equal(run("reload", "--dry-run", NULL), 2);
@@ -293,6 +313,7 @@ int main(void)
         cmocka_unit_test_teardown(test_master_dies_in_a_reload, end_master),
         cmocka_unit_test_teardown(test_events_and_shutdown, end_master),
         cmocka_unit_test_teardown(test_events_of_a_wrong_type, end_master),
+        cmocka_unit_test_teardown(test_history, end_master),
         cmocka_unit_test(test_no_master),
         cmocka_unit_test(test_stale_socket),
         cmocka_unit_test(test_another_server),

@@ -608,7 +608,7 @@ static void test_freed_in_any_state(void **state)
     kit->worker = worker_free(kit->worker);
     assert_int_equal(count_files(kit), 0);
     assert_int_equal(kit->generation->references, 1);
-    assert_int_equal(live_count_fds(), before);
+    assert_int_equal(live_count_fds(), before + 1); /* the directory that the generation holds */
 }
 
 #define A_TEST(name) cmocka_unit_test_setup_teardown(name, kit_set_up, kit_tear_down)

@@ -1,0 +1,219 @@
+#include "worker/pins.h"
+
+#include "base/fd.h"
+#include "base/strv.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct pinned_directory {
+    char *path;
+    int fd;        /* O_PATH; -errno: why it could not be opened */
+    bool replaced; /* the first one is gone, this is what was found under its path then */
+};
+
+struct pinned_file {
+    char *path;
+    struct stat identity;
+};
+
+/* Few: more than one only where a command or directory differs from slot to slot. */
+struct pins {
+    unsigned references;
+    struct pinned_directory *directories;
+    size_t n_directories;
+    struct pinned_file *files;
+    size_t n_files;
+};
+
+struct pins *pins_new(void)
+{
+    struct pins *pins = calloc(1, sizeof(*pins));
+    if (pins)
+        pins->references = 1;
+    return pins;
+}
+
+struct pins *pins_ref(struct pins *pins)
+{
+    pins->references++;
+    return pins;
+}
+
+struct pins *pins_unref(struct pins *pins)
+{
+    if (!pins || --pins->references > 0)
+        return NULL;
+    for (size_t i = 0; i < pins->n_directories; i++) {
+        free(pins->directories[i].path);
+        (void)fd_close(pins->directories[i].fd);
+    }
+    for (size_t i = 0; i < pins->n_files; i++)
+        free(pins->files[i].path);
+    free(pins->directories);
+    free(pins->files);
+    free(pins);
+    return NULL;
+}
+
+void pinned_place_clear(struct pinned_place *place)
+{
+    free(place->directory);
+    free(place->remark);
+    *place = (struct pinned_place){.fd = -1};
+}
+
+/* Directories */
+
+static int open_directory(const char *path)
+{
+    int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    return fd < 0 ? -errno : fd;
+}
+
+static struct pinned_directory *find_directory(struct pins *pins, const char *path)
+{
+    for (size_t i = 0; i < pins->n_directories; i++)
+        if (strcmp(pins->directories[i].path, path) == 0)
+            return &pins->directories[i];
+    return NULL;
+}
+
+int pins_hold(struct pins *pins, const char *directory)
+{
+    if (find_directory(pins, directory))
+        return 0;
+    struct pinned_directory *larger = reallocarray(pins->directories, pins->n_directories + 1,
+                                                   sizeof(*larger));
+    if (!larger)
+        return -ENOMEM;
+    pins->directories = larger;
+    char *path = strdup(directory);
+    if (!path)
+        return -ENOMEM;
+    larger[pins->n_directories++] = (struct pinned_directory){.path = path,
+                                                              .fd = open_directory(path)};
+    return 0;
+}
+
+/* Removed directories can still be entered, but nothing can be found or made in them any more. */
+static bool is_removed(int fd)
+{
+    struct stat st;
+    return fstat(fd, &st) < 0 || st.st_nlink == 0;
+}
+
+static void refresh(struct pinned_directory *directory)
+{
+    if (directory->fd >= 0 && !is_removed(directory->fd))
+        return;
+    directory->replaced = directory->replaced || directory->fd >= 0;
+    (void)fd_close(directory->fd);
+    directory->fd = open_directory(directory->path);
+}
+
+/* Where the directory is by now, under whatever name; its configured path where that cannot be told. */
+static char *current_path(const struct pinned_directory *directory)
+{
+    char link[64], path[PATH_MAX];
+    (void)snprintf(link, sizeof(link), "/proc/self/fd/%d", directory->fd);
+    ssize_t n = directory->fd < 0 ? -1 : readlink(link, path, sizeof(path));
+    if (n <= 0 || (size_t)n >= sizeof(path) || path[0] != '/')
+        return strdup(directory->path);
+    return strndup(path, (size_t)n);
+}
+
+int pins_enter(struct pins *pins, const char *path, struct pinned_place *ret)
+{
+    int r = pins_hold(pins, path);
+    if (r < 0)
+        return r;
+    struct pinned_directory *directory = find_directory(pins, path);
+    refresh(directory);
+    CLEANUP(pinned_place_clear)
+    struct pinned_place place = {.fd = directory->fd,
+                                 .directory = current_path(directory),
+                                 .configured = path,
+                                 .mixed = directory->replaced};
+    if (!place.directory)
+        return -ENOMEM;
+    if (place.mixed && place.fd >= 0) {
+        place.remark = string_format("the directory it began with was removed; %s is %s now", path,
+                                     place.directory);
+        if (!place.remark)
+            return -ENOMEM;
+    }
+    *ret = place;
+    place = (struct pinned_place){.fd = -1};
+    return 0;
+}
+
+/* Program files */
+
+static bool is_under(const char *path, const char *directory)
+{
+    size_t n = strlen(directory);
+    return path[0] != '/' || (string_starts_with(path, directory) && path[n] == '/');
+}
+
+static bool is_program_file(const struct pinned_place *place, const char *argument,
+                            struct stat *ret)
+{
+    int at = place->fd >= 0 ? place->fd : AT_FDCWD;
+    return argument[0] != '\0' &&
+           (is_under(argument, place->directory) || is_under(argument, place->configured)) &&
+           fstatat(at, argument, ret, 0) == 0 && S_ISREG(ret->st_mode);
+}
+
+static const char *find_program_file(const struct pinned_place *place, char *const *argv,
+                                     const char *executable, struct stat *ret)
+{
+    for (size_t i = 1; argv[0] && argv[i]; i++)
+        if (is_program_file(place, argv[i], ret))
+            return argv[i];
+    return stat(executable, ret) == 0 ? executable : NULL;
+}
+
+static bool is_same_file(const struct stat *a, const struct stat *b)
+{
+    return a->st_dev == b->st_dev && a->st_ino == b->st_ino &&
+           a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
+}
+
+static int remember_file(struct pins *pins, const char *name, const struct stat *st)
+{
+    struct pinned_file *larger = reallocarray(pins->files, pins->n_files + 1, sizeof(*larger));
+    if (!larger)
+        return -ENOMEM;
+    pins->files = larger;
+    char *path = strdup(name);
+    if (!path)
+        return -ENOMEM;
+    larger[pins->n_files++] = (struct pinned_file){.path = path, .identity = *st};
+    return 0;
+}
+
+int pins_compare_program(struct pins *pins, struct pinned_place *place, char *const *argv,
+                         const char *executable)
+{
+    struct stat st;
+    const char *name = find_program_file(place, argv, executable, &st);
+    if (!name)
+        return 0;
+    for (size_t i = 0; i < pins->n_files; i++) {
+        if (strcmp(pins->files[i].path, name) != 0)
+            continue;
+        if (is_same_file(&pins->files[i].identity, &st))
+            return 0;
+        place->mixed = true;
+        if (!place->remark)
+            place->remark = string_format("%s was replaced since its generation began", name);
+        return place->remark ? 0 : -ENOMEM;
+    }
+    return remember_file(pins, name, &st);
+}

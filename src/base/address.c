@@ -158,7 +158,7 @@ int address_parse(const char *text, struct address *ret, const char **ret_reason
     if (string_starts_with(text, "udp:"))
         return refuse(ret_reason, "UDP is not in this version");
     if (string_starts_with(text, "fd:"))
-        return refuse(ret_reason, "taking over a socket by its number is not in this version");
+        return refuse(ret_reason, "a descriptor is no address");
     if (strstr(text, "://"))
         return refuse(ret_reason, "an address has no scheme, write HOST:PORT or unix:/PATH");
     if (*text == '[')

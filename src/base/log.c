@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <poll.h>
 #include <stdarg.h>
@@ -200,49 +201,127 @@ static size_t put_text(char *line, size_t size, const char *text, bool json)
     return n;
 }
 
-static size_t put_record(char *line, size_t size, enum log_level level, const char *text)
+static size_t put_json_text(char *line, size_t size, const char *name, const char *text)
+{
+    size_t n = (size_t)snprintf(line, size, "\"%s\":\"", name);
+    n += put_text(line + n, size - n - 1, text, true);
+    line[n++] = '"';
+    return n;
+}
+
+static size_t put_json_number(char *line, size_t size, const char *name, uint64_t number)
+{
+    return (size_t)snprintf(line, size, "\"%s\":%" PRIu64 ",", name, number);
+}
+
+/* Names have at most 128 bytes: there is room for all of it. */
+static size_t put_json_subject(char *line, size_t size, const struct log_subject *subject)
+{
+    size_t n = 0;
+    if (subject->program) {
+        n += put_json_text(line + n, size - n, "program", subject->program);
+        line[n++] = ',';
+    }
+    if (subject->worker) {
+        n += put_json_text(line + n, size - n, "worker", subject->worker);
+        line[n++] = ',';
+    }
+    if (subject->worker && subject->generation > 0)
+        n += put_json_number(line + n, size - n, "slot", subject->slot);
+    if (subject->generation > 0)
+        n += put_json_number(line + n, size - n, "generation", subject->generation);
+    if (subject->pid > 0)
+        n += put_json_number(line + n, size - n, "pid", (uint64_t)subject->pid);
+    if (subject->reload > 0)
+        n += put_json_number(line + n, size - n, "reload", subject->reload);
+    return n;
+}
+
+struct record {
+    enum log_level level;
+    const struct log_subject *subject;
+    const char *text;
+};
+
+static size_t put_record(char *line, size_t size, const struct record *record)
 {
     char when[40];
     (void)put_timestamp(when, sizeof(when));
-    const char *name = level_names[level];
+    const char *name = level_names[record->level];
     if (target.format == LOG_FORMAT_TEXT) {
         size_t n = (size_t)snprintf(line, size, "%s %s ", when, name);
-        n += put_text(line + n, size - n - 1, text, false);
+        n += put_text(line + n, size - n - 1, record->text, false);
         line[n++] = '\n';
         return n;
     }
-    size_t n = (size_t)snprintf(line, size, "{\"time\":\"%s\",\"level\":\"%s\",\"message\":\"",
-                                when, name);
-    n += put_text(line + n, size - n - 3, text, true);
-    memcpy(line + n, "\"}\n", 3);
-    return n + 3;
+    size_t n = (size_t)snprintf(line, size, "{\"time\":\"%s\",\"level\":\"%s\",", when, name);
+    n += put_json_subject(line + n, size - n, record->subject);
+    n += put_json_text(line + n, size - n - 2, "message", record->text);
+    memcpy(line + n, "}\n", 2);
+    return n + 2;
 }
 
-void log_write(enum log_level level, const char *format, ...)
+static bool put(const struct record *record)
+{
+    char line[PIPE_BUF];
+    return put_line(log_get_fd(), line, put_record(line, sizeof(line), record));
+}
+
+/* For who waits at the terminal for the start of a daemon. */
+static void put_on_terminal(const struct record *record)
+{
+    char line[PIPE_BUF];
+    if (record->level <= LOG_LEVEL_WARNING && target.file >= 0 && target.stderr_fd != STDERR_FILENO)
+        (void)put_line(target.stderr_fd, line, put_record(line, sizeof(line), record));
+}
+
+static void say_what_was_lost(void)
+{
+    char text[80];
+    (void)snprintf(text, sizeof(text), "%lu log lines were lost: nobody took them", target.lost);
+    if (put(&(struct record){LOG_LEVEL_WARNING, &(struct log_subject){0}, text}))
+        target.lost = 0;
+}
+
+static void write_about(const struct log_subject *subject, enum log_level level, const char *format,
+                        va_list arguments) PRINTF_LIKE(3, 0);
+
+static void write_about(const struct log_subject *subject, enum log_level level, const char *format,
+                        va_list arguments)
 {
     if (level > target.level)
         return;
     int saved = errno;
-    char text[PIPE_BUF], line[PIPE_BUF];
-
-    if (target.lost > 0) {
-        (void)snprintf(text, sizeof(text), "%lu log lines were lost: nobody took them",
-                       target.lost);
-        if (put_line(log_get_fd(), line, put_record(line, sizeof(line), LOG_LEVEL_WARNING, text)))
-            target.lost = 0;
-    }
-    va_list arguments;
-    va_start(arguments, format);
-    (void)vsnprintf(text, sizeof(text), format, arguments);
-    va_end(arguments);
+    char text[PIPE_BUF];
+    const char *name = subject->worker ? subject->worker : subject->program;
+    int n = name ? snprintf(text, sizeof(text), "%s: ", name) : 0;
+    if (n >= 0 && (size_t)n < sizeof(text))
+        (void)vsnprintf(text + n, sizeof(text) - (size_t)n, format, arguments);
     if (target.format == LOG_FORMAT_JSON)
         string_make_utf8(text);
-    size_t size = put_record(line, sizeof(line), level, text);
-    if (target.lost > 0 || !put_line(log_get_fd(), line, size))
+    if (target.lost > 0)
+        say_what_was_lost();
+    const struct record record = {level, subject, text};
+    if (target.lost > 0 || !put(&record))
         target.lost++;
-    if (level <= LOG_LEVEL_WARNING && target.file >= 0 && target.stderr_fd != STDERR_FILENO)
-        (void)put_line(target.stderr_fd, line, size);
+    put_on_terminal(&record);
     errno = saved;
+}
+
+void log_write(enum log_level level, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    write_about(&(struct log_subject){0}, level, format, arguments);
+    va_end(arguments);
+}
+
+void log_about(struct log_subject subject, enum log_level level, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    write_about(&subject, level, format, arguments);
+    va_end(arguments);
 }
 
 bool log_limit_pass(struct log_limit *limit, unsigned *ret_suppressed)

@@ -10,6 +10,7 @@
 #include "base/macros.h"
 
 #include <stdbool.h>
+#include <sys/types.h>
 
 enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG, LOG_LEVEL_TRACE };
 enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
@@ -36,6 +37,20 @@ const char *log_level_to_string(enum log_level level);
 int log_level_from_string(const char *name, enum log_level *ret);
 
 void log_write(enum log_level level, const char *format, ...) PRINTF_LIKE(2, 3);
+
+/*
+ * Whom a line is about. The text begins with the worker's name, else the program's, and ": "; formats with fields have each of
+ * them by itself as well. What is NULL or 0 does not apply; a slot goes with a generation. Strings are borrowed.
+ */
+struct log_subject {
+    const char *program, *worker;
+    unsigned slot;
+    uint64_t generation;
+    pid_t pid; /* the worker's */
+    uint64_t reload;
+};
+void log_about(struct log_subject subject, enum log_level level, const char *format, ...)
+    PRINTF_LIKE(3, 4);
 
 #define log_error(...)   log_write(LOG_LEVEL_ERROR, __VA_ARGS__)
 #define log_warning(...) log_write(LOG_LEVEL_WARNING, __VA_ARGS__)

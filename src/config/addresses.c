@@ -1,5 +1,6 @@
 #include "config/addresses.h"
 
+#include "base/parse.h"
 #include "base/strv.h"
 #include "config/expand.h"
 #include "config/paths.h"
@@ -7,6 +8,8 @@
 #include <errno.h>
 #include <string.h>
 #include <unistd.h>
+
+#define DESCRIPTOR_MAX 65535
 
 static int fail(char **ret_reason, char *reason)
 {
@@ -40,6 +43,27 @@ static int expand_listen(const struct config_socket *socket, const struct config
     return expand(socket->listen, &known, ret, ret_reason);
 }
 
+int config_resolve_descriptor(const struct config_socket *socket,
+                              const struct config_program *program, int *ret, char **ret_reason)
+{
+    CLEANUP_FREE char *text = NULL;
+    uint64_t number;
+    *ret = -1;
+    int r = expand_listen(socket, program, 0, &text, ret_reason);
+    if (r < 0 || !string_starts_with(text, "fd:"))
+        return r;
+    if (parse_unsigned(text + strlen("fd:"), 0, DESCRIPTOR_MAX, &number) < 0)
+        return fail(
+            ret_reason,
+            string_format("'%.60s': the number of a descriptor is expected behind fd:, 0 or 3 "
+                          "to %d",
+                          text, DESCRIPTOR_MAX));
+    if (number == STDOUT_FILENO || number == STDERR_FILENO)
+        return fail(ret_reason, string_format("'%.60s': descriptors 1 and 2 are for output", text));
+    *ret = (int)number;
+    return 0;
+}
+
 int config_resolve_address(const struct config_socket *socket, const struct config_program *program,
                            unsigned slot, struct address *ret, char **ret_reason)
 {
@@ -48,10 +72,13 @@ int config_resolve_address(const struct config_socket *socket, const struct conf
     int r = expand_listen(socket, program, slot, &text, ret_reason);
     if (r < 0)
         return r;
-    if (string_starts_with(text, "udp:") || string_starts_with(text, "fd:"))
+    if (string_starts_with(text, "udp:"))
+        return fail(ret_reason, string_format("'%.60s': UDP is not in this version", text));
+    if (string_starts_with(text, "fd:"))
         return fail(ret_reason,
-                    string_format("'%.60s': %s is not in this version", text,
-                                  text[0] == 'u' ? "UDP" : "taking over a file descriptor"));
+                    string_format("'%.60s': a descriptor is one socket for all slots: it cannot be "
+                                  "named by %%(process_num)s",
+                                  text));
     text = make_absolute(text, socket->here);
     if (!text)
         return -ENOMEM;
@@ -59,8 +86,8 @@ int config_resolve_address(const struct config_socket *socket, const struct conf
     if (r == -EINVAL)
         return fail(
             ret_reason,
-            string_format("'%.120s': %s (expected 8080, 127.0.0.1:8080, [::1]:8080, unix:/path or "
-                          "unix:@name)",
+            string_format("'%.120s': %s (expected 8080, 127.0.0.1:8080, [::1]:8080, unix:/path, "
+                          "unix:@name or fd:3)",
                           text, reason));
     return r;
 }

@@ -6,6 +6,12 @@
 #include "config/config.h"
 
 /*
+ * N of fd:N; -1 where `listen` is no such thing. 0, or -EINVAL with *ret_reason for people (malloc-ed), or -ENOMEM.
+ */
+int config_resolve_descriptor(const struct config_socket *socket,
+                              const struct config_program *program, int *ret, char **ret_reason);
+
+/*
  * Expands and parses `listen` for a slot; program may be NULL (its names and process_num are not known then).
  * -EINVAL with *ret_reason for people (malloc-ed), or -ENOMEM.
  */

@@ -67,7 +67,7 @@ static char *compare_socket(const struct config *from, const struct config *to, 
 {
     const struct config_socket *a = from->sockets[i], *b = to->sockets[i];
     const char *key = NULL;
-    if (a->per_slot != b->per_slot || a->is_private != b->is_private ||
+    if (a->per_slot != b->per_slot || a->fd != b->fd || a->is_private != b->is_private ||
         (!a->per_slot && !address_equal(&a->address, &b->address)) ||
         (a->per_slot && strcmp(a->listen, b->listen) != 0))
         key = "listen";

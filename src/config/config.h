@@ -29,7 +29,9 @@ struct config_socket {
     const char *here; /* the config's, for the expansions; borrowed */
     bool is_private;  /* of a program's `listen:` */
     bool per_slot;  /* `listen` names %(process_num)s: one socket per slot, of exactly one program */
-    struct address address; /* unset if per_slot: config_socket_address() tells a slot's */
+    struct address
+        address;    /* unset if per_slot: config_socket_address() tells a slot's; and for fd:N */
+    int fd;         /* of `listen: fd:N`; -1: none */
     int backlog;    /* 0: the most that the system gives */
     bool ipv6_only;
     enum config_nonblocking nonblocking;

@@ -187,6 +187,22 @@ static void check_addresses(struct reader *reader)
     }
 }
 
+static void check_descriptors(struct reader *reader)
+{
+    const struct config *config = reader->config;
+    char line[LINE_TEXT_SIZE];
+    for (size_t i = 1; i < config->n_sockets; i++)
+        for (size_t j = 0; j < i; j++) {
+            const struct config_socket *a = config->sockets[j], *b = config->sockets[i];
+            if (b->fd < 0 || b->fd != a->fd)
+                continue;
+            fail_socket(reader, b, "listen",
+                        "descriptor %d is socket '%s'%s as well: let both programs name that one",
+                        b->fd, a->name, line_to_text(a->line, line));
+            break;
+        }
+}
+
 /* Node's sockets must not block, all others do by default: one open socket cannot be both. */
 static void check_nonblocking(struct reader *reader, const struct config_socket *socket)
 {
@@ -364,6 +380,7 @@ void validate(struct reader *reader)
         if (!reader->sockets[i].broken)
             check_socket_options(reader, config->sockets[i]);
     check_addresses(reader);
+    check_descriptors(reader);
     check_worker_names(reader);
     if (config->n_programs == 0 && !errors_any(reader->errors))
         errors_add(reader->errors, reader->scope->place, "programs",

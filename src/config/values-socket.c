@@ -33,8 +33,9 @@ static void read_listen_into(struct reader *reader, const struct tree_node *node
                              struct config_socket *socket)
 {
     CLEANUP_FREE char *reason = NULL;
-    if (!value_is_scalar(reader, node,
-                         "an address: 8080, 127.0.0.1:8080, [::1]:8080, unix:/path or unix:@name"))
+    if (!value_is_scalar(
+            reader, node,
+            "an address: 8080, 127.0.0.1:8080, [::1]:8080, unix:/path, unix:@name or fd:3"))
         return;
     free(socket->listen);
     socket->listen = strdup(node->text);
@@ -45,7 +46,9 @@ static void read_listen_into(struct reader *reader, const struct tree_node *node
     socket->per_slot = expand_uses(node->text, "process_num");
     if (socket->per_slot)
         return;
-    int r = config_resolve_address(socket, reader->program, 0, &socket->address, &reason);
+    int r = config_resolve_descriptor(socket, reader->program, &socket->fd, &reason);
+    if (r == 0 && socket->fd < 0)
+        r = config_resolve_address(socket, reader->program, 0, &socket->address, &reason);
     if (r == -EINVAL)
         reader_error(reader, &node->place, "%s", reason);
     else if (r < 0)
@@ -92,7 +95,7 @@ static struct config_socket *add_socket(struct reader *reader, const char *name,
     sockets[n + 1] = NULL;
     config->n_sockets++;
     *socket = (struct config_socket){
-        .name = strdup(name), .here = config->here, .line = key->place.line};
+        .name = strdup(name), .here = config->here, .fd = -1, .line = key->place.line};
     socket->column = key->place.column;
     return socket->name ? socket : NULL;
 }

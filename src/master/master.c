@@ -72,6 +72,8 @@ static void on_worker_changed(struct program *program, struct worker *worker,
 {
     struct master *master = userdata;
     bool started = worker->state == WORKER_STARTING;
+    if (worker->state == WORKER_READY)
+        master_restore_backlogs(program);
     if (!event_bus_is_heard(&master->events))
         return;
     event_bus_publish(&master->events, EVENT_WORKER,
@@ -190,7 +192,8 @@ static void look_for_failed_start(struct master *master)
         const struct program *program = master->programs[i];
         if (!program->start_failure)
             continue;
-        log_error("%s: cannot start: %s", program->name, program->start_failure);
+        log_about(program_subject(program), LOG_LEVEL_ERROR, "cannot start: %s",
+                  program->start_failure);
         master->exit_code = EXIT_FAILURE;
         master_shutdown(master, true);
         return;
@@ -231,6 +234,7 @@ static void do_step(struct master *master)
     }
     look_for_ready(master);
     look_for_failed_start(master);
+    service_manager_update(master->service);
     if (master->gives_back)
         memory_give_back();
     master->gives_back = false;
@@ -413,6 +417,8 @@ static int set_up(struct master *master, char **ret_error)
         r = master_bind(master, ret_error);
     if (r == 0)
         r = add_programs(master, ret_error);
+    if (r == 0)
+        r = service_manager_new(master, &master->options.service, &master->service);
     return r;
 }
 
@@ -479,6 +485,7 @@ struct master *master_free(struct master *master)
         (void)listener_free(master->listeners[i]);
     free(master->listeners);
     reload_clear(&master->reload);
+    (void)service_manager_free(master->service);
     (void)reaper_free(master->reaper);
     for (size_t i = 0; i < master->n_signals; i++)
         (void)sd_event_source_disable_unref(master->signals[i]);

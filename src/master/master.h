@@ -15,7 +15,9 @@
 #include "master/event.h"
 #include "master/intent.h"
 #include "master/reload.h"
+#include "master/service-manager.h"
 #include "net/listener.h"
+#include "net/passed.h"
 #include "program/program.h"
 #include "worker/reaper.h"
 
@@ -26,6 +28,8 @@ struct master_options {
     const struct config_source
         *source;              /* read again by each reload; borrowed for the master's life */
     char *const *environment; /* what workers inherit; borrowed likewise */
+    struct service_environment service;
+    struct passed_sockets *passed; /* by whoever started us; what was not passed is bound */
     bool outlive_terminal; /* SIGHUP always means reload, even when the terminal is gone */
     bool exit_on_failed_start; /* -d: the first start that fails before all were ready ends the master */
     /* Once: every program that should run is ready. */
@@ -57,6 +61,7 @@ struct master {
     uint64_t started_usec; /* monotonic */
     struct intent intent;
     struct reload reload;
+    struct service_manager *service; /* NULL: we are no service of its kind */
     sd_event_source *step_at_rest, *step_in_time;
     bool awake; /* the step is due */
     bool gives_back; /* something large is over: memory_give_back() at the step's end */
@@ -97,6 +102,8 @@ int master_bind(struct master *master, char **ret_error);
  */
 int master_grow_listeners(struct master *master, const struct config *config, char **ret_error);
 void master_trim_listeners(struct master *master);
+/* After a worker of the program called listen() on its sockets. */
+void master_restore_backlogs(const struct program *program);
 /* Closes the listeners that no program needs any more; the shutdown's. */
 void master_close_listeners(struct master *master);
 void master_sort_programs(struct master *master);

@@ -110,19 +110,20 @@ static int prepare(struct master *master, struct reload_candidate *candidate, ch
     return r;
 }
 
-static void log_lines(const char *prefix, const char *lines)
+static void log_lines(uint64_t id, const char *prefix, const char *lines)
 {
     while (*lines) {
         int length = (int)strcspn(lines, "\n");
-        log_error("%s%.*s", prefix, length, lines);
+        log_about(reload_subject(id, NULL), LOG_LEVEL_ERROR, "%s%.*s", prefix, length, lines);
         lines += length + (lines[length] == '\n');
     }
 }
 
 static void refuse(struct master *master, const struct reload_request *request, char *reason)
 {
-    log_error("reload %llu refused, nothing changed:", (unsigned long long)request->id);
-    log_lines("  ", reason ? reason : "out of memory");
+    log_about(reload_subject(request->id, NULL), LOG_LEVEL_ERROR,
+              "reload %llu refused, nothing changed:", (unsigned long long)request->id);
+    log_lines(request->id, "  ", reason ? reason : "out of memory");
     reload_end(master, request, RELOAD_REFUSED, reason);
     /* One that runs or is being checked goes on. */
     if (master->reload.running.id == 0 && master->reload.candidate.request.id == 0)
@@ -227,7 +228,8 @@ void reload_drop_candidate(struct master *master, const char *by)
     struct reload_request request = master->reload.candidate.request;
     if (request.id == 0)
         return;
-    log_info("reload %llu superseded by %s", (unsigned long long)request.id, by);
+    log_about(reload_subject(request.id, NULL), LOG_LEVEL_INFO, "reload %llu superseded by %s",
+              (unsigned long long)request.id, by);
     discard(master);
     reload_end(master, &request, RELOAD_SUPERSEDED, string_format("superseded by %s", by));
 }

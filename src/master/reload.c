@@ -26,6 +26,16 @@ const char *reload_state_to_string(enum reload_state state)
     return "?";
 }
 
+struct log_subject reload_subject(uint64_t id, const struct program *program)
+{
+    struct log_subject subject = {.reload = id};
+    if (program) {
+        subject.program = program->name;
+        subject.generation = program->committed->number;
+    }
+    return subject;
+}
+
 /* The only writer of the state. */
 static void set_state(struct reload *reload, enum reload_state state)
 {
@@ -46,15 +56,17 @@ static void log_result(const struct master *master, enum reload_result result, u
         if (!program->started)
             continue;
         if (result == RELOAD_COMMITTED)
-            log_info("%s: reload %llu committed, generation %llu, %u workers, %s", program->name,
-                     id, (unsigned long long)program->committed->number, program_wanted(program),
-                     duration_to_text(took_usec, took));
+            log_about(reload_subject(master->reload.running.id, program), LOG_LEVEL_INFO,
+                      "reload %llu committed, generation %llu, %u workers, %s", id,
+                      (unsigned long long)program->committed->number, program_wanted(program),
+                      duration_to_text(took_usec, took));
         else if (program->degraded)
-            log_error(
-                "%s: reload %llu degraded: %s; and the old generation does not start any more",
-                program->name, id, reason);
+            log_about(reload_subject(master->reload.running.id, program), LOG_LEVEL_ERROR,
+                      "reload %llu degraded: %s; and the old generation does not start any more",
+                      id, reason);
         else
-            log_error("%s: reload %llu rolled back: %s", program->name, id, reason);
+            log_about(reload_subject(master->reload.running.id, program), LOG_LEVEL_ERROR,
+                      "reload %llu rolled back: %s", id, reason);
     }
 }
 
@@ -81,7 +93,8 @@ static void supersede(struct master *master, const char *by)
     struct reload *reload = &master->reload;
     if (reload->running.id == 0)
         return;
-    log_info("reload %llu superseded by %s", (unsigned long long)reload->running.id, by);
+    log_about(reload_subject(reload->running.id, NULL), LOG_LEVEL_INFO,
+              "reload %llu superseded by %s", (unsigned long long)reload->running.id, by);
     char *reason = reload->reason
                        ? string_format("superseded by %s, while it was being rolled back: %s", by,
                                        reload->reason)
@@ -142,7 +155,8 @@ static void begin_programs(struct master *master, const struct reload_candidate 
         struct generation *generation = find_generation(candidate, program->name);
         program->told_step = NULL;
         if (program_begin(program, generation) < 0)
-            log_error("%s: out of memory, it stays in its old generation", program->name);
+            log_about(reload_subject(master->reload.running.id, program), LOG_LEVEL_ERROR,
+                      "out of memory, it stays in its old generation");
     }
     publish_rollouts(master);
 }
@@ -154,9 +168,9 @@ void reload_take(struct master *master, struct reload_candidate *candidate)
     char by[64], cause[RELOAD_CAUSE_TEXT_SIZE];
     (void)snprintf(by, sizeof(by), "reload %llu", (unsigned long long)request->id);
     supersede(master, by);
-    log_info("reload %llu began%s: %s", (unsigned long long)request->id,
-             request->kind == RELOAD_UNDO ? ", an undo" : "",
-             reload_cause_to_text(&request->cause, cause));
+    log_about(reload_subject(request->id, NULL), LOG_LEVEL_INFO, "reload %llu began%s: %s",
+              (unsigned long long)request->id, request->kind == RELOAD_UNDO ? ", an undo" : "",
+              reload_cause_to_text(&request->cause, cause));
     reload->running = *request;
     reload->config = TAKE_PTR(candidate->config);
     set_state(reload, RELOAD_CANARIES);
@@ -276,7 +290,8 @@ static bool begin_roll_back(struct master *master, const struct program *failed)
 {
     struct reload *reload = &master->reload;
     reload->reason = strdup(failed->failure ? failed->failure : "unknown reason");
-    log_error("reload %llu failed, going back to the old generation: %s",
+    log_about(reload_subject(reload->running.id, NULL), LOG_LEVEL_ERROR,
+              "reload %llu failed, going back to the old generation: %s",
               (unsigned long long)reload->running.id, reload->reason ? reload->reason : "");
     set_state(reload, RELOAD_ROLLING_BACK);
     for (size_t i = 0; i < master->n_programs; i++)

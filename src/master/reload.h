@@ -7,6 +7,7 @@
 #pragma once
 
 #include "base/list.h"
+#include "base/log.h"
 #include "base/macros.h"
 #include "config/config.h"
 
@@ -16,6 +17,7 @@
 
 struct master;
 struct generation;
+struct program;
 
 enum reload_state {
     RELOAD_NONE,
@@ -121,6 +123,8 @@ bool reload_has_checks(const struct reload *reload);
 
 /* What reload.c and reload-candidate.c need of each other. */
 
+/* For log lines about a reload; `program` NULL: about all of it. */
+struct log_subject reload_subject(uint64_t id, const struct program *program);
 /* Takes the candidate: supersedes one that runs and sets the programs going. */
 void reload_take(struct master *master, struct reload_candidate *candidate);
 /* True: the candidate was taken or refused. */

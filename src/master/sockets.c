@@ -2,6 +2,7 @@
 #include "master/master.h"
 
 #include "base/log.h"
+#include "master/take-over.h"
 
 #include <errno.h>
 #include <string.h>
@@ -34,17 +35,23 @@ static int slot_addresses(const struct config_socket *socket, const struct confi
     return 0;
 }
 
-static int bind_one(const struct config *config, const struct config_socket *socket,
-                    struct listener **ret, char **ret_error)
+static struct listener_options make_options(const struct config *config,
+                                            const struct config_socket *socket)
 {
-    const struct config_program *program = find_user(config, socket);
-    const struct listener_options options = {
+    return (struct listener_options){
         .backlog = socket->backlog,
         .ipv6_only = socket->ipv6_only,
         .nonblocking = config_socket_nonblocking(config, socket),
         .mode_set = socket->mode_set,
         .mode = socket->mode,
     };
+}
+
+static int bind_one(const struct config *config, const struct config_socket *socket,
+                    struct listener **ret, char **ret_error)
+{
+    const struct config_program *program = find_user(config, socket);
+    const struct listener_options options = make_options(config, socket);
     if (!socket->per_slot)
         return listener_new(socket->name, &socket->address, 1, &options, ret, ret_error);
     struct address *addresses = NULL;
@@ -55,20 +62,39 @@ static int bind_one(const struct config *config, const struct config_socket *soc
     return r;
 }
 
+/* Goes on to the wishes of the next socket. */
+static int bind_or_take_over(const struct config *config, const struct config_socket *socket,
+                             const struct passed_wish **wishes, struct listener **ret,
+                             char **ret_error)
+{
+    const struct listener_options options = make_options(config, socket);
+    size_t n = socket->per_slot ? find_user(config, socket)->workers : 1;
+    const struct passed_wish *own = *wishes;
+    *wishes += n;
+    if (take_over_any(own, n))
+        return take_over_listener(socket, &options, own, n, ret, ret_error);
+    int r = bind_one(config, socket, ret, ret_error);
+    if (r == 0)
+        log_info("%s: listening on %s", socket->name, socket->listen);
+    return r;
+}
+
 int master_bind(struct master *master, char **ret_error)
 {
     const struct config *config = master->config;
     master->listeners = calloc(config->n_sockets + 1, sizeof(struct listener *));
     if (!master->listeners)
         return -ENOMEM;
-    for (size_t i = 0; i < config->n_sockets; i++) {
-        int r = bind_one(config, config->sockets[i], &master->listeners[i], ret_error);
-        if (r < 0)
-            return r;
-        master->n_listeners = i + 1;
-        log_info("%s: listening on %s", config->sockets[i]->name, config->sockets[i]->listen);
+    CLEANUP(take_over_clear) struct take_over plan = {0};
+    int r = take_over_plan(config, master->options.passed, &plan, ret_error);
+    const struct passed_wish *wishes = plan.wishes;
+    for (size_t i = 0; r == 0 && i < config->n_sockets; i++) {
+        r = bind_or_take_over(config, config->sockets[i], &wishes, &master->listeners[i],
+                              ret_error);
+        if (r == 0)
+            master->n_listeners = i + 1;
     }
-    return 0;
+    return r;
 }
 
 /* The socket of another configuration that is the listener's: names and order are the same (config_refuse_change). */
@@ -117,6 +143,12 @@ void master_trim_listeners(struct master *master)
         if (master->listeners[i])
             listener_truncate(master->listeners[i], wanted);
     }
+}
+
+void master_restore_backlogs(const struct program *program)
+{
+    for (size_t i = 0; i < program_config(program)->n_sockets; i++)
+        listener_restore_backlog(program->params.listeners[i]);
 }
 
 static bool is_needed(const struct master *master, const struct listener *listener)

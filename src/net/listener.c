@@ -10,7 +10,8 @@ struct listener *listener_free(struct listener *listener)
 {
     if (!listener)
         return NULL;
-    listener_truncate(listener, 0);
+    while (listener->n_sockets > 0)
+        listener_socket_close(&listener->sockets[--listener->n_sockets]);
     free(listener->sockets);
     free(listener->name);
     free(listener);
@@ -53,6 +54,7 @@ int listener_add(struct listener *listener, const struct address *addresses, siz
             listener_truncate(listener, before);
             return r;
         }
+        listener_remember_backlog(&larger[before + i]);
         listener->n_sockets++;
     }
     return 0;
@@ -60,7 +62,7 @@ int listener_add(struct listener *listener, const struct address *addresses, siz
 
 void listener_truncate(struct listener *listener, size_t n)
 {
-    while (listener->n_sockets > n)
+    while (listener->n_sockets > n && !listener->sockets[listener->n_sockets - 1].taken_over)
         listener_socket_close(&listener->sockets[--listener->n_sockets]);
 }
 

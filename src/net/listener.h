@@ -30,6 +30,8 @@ struct listener_socket {
     dev_t file_device;        /* of the file of a Unix socket */
     ino_t file_inode;
     bool owns_file;
+    bool taken_over;  /* somebody else bound it, and holds it as well */
+    unsigned backlog; /* as it was when it became ours; 0: not known */
 };
 
 struct listener {
@@ -52,7 +54,13 @@ DEFINE_FREEP(struct listener *, listener_free)
 
 /* Binds further per-slot sockets behind those it has (workers were raised). All or none. */
 int listener_add(struct listener *listener, const struct address *addresses, size_t n_addresses, char **ret_error);
-/* Closes the per-slot sockets behind the first n. */
+/*
+ * Appends a socket that somebody else bound; `address` is what it is known by. Nothing of it is changed but O_NONBLOCK, and its
+ * backlog where the options name one; its file stays. Takes over fd in success.
+ */
+int listener_adopt(struct listener *listener, int fd, const struct address *address,
+                   char **ret_error);
+/* Closes the per-slot sockets behind the first n; not those that were taken over: nobody could bind their addresses anew. */
 void listener_truncate(struct listener *listener, size_t n);
 
 /* The fd for a slot: the shared one, or the slot's own. Borrowed; -1 if there is none. */
@@ -62,6 +70,10 @@ int listener_fd(const struct listener *listener, unsigned slot);
  * Asks TCP_INFO or sock_diag how long the accept queue is now and may get. 0 or -errno.
  */
 int listener_queue(const struct listener_socket *socket, unsigned *ret_queue, unsigned *ret_backlog);
+
+/* listen() of a worker shrinks the backlog for all who hold the socket: what it was, and back to that. */
+void listener_remember_backlog(struct listener_socket *socket);
+void listener_restore_backlog(const struct listener *listener);
 
 /*
  * Who listens on an address that is in use: "nginx (pid 4711)", with " and others" if they are several, where /proc lets us see;

@@ -254,7 +254,8 @@ void program_converge(struct program *program)
     cap_draining(program);
     struct rollout_slot *slots = calloc(program->n_slots + 1, sizeof(*slots));
     if (!slots) {
-        log_error("%s: out of memory, trying again at the next event", program->name);
+        log_about(program_subject(program), LOG_LEVEL_ERROR,
+                  "out of memory, trying again at the next event");
         return;
     }
     /* Each round does at least one thing to one slot; a slot has few things that can be done to it. */
@@ -262,8 +263,8 @@ void program_converge(struct program *program)
     while (rounds > 0 && perform_all(program, slots))
         rounds--;
     if (rounds == 0)
-        log_error("%s: no end in bringing its workers up to date; this is a defect of reloader",
-                  program->name);
+        log_about(program_subject(program), LOG_LEVEL_ERROR,
+                  "no end in bringing its workers up to date; this is a defect of reloader");
     free(slots);
     trim_slots(program);
 }

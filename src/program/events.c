@@ -126,8 +126,8 @@ static void begin_probation(struct program *program, const struct worker *worker
         return;
     }
     char text[DURATION_TEXT_SIZE];
-    log_info("%s: on probation for %s before others are replaced", worker->name,
-             duration_to_text(probation, text));
+    log_about(worker_subject(worker), LOG_LEVEL_INFO,
+              "on probation for %s before others are replaced", duration_to_text(probation, text));
     (void)sd_event_source_set_time(program->probation_timer, clock_monotonic_usec() + probation);
     (void)sd_event_source_set_enabled(program->probation_timer, SD_EVENT_ONESHOT);
 }
@@ -181,14 +181,21 @@ static void on_worker_exited(struct worker *worker, void *userdata)
     char text[PROCESS_EXIT_TEXT_SIZE], restart[RESTART_TEXT_SIZE];
     const char *how = process_exit_to_text(&worker->exit, text);
     if (worker->asked_to_leave) {
-        log_info("%s: gone, pid %d, %s", worker->name, (int)worker->pid, how);
+        log_about(worker_subject(worker), LOG_LEVEL_INFO, "gone, pid %d, %s", (int)worker->pid,
+                  how);
     } else {
         if (!worker->left_by_itself)
             plan_restart(slot, worker);
         note_crash(slot, worker);
-        log_warning("%s: died, pid %d, %s%s", worker->name, (int)worker->pid, how,
-                    slot_restart_text(slot, worker->generation, restart));
+        log_about(worker_subject(worker), LOG_LEVEL_WARNING, "died, pid %d, %s%s", (int)worker->pid,
+                  how, slot_restart_text(slot, worker->generation, restart));
     }
+    program_mark(slot->program);
+}
+
+static void on_worker_granted(struct worker *worker UNUSED, void *userdata)
+{
+    const struct slot *slot = userdata;
     program_mark(slot->program);
 }
 
@@ -202,5 +209,6 @@ static void on_worker_message(struct worker *worker, json_t *value, void *userda
 const struct worker_ops program_worker_ops = {
     .changed = on_worker_changed,
     .exited = on_worker_exited,
+    .granted = on_worker_granted,
     .message = on_worker_message,
 };

@@ -117,7 +117,7 @@ void program_start(struct program *program)
 {
     program->started = true;
     if (grow_slots(program, program->committed->program->workers) < 0)
-        log_error("%s: out of memory for its slots", program->name);
+        log_about(program_subject(program), LOG_LEVEL_ERROR, "out of memory for its slots");
     program_mark(program);
 }
 

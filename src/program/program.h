@@ -104,6 +104,11 @@ static inline const struct config_program *program_config(const struct program *
     return program->committed->program;
 }
 
+static inline struct log_subject program_subject(const struct program *program)
+{
+    return (struct log_subject){.program = program->name};
+}
+
 /* Workers are wanted from now on (until program_stop()). */
 void program_start(struct program *program);
 /* No workers are wanted any more: all are drained, or stopped at once with `force`. */

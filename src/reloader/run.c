@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "control/master-view.h"
+#include "master/take-over.h"
 #include "reloader/daemonize.h"
 #include "reloader/process-title.h"
 
@@ -83,6 +84,13 @@ int run(struct config *config, const struct run_options *options)
 {
     struct running running = {.parent_fd = -1, .terminal_fd = -1};
     CLEANUP_FREE char *error = NULL;
+    struct service_environment service = service_environment_get();
+    service.forked = options->daemonize;
+    CLEANUP(passed_clear) struct passed_sockets passed = {0};
+    if (take_over_collect(config, &passed, &error) < 0) {
+        log_error("%s", error ? error : "out of memory");
+        return EXIT_FAILURE;
+    }
     int r = options->daemonize ? daemonize(&running.parent_fd, &running.terminal_fd) : 0;
     if (r < 0) {
         log_error("cannot fork: %s", strerror(-r));
@@ -91,6 +99,8 @@ int run(struct config *config, const struct run_options *options)
     const struct master_options master_options = {
         .source = options->source,
         .environment = environ,
+        .service = service,
+        .passed = &passed,
         .exit_on_failed_start = options->daemonize,
         .outlive_terminal = options->outlive_terminal,
         .ready = on_ready,

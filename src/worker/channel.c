@@ -67,10 +67,11 @@ static void complain(struct channel *channel, const char *what)
     if (!log_limit_pass(&channel->complaints, &suppressed))
         return;
     if (suppressed > 0)
-        log_warning("%s: channel: %s (and %u more since the last such line)", channel->name, what,
-                    suppressed);
+        log_about((struct log_subject){.worker = channel->name}, LOG_LEVEL_WARNING,
+                  "channel: %s (and %u more since the last such line)", what, suppressed);
     else
-        log_warning("%s: channel: %s", channel->name, what);
+        log_about((struct log_subject){.worker = channel->name}, LOG_LEVEL_WARNING, "channel: %s",
+                  what);
 }
 
 static void handle_line(struct channel *channel, const char *line, size_t size)

@@ -71,7 +71,7 @@ void worker_send_drain_signal(struct worker *worker)
         return;
     worker->drain_signalled = true;
     char name[SIGNAL_NAME_SIZE];
-    log_debug("%s: draining by %s", worker->name,
+    log_about(worker_subject(worker), LOG_LEVEL_DEBUG, "draining by %s",
               signal_to_string(worker_settings(worker)->drain_signal, name));
     signal_worker(worker, worker_settings(worker)->drain_signal);
 }
@@ -82,7 +82,8 @@ static bool send_drain_message(struct worker *worker)
     int r = word ? channel_send(worker->channel, word) : -ENOMEM;
     json_decref(word);
     if (r < 0)
-        log_debug("%s: cannot write to its channel: %s", worker->name, strerror(-r));
+        log_about(worker_subject(worker), LOG_LEVEL_DEBUG, "cannot write to its channel: %s",
+                  strerror(-r));
     return r == 0;
 }
 
@@ -131,7 +132,7 @@ void worker_drain(struct worker *worker, const char *reason)
     case WORKER_READY:
         worker->asked_to_leave = true;
         worker_set_state(worker, WORKER_DRAINING, reason);
-        log_info("%s: draining", worker->name);
+        log_about(worker_subject(worker), LOG_LEVEL_INFO, "draining");
         worker_set_deadline(worker, worker_settings(worker)->disconnect_timeout_usec);
         tell_to_drain(worker);
         break;
@@ -145,8 +146,9 @@ void worker_drain(struct worker *worker, const char *reason)
 void worker_end_drain(struct worker *worker)
 {
     char limit[DURATION_TEXT_SIZE];
-    log_warning("%s: not closed within %s (disconnect_timeout), stopping it", worker->name,
-                duration_to_text(worker_settings(worker)->disconnect_timeout_usec, limit));
+    log_about(worker_subject(worker), LOG_LEVEL_WARNING,
+              "not closed within %s (disconnect_timeout), stopping it",
+              duration_to_text(worker_settings(worker)->disconnect_timeout_usec, limit));
     worker_stop(worker, "disconnect_timeout");
 }
 
@@ -155,18 +157,18 @@ static void give_up(struct worker *worker)
 {
     worker->given_up = true;
     if (worker->exited) {
-        log_error(
-            "%s: processes of its group %d do not die of SIGKILL (of another user, or hanging "
-            "in the kernel); they are left alone",
-            worker->name, (int)worker->pid);
+        log_about(worker_subject(worker), LOG_LEVEL_ERROR,
+                  "processes of its group %d do not die of SIGKILL (of another user, or hanging "
+                  "in the kernel); they are left alone",
+                  (int)worker->pid);
         worker->reaping.whole_group = false;
         reaper_hurry(worker->reaper);
         return;
     }
-    log_error(
-        "%s: pid %d does not die of SIGKILL: it is another user's, or hangs in the kernel (see "
-        "/proc/%d/stack)",
-        worker->name, (int)worker->pid, (int)worker->pid);
+    log_about(worker_subject(worker), LOG_LEVEL_ERROR,
+              "pid %d does not die of SIGKILL: it is another user's, or hangs in the kernel (see "
+              "/proc/%d/stack)",
+              (int)worker->pid, (int)worker->pid);
     worker->ops->changed(worker, worker->state, "it does not die of SIGKILL", worker->userdata);
 }
 
@@ -176,8 +178,9 @@ void worker_end_stop(struct worker *worker)
     if (!worker->stop_signalled) {
         worker_send_stop_signal(worker);
     } else if (!worker->killed) {
-        log_warning("%s: still there %s after its stop_signal, killing it", worker->name,
-                    duration_to_text(worker_settings(worker)->stop_timeout_usec, limit));
+        log_about(worker_subject(worker), LOG_LEVEL_WARNING,
+                  "still there %s after its stop_signal, killing it",
+                  duration_to_text(worker_settings(worker)->stop_timeout_usec, limit));
         worker_kill(worker);
         worker_set_deadline(worker, 10 * USEC_PER_SEC);
     } else {

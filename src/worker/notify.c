@@ -57,8 +57,9 @@ static void complain(struct notify *notify, const char *what, pid_t pid)
 {
     unsigned suppressed;
     if (log_limit_pass(&notify->complaints, &suppressed))
-        log_warning("%s: notify socket: %s (sender: pid %d; %u such lines left out)",
-                    notify->worker, what, (int)pid, suppressed);
+        log_about((struct log_subject){.worker = notify->worker}, LOG_LEVEL_WARNING,
+                  "notify socket: %s (sender: pid %d; %u such lines left out)", what, (int)pid,
+                  suppressed);
 }
 
 static const struct ucred *find_credentials(struct msghdr *message)

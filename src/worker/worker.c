@@ -43,6 +43,17 @@ const char *worker_state_to_string(enum worker_state state)
     return "?";
 }
 
+struct log_subject worker_subject(const struct worker *worker)
+{
+    return (struct log_subject){
+        .program = worker_settings(worker)->name,
+        .worker = worker->name,
+        .slot = worker->slot,
+        .generation = worker->generation->number,
+        .pid = worker->pid,
+    };
+}
+
 /* Timers */
 
 void worker_timer_arm(sd_event_source *timer, uint64_t usec)
@@ -75,8 +86,9 @@ void worker_set_state(struct worker *worker, enum worker_state state, const char
         worker->channel = channel_free(worker->channel);
         worker->notify = notify_free(worker->notify);
     }
-    log_debug("%s: %s -> %s, pid %d: %s", worker->name, worker_state_to_string(from),
-              worker_state_to_string(state), (int)worker->pid, reason);
+    log_about(worker_subject(worker), LOG_LEVEL_DEBUG, "%s -> %s, pid %d: %s",
+              worker_state_to_string(from), worker_state_to_string(state), (int)worker->pid,
+              reason);
     worker->ops->changed(worker, from, reason, worker->userdata);
 }
 
@@ -90,8 +102,8 @@ static void become_ready(struct worker *worker, bool announced)
     worker->announced = announced;
     worker->ready_usec = clock_monotonic_usec();
     char took[DURATION_TEXT_SIZE];
-    log_info("%s: ready after %s", worker->name,
-             duration_to_text(worker->ready_usec - worker->started_usec, took));
+    log_about(worker_subject(worker), LOG_LEVEL_INFO, "ready after %s",
+              duration_to_text(worker->ready_usec - worker->started_usec, took));
     worker_set_state(worker, WORKER_READY,
                      announced ? "it said so" : "it has been up for long enough");
 }
@@ -102,7 +114,7 @@ static void fail_start(struct worker *worker)
     worker->failure = string_format(
         "was not ready within %s (start_timeout)",
         duration_to_text(worker_settings(worker)->start_timeout_usec, limit));
-    log_warning("%s: not ready within %s, stopping it", worker->name, limit);
+    log_about(worker_subject(worker), LOG_LEVEL_WARNING, "not ready within %s, stopping it", limit);
     worker_stop(worker, "start_timeout");
 }
 
@@ -175,6 +187,7 @@ static void extend_timeout(struct worker *worker, uint64_t usec)
         return;
     worker->deadline_usec = wanted;
     worker_timer_arm(worker->deadline_timer, wanted);
+    worker->ops->granted(worker, worker->userdata);
 }
 
 static void set_status(struct worker *worker, const char *text)
@@ -189,10 +202,11 @@ static void set_status(struct worker *worker, const char *text)
 static void handle_fully_closed(struct worker *worker)
 {
     if (worker->state != WORKER_DRAINING) {
-        log_debug("%s: says fully_closed, but nobody asked it to close", worker->name);
+        log_about(worker_subject(worker), LOG_LEVEL_DEBUG,
+                  "says fully_closed, but nobody asked it to close");
         return;
     }
-    log_info("%s: fully closed", worker->name);
+    log_about(worker_subject(worker), LOG_LEVEL_INFO, "fully closed");
     worker_stop(worker, "fully closed");
 }
 
@@ -233,9 +247,10 @@ static void refuse_main_pid(struct worker *worker)
     if (worker->main_pid_refused)
         return;
     worker->main_pid_refused = true;
-    log_warning("%s: MAINPID= is not in this version: pid %d, which was started, stays the worker; "
-                "let a wrapper exec the server",
-                worker->name, (int)worker->pid);
+    log_about(worker_subject(worker), LOG_LEVEL_WARNING,
+              "MAINPID= is not in this version: pid %d, which was started, stays the worker; "
+              "let a wrapper exec the server",
+              (int)worker->pid);
 }
 
 static void on_notified(const struct notify_message *message, void *userdata)
@@ -253,7 +268,7 @@ static void on_notified(const struct notify_message *message, void *userdata)
     if (message->stopping && worker->state == WORKER_READY) {
         worker->left_by_itself = true;
         worker_set_state(worker, WORKER_DRAINING, "it says that it is stopping");
-        log_info("%s: draining, by itself", worker->name);
+        log_about(worker_subject(worker), LOG_LEVEL_INFO, "draining, by itself");
         worker_set_deadline(worker, worker_settings(worker)->disconnect_timeout_usec);
     }
 }
@@ -354,8 +369,8 @@ static int watch_exit(struct worker *worker, sd_event *event)
 static void begin_start(struct worker *worker)
 {
     const struct config_program *program = worker_settings(worker);
-    log_info("%s: up, pid %d, generation %llu", worker->name, (int)worker->pid,
-             (unsigned long long)worker->generation->number);
+    log_about(worker_subject(worker), LOG_LEVEL_INFO, "up, pid %d, generation %llu",
+              (int)worker->pid, (unsigned long long)worker->generation->number);
     worker_set_deadline(worker, program->start_timeout_usec);
     if (program->ready == CONFIG_READY_AFTER)
         worker_timer_arm(worker->step_timer, worker->started_usec + program->ready_after_usec);

@@ -10,6 +10,7 @@
 #pragma once
 
 #include "base/list.h"
+#include "base/log.h"
 #include "base/macros.h"
 #include "net/listener.h"
 #include "worker/generation.h"
@@ -35,6 +36,8 @@ struct worker_ops {
                     void *userdata);
     /* The leader has exited (worker->exit); its group may still hold others. Before this the state became STOPPING. */
     void (*exited)(struct worker *worker, void *userdata);
+    /* Its state's deadline was put off, as it asked. */
+    void (*granted)(struct worker *worker, void *userdata);
     /* The application said something of its own. Borrowed. */
     void (*message)(struct worker *worker, json_t *value, void *userdata);
 };
@@ -103,6 +106,9 @@ DEFINE_FREEP(struct worker *, worker_free)
 void worker_drain(struct worker *worker, const char *reason);
 /* stop_signal now, SIGKILL after stop_timeout. Nothing for one that is already STOPPING. */
 void worker_stop(struct worker *worker, const char *reason);
+
+/* For log lines about it. Its strings live as long as the worker. */
+struct log_subject worker_subject(const struct worker *worker);
 
 /* Is it in the way of a successor: told, and its leader alive? */
 bool worker_is_leaving(const struct worker *worker);

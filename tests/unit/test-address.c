@@ -91,7 +91,7 @@ static void test_refused(void **state)
         {"/run/a.sock", "unix:"},
         {"@name", "unix:"},
         {"udp:127.0.0.1:53", "UDP"},
-        {"fd:3", "not in this version"},
+        {"fd:3", "no address"},
         {"unix:", "must begin with /"},
         {"unix:a.sock", "must begin with /"},
         {"unix:/", "missing"},

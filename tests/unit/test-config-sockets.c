@@ -101,7 +101,7 @@ static void test_wrong_addresses(void **state UNUSED)
         (void)snprintf(keys, sizeof(keys), "listen: '%s'", wrong[i]);
         assert_program_refused(keys, "programs.p.listen: ");
         assert_program_refused(
-            keys, "(expected 8080, 127.0.0.1:8080, [::1]:8080, unix:/path or unix:@name)");
+            keys, "(expected 8080, 127.0.0.1:8080, [::1]:8080, unix:/path, unix:@name or fd:3)");
     }
     assert_program_refused("listen: {port: 80}", "a mapping is wrong here, expected an address");
 }
@@ -149,6 +149,26 @@ static void test_options_that_do_not_fit(void **state UNUSED)
                    "sockets.s.backlog: '0' is out of range");
 }
 
+static void test_descriptors(void **state UNUSED)
+{
+    CLEANUP_CONFIG struct config *config = load_text(
+        "sockets: {a: {listen: 'fd:0'}, b: {listen: 'fd:7'}, c: {listen: 80}}\n"
+        "programs: {p: {command: x, sockets: [a, b, c]}}\n");
+    assert_int_equal(config->sockets[0]->fd, 0);
+    assert_int_equal(config->sockets[1]->fd, 7);
+    assert_int_equal(config->sockets[2]->fd, -1);
+    assert_refused("sockets: {a: {listen: 'fd:7'}}\nprograms: {p: {command: x, listen: 'fd:7'}}",
+                   "programs.p.listen: descriptor 7 is socket 'a' as well");
+    assert_refused("sockets: {a: {listen: 'fd:1'}}",
+                   "sockets.a.listen: 'fd:1': descriptors 1 and 2");
+    assert_refused("sockets: {a: {listen: 'fd:web'}}", "'fd:web': the number of a descriptor");
+    assert_refused("sockets: {a: {listen: 'fd:70000'}}", "'fd:70000': the number of a descriptor");
+    assert_refused("programs: {p: {command: x, listen: 'fd:%(process_num)s', workers: 2}}",
+                   "a descriptor is one socket for all slots");
+    assert_refused("sockets: {a: {listen: 'fd:3', mode: '0600'}}",
+                   "only a Unix socket with a path has a file mode");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -156,6 +176,7 @@ int main(void)
         cmocka_unit_test(test_per_slot),    cmocka_unit_test(test_same_address),
         cmocka_unit_test(test_names),       cmocka_unit_test(test_wrong_addresses),
         cmocka_unit_test(test_nonblocking), cmocka_unit_test(test_options_that_do_not_fit),
+        cmocka_unit_test(test_descriptors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -220,8 +220,6 @@ static void test_not_in_this_version(void **state UNUSED)
     assert_refused("sockets: {s: {listen: 1, sharing: per_worker}}",
                    "'per_worker' is not in this version");
     assert_refused("sockets: {s: {listen: 'udp:53'}}", "UDP is not in this version");
-    assert_refused("sockets: {s: {listen: 'fd:3'}}",
-                   "taking over a file descriptor is not in this version");
     assert_program_refused("handoff: [env, nginx]", "'nginx' is not in this version");
     assert_program_refused("handoff: node-cluster", "'node-cluster' is not in this version");
     assert_program_refused("ready: {http: 'http://x'}",

@@ -165,6 +165,56 @@ static void test_json(void **state)
     expect_json(f, "\xc3\xbc\xff\xc3", "\xc3\xbc??");
 }
 
+static void log_about_everything(void)
+{
+    const struct log_subject subject = {.program = "we\"b",
+                                        .worker = "web/0",
+                                        .slot = 0,
+                                        .generation = 3,
+                                        .pid = 4711,
+                                        .reload = 7};
+    log_about(subject, LOG_LEVEL_INFO, "up, pid %d", 4711);
+}
+
+static void test_subject(void **state)
+{
+    struct fixture *f = *state;
+    assert_int_equal(log_set_file(f->path), 0);
+    log_about_everything();
+    log_about((struct log_subject){.program = "web"}, LOG_LEVEL_INFO, "committed");
+    log_about((struct log_subject){.reload = 7}, LOG_LEVEL_INFO, "reload 7 began");
+    log_about((struct log_subject){.program = "web"}, LOG_LEVEL_DEBUG, "not wanted");
+    CLEANUP_FREE char *lines = read_log(f->path);
+    assert_non_null(strstr(lines, " info web/0: up, pid 4711\n"));
+    assert_non_null(strstr(lines, " info web: committed\n"));
+    assert_non_null(strstr(lines, " info reload 7 began\n"));
+    assert_null(strstr(lines, "not wanted"));
+}
+
+static void test_subject_as_json(void **state)
+{
+    struct fixture *f = *state;
+    assert_int_equal(log_set_file(f->path), 0);
+    log_set_format(LOG_FORMAT_JSON);
+    log_about_everything();
+    CLEANUP_FREE char *line = read_log(f->path);
+    json_t *object = json_loads(line, JSON_REJECT_DUPLICATES, NULL), *expected;
+    assert_non_null(object);
+    (void)json_object_del(object, "time");
+    expected = json_pack("{s:s, s:s, s:s, s:i, s:i, s:i, s:i, s:s}", "level", "info", "program",
+                         "we\"b", "worker", "web/0", "slot", 0, "generation", 3, "pid", 4711,
+                         "reload", 7, "message", "web/0: up, pid 4711");
+    assert_true(json_equal(object, expected));
+    json_decref(object);
+    json_decref(expected);
+    assert_int_equal(truncate(f->path, 0), 0);
+    log_about((struct log_subject){.program = "web"}, LOG_LEVEL_INFO, "x");
+    CLEANUP_FREE char *short_line = read_log(f->path);
+    object = json_loads(short_line, JSON_REJECT_DUPLICATES, NULL);
+    assert_int_equal(json_object_size(object), 4);
+    json_decref(object);
+}
+
 /* Whatever is cut off, the line ends well. */
 static void test_long_lines_are_cut(void **state)
 {
@@ -298,6 +348,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_levels, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_no_terminal_is_steered, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_json, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_subject, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_subject_as_json, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_long_lines_are_cut, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_reopening, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_failure_changes_nothing, set_up, tear_down),

@@ -31,6 +31,11 @@ static void on_exited(struct worker *worker, void *userdata)
     trace(userdata, "exited");
 }
 
+static void on_granted(struct worker *worker, void *userdata UNUSED)
+{
+    assert_true(worker->state != WORKER_READY && worker->state != WORKER_GONE);
+}
+
 static void on_message(struct worker *worker UNUSED, json_t *value, void *userdata)
 {
     struct kit *kit = userdata;
@@ -39,7 +44,11 @@ static void on_message(struct worker *worker UNUSED, json_t *value, void *userda
 }
 
 static const struct worker_ops ops = {
-    .changed = on_changed, .exited = on_exited, .message = on_message};
+    .changed = on_changed,
+    .exited = on_exited,
+    .granted = on_granted,
+    .message = on_message,
+};
 
 int kit_set_up(void **state)
 {

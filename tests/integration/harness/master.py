@@ -31,9 +31,11 @@ class Master:
     arguments   further ones for the command line; instead of the file if `config` is None
     wrapper     words in front of the command (strace, unshare, setpriv …)
     environment variables on top of ours
+    pass_fds    descriptors that it inherits
     """
 
-    def __init__(self, directory, config, arguments=(), wrapper=(), environment=None, name="reloader", stdin=None):
+    def __init__(self, directory, config, arguments=(), wrapper=(), environment=None, name="reloader", stdin=None,
+                 pass_fds=()):
         self.directory = pathlib.Path(directory)
         self.runtime = self.directory / f"{name}.run"
         self.socket = self.runtime / "control.sock"
@@ -50,7 +52,7 @@ class Master:
         with open(self.log.path, "ab") as output:
             self.process = subprocess.Popen(
                 command, stdin=stdin or subprocess.DEVNULL, stdout=output, stderr=output, cwd=self.directory,
-                env={**os.environ, **(environment or {})}, start_new_session=True)
+                env={**os.environ, **(environment or {})}, start_new_session=True, pass_fds=pass_fds)
         self.pidfd = os.pidfd_open(self.process.pid)
         self.pid = self.process.pid
         self.stopped = False

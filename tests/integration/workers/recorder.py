@@ -8,6 +8,7 @@ Appends one JSON object a line to RECORD, which all recorders share:
     {"event": "sent", "what": "fully_closed"}   {"event": "eof"}   {"event": "exit"}
 Options:
     --silent          does not answer graceful_shutdown
+    --extend=USEC     asks for so much time when told to shut down
     --deaf            never reads its channel
     --leave           exits when told to shut down, without a word
     --ready           says "ready" at once (the one exception to never speaking first)
@@ -82,6 +83,8 @@ class Recorder:
         self.write("message", what=message)
         if message != "graceful_shutdown":
             return
+        if "--extend" in self.options:
+            self.notify(f"EXTEND_TIMEOUT_USEC={self.options['--extend']}")
         if "--leave" in self.options:
             self.leave()
         if "--silent" not in self.options:

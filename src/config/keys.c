@@ -168,10 +168,10 @@ static const struct foreign_key socket_foreign[] = {
 const struct key_table socket_table = {"sockets.NAME", socket_keys, socket_foreign};
 
 static const struct key backoff_keys[] = {
-    {"initial", &type_duration, PROGRAM_AT(backoff.initial_usec), "200ms", .min = 1000,
+    {"initial", &type_duration, PROGRAM_AT(backoff.initial_usec), "200ms", .min = 10000,
      .max = SECONDS(86400), .help = "wait after the first failure"},
-    {"max", &type_duration, PROGRAM_AT(backoff.max_usec), "30s", .min = 1000, .max = SECONDS(86400),
-     .help = "the longest wait"},
+    {"max", &type_duration, PROGRAM_AT(backoff.max_usec), "30s", .min = 10000,
+     .max = SECONDS(86400), .help = "the longest wait"},
     {"factor", &type_factor, PROGRAM_AT(backoff.factor), "2", .min = 100, .max = 10000,
      .help = "how much longer each wait is than the one before"},
     {"jitter", &type_factor, PROGRAM_AT(backoff.jitter), "0.2", .min = 0, .max = 100,

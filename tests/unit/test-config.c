@@ -240,6 +240,8 @@ static void test_types(void **state UNUSED)
                            "'soon' is wrong here, expected a duration (it needs a unit");
     assert_program_refused("disconnect_timeout: 30d", "is out of range, expected a duration");
     assert_program_refused("start_timeout: 0", "'0' is out of range");
+    assert_program_refused("backoff: {initial: 0}", "'0' is out of range, expected a duration");
+    assert_program_refused("backoff: {initial: 9ms}", "from 10ms up to 24h");
     assert_program_refused("backoff: {factor: 0.5}",
                            "'0.5' is out of range, expected a number from 1 to 100");
     assert_program_refused("backoff: {factor: 2x}", "'2x' is wrong here");

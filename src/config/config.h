@@ -96,6 +96,7 @@ struct config_program {
     int drain_signal; /* resolved: stop_signal where unset */
     char *drain_message; /* text of the message, "graceful_shutdown" */
     uint64_t disconnect_timeout_usec;
+    unsigned max_draining; /* generations at a time */
     uint64_t start_seconds_usec, start_timeout_usec;
     struct config_backoff backoff;
     int stop_signal;

@@ -35,10 +35,10 @@ struct control_ops {
     /* The parameters of Status' reply (its types are in methods.c); a new reference, NULL: no memory. */
     json_t *(*status)(void *userdata);
     /*
-     * Asks for a reload of everything, on behalf of that peer. 0 and its id, or -ESHUTDOWN, or another -errno. The result comes as the event
+     * Asks for a reload of everything, or to undo the last one that committed, on behalf of that peer. 0 and its id, or -ESHUTDOWN, or another -errno. The result comes as the event
      * {"type":"reload","id":…,"state":"ended",…}; every id gets exactly one, a reload that never began included.
      */
-    int (*reload)(const struct ucred *peer, void *userdata, uint64_t *ret_id);
+    int (*reload)(bool undo, const struct ucred *peer, void *userdata, uint64_t *ret_id);
     /*
      * The final result {id, result, reason, duration_usec, programs[], …} if the reload has one already, else NULL; a new
      * reference. It must be there when the event "ended" is published, and some time after.

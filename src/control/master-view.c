@@ -140,10 +140,10 @@ static json_t *op_status(void *userdata)
     return master_view_status(userdata);
 }
 
-static int op_reload(const struct ucred *peer, void *userdata, uint64_t *ret_id)
+static int op_reload(bool undo, const struct ucred *peer, void *userdata, uint64_t *ret_id)
 {
     const struct reload_cause cause = {.pid = peer->pid, .uid = peer->uid};
-    return master_reload(userdata, &cause, ret_id);
+    return master_reload(userdata, undo ? RELOAD_UNDO : RELOAD_READ, &cause, ret_id);
 }
 
 static json_t *op_history(void *userdata)

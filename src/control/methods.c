@@ -71,11 +71,10 @@ static void handle_history(UNUSED const struct command *command,
     reply_or_fail(client, client_ops(client)->history(client_ops_userdata(client)));
 }
 
-static void handle_reload(UNUSED const struct command *command, const struct varlink_call *call,
-                          struct client *client)
+static void ask_for_reload(bool undo, const struct varlink_call *call, struct client *client)
 {
     uint64_t id = 0;
-    int r = client_ops(client)->reload(client_peer(client), client_ops_userdata(client), &id);
+    int r = client_ops(client)->reload(undo, client_peer(client), client_ops_userdata(client), &id);
     if (r == -ESHUTDOWN) {
         client_error(client, SERVICE_ERROR_SHUTTING_DOWN, NULL);
         return;
@@ -90,6 +89,18 @@ static void handle_reload(UNUSED const struct command *command, const struct var
         client_reply(client, accepted, wait);
     if (wait)
         client_wait_for_reload(client, id, call->more);
+}
+
+static void handle_reload(UNUSED const struct command *command, const struct varlink_call *call,
+                          struct client *client)
+{
+    ask_for_reload(false, call, client);
+}
+
+static void handle_undo(UNUSED const struct command *command, const struct varlink_call *call,
+                        struct client *client)
+{
+    ask_for_reload(true, call, client);
 }
 
 static void handle_subscribe(UNUSED const struct command *command, const struct varlink_call *call,
@@ -149,6 +160,12 @@ static const char varlink_errors[] = "\nerror InterfaceNotFound (interface: stri
                                      "\nerror InvalidParameter (parameter: string)\n"
                                      "\nerror ExpectedMore ()\n";
 
+static const char reload_reply[] =
+    "(\n  id: int,\n"
+    "  result: ?(committed, rolled_back, superseded, degraded, refused),\n"
+    "  reason: ?string,\n  duration_usec: ?int,\n  programs: ?[]object,\n"
+    "  sequence: ?int,\n  event: ?object\n)";
+
 static const struct command control_commands[] = {
     {
         .name = "Status",
@@ -170,12 +187,20 @@ static const struct command control_commands[] = {
                        {.name = "programs", .type = COMMAND_STRINGS, .later = true},
                        {.name = "changed_only", .type = COMMAND_BOOL, .later = true},
                        {.name = "dry_run", .type = COMMAND_BOOL, .later = true}},
-        .reply = "(\n  id: int,\n"
-                 "  result: ?(committed, rolled_back, superseded, degraded, refused),\n"
-                 "  reason: ?string,\n  duration_usec: ?int,\n  programs: ?[]object,\n"
-                 "  sequence: ?int,\n  event: ?object\n)",
+        .reply = reload_reply,
         .role = CONTROL_ROLE_OPERATOR,
         .handle = handle_reload,
+    },
+    {
+        .name = "Undo",
+        .help = "Goes back to what was committed before the last reload that committed: its "
+                "configuration, directory and\n"
+                "environment. It is a reload itself, with an id and a result, and can be undone. "
+                "The file is not read.",
+        .parameters = {{.name = "wait", .type = COMMAND_BOOL}},
+        .reply = reload_reply,
+        .role = CONTROL_ROLE_OPERATOR,
+        .handle = handle_undo,
     },
     {
         .name = "History",
@@ -212,7 +237,6 @@ static const struct command control_commands[] = {
         .reply = "(version: string)",
         .handle = handle_version,
     },
-    {.name = "Undo"},
     {.name = "Restart"},
     {.name = "Start"},
     {.name = "Stop"},
@@ -233,7 +257,7 @@ static const char control_types[] =
     "\n# by: the signal, or control; also: how many more asked before it began; phases: "
     "microseconds "
     "spent in each.\n"
-    "type PastReload (\n  id: int,\n"
+    "type PastReload (\n  id: int,\n  undo: bool,\n"
     "  result: (committed, rolled_back, superseded, degraded, refused),\n  reason: ?string,\n"
     "  cause: (by: string, pid: int, uid: int),\n  also: int,\n  began_usec: int,\n"
     "  duration_usec: int,\n  phases: [string]int,\n  programs: []object\n)\n"

@@ -161,12 +161,13 @@ void master_shutdown(struct master *master, bool force)
     master_wake(master);
 }
 
-int master_reload(struct master *master, const struct reload_cause *cause, uint64_t *ret_id)
+int master_reload(struct master *master, enum reload_kind kind, const struct reload_cause *cause,
+                  uint64_t *ret_id)
 {
     if (is_shutting_down(master))
         return -ESHUTDOWN;
     master->intent = intent_next(master->intent, INTENT_EVENT_RELOAD);
-    *ret_id = reload_want(master, cause);
+    *ret_id = reload_want(master, kind, cause);
     master_wake(master);
     return 0;
 }
@@ -484,6 +485,7 @@ struct master *master_free(struct master *master)
     (void)sd_event_unref(master->event);
     leave_places(master);
     (void)config_unref(master->config);
+    (void)config_unref(master->previous_config);
     free(master->notify_directory);
     free(master);
     return NULL;

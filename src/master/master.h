@@ -46,6 +46,7 @@ struct master {
     sd_event *event;
     struct event_bus events;
     struct config *config; /* the current one: committed */
+    struct config *previous_config; /* committed before it, for an undo; NULL: none */
     char *notify_directory;
     bool made_runtime_directory; /* and so remove it in the end */
     int pid_fd;
@@ -86,7 +87,8 @@ DEFINE_FREEP(struct master *, master_free)
 void master_start(struct master *master);
 
 /* 0 and the id of the reload that will take what is asked for now, or -ESHUTDOWN. */
-int master_reload(struct master *master, const struct reload_cause *cause, uint64_t *ret_id);
+int master_reload(struct master *master, enum reload_kind kind, const struct reload_cause *cause,
+                  uint64_t *ret_id);
 void master_shutdown(struct master *master, bool force);
 
 void master_wake(struct master *master);

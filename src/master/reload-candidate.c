@@ -28,18 +28,31 @@ static void free_generations(struct generation **generations, size_t n)
     free(generations);
 }
 
+static int make_generation(struct master *master, enum reload_kind kind, struct config *config,
+                           const struct program *program, struct generation **ret,
+                           char **ret_reason)
+{
+    uint64_t number = program->last_generation + 1;
+    switch (kind) {
+    case RELOAD_READ:
+        return generation_new(config, find_program(config, program->name), number,
+                              program->committed, master->options.environment, ret, ret_reason);
+    case RELOAD_UNDO:
+        return generation_again(program->previous, number, ret);
+    }
+    return -EINVAL;
+}
+
 /* A target generation for each program, in the order of master->programs. */
-static int make_generations(struct master *master, struct config *config, struct generation ***ret,
-                            char **ret_reason)
+static int make_generations(struct master *master, enum reload_kind kind, struct config *config,
+                            struct generation ***ret, char **ret_reason)
 {
     struct generation **generations = calloc(master->n_programs + 1, sizeof(struct generation *));
     if (!generations)
         return -ENOMEM;
     for (size_t i = 0; i < master->n_programs; i++) {
-        const struct program *program = master->programs[i];
-        int r = generation_new(config, find_program(config, program->name),
-                               program->last_generation + 1, program->committed,
-                               master->options.environment, &generations[i], ret_reason);
+        int r = make_generation(master, kind, config, master->programs[i], &generations[i],
+                                ret_reason);
         if (r < 0) {
             free_generations(generations, master->n_programs);
             return r;
@@ -56,11 +69,29 @@ static void strip_newline(char *text)
         text[length - 1] = '\0';
 }
 
+static int get_config(struct master *master, enum reload_kind kind, struct config **ret,
+                      char **ret_reason)
+{
+    switch (kind) {
+    case RELOAD_READ:
+        return config_load(master->options.source, ret, ret_reason);
+    case RELOAD_UNDO:
+        if (!master->previous_config) {
+            *ret_reason = strdup("there is nothing to undo: no reload has committed yet");
+            return -ENOENT;
+        }
+        *ret = config_ref(master->previous_config);
+        return 0;
+    }
+    return -EINVAL;
+}
+
 /* All that can be refused at once is refused in here. */
 static int prepare(struct master *master, struct reload_candidate *candidate, char **ret_reason)
 {
     CLEANUP_CONFIG struct config *config = NULL;
-    int r = config_load(master->options.source, &config, ret_reason);
+    enum reload_kind kind = candidate->request.kind;
+    int r = get_config(master, kind, &config, ret_reason);
     if (r < 0) {
         strip_newline(*ret_reason);
         return r;
@@ -68,7 +99,7 @@ static int prepare(struct master *master, struct reload_candidate *candidate, ch
     *ret_reason = config_refuse_change(master->config, config);
     if (*ret_reason)
         return -EOPNOTSUPP;
-    r = make_generations(master, config, &candidate->generations, ret_reason);
+    r = make_generations(master, kind, config, &candidate->generations, ret_reason);
     if (r < 0)
         return r;
     candidate->n_generations = master->n_programs;
@@ -157,6 +188,9 @@ static int start_checks(struct master *master, char **ret_reason)
 {
     const struct reload_candidate *candidate = &master->reload.candidate;
     bool any = false;
+    /* It has served before. What it checks may have changed since, but that is not what is asked. */
+    if (candidate->request.kind == RELOAD_UNDO)
+        return 0;
     for (size_t i = 0; i < candidate->n_generations; i++) {
         if (!candidate->generations[i]->program->reload.check_command)
             continue;

@@ -95,12 +95,13 @@ static json_t *phases_to_json(const struct reload_request *request)
 json_t *reload_record_to_json(const struct reload_record *record)
 {
     const struct reload_request *request = &record->request;
-    return json_pack(
-        "{s:I, s:s, s:s*, s:o, s:I, s:I, s:I, s:o, s:O}", "id", (json_int_t)request->id, "result",
-        reload_result_to_string(record->result), "reason", record->reason, "cause",
-        cause_to_json(&request->cause), "also", (json_int_t)request->also, "began_usec",
-        (json_int_t)record->began_realtime_usec, "duration_usec", (json_int_t)record->duration_usec,
-        "phases", phases_to_json(request), "programs", record->programs);
+    return json_pack("{s:I, s:b, s:s, s:s*, s:o, s:I, s:I, s:I, s:o, s:O}", "id",
+                     (json_int_t)request->id, "undo", request->kind == RELOAD_UNDO, "result",
+                     reload_result_to_string(record->result), "reason", record->reason, "cause",
+                     cause_to_json(&request->cause), "also", (json_int_t)request->also,
+                     "began_usec", (json_int_t)record->began_realtime_usec, "duration_usec",
+                     (json_int_t)record->duration_usec, "phases", phases_to_json(request),
+                     "programs", record->programs);
 }
 
 json_t *reload_history_to_json(const struct reload *reload)

@@ -107,15 +107,21 @@ static void supersede(struct master *master, const char *by)
     reload->config = config_unref(reload->config);
 }
 
-uint64_t reload_want(struct master *master, const struct reload_cause *cause)
+uint64_t reload_want(struct master *master, enum reload_kind kind, const struct reload_cause *cause)
 {
     struct reload *reload = &master->reload;
-    if (reload->wanted.id != 0) {
+    struct reload_request before = reload->wanted;
+    if (before.id != 0 && before.kind == kind) {
         reload->wanted.also++;
-        return reload->wanted.id;
+        return before.id;
     }
-    reload->wanted = (struct reload_request){
-        .id = ++reload->last_id, .cause = *cause, .began_usec = clock_monotonic_usec()};
+    reload->wanted = (struct reload_request){.id = ++reload->last_id,
+                                             .kind = kind,
+                                             .cause = *cause,
+                                             .began_usec = clock_monotonic_usec()};
+    if (before.id != 0)
+        reload_end(master, &before, RELOAD_SUPERSEDED,
+                   string_format("superseded by reload %llu", (unsigned long long)reload->last_id));
     return reload->wanted.id;
 }
 
@@ -162,8 +168,9 @@ void reload_take(struct master *master, struct reload_candidate *candidate)
     char by[64], cause[RELOAD_CAUSE_TEXT_SIZE];
     (void)snprintf(by, sizeof(by), "reload %llu", (unsigned long long)request->id);
     supersede(master, by);
-    log_about(reload_subject(request->id, NULL), LOG_LEVEL_INFO, "reload %llu began: %s",
-              (unsigned long long)request->id, reload_cause_to_text(&request->cause, cause));
+    log_about(reload_subject(request->id, NULL), LOG_LEVEL_INFO, "reload %llu began%s: %s",
+              (unsigned long long)request->id, request->kind == RELOAD_UNDO ? ", an undo" : "",
+              reload_cause_to_text(&request->cause, cause));
     reload->running = *request;
     reload->config = TAKE_PTR(candidate->config);
     set_state(reload, RELOAD_CANARIES);
@@ -301,7 +308,8 @@ static void commit(struct master *master)
         if (program->target)
             program_commit(program);
     }
-    (void)config_unref(master->config);
+    (void)config_unref(master->previous_config);
+    master->previous_config = master->config;
     master->config = config_ref(reload->config);
     master_sort_programs(master);
     CLEANUP_FREE char *error = NULL;

@@ -46,9 +46,15 @@ struct reload_cause {
     uid_t uid;
 };
 
+enum reload_kind {
+    RELOAD_READ, /* what the configuration file says now */
+    RELOAD_UNDO, /* what was committed before the last one that committed, down to directory and environment */
+};
+
 /* One that is wanted, that runs or that ended. */
 struct reload_request {
     uint64_t id; /* 0: none */
+    enum reload_kind kind;
     struct reload_cause cause;
     unsigned also;       /* how many more asked for it before it began */
     uint64_t began_usec; /* monotonic; while it is wanted: since when */
@@ -92,7 +98,7 @@ void reload_init(struct reload *reload);
 void reload_clear(struct reload *reload);
 
 /* An id for what is asked for now. The caller moves the intent. */
-uint64_t reload_want(struct master *master, const struct reload_cause *cause);
+uint64_t reload_want(struct master *master, enum reload_kind kind, const struct reload_cause *cause);
 /* Reads what the one that is wanted asks for: refuses it, or makes it the candidate. */
 void reload_begin(struct master *master);
 /* Looks where the checks and programs have got to and takes the next step. True: something was done, so converge again. */

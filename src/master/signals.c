@@ -21,7 +21,7 @@ static void handle_reload(struct master *master, const struct signalfd_siginfo *
     const struct reload_cause cause = {
         .signal = (int)info->ssi_signo, .pid = (pid_t)info->ssi_pid, .uid = info->ssi_uid};
     uint64_t id;
-    (void)master_reload(master, &cause, &id);
+    (void)master_reload(master, RELOAD_READ, &cause, &id);
 }
 
 static void handle_hangup(struct master *master, const struct signalfd_siginfo *info)

@@ -18,6 +18,41 @@ static void free_gone_workers(struct program *program)
             }
 }
 
+/* The next older generation than `than` that has a worker draining; 0: none. */
+static uint64_t older_draining(const struct program *program, uint64_t than)
+{
+    uint64_t found = 0;
+    for (size_t i = 0; i < program->n_slots; i++)
+        LIST_FOREACH (worker, &program->slots[i]->leaving, struct worker, link)
+            if (worker->state == WORKER_DRAINING && worker->generation->number < than)
+                found = MAX(found, worker->generation->number);
+    return found;
+}
+
+/*
+ * Reloads that come faster than long-lived connections end pile up generations, each with its memory. Beyond max_draining the
+ * oldest have to give way.
+ */
+static void cap_draining(struct program *program)
+{
+    uint64_t oldest_kept = UINT64_MAX;
+    for (unsigned i = 0; i < program_config(program)->max_draining; i++) {
+        oldest_kept = older_draining(program, oldest_kept);
+        if (oldest_kept == 0)
+            return;
+    }
+    for (size_t i = 0; i < program->n_slots; i++)
+        LIST_FOREACH (worker, &program->slots[i]->leaving, struct worker, link)
+            if (worker->state == WORKER_DRAINING && worker->generation->number < oldest_kept) {
+                log_warning(
+                    "%s: still drains in generation %llu, but no more than %u generations may "
+                    "(max_draining): stopping it",
+                    worker->name, (unsigned long long)worker->generation->number,
+                    program_config(program)->max_draining);
+                worker_stop(worker, "max_draining");
+            }
+}
+
 static void trim_slots(struct program *program)
 {
     while (program->n_slots > program_max_workers(program) &&
@@ -216,6 +251,7 @@ static bool perform_all(struct program *program, struct rollout_slot *slots)
 void program_converge(struct program *program)
 {
     free_gone_workers(program);
+    cap_draining(program);
     struct rollout_slot *slots = calloc(program->n_slots + 1, sizeof(*slots));
     if (!slots) {
         log_about(program_subject(program), LOG_LEVEL_ERROR,

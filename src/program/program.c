@@ -91,7 +91,8 @@ void program_release(struct program *program)
 
 void program_commit(struct program *program)
 {
-    (void)generation_unref(program->committed);
+    (void)generation_unref(program->previous);
+    program->previous = program->committed;
     program->committed = TAKE_PTR(program->target);
     program->phase = ROLLOUT_IDLE;
     reset_reload(program);
@@ -199,6 +200,7 @@ struct program *program_free(struct program *program)
     (void)sd_event_source_disable_unref(program->probation_timer);
     (void)generation_unref(program->target);
     (void)generation_unref(program->committed);
+    (void)generation_unref(program->previous);
     free(program->failure);
     free(program->start_failure);
     free(program->name);

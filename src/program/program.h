@@ -69,6 +69,7 @@ struct program {
     struct program_params params;
     char *name;
     struct generation *committed;
+    struct generation *previous; /* what was committed before it, for an undo; NULL: nothing */
     struct generation *target; /* of the reload that runs; else NULL */
     uint64_t last_generation;  /* numbers are never used twice */
     enum rollout_phase phase;

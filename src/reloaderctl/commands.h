@@ -22,6 +22,7 @@ struct invocation {
 
 int command_status(const struct invocation *invocation);
 int command_reload(const struct invocation *invocation);
+int command_undo(const struct invocation *invocation);
 int command_history(const struct invocation *invocation);
 int command_events(const struct invocation *invocation);
 int command_shutdown(const struct invocation *invocation);

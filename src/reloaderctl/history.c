@@ -33,8 +33,9 @@ static char *cause_text(json_t *record)
     const struct passwd *user = getpwuid((uid_t)uid);
     CLEANUP_FREE char *more = also ? string_format(", and %" PRIu64 " more", also) : strdup("");
     CLEANUP_FREE char *name = user ? text_clean(user->pw_name) : string_format("uid %" PRIu64, uid);
-    char *text = string_format("%s by %s (pid %" PRIu64 ")%s", by, name, get_number(cause, "pid"),
-                               more);
+    const char *what = json_is_true(json_object_get(record, "undo")) ? "undo, " : "";
+    char *text = string_format("%s%s by %s (pid %" PRIu64 ")%s", what, by, name,
+                               get_number(cause, "pid"), more);
     if (!text)
         die_of_memory();
     return text;

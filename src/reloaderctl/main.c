@@ -37,6 +37,8 @@ static const struct verb verbs[] = {
     {"reload", "", NULL,
      "read the configuration, replace the workers, and wait; exits 1 unless it committed",
      OPTION_JSON | OPTION_NO_WAIT, command_reload},
+    {"undo", "", NULL, "go back to what was committed before the last reload, and wait likewise",
+     OPTION_JSON | OPTION_NO_WAIT, command_undo},
     {"history", "", "[ID]", "how the last 100 reloads ended; of one, all that is known", OPTION_JSON,
      command_history},
     {"events", "", "[TYPE...]",
@@ -50,7 +52,7 @@ static const struct verb verbs[] = {
 
 /* Designed, and known to people from similar tools. */
 static const char *const later_verbs[] = {
-    "update", "undo", "restart", "start", "stop",    "scale", "signal", "send",  "tail",
+    "update", "restart", "start", "stop",    "scale", "signal", "send",  "tail",
     "logs",   "fg",   "sockets", "top",     "why",   "upgrade", "check", "reread", "shell",
 };
 

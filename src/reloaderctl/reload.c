@@ -130,7 +130,8 @@ static void on_interrupt(UNUSED int number)
     _exit(128 + SIGINT);
 }
 
-static int reload_and_follow(struct client *client, const struct invocation *invocation)
+static int reload_and_follow(struct client *client, const struct invocation *invocation,
+                             const char *method)
 {
     CLEANUP(watch_clear)
     struct watch watch = {.invocation = invocation,
@@ -141,7 +142,7 @@ static int reload_and_follow(struct client *client, const struct invocation *inv
         return code;
     progress_init(&watch.progress, status.parameters);
     watch.began_usec = clock_monotonic_usec();
-    int r = client_call(client, "Reload", NULL, true);
+    int r = client_call(client, method, NULL, true);
     if (r < 0)
         return complain_of_connection(client, r);
     if (watch.live)
@@ -150,10 +151,11 @@ static int reload_and_follow(struct client *client, const struct invocation *inv
     return follow(client, &watch);
 }
 
-static int reload_without_waiting(struct client *client, const struct invocation *invocation)
+static int reload_without_waiting(struct client *client, const struct invocation *invocation,
+                                  const char *method)
 {
     CLEANUP_REPLY struct client_reply reply = {0};
-    int code = ask(client, "Reload", json_pack("{s:b}", "wait", 0), false, &reply);
+    int code = ask(client, method, json_pack("{s:b}", "wait", 0), false, &reply);
     if (code != EXIT_CODE_OK)
         return code;
     if (invocation->json)
@@ -163,12 +165,22 @@ static int reload_without_waiting(struct client *client, const struct invocation
     return EXIT_CODE_OK;
 }
 
-int command_reload(const struct invocation *invocation)
+static int run(const struct invocation *invocation, const char *method)
 {
     CLEANUP_CLIENT struct client client = {.fd = -1};
     int code = connect_or_complain(invocation, &client);
     if (code != EXIT_CODE_OK)
         return code;
-    return invocation->no_wait ? reload_without_waiting(&client, invocation)
-                               : reload_and_follow(&client, invocation);
+    return invocation->no_wait ? reload_without_waiting(&client, invocation, method)
+                               : reload_and_follow(&client, invocation, method);
+}
+
+int command_reload(const struct invocation *invocation)
+{
+    return run(invocation, "Reload");
+}
+
+int command_undo(const struct invocation *invocation)
+{
+    return run(invocation, "Undo");
 }

@@ -112,6 +112,26 @@ int generation_new(struct config *config, const struct config_program *program, 
     return 0;
 }
 
+int generation_again(const struct generation *earlier, uint64_t number, struct generation **ret)
+{
+    CLEANUP(generation_unrefp) struct generation *generation = calloc(1, sizeof(*generation));
+    if (!generation)
+        return -ENOMEM;
+    generation->references = 1;
+    generation->number = number;
+    generation->config = config_ref(earlier->config);
+    generation->program = earlier->program;
+    generation->master_environment = earlier->master_environment;
+    generation->pins = pins_ref(earlier->pins);
+    generation->habits = earlier->habits;
+    generation->habits->references++;
+    int r = strv_copy(earlier->environment, &generation->environment);
+    if (r < 0)
+        return r;
+    *ret = TAKE_PTR(generation);
+    return 0;
+}
+
 struct generation *generation_ref(struct generation *generation)
 {
     generation->references++;
@@ -124,7 +144,7 @@ struct generation *generation_unref(struct generation *generation)
         return NULL;
     (void)strv_free(generation->environment);
     (void)habits_unref(generation->habits);
-    (void)pins_free(generation->pins);
+    (void)pins_unref(generation->pins);
     (void)config_unref(generation->config);
     free(generation);
     return NULL;

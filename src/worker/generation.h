@@ -36,6 +36,8 @@ struct generation {
 int generation_new(struct config *config, const struct config_program *program, uint64_t number,
                    const struct generation *previous, char *const *environment,
                    struct generation **ret, char **ret_error);
+/* A new generation made of the very same things as an earlier one. 0 or -ENOMEM. */
+int generation_again(const struct generation *earlier, uint64_t number, struct generation **ret);
 struct generation *generation_ref(struct generation *generation);
 struct generation *generation_unref(struct generation *generation);
 DEFINE_FREEP(struct generation *, generation_unref)

@@ -24,6 +24,7 @@ struct pinned_file {
 
 /* Few: more than one only where a command or directory differs from slot to slot. */
 struct pins {
+    unsigned references;
     struct pinned_directory *directories;
     size_t n_directories;
     struct pinned_file *files;
@@ -32,12 +33,21 @@ struct pins {
 
 struct pins *pins_new(void)
 {
-    return calloc(1, sizeof(struct pins));
+    struct pins *pins = calloc(1, sizeof(*pins));
+    if (pins)
+        pins->references = 1;
+    return pins;
 }
 
-struct pins *pins_free(struct pins *pins)
+struct pins *pins_ref(struct pins *pins)
 {
-    if (!pins)
+    pins->references++;
+    return pins;
+}
+
+struct pins *pins_unref(struct pins *pins)
+{
+    if (!pins || --pins->references > 0)
         return NULL;
     for (size_t i = 0; i < pins->n_directories; i++) {
         free(pins->directories[i].path);

@@ -15,10 +15,11 @@
 
 struct pins;
 
-/* Returns NULL when memory is short. */
+/* Reference-counted: a generation that goes back to an earlier one's directory shares its pins. NULL when memory is short. */
 struct pins *pins_new(void);
-struct pins *pins_free(struct pins *pins);
-DEFINE_FREEP(struct pins *, pins_free)
+struct pins *pins_ref(struct pins *pins);
+struct pins *pins_unref(struct pins *pins);
+DEFINE_FREEP(struct pins *, pins_unref)
 
 /* Holds a directory from now on. One that cannot be opened is tried again by pins_enter(). 0 or -ENOMEM. */
 int pins_hold(struct pins *pins, const char *directory);

@@ -159,3 +159,54 @@ def test_workers_do_not_get_the_descriptor(master, directory):
     one.wait_ready()
     (entry, _) = record.wait(2, event="start")
     assert not [target for target in entry["fds"].values() if target == str(directory)], entry["fds"]
+
+
+def committed(one):
+    (program,) = one.status()["programs"]
+    return program["generation"], program["workers"]
+
+
+@pytest.mark.sanitized
+def test_undo(master, releases):
+    """Back to the release, configuration and environment before the last reload, whatever the link and the file say by now."""
+    one = master({**releases.config(), "process_title": "undone"})
+    one.wait_ready()
+    releases.switch("2")
+    one.programs["app"]["workers"] = 3
+    one.write()
+    one.hup()
+    assert committed(one) == (2, 3)
+    one.ctl("undo", code=0)
+    assert committed(one) == (3, 2)
+    assert releases.starts(7) == ("1", 3)
+    assert not crash(one, 0)["mixed"]
+    assert releases.starts(8) == ("1", 3)
+    one.ctl("undo", code=0)
+    assert committed(one) == (4, 3)
+    assert releases.starts(11) == ("2", 4)
+    assert [entry["undo"] for entry in one.call("History")["reloads"]] == [False, True, True]
+
+
+def test_nothing_to_undo(master, releases):
+    one = master(releases.config())
+    one.wait_ready()
+    done = one.ctl("undo", code=1)
+    assert "reload 1 refused" in done.stdout and "nothing to undo: no reload has committed yet" in done.stdout
+    one.programs["app"]["command"] = ["./nothing"]
+    one.write()
+    one.hup("rolled_back")
+    one.ctl("undo", code=1)
+    assert committed(one) == (1, 2)
+
+
+def test_undo_of_a_release_that_is_gone(master, releases):
+    """It is tried, and where it fails the current one serves on."""
+    one = master(releases.config())
+    one.wait_ready()
+    releases.switch("2")
+    one.hup()
+    shutil.rmtree(releases.top / "releases" / "1")
+    releases.current.unlink()
+    done = one.ctl("undo", code=1)
+    assert "rolled back" in done.stdout and "cannot change to directory" in done.stdout
+    assert committed(one) == (2, 2) and len(one.pids()) == 2

@@ -2,6 +2,7 @@
 import json
 import os
 import selectors
+import signal
 import socket
 import threading
 
@@ -95,3 +96,26 @@ def test_shutdown_lets_streams_finish(master, directory, port):
     one.kill(15)
     record.wait(event="cut")
     one.wait_end()
+
+
+@pytest.mark.parametrize("limit", [1, 2])
+def test_max_draining(master, directory, port, limit):
+    """Of the generations that still drain only the newest `limit` may; what is older is cut, what is newer is not."""
+    one = master(stubborn(directory / "record", port, max_draining=limit, disconnect_timeout="30s"))
+    one.wait_ready()
+    streams = []
+    for number in range(4):
+        connection = socket.create_connection(("127.0.0.1", port), timeout=20)
+        connection.sendall(b"hello\n")
+        assert connection.recv(100) == b"hello\n"
+        streams.append(connection)
+        if number < 3:
+            one.hup()
+    cut, alive = streams[:3 - limit], streams[3 - limit:]
+    for connection in cut:
+        assert connection.recv(100) == b""
+    for connection in alive:
+        connection.sendall(b"still\n")
+        assert connection.recv(100) == b"still\n"
+    one.wait_line(r"echo/0: still drains in generation 1, but no more than \d generations may \(max_draining\)")
+    one.stop(signal.SIGQUIT)

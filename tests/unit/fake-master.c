@@ -88,7 +88,7 @@ void fake_master_end_reload(struct fake_master *fake, const char *result, const 
                         "state", "ended", "result", result, "reason", reason);
 }
 
-static int fake_reload(UNUSED const struct ucred *peer, void *userdata, uint64_t *ret_id)
+static int fake_reload(UNUSED bool undo, UNUSED const struct ucred *peer, void *userdata, uint64_t *ret_id)
 {
     struct fake_master *fake = userdata;
     if (fake->refuse_reload)

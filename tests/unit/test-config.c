@@ -199,7 +199,6 @@ static void test_not_in_this_version(void **state UNUSED)
                                        "watch",
                                        "watch_ignore",
                                        "reload_delay",
-                                       "max_draining",
                                        "disconnect_spread",
                                        "on_event",
                                        "recycle",

@@ -221,9 +221,9 @@ static void test_errors(UNUSED void **state)
         {"{\"method\":\"" INTERFACE "Nothing\"}",
          "{\"error\":\"org.varlink.service.MethodNotFound\",\"parameters\":{\"method\":\"" INTERFACE
          "Nothing\"}}"},
-        {"{\"method\":\"" INTERFACE "Undo\"}",
+        {"{\"method\":\"" INTERFACE "Scale\"}",
          "{\"error\":\"" INTERFACE "NotInThisVersion\",\"parameters\":{\"method\":\"" INTERFACE
-         "Undo\"}}"},
+         "Scale\"}}"},
         {"{\"method\":\"" INTERFACE "Reload\",\"parameters\":{\"dry_run\":true}}",
          "{\"error\":\"" INTERFACE
          "NotInThisVersion\",\"parameters\":{\"parameter\":\"dry_run\"}}"},

@@ -40,7 +40,7 @@ static void remove_if_there(const char *directory)
 static int tear_down(void **state)
 {
     struct fixture *fixture = *state;
-    (void)pins_free(fixture->pins);
+    (void)pins_unref(fixture->pins);
     remove_if_there(fixture->one);
     remove_if_there(fixture->two);
     live_remove_directory(fixture->base);

@@ -284,8 +284,8 @@ static void test_usage(UNUSED void **state)
 {
     assert_int_equal(run("reloda", NULL), 2);
     expect_output("unknown command 'reloda'");
-    assert_int_equal(run("undo", NULL), 2);
-    expect_output("'undo' is not in this version");
+    assert_int_equal(run("scale", NULL), 2);
+    expect_output("'scale' is not in this version");
     assert_int_equal(run("reload", "web", NULL), 2);
     expect_output("not in this version");
     assert_int_equal(run("reload", "--dry-run", NULL), 2);

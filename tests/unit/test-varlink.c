@@ -183,7 +183,7 @@ static void test_description(UNUSED void **state)
     assert_non_null(
         strstr(text, "\nerror NotInThisVersion (method: string, parameter: ?string)\n"));
     assert_null(strstr(text, "dry_run"));
-    assert_null(strstr(text, "Undo"));
+    assert_null(strstr(text, "Scale"));
 }
 
 static void test_tables(UNUSED void **state)

@@ -22,7 +22,7 @@ bool journal_is_behind(int fd)
 
 int journal_open(void)
 {
-    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     return fd < 0 ? -errno : fd;
 }
 

@@ -186,7 +186,7 @@ def test_blocking_as_configured(master, port, nonblocking):
     config["programs"]["echo"].update(start_seconds="50ms", drain="signal")
     config["sockets"]["echo"]["nonblocking"] = nonblocking
     with listen(("127.0.0.1", port)) as ours:
-        ours.setblocking(nonblocking is False)
+        ours.setblocking(nonblocking)  # the other way round
         master(config, **activated(("echo", ours)))
         assert os.get_blocking(ours.fileno()) is not nonblocking
 

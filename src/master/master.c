@@ -73,7 +73,7 @@ static void on_worker_changed(struct program *program, struct worker *worker,
     struct master *master = userdata;
     bool started = worker->state == WORKER_STARTING;
     if (worker->state == WORKER_READY)
-        master_restore_backlogs(program);
+        master_restore_backlogs(program, worker->slot);
     if (!event_bus_is_heard(&master->events))
         return;
     event_bus_publish(&master->events, EVENT_WORKER,

@@ -104,7 +104,7 @@ int master_bind(struct master *master, char **ret_error);
 int master_grow_listeners(struct master *master, const struct config *config, char **ret_error);
 void master_trim_listeners(struct master *master);
 /* After a worker of the program called listen() on its sockets. */
-void master_restore_backlogs(const struct program *program);
+void master_restore_backlogs(const struct program *program, unsigned slot);
 /* Closes the listeners that no program needs any more; the shutdown's. */
 void master_close_listeners(struct master *master);
 void master_sort_programs(struct master *master);

@@ -145,10 +145,10 @@ void master_trim_listeners(struct master *master)
     }
 }
 
-void master_restore_backlogs(const struct program *program)
+void master_restore_backlogs(const struct program *program, unsigned slot)
 {
     for (size_t i = 0; i < program_config(program)->n_sockets; i++)
-        listener_restore_backlog(program->params.listeners[i]);
+        listener_restore_backlog(program->params.listeners[i], slot);
 }
 
 static bool is_needed(const struct master *master, const struct listener *listener)

@@ -13,13 +13,14 @@ void listener_remember_backlog(struct listener_socket *socket)
         socket->backlog = backlog;
 }
 
-void listener_restore_backlog(const struct listener *listener)
+void listener_restore_backlog(const struct listener *listener, unsigned slot)
 {
-    for (size_t i = 0; i < listener->n_sockets; i++) {
-        const struct listener_socket *socket = &listener->sockets[i];
-        unsigned queue, backlog;
-        if (socket->backlog > 0 && listener_queue(socket, &queue, &backlog) == 0 &&
-            backlog < socket->backlog)
-            (void)listen(socket->fd, (int)socket->backlog);
-    }
+    size_t i = listener->n_sockets == 1 ? 0 : slot;
+    unsigned queue, backlog;
+    if (i >= listener->n_sockets)
+        return;
+    const struct listener_socket *socket = &listener->sockets[i];
+    if (socket->backlog > 0 && listener_queue(socket, &queue, &backlog) == 0 &&
+        backlog < socket->backlog)
+        (void)listen(socket->fd, (int)socket->backlog);
 }

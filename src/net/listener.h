@@ -71,9 +71,9 @@ int listener_fd(const struct listener *listener, unsigned slot);
  */
 int listener_queue(const struct listener_socket *socket, unsigned *ret_queue, unsigned *ret_backlog);
 
-/* listen() of a worker shrinks the backlog for all who hold the socket: what it was, and back to that. */
+/* listen() of a worker shrinks the backlog for all who hold the socket: what it was, and a slot's back to that. */
 void listener_remember_backlog(struct listener_socket *socket);
-void listener_restore_backlog(const struct listener *listener);
+void listener_restore_backlog(const struct listener *listener, unsigned slot);
 
 /*
  * Who listens on an address that is in use: "nginx (pid 4711)", with " and others" if they are several, where /proc lets us see;

@@ -130,7 +130,7 @@ struct config_program {
     unsigned line, column;
 };
 
-enum config_log_format { CONFIG_LOG_AUTO, CONFIG_LOG_TEXT, CONFIG_LOG_JSON };
+enum config_log_format { CONFIG_LOG_AUTO, CONFIG_LOG_TEXT, CONFIG_LOG_JSON, CONFIG_LOG_JOURNAL };
 
 struct config {
     unsigned references;
@@ -139,6 +139,7 @@ struct config {
 
     char *pid_file; /* absolute or NULL */
     char *process_title;
+    char *identifier;        /* of log records in the journal */
     char *runtime_directory; /* absolute; the default is resolved (design 3) */
     bool runtime_directory_default;
     struct {

@@ -13,12 +13,13 @@
 #define CALLED_LATER(ours) "called '" ours "' here, and not in this version"
 
 static const char *const log_levels[] = {"error", "warning", "info", "debug", "trace", NULL};
-static const char *const log_formats[] = {"auto", "text", "json", NULL};
+static const char *const log_formats[] = {"auto", "text", "json", "journal", NULL};
 
 static const struct key log_keys[] = {
     {"level", &type_choice, AT(log.level), "info", .words = log_levels,
      .help = "how much is logged"},
-    {"format", &type_choice, AT(log.format), "auto", .words = log_formats, .help = "of a log line"},
+    {"format", &type_choice, AT(log.format), "auto", .words = log_formats,
+     .help = "of a log line; auto is journal under systemd, else text"},
     {"file", &type_path, AT(log.file), .default_help = "standard error",
      .help = "where log lines go"},
     {.name = "max_size"},
@@ -59,6 +60,8 @@ static const struct key root_keys[] = {
      .help = "holds the master's pid, and is locked while it lives"},
     {"process_title", &type_text, AT(process_title), "reloader",
      .help = "what ps shows for the master"},
+    {"identifier", &type_text, AT(identifier), "reloader",
+     .help = "what log records are filed under in the journal"},
     {"runtime_directory", &type_runtime_directory, AT(runtime_directory),
      .default_help = "/run/reloader as root, else $XDG_RUNTIME_DIR/reloader",
      .help = "for the control socket"},
@@ -66,7 +69,6 @@ static const struct key root_keys[] = {
     {"control", &type_section, .table = &control_table},
     {"sockets", &type_sockets, .table = &socket_table},
     {"programs", &type_programs, .table = &program_table},
-    {.name = "identifier"},
     {.name = "user"},
     {.name = "umask"},
     {.name = "directory"},

@@ -59,6 +59,7 @@ struct config *config_unref(struct config *config)
     free(config->here);
     free(config->pid_file);
     free(config->process_title);
+    free(config->identifier);
     free(config->runtime_directory);
     free(config->log.file);
     free(config->control.socket);

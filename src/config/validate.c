@@ -437,6 +437,9 @@ static void check_worker_names(struct reader *reader)
 void validate(struct reader *reader)
 {
     const struct config *config = reader->config;
+    if (config->log.format == CONFIG_LOG_JOURNAL && config->log.file)
+        errors_add(reader->errors, reader->scope->place, "log",
+                   "the journal is no file: leave out either 'file' or 'format: journal'");
     for (size_t i = 0; i < config->n_programs; i++)
         validate_program(reader, config->programs[i], &reader->programs[i]);
     for (size_t i = 0; i < config->n_sockets; i++)

@@ -293,16 +293,6 @@ void master_raise_nofile(struct master *master, const struct config *config)
     (void)master;
 }
 
-int master_apply_log(const struct config *config, char **ret_error)
-{
-    log_set_level(config->log.level);
-    log_set_format(config->log.format == CONFIG_LOG_JSON ? LOG_FORMAT_JSON : LOG_FORMAT_TEXT);
-    int r = log_set_file(config->log.file);
-    if (r < 0)
-        *ret_error = string_format("log.file: cannot open %s: %s", config->log.file, strerror(-r));
-    return r;
-}
-
 static struct listener **find_listeners(const struct master *master,
                                         const struct config_program *program)
 {

@@ -171,9 +171,9 @@ static void test_hints(void **state UNUSED)
 
 static void test_not_in_this_version(void **state UNUSED)
 {
-    static const char *const top[] = {"identifier",  "user",          "umask",  "directory",
-                                      "environment", "log_directory", "limits", "watch_config",
-                                      "gateway",     "include"};
+    static const char *const top[] = {"user",         "umask",         "directory",
+                                      "environment",  "log_directory", "limits",
+                                      "watch_config", "gateway",       "include"};
     for (size_t i = 0; i < ARRAY_SIZE(top); i++) {
         char text[100], part[100];
         (void)snprintf(text, sizeof(text), "programs: {p: {command: x}}\n%s: x", top[i]);
@@ -214,6 +214,7 @@ static void test_not_in_this_version(void **state UNUSED)
         assert_program_refused(text, part);
     }
     assert_refused("log: {max_size: 5M, backups: 1}", "log.backups: not in this version");
+    assert_refused("log: {format: journal, file: /x}", "log: the journal is no file");
     assert_refused("control: {expose: true}", "control.expose: not in this version");
     assert_refused("sockets: {s: {listen: 1, sharing: per_worker}}",
                    "'per_worker' is not in this version");

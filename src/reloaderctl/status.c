@@ -175,7 +175,8 @@ static void print_listeners(const struct screen *screen, json_t *listeners)
         CLEANUP_FREE char *name = get_text(listener, "name"),
                           *address = get_text(listener, "address");
         table_add(&table, TONE_PLAIN, "%s", name);
-        table_add(&table, TONE_PLAIN, "%s", address);
+        bool taken_over = json_is_true(json_object_get(listener, "taken_over"));
+        table_add(&table, TONE_PLAIN, "%s%s", address, taken_over ? " (taken over)" : "");
         add_optional_number(&table, listener, "queue");
         add_optional_number(&table, listener, "backlog");
     }

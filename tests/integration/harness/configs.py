@@ -8,11 +8,14 @@ WORKER_ENVIRONMENT = {"ASAN_OPTIONS": "detect_leaks=0"} if "ASAN_OPTIONS" in os.
 
 
 def echo(listen, socket=None, **program):
-    """Four tcp-echo workers on one shared socket. `reload` options come as reload={…}, the socket's as socket={…}."""
+    """
+    Four tcp-echo workers on one shared socket. `reload` options come as reload={…}, the socket's as socket={…}.
+    Tests reload faster than their streams end, hence the many generations that may drain.
+    """
     return {
         "sockets": {"echo": {"listen": str(listen), **(socket or {})}},
         "programs": {"echo": {"command": [BINARIES.tcp_echo], "sockets": ["echo"], "workers": 4,
-                              "environment": WORKER_ENVIRONMENT, **program}},
+                              "environment": WORKER_ENVIRONMENT, "max_draining": 100, **program}},
     }
 
 

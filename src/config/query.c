@@ -8,6 +8,12 @@ unsigned config_amount(struct config_amount amount, unsigned workers)
     return MAX(workers * amount.value / 100, 1u);
 }
 
+bool config_program_inherits(const struct config_program *program)
+{
+    return (program->handoff & CONFIG_HANDOFF_ENV) ||
+           !(program->handoff & CONFIG_HANDOFF_SCM_RIGHTS);
+}
+
 bool config_socket_nonblocking(const struct config *config, const struct config_socket *socket)
 {
     switch (socket->nonblocking) {

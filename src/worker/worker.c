@@ -11,6 +11,7 @@
 #include "base/strv.h"
 #include "process/pidfd.h"
 #include "worker/channel.h"
+#include "worker/hand-over.h"
 #include "worker/internal.h"
 #include "worker/launch.h"
 #include "worker/notify.h"
@@ -412,6 +413,8 @@ static int start(struct worker *worker, const struct worker_params *params, char
     };
     CLEANUP(worker_command_clear) struct worker_command command = {0};
     r = worker_make_command(&place, &command, ret_reason);
+    if (r == 0 && (worker_settings(worker)->handoff & CONFIG_HANDOFF_SCM_RIGHTS))
+        r = hand_over_listeners(worker->channel, params, ret_reason);
     if (r < 0)
         return r;
     worker->started_usec = worker->state_usec = clock_monotonic_usec();

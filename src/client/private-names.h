@@ -32,6 +32,7 @@
 #define parse_size         reloader_private_parse_size
 #define parse_unsigned     reloader_private_parse_unsigned
 #define received_close     reloader_private_received_close
+#define received_is_due    reloader_private_received_is_due
 #define received_read      reloader_private_received_read
 #define received_take      reloader_private_received_take
 #define signal_to_string   reloader_private_signal_to_string

@@ -401,8 +401,10 @@ static int start(struct worker *worker, const struct worker_params *params, char
     CLEANUP_FD int channel_fd = -1;
     int r = make_io(worker, params, &channel_fd);
     if (r < 0) {
-        *ret_reason = string_format("cannot make its channel and notify socket in %s: %s",
-                                    params->notify_directory, strerror(-r));
+        *ret_reason = string_format("cannot make its channel and notify socket%s%s: %s",
+                                    params->notify_directory ? " in " : "",
+                                    params->notify_directory ? params->notify_directory : "",
+                                    strerror(-r));
         return r;
     }
     struct worker_place place = {

@@ -71,6 +71,7 @@ enum config_handoff {
     CONFIG_HANDOFF_ENV = 1 << 0,
     CONFIG_HANDOFF_NODE_IPC = 1 << 1,
     CONFIG_HANDOFF_STDIN = 1 << 2,
+    CONFIG_HANDOFF_SCM_RIGHTS = 1 << 3,
 };
 
 enum config_ready { CONFIG_READY_AUTO, CONFIG_READY_NOTIFY, CONFIG_READY_MESSAGE, CONFIG_READY_AFTER };
@@ -216,6 +217,8 @@ bool config_program_ready_first(const struct config_program *program);
  * Is O_NONBLOCK to be set? For `auto`: where a program that uses the socket is handed it by node-ipc
  * (a loaded config has no socket whose programs disagree).
  */
+/* Are its sockets among the fds that a worker begins with (else they come over the channel alone)? */
+bool config_program_inherits(const struct config_program *program);
 bool config_socket_nonblocking(const struct config *config, const struct config_socket *socket);
 
 /* Percent of workers rounded down, but at least 1 unless it is 0%. */

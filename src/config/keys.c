@@ -221,7 +221,8 @@ static const struct key program_keys[] = {
      .help = "one or more sockets of this program alone"},
     {"handoff", &type_handoff, PROGRAM_AT(handoff), "env",
      .help =
-         "how workers get their sockets: env, node-ipc (added where the command is node), stdin"},
+         "how workers get their sockets: env, scm-rights, stdin, "
+         "node-ipc (added where the command is node)"},
     {"numprocs_start", &type_number, PROGRAM_AT(numprocs_start), "0", .max = 1000000,
      .help = "%(process_num)s of the first slot"},
     {"worker_name", &type_template, PROGRAM_AT(worker_name), "%(program_name)s/%(process_num)s",

@@ -16,6 +16,12 @@ bool config_program_ready_first(const struct config_program *program)
     return ready_first;
 }
 
+bool config_program_inherits(const struct config_program *program)
+{
+    return (program->handoff & CONFIG_HANDOFF_ENV) ||
+           !(program->handoff & CONFIG_HANDOFF_SCM_RIGHTS);
+}
+
 bool config_socket_nonblocking(const struct config *config, const struct config_socket *socket)
 {
     switch (socket->nonblocking) {

@@ -3,6 +3,7 @@
 
 #include "base/parse.h"
 #include "base/strv.h"
+#include "config/cpus.h"
 #include "config/section.h"
 
 #include <errno.h>

@@ -41,6 +41,3 @@ char *value_expand(struct reader *reader, const struct tree_node *node, const ch
 
 /* Absolute, relative to the directory of the file. malloc-ed or NULL. */
 char *value_absolute(const struct reader *reader, const char *path);
-
-/* min(CPUs we may run on, the CPU limits of our cgroup and those above it), at least 1. */
-unsigned cpus_available(void);

@@ -390,14 +390,31 @@ static int add_event_loop(struct master *master)
     return 0;
 }
 
-static int take_places(struct master *master, char **ret_error)
+static int take_directory(struct master *master, char **ret_error)
 {
     const struct config *config = master->config;
     int r = runtime_directory_prepare(config->runtime_directory, ret_error);
     master->made_runtime_directory = r > 0;
-    if (r >= 0)
-        r = runtime_directory_prepare_notify(config->runtime_directory, &master->notify_directory,
-                                             ret_error);
+    return r < 0 ? r
+                 : runtime_directory_prepare_notify(config->runtime_directory,
+                                                    &master->notify_directory, ret_error);
+}
+
+/* A read-only root file system: nobody asked for this directory, and nothing but the notify sockets would be in it. */
+static bool can_do_without_directory(const struct config *config)
+{
+    return config->runtime_directory_default && !config->control.socket;
+}
+
+static int take_places(struct master *master, char **ret_error)
+{
+    const struct config *config = master->config;
+    int r = take_directory(master, ret_error);
+    if (r < 0 && r != -ENOMEM && can_do_without_directory(config)) {
+        log_info("%s; notify sockets get abstract names instead", *ret_error);
+        free(TAKE_PTR(*ret_error));
+        r = 0;
+    }
     if (r == 0 && config->pid_file)
         r = pid_file_create(config->pid_file, &master->pid_fd, ret_error);
     return r;

@@ -47,7 +47,7 @@ struct master {
     struct event_bus events;
     struct config *config; /* the current one: committed */
     struct config *previous_config; /* committed before it, for an undo; NULL: none */
-    char *notify_directory;
+    char *notify_directory; /* NULL: none was to be had */
     bool made_runtime_directory; /* and so remove it in the end */
     int pid_fd;
     struct rlimit nofile; /* as it was when we were started */

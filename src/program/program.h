@@ -67,7 +67,7 @@ struct program_params {
     struct generation *generation; /* the first; a reference is taken */
     struct listener *const
         *listeners;               /* in the order of its sockets; borrowed for the program's life */
-    const char *notify_directory; /* borrowed likewise */
+    const char *notify_directory; /* borrowed likewise; NULL: there is none */
     const struct rlimit *nofile;  /* borrowed likewise */
     uint64_t *next_worker_id;     /* the master's counter */
     const struct program_ops *ops;

@@ -365,27 +365,6 @@ static int remove_directory(void **state)
     return 0;
 }
 
-/* An open directory may lie where a descriptor of the child has to go. */
-static void test_directory_in_the_way(void **state)
-{
-    char *envp[] = {NULL};
-    struct spawn_params params = report_params(envp);
-    struct report report;
-    pid_t pid;
-    CLEANUP_FD int other = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    CLEANUP_FD int directory = open("/usr", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    int fds[FDS_MAX - 3];
-    assert_true(directory < FDS_MAX);
-    for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
-        fds[i] = other;
-    params.fds = fds;
-    params.n_fds = ARRAY_SIZE(fds);
-    params.directory_fd = directory;
-    assert_true(run_report(&params, &report, &pid));
-    assert_string_equal(report.directory, "/usr");
-    (void)state;
-}
-
 static void test_failing_steps(void **state)
 {
     char *envp[] = {NULL};
@@ -583,7 +562,6 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_identity),
-        cmocka_unit_test(test_directory_in_the_way),
         cmocka_unit_test(test_signals),
         cmocka_unit_test(test_inherits_nothing_else),
         cmocka_unit_test(test_fds_in_each_others_way),

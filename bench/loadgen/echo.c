@@ -30,25 +30,15 @@ static enum verdict ended(struct exchange *exchange UNUSED)
 }
 
 static const struct protocol protocol = {
+    .name = "echo",
     .begin = begin,
     .request = request,
     .received = received,
     .ended = ended,
 };
 
-static const struct mode_ops ops = {
-    .name = "echo",
-    .next_usec = requests_next_usec,
-    .run = requests_run,
-    .is_idle = requests_are_idle,
-    .has_started = requests_have_started,
-    .give_up = requests_give_up,
-    .report = requests_report,
-    .free = requests_free,
-};
-
 struct mode *echo_new(struct load *load)
 {
-    struct requests *requests = requests_new(load, &ops, &protocol, load->options->echo_rate);
+    struct requests *requests = requests_new(load, &protocol, load->options->echo_rate);
     return requests ? &requests->mode : NULL;
 }

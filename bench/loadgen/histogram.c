@@ -38,3 +38,11 @@ uint64_t histogram_quantile(const struct histogram *histogram, double share)
     }
     return histogram->max;
 }
+
+uint64_t histogram_above(const struct histogram *histogram, uint64_t usec)
+{
+    uint64_t above = 0;
+    for (size_t i = bucket_of(usec) + 1; i < HISTOGRAM_BUCKETS; i++)
+        above += histogram->buckets[i];
+    return above;
+}

@@ -11,5 +11,7 @@ struct histogram {
 };
 
 void histogram_add(struct histogram *histogram, uint64_t usec);
+/* How many values are greater than `usec`, within the histogram's error. */
+uint64_t histogram_above(const struct histogram *histogram, uint64_t usec);
 /* The value that `share` (0 to 1) of all values do not exceed; 0 if there are none. */
 uint64_t histogram_quantile(const struct histogram *histogram, double share);

@@ -28,7 +28,7 @@ static enum verdict judge_complete(const struct exchange *exchange)
                  memcmp(reply->body, body, MIN(reply->body_size, (size_t)HTTP_BODY_KEPT)) != 0))
         return VERDICT_CORRUPTED;
     if (reply->identity[0] != '\0' &&
-        servers_add(&load->servers, reply->identity, clock_monotonic_usec()) < 0)
+        servers_add(&load->servers, reply->identity, clock_monotonic_usec(), NULL) < 0)
         return VERDICT_CORRUPTED;
     return VERDICT_COMPLETE;
 }
@@ -51,6 +51,7 @@ static bool keeps(const struct exchange *exchange)
 }
 
 static const struct protocol protocol = {
+    .name = "http",
     .begin = begin,
     .request = request,
     .received = received,
@@ -58,21 +59,10 @@ static const struct protocol protocol = {
     .keeps = keeps,
 };
 
-static const struct mode_ops ops = {
-    .name = "http",
-    .next_usec = requests_next_usec,
-    .run = requests_run,
-    .is_idle = requests_are_idle,
-    .has_started = requests_have_started,
-    .give_up = requests_give_up,
-    .report = requests_report,
-    .free = requests_free,
-};
-
 struct mode *http_new(struct load *load)
 {
     const struct options *options = load->options;
-    struct requests *requests = requests_new(load, &ops, &protocol, options->http_rate);
+    struct requests *requests = requests_new(load, &protocol, options->http_rate);
     if (!requests)
         return NULL;
     requests->max_idle = options->http_keep_alive;

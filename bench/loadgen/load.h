@@ -1,7 +1,7 @@
 /*
  * load.h - what all kinds of load share, and how one looks from outside.
  *
- * A mode (echo, who, http, streams) starts its work when it is due, whatever became of the work before: the loop is
+ * A mode (echo, who, http, streams, udp) starts its work when it is due, whatever became of the work before: the loop is
  * open. After a stop it starts nothing more and finishes what is open.
  */
 #pragma once
@@ -30,6 +30,7 @@ struct options {
     uint64_t streams, stream_bytes;
     uint64_t stream_interval_usec, stream_linger_usec;
     bool stream_reopen;
+    uint64_t udp_rate, udp_flows, udp_bytes;
 };
 
 struct load {
@@ -45,13 +46,13 @@ struct load {
 };
 
 struct mode {
+    const char *name; /* in the report */
     const struct mode_ops *ops;
     struct load *load;
     struct tally tally;
 };
 
 struct mode_ops {
-    const char *name;
     /* When run() is to be called next; USEC_INFINITY: never. */
     uint64_t (*next_usec)(const struct mode *mode);
     void (*run)(struct mode *mode, uint64_t now_usec);
@@ -71,8 +72,12 @@ struct mode *echo_new(struct load *load);
 struct mode *who_new(struct load *load);
 struct mode *http_new(struct load *load);
 struct mode *streams_new(struct load *load);
+struct mode *udp_new(struct load *load);
 
-/* The whole report as one JSON object, or NULL if memory is short. `modes` ends with NULL. */
+/*
+ * The whole report as one JSON object, or NULL if memory is short. Its times count from `began_usec`, which is of the
+ * monotonic clock. `modes` ends with NULL.
+ */
 json_t *report_new(const struct load *load, struct mode *const *modes, uint64_t now_usec);
 /* Sets one number of it. */
 void report_integer(json_t *object, const char *name, uint64_t value);

@@ -1,10 +1,10 @@
 /*
- * loadgen - open-loop load for echo and HTTP servers, where every request is accounted for.
+ * loadgen - open-loop load for echo, HTTP and UDP servers, where every request is accounted for.
  *
  *     main.c        the run: start, stop, finish, report
  *     options.c     the command line
  *     requests.c    requests at a rate; echo.c, who.c, http.c (http-reply.c) say what they are
- *     streams.c     long connections
+ *     streams.c     long connections; udp.c flows of datagrams
  *     outcome.c     the classes of ends; histogram.c latencies; servers.c who served; report.c the JSON
  *     loop.c        epoll and a timer; target.c connections; pattern.c payloads
  */
@@ -23,7 +23,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-#define MODES_MAX 4
+#define MODES_MAX 5
 
 struct run {
     struct options options;
@@ -86,10 +86,9 @@ static int open_modes(struct run *run)
         uint64_t wanted;
         struct mode *(*new)(struct load *load);
     } kinds[MODES_MAX] = {
-        {run->options.echo_rate, echo_new},
-        {run->options.who_rate, who_new},
-        {run->options.http_rate, http_new},
-        {run->options.streams, streams_new},
+        {run->options.echo_rate, echo_new}, {run->options.who_rate, who_new},
+        {run->options.http_rate, http_new}, {run->options.streams, streams_new},
+        {run->options.udp_rate, udp_new},
     };
     size_t n = 0;
     for (size_t i = 0; i < MODES_MAX; i++) {
@@ -207,6 +206,10 @@ int main(int argc, char **argv)
     if (target_parse(run.options.target, (unsigned)run.options.sources, &run.load.target, &reason) <
         0) {
         (void)fprintf(stderr, "loadgen: --target %s: %s\n", run.options.target, reason);
+        return 2;
+    }
+    if (run.options.udp_rate > 0 && run.load.target.address.socket.generic.sa_family == AF_UNIX) {
+        (void)fprintf(stderr, "loadgen: --udp-rate needs an IP address as --target\n");
         return 2;
     }
     r = open_run(&run);

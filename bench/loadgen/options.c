@@ -46,8 +46,13 @@ static const struct option_rule {
      OPTION_DURATION, TO(stream_linger_usec), 0, USEC_INFINITY},
     {"no-reopen", NULL, "a stream that has ended is not opened again", OPTION_CLEAR,
      TO(stream_reopen), 0, 0},
-    {"timeout", "TIME", "for a request, and for the silence of a stream (5s)", OPTION_DURATION,
-     TO(timeout_usec), 1, USEC_INFINITY},
+    {"udp-rate", "N", "datagrams a second to a UDP server that answers who it is and the datagram",
+     OPTION_COUNT, TO(udp_rate), 1, 1000000},
+    {"udp-flows", "N", "sockets that they come from in turn (64)", OPTION_COUNT, TO(udp_flows), 1,
+     100000},
+    {"udp-bytes", "N", "their largest payload (512)", OPTION_COUNT, TO(udp_bytes), 1, 60000},
+    {"timeout", "TIME", "for a request, a datagram, and for the silence of a stream (5s)",
+     OPTION_DURATION, TO(timeout_usec), 1, USEC_INFINITY},
     {"duration", "TIME", "of the run; without it: until SIGTERM or SIGINT", OPTION_DURATION,
      TO(duration_usec), 1, USEC_INFINITY},
     {"stop-on-eof", NULL, "end-of-file on stdin ends the run, too", OPTION_SET, TO(stop_on_eof), 0,
@@ -65,7 +70,8 @@ static void print_help(FILE *to)
 {
     fputs("Usage: loadgen --target ADDRESS MODE... [OPTION...]\n\n"
           "Open-loop load: work begins when it is due, whatever became of the work before.\n"
-          "Modes are --echo-rate, --who-rate, --http-rate and --streams, any of them together.\n"
+          "Modes are --echo-rate, --who-rate, --http-rate, --streams and --udp-rate, any of them "
+          "together.\n"
           "Says \"loadgen: started\" on stderr when all of them flow, and prints one JSON object "
           "at the end.\n"
           "Exit code: 0 all is well, 1 something failed, 2 usage.\n\n",
@@ -117,7 +123,9 @@ static int check(const struct options *options)
 {
     if (!options->target)
         return complain("--target", "", "is missing");
-    if (options->echo_rate + options->who_rate + options->http_rate + options->streams == 0)
+    if (options->echo_rate + options->who_rate + options->http_rate + options->streams +
+            options->udp_rate ==
+        0)
         return complain("no mode", "", "is given");
     return 0;
 }
@@ -141,6 +149,8 @@ int options_parse(int argc, char **argv, struct options *ret)
         .stream_interval_usec = 20 * USEC_PER_MSEC,
         .stream_linger_usec = 500 * USEC_PER_MSEC,
         .stream_reopen = true,
+        .udp_flows = 64,
+        .udp_bytes = 512,
     };
     int found, index;
     while ((found = getopt_long(argc, argv, "", known, &index)) == 0) {

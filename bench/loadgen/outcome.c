@@ -15,6 +15,9 @@ const char *outcome_to_string(enum outcome outcome)
         [OUTCOME_CORRUPTED] = "corrupted",
         [OUTCOME_BAD_STATUS] = "bad_status",
         [OUTCOME_LOCAL] = "local",
+        [OUTCOME_LOST] = "lost",
+        [OUTCOME_DUPLICATE] = "duplicate",
+        [OUTCOME_WRONG_FLOW] = "wrong_flow",
     };
     return names[outcome];
 }

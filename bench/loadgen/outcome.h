@@ -1,4 +1,4 @@
-/* outcome.h - how requests end: every one is counted in exactly one class. */
+/* outcome.h - how requests end: every one is counted in exactly one class, and so is every reply beyond. */
 #pragma once
 
 #include "loadgen/histogram.h"
@@ -14,8 +14,11 @@ enum outcome {
     OUTCOME_CORRUPTED,  /* a reply that is not the one to this request */
     OUTCOME_BAD_STATUS, /* HTTP: a whole reply that is not 2xx */
     OUTCOME_LOCAL,      /* never started, for want of fds or ports on this side */
+    OUTCOME_LOST,       /* UDP: no reply within the time allowed */
+    OUTCOME_DUPLICATE,  /* UDP: one reply more to a datagram that has ended */
+    OUTCOME_WRONG_FLOW, /* UDP: a reply that was another flow's */
 };
-#define OUTCOME_MAX (OUTCOME_LOCAL + 1)
+#define OUTCOME_MAX (OUTCOME_WRONG_FLOW + 1)
 
 const char *outcome_to_string(enum outcome outcome);
 /* What an error of connect, send or receive means. */

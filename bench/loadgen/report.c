@@ -1,6 +1,9 @@
 /* report.c - one JSON object at the end of a run. */
 #include "loadgen/load.h"
 
+#include <stdio.h>
+#include <string.h>
+
 void report_integer(json_t *object, const char *name, uint64_t value)
 {
     (void)json_object_set_new(object, name, json_integer((json_int_t)value));
@@ -14,6 +17,9 @@ static json_t *report_latency(const struct histogram *latency)
     report_integer(report, "p99", histogram_quantile(latency, 0.99));
     report_integer(report, "p99_9", histogram_quantile(latency, 0.999));
     report_integer(report, "max", latency->max);
+    report_integer(report, "above_10ms", histogram_above(latency, 10 * USEC_PER_MSEC));
+    report_integer(report, "above_100ms", histogram_above(latency, 100 * USEC_PER_MSEC));
+    report_integer(report, "above_1s", histogram_above(latency, USEC_PER_SEC));
     return report;
 }
 
@@ -48,17 +54,47 @@ static json_t *report_servers(const struct load *load)
     return report;
 }
 
+/* Adds the answers of an identity like "slot=0 generation=3 pid=4711" to those of each of its words. */
+static void add_words(json_t *served, const struct server *server)
+{
+    char words[SERVER_IDENTITY_SIZE], *save = NULL;
+    (void)snprintf(words, sizeof(words), "%s", server->identity);
+    for (char *word = strtok_r(words, " ", &save); word; word = strtok_r(NULL, " ", &save)) {
+        char *value = strchr(word, '=');
+        if (!value)
+            continue;
+        *value++ = '\0';
+        json_t *of_name = json_object_get(served, word);
+        if (!of_name) {
+            of_name = json_object();
+            (void)json_object_set_new(served, word, of_name);
+        }
+        json_int_t before = json_integer_value(json_object_get(of_name, value));
+        report_integer(of_name, value, (uint64_t)before + server->count);
+    }
+}
+
+static json_t *report_served(const struct servers *servers)
+{
+    json_t *served = json_object();
+    for (size_t i = 0; i < servers->n_entries; i++)
+        add_words(served, &servers->entries[i]);
+    return served;
+}
+
 json_t *report_new(const struct load *load, struct mode *const *modes, uint64_t now_usec)
 {
     json_t *report = json_object(), *by_mode = json_object();
     (void)json_object_set_new(report, "target", json_string(load->options->target));
+    report_integer(report, "began_usec", load->began_usec);
     (void)json_object_set_new(report, "seconds",
                               json_real((double)(now_usec - load->began_usec) / 1e6));
     (void)json_object_set_new(report, "ok", json_boolean(report_is_good(modes)));
     for (; *modes; modes++)
-        (void)json_object_set_new(by_mode, (*modes)->ops->name, report_mode(*modes));
+        (void)json_object_set_new(by_mode, (*modes)->name, report_mode(*modes));
     (void)json_object_set_new(report, "modes", by_mode);
     (void)json_object_set_new(report, "servers", report_servers(load));
+    (void)json_object_set_new(report, "served_by", report_served(&load->servers));
     report_integer(report, "servers_forgotten", load->servers.forgotten);
     return report;
 }

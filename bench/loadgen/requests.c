@@ -24,21 +24,6 @@
 static void on_ready(struct source *source, uint32_t events);
 static void talk(struct exchange *exchange);
 
-struct requests *requests_new(struct load *load, const struct mode_ops *ops,
-                              const struct protocol *protocol, uint64_t rate)
-{
-    struct requests *requests = calloc(1, sizeof(*requests));
-    if (!requests)
-        return NULL;
-    requests->mode = (struct mode){.ops = ops, .load = load};
-    requests->protocol = protocol;
-    requests->rate = rate;
-    list_init(&requests->active);
-    list_init(&requests->queueing);
-    list_init(&requests->idle);
-    return requests;
-}
-
 static struct requests *of_mode(const struct mode *mode)
 {
     return LIST_ENTRY((struct mode *)mode, struct requests, mode);
@@ -144,7 +129,7 @@ static void connect_anew(struct exchange *exchange)
     exchange->deadline_usec = clock_monotonic_usec() + requests->mode.load->options->timeout_usec;
     move(exchange, &requests->active);
     requests->protocol->begin(exchange);
-    int r = target_open(&requests->mode.load->target, &exchange->source.fd);
+    int r = target_open(&requests->mode.load->target, SOCK_STREAM, &exchange->source.fd);
     if (r < 0) {
         fail_errno(exchange, r);
         return;
@@ -359,7 +344,7 @@ static uint64_t first_deadline_usec(const struct list *list)
                                : LIST_ENTRY(list->next, struct exchange, link)->deadline_usec;
 }
 
-uint64_t requests_next_usec(const struct mode *mode)
+static uint64_t requests_next_usec(const struct mode *mode)
 {
     const struct requests *requests = of_mode(mode);
     uint64_t next = MIN(due_usec(requests), first_deadline_usec(&requests->active));
@@ -385,7 +370,7 @@ static void expire(struct list *list, uint64_t now_usec)
         fail(LIST_ENTRY(list->next, struct exchange, link), OUTCOME_TIMED_OUT);
 }
 
-void requests_run(struct mode *mode, uint64_t now_usec)
+static void requests_run(struct mode *mode, uint64_t now_usec)
 {
     struct requests *requests = of_mode(mode);
     retry_queueing(requests);
@@ -397,24 +382,24 @@ void requests_run(struct mode *mode, uint64_t now_usec)
         exchange_free(LIST_ENTRY(requests->idle.next, struct exchange, link));
 }
 
-bool requests_are_idle(const struct mode *mode)
+static bool requests_are_idle(const struct mode *mode)
 {
     return of_mode(mode)->n_open == 0 && due_usec(of_mode(mode)) == USEC_INFINITY;
 }
 
-bool requests_have_started(const struct mode *mode)
+static bool requests_have_started(const struct mode *mode)
 {
     return mode->tally.counts[OUTCOME_OK] > 0;
 }
 
-void requests_give_up(struct mode *mode, uint64_t now_usec UNUSED)
+static void requests_give_up(struct mode *mode, uint64_t now_usec UNUSED)
 {
     struct requests *requests = of_mode(mode);
     expire(&requests->active, USEC_INFINITY - 1);
     expire(&requests->queueing, USEC_INFINITY - 1);
 }
 
-void requests_report(const struct mode *mode, json_t *report)
+static void requests_report(const struct mode *mode, json_t *report)
 {
     const struct requests *requests = of_mode(mode);
     report_integer(report, "scheduled", requests->scheduled);
@@ -435,4 +420,28 @@ struct mode *requests_free(struct mode *mode)
     free(requests->request);
     free(requests);
     return NULL;
+}
+
+static const struct mode_ops ops = {
+    .next_usec = requests_next_usec,
+    .run = requests_run,
+    .is_idle = requests_are_idle,
+    .has_started = requests_have_started,
+    .give_up = requests_give_up,
+    .report = requests_report,
+    .free = requests_free,
+};
+
+struct requests *requests_new(struct load *load, const struct protocol *protocol, uint64_t rate)
+{
+    struct requests *requests = calloc(1, sizeof(*requests));
+    if (!requests)
+        return NULL;
+    requests->mode = (struct mode){.name = protocol->name, .ops = &ops, .load = load};
+    requests->protocol = protocol;
+    requests->rate = rate;
+    list_init(&requests->active);
+    list_init(&requests->queueing);
+    list_init(&requests->idle);
+    return requests;
 }

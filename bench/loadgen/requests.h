@@ -35,6 +35,7 @@ struct exchange {
 enum verdict { VERDICT_MORE, VERDICT_COMPLETE, VERDICT_CUT, VERDICT_CORRUPTED, VERDICT_BAD_STATUS };
 
 struct protocol {
+    const char *name;
     /* A new request on a connection, maybe a used one. */
     void (*begin)(struct exchange *exchange);
     /* The rest of the request from exchange->sent on; its size is returned. */
@@ -57,15 +58,7 @@ struct requests {
     char *request; /* http: its text */
 };
 
-/* NULL if memory is short. `name` is the mode's in the report. */
-struct requests *requests_new(struct load *load, const struct mode_ops *ops,
-                              const struct protocol *protocol, uint64_t rate);
-
-/* The operations that all such modes have in common. */
-uint64_t requests_next_usec(const struct mode *mode);
-void requests_run(struct mode *mode, uint64_t now_usec);
-bool requests_are_idle(const struct mode *mode);
-bool requests_have_started(const struct mode *mode);
-void requests_give_up(struct mode *mode, uint64_t now_usec);
-void requests_report(const struct mode *mode, json_t *report);
+/* A mode named after the protocol, which outlives it; NULL if memory is short. */
+struct requests *requests_new(struct load *load, const struct protocol *protocol, uint64_t rate);
+/* For who made one and could not go on; otherwise its mode's operations free it. Returns NULL. */
 struct mode *requests_free(struct mode *mode);

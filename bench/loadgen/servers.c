@@ -17,11 +17,13 @@ static struct server *find(struct servers *servers, const char *identity)
     return NULL;
 }
 
-int servers_add(struct servers *servers, const char *identity, uint64_t now_usec)
+int servers_add(struct servers *servers, const char *identity, uint64_t now_usec, size_t *ret_index)
 {
     struct server *entry = find(servers, identity);
     if (!entry && servers->n_entries == SERVERS_MAX) {
         servers->forgotten++;
+        if (ret_index)
+            *ret_index = SERVERS_MAX;
         return 0;
     }
     if (!entry) {
@@ -37,6 +39,8 @@ int servers_add(struct servers *servers, const char *identity, uint64_t now_usec
     }
     entry->count++;
     entry->last_usec = now_usec;
+    if (ret_index)
+        *ret_index = (size_t)(entry - servers->entries);
     return 0;
 }
 

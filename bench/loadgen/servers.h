@@ -18,6 +18,10 @@ struct servers {
     uint64_t forgotten; /* answers of identities beyond SERVERS_MAX */
 };
 
-/* Counts one answer; 0 or -ENOMEM. Long identities are cut. */
-int servers_add(struct servers *servers, const char *identity, uint64_t now_usec);
+/*
+ * Counts one answer; 0 or -ENOMEM. Long identities are cut. *ret_index (may be NULL) stays the identity's for good;
+ * SERVERS_MAX for all that are forgotten.
+ */
+int servers_add(struct servers *servers, const char *identity, uint64_t now_usec,
+                size_t *ret_index);
 void servers_clear(struct servers *servers);

@@ -263,7 +263,7 @@ static void open_stream(struct stream *stream, uint64_t now_usec)
     };
     stream->streams->opened++;
     stream->streams->n_open++;
-    int r = target_open(&load->target, &stream->source.fd);
+    int r = target_open(&load->target, SOCK_STREAM, &stream->source.fd);
     if (r < 0)
         fail_errno(stream, r);
     else
@@ -405,7 +405,6 @@ static struct mode *streams_free(struct mode *mode)
 }
 
 static const struct mode_ops ops = {
-    .name = "streams",
     .next_usec = streams_next_usec,
     .run = streams_run,
     .is_idle = streams_are_idle,
@@ -420,7 +419,7 @@ struct mode *streams_new(struct load *load)
     struct streams *streams = calloc(1, sizeof(*streams));
     if (!streams)
         return NULL;
-    streams->mode = (struct mode){.ops = &ops, .load = load};
+    streams->mode = (struct mode){.name = "streams", .ops = &ops, .load = load};
     streams->n = load->options->streams;
     streams->all = calloc(streams->n, sizeof(struct stream));
     if (!streams->all)

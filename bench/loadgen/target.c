@@ -45,14 +45,15 @@ static int bind_source(struct target *target, int fd)
     return bind(fd, (const struct sockaddr *)&source, sizeof(source)) < 0 ? -errno : 0;
 }
 
-int target_open(struct target *target, int *ret_fd)
+int target_open(struct target *target, int type, int *ret_fd)
 {
     int family = target->address.socket.generic.sa_family;
-    CLEANUP_FD int fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    CLEANUP_FD int fd = socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return -errno;
     const int on = 1;
-    if (family != AF_UNIX && setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) < 0)
+    if (type == SOCK_STREAM && family != AF_UNIX &&
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) < 0)
         return -errno;
     int r = target->sources > 0 ? bind_source(target, fd) : 0;
     if (r < 0)

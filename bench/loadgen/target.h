@@ -12,8 +12,8 @@ struct target {
 /* 0 or -EINVAL with *ret_reason as address_parse() has it. */
 int target_parse(const char *text, unsigned sources, struct target *ret, const char **ret_reason);
 
-/* A socket of the target's family, non-blocking, bound to the next source. *ret_fd or -errno. */
-int target_open(struct target *target, int *ret_fd);
+/* A socket of the target's family and that type, non-blocking, bound to the next source. *ret_fd or -errno. */
+int target_open(struct target *target, int type, int *ret_fd);
 
 /* 1 connected, 0 under way (wait for writability, then target_connected()), or -errno; -EAGAIN: see below. */
 int target_connect(const struct target *target, int fd);

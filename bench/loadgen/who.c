@@ -29,8 +29,8 @@ static enum verdict received(struct exchange *exchange, const char *data, size_t
     if (end + 1 != exchange->line + exchange->received + size ||
         strncmp(exchange->line, "WHO", 3) == 0)
         return VERDICT_CORRUPTED;
-    if (servers_add(&exchange->requests->mode.load->servers, exchange->line,
-                    clock_monotonic_usec()) < 0)
+    if (servers_add(&exchange->requests->mode.load->servers, exchange->line, clock_monotonic_usec(),
+                    NULL) < 0)
         return VERDICT_CORRUPTED;
     return VERDICT_COMPLETE;
 }
@@ -41,25 +41,15 @@ static enum verdict ended(struct exchange *exchange UNUSED)
 }
 
 static const struct protocol protocol = {
+    .name = "who",
     .begin = begin,
     .request = request,
     .received = received,
     .ended = ended,
 };
 
-static const struct mode_ops ops = {
-    .name = "who",
-    .next_usec = requests_next_usec,
-    .run = requests_run,
-    .is_idle = requests_are_idle,
-    .has_started = requests_have_started,
-    .give_up = requests_give_up,
-    .report = requests_report,
-    .free = requests_free,
-};
-
 struct mode *who_new(struct load *load)
 {
-    struct requests *requests = requests_new(load, &ops, &protocol, load->options->who_rate);
+    struct requests *requests = requests_new(load, &protocol, load->options->who_rate);
     return requests ? &requests->mode : NULL;
 }

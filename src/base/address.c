@@ -1,5 +1,5 @@
 /*
- * Parsing goes from the most telling prefix to the least: "unix:", forms of other programs that are refused by name,
+ * Parsing goes from the most telling prefix to the least: "unix:", "udp:", forms of other programs that are refused by name,
  * then HOST:PORT with the host in brackets (IPv6), a number, "*" or "localhost". What is refused is refused with the
  * remedy for the mistake it most likely is.
  *
@@ -147,6 +147,24 @@ static int parse_ipv4(const char *text, struct address *ret, const char **ret_re
     return 0;
 }
 
+static int parse_ip(const char *text, struct address *ret, const char **ret_reason)
+{
+    return *text == '[' ? parse_ipv6(text, ret, ret_reason) : parse_ipv4(text, ret, ret_reason);
+}
+
+static int parse_udp(const char *text, struct address *ret, const char **ret_reason)
+{
+    if (*text == '\0')
+        return refuse(ret_reason, "the port is missing");
+    if (*text == '/' || *text == '@' || string_starts_with(text, "unix:"))
+        return refuse(ret_reason,
+                      "UDP has no paths, and a Unix socket is a stream here: leave out udp:");
+    int r = parse_ip(text, ret, ret_reason);
+    if (r == 0)
+        ret->datagram = true;
+    return r;
+}
+
 int address_parse(const char *text, struct address *ret, const char **ret_reason)
 {
     if (*text == '\0')
@@ -156,14 +174,12 @@ int address_parse(const char *text, struct address *ret, const char **ret_reason
     if (*text == '/' || *text == '@')
         return refuse(ret_reason, "a Unix socket is written with unix: before its path or @name");
     if (string_starts_with(text, "udp:"))
-        return refuse(ret_reason, "UDP is not in this version");
+        return parse_udp(text + strlen("udp:"), ret, ret_reason);
     if (string_starts_with(text, "fd:"))
         return refuse(ret_reason, "a descriptor is no address");
     if (strstr(text, "://"))
         return refuse(ret_reason, "an address has no scheme, write HOST:PORT or unix:/PATH");
-    if (*text == '[')
-        return parse_ipv6(text, ret, ret_reason);
-    return parse_ipv4(text, ret, ret_reason);
+    return parse_ip(text, ret, ret_reason);
 }
 
 /* An abstract name may hold anything, NULs too, if somebody else bound it: shown as /proc/net/unix does. */
@@ -184,22 +200,22 @@ static char *unix_to_text(const struct address *address, const char *prefix)
     return path ? string_format("%s%s", prefix, path) : abstract_to_text(address, prefix);
 }
 
-static char *ip_to_text(const struct address *address)
+static char *ip_to_text(const struct address *address, const char *prefix)
 {
     char host[INET6_ADDRSTRLEN];
     if (address->socket.generic.sa_family == AF_INET6) {
         (void)inet_ntop(AF_INET6, &address->socket.in6.sin6_addr, host, sizeof(host));
-        return string_format("[%s]:%u", host, ntohs(address->socket.in6.sin6_port));
+        return string_format("%s[%s]:%u", prefix, host, ntohs(address->socket.in6.sin6_port));
     }
     (void)inet_ntop(AF_INET, &address->socket.in.sin_addr, host, sizeof(host));
-    return string_format("%s:%u", host, ntohs(address->socket.in.sin_port));
+    return string_format("%s%s:%u", prefix, host, ntohs(address->socket.in.sin_port));
 }
 
 char *address_to_text(const struct address *address)
 {
     if (address->socket.generic.sa_family == AF_UNIX)
         return unix_to_text(address, "unix:");
-    return ip_to_text(address);
+    return ip_to_text(address, address->datagram ? "udp:" : "");
 }
 
 char *address_to_starter_key(const struct address *address)
@@ -208,7 +224,7 @@ char *address_to_starter_key(const struct address *address)
         return string_format("%u", ntohs(address->socket.in.sin_port));
     if (address->socket.generic.sa_family == AF_UNIX)
         return unix_to_text(address, "");
-    return ip_to_text(address);
+    return ip_to_text(address, "");
 }
 
 const char *address_unix_path(const struct address *address)
@@ -221,7 +237,7 @@ const char *address_unix_path(const struct address *address)
 
 bool address_equal(const struct address *a, const struct address *b)
 {
-    if (a->socket.generic.sa_family != b->socket.generic.sa_family)
+    if (a->socket.generic.sa_family != b->socket.generic.sa_family || a->datagram != b->datagram)
         return false;
     if (a->socket.generic.sa_family == AF_INET)
         return a->socket.in.sin_port == b->socket.in.sin_port &&
@@ -237,8 +253,12 @@ bool address_equal(const struct address *a, const struct address *b)
 int address_of_socket(int fd, struct address *ret)
 {
     struct address address = {.length = sizeof(address.socket)};
-    if (getsockname(fd, &address.socket.generic, &address.length) < 0)
+    int type = 0;
+    socklen_t size = sizeof(type);
+    if (getsockname(fd, &address.socket.generic, &address.length) < 0 ||
+        getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) < 0)
         return -errno;
+    address.datagram = type == SOCK_DGRAM;
     sa_family_t family = address.socket.generic.sa_family;
     if (family != AF_INET && family != AF_INET6 && family != AF_UNIX)
         return -EAFNOSUPPORT;

@@ -1,8 +1,8 @@
 /*
- * address.h - where a stream listener listens: parsed from what people write, printed as peers expect it.
+ * address.h - where a listener listens: parsed from what people write, printed as peers expect it.
  *
  * Forms: "8080" and "*:8080" (0.0.0.0), "127.0.0.1:8080", "localhost:8080" (127.0.0.1), "[::1]:8080", "[::]:8080",
- * "unix:/path", "unix:@abstract". Nothing is ever resolved: any other host name is an error.
+ * "unix:/path", "unix:@abstract"; behind "udp:" the internet ones again. Nothing is ever resolved: any other host name is an error.
  */
 #pragma once
 
@@ -21,6 +21,7 @@ struct address {
         struct sockaddr_un un;
     } socket;
     socklen_t length;
+    bool datagram; /* UDP; else a stream */
     bool wildcard; /* written as a port alone or with "*": SERVER_STARTER_PORT then names the port alone */
 };
 
@@ -30,10 +31,10 @@ struct address {
  */
 int address_parse(const char *text, struct address *ret, const char **ret_reason);
 
-/* Canonical text, as the configuration writes it: "0.0.0.0:8080", "[::1]:81", "unix:/a.sock", "unix:@name". malloc-ed or NULL. */
+/* Canonical text, as the configuration writes it: "0.0.0.0:8080", "[::1]:81", "unix:/a.sock", "unix:@name", "udp:0.0.0.0:53". malloc-ed or NULL. */
 char *address_to_text(const struct address *address);
 
-/* The key of SERVER_STARTER_PORT: "8080" where wildcard, else "127.0.0.1:81", "[::1]:82", "/a.sock". malloc-ed or NULL. */
+/* The key of SERVER_STARTER_PORT, which does not tell UDP: "8080" where wildcard, else "127.0.0.1:81", "[::1]:82", "/a.sock". malloc-ed or NULL. */
 char *address_to_starter_key(const struct address *address);
 
 /* The path of a Unix socket in the file system, or NULL (also for abstract ones). Borrowed. */

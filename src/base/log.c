@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/fd.h"
+#include "base/journal.h"
 #include "base/strv.h"
 
 #include <errno.h>
@@ -23,8 +24,10 @@ static struct {
     int file; /* -1: stderr */
     int stderr_fd;
     char *path; /* of file */
+    int journal; /* -1: none */
+    char *journal_path, *identifier;
     unsigned long lost;
-} target = {.level = LOG_LEVEL_INFO, .file = -1, .stderr_fd = STDERR_FILENO};
+} target = {.level = LOG_LEVEL_INFO, .file = -1, .stderr_fd = STDERR_FILENO, .journal = -1};
 
 static const char *const level_names[] = {
     [LOG_LEVEL_ERROR] = "error", [LOG_LEVEL_WARNING] = "warning", [LOG_LEVEL_INFO] = "info",
@@ -44,6 +47,26 @@ enum log_level log_get_level(void)
 void log_set_format(enum log_format format)
 {
     target.format = format;
+}
+
+enum log_format log_get_format(void)
+{
+    return target.format;
+}
+
+int log_set_journal(const char *socket_path, const char *identifier)
+{
+    CLEANUP_FREE char *path = strdup(socket_path), *name = strdup(identifier);
+    CLEANUP_FD int fd = path && name ? journal_open() : -ENOMEM;
+    if (fd < 0)
+        return fd;
+    (void)fd_close(target.journal);
+    free(target.journal_path);
+    free(target.identifier);
+    target.journal = TAKE_FD(fd);
+    target.journal_path = TAKE_PTR(path);
+    target.identifier = TAKE_PTR(name);
+    return 0;
 }
 
 int log_get_fd(void)
@@ -248,7 +271,7 @@ static size_t put_record(char *line, size_t size, const struct record *record)
     char when[40];
     (void)put_timestamp(when, sizeof(when));
     const char *name = level_names[record->level];
-    if (target.format == LOG_FORMAT_TEXT) {
+    if (target.format != LOG_FORMAT_JSON) {
         size_t n = (size_t)snprintf(line, size, "%s %s ", when, name);
         n += put_text(line + n, size - n - 1, record->text, false);
         line[n++] = '\n';
@@ -261,18 +284,106 @@ static size_t put_record(char *line, size_t size, const struct record *record)
     return n + 2;
 }
 
-static bool put(const struct record *record)
+static bool put_on(int fd, const struct record *record)
 {
     char line[PIPE_BUF];
-    return put_line(log_get_fd(), line, put_record(line, sizeof(line), record));
+    return put_line(fd, line, put_record(line, sizeof(line), record));
+}
+
+#define NUMBER_SIZE        24
+#define JOURNAL_FIELDS_MAX 9
+
+struct journal_fields {
+    struct journal_field list[JOURNAL_FIELDS_MAX];
+    size_t n;
+    char numbers[4][NUMBER_SIZE];
+    size_t n_numbers;
+};
+
+static void add_field(struct journal_fields *fields, const char *name, const char *value)
+{
+    if (value)
+        fields->list[fields->n++] = (struct journal_field){name, value};
+}
+
+static void add_number(struct journal_fields *fields, const char *name, bool applies,
+                       uint64_t number)
+{
+    if (!applies)
+        return;
+    char *text = fields->numbers[fields->n_numbers++];
+    (void)snprintf(text, NUMBER_SIZE, "%" PRIu64, number);
+    add_field(fields, name, text);
+}
+
+/* syslog(3)'s numbers. */
+static const char *level_to_priority(enum log_level level)
+{
+    switch (level) {
+    case LOG_LEVEL_ERROR:
+        return "3";
+    case LOG_LEVEL_WARNING:
+        return "4";
+    case LOG_LEVEL_INFO:
+        return "6";
+    case LOG_LEVEL_DEBUG:
+    case LOG_LEVEL_TRACE:
+        return "7";
+    }
+    return "6";
+}
+
+static int send_to_journal(const struct record *record, const char *message)
+{
+    const struct log_subject *subject = record->subject;
+    bool has_generation = subject->generation > 0;
+    struct journal_fields fields = {.n = 0};
+    char bytes[2 * PIPE_BUF];
+    add_field(&fields, "MESSAGE", message);
+    add_field(&fields, "PRIORITY", level_to_priority(record->level));
+    add_field(&fields, "SYSLOG_IDENTIFIER", target.identifier);
+    add_field(&fields, "RELOADER_PROGRAM", subject->program);
+    add_field(&fields, "RELOADER_WORKER", subject->worker);
+    add_number(&fields, "RELOADER_SLOT", subject->worker && has_generation, subject->slot);
+    add_number(&fields, "RELOADER_GENERATION", has_generation, subject->generation);
+    add_number(&fields, "RELOADER_WORKER_PID", subject->pid > 0, (uint64_t)subject->pid);
+    add_number(&fields, "RELOADER_RELOAD", subject->reload > 0, subject->reload);
+    size_t size = journal_serialize(fields.list, fields.n, bytes, sizeof(bytes));
+    if (size == 0)
+        return -EMSGSIZE;
+    return journal_send(target.journal, target.journal_path, bytes, size);
+}
+
+/* What a socket's buffer has room for, however small it is made. */
+#define SHORT_MESSAGE 400
+
+static bool put_in_journal(const struct record *record)
+{
+    char message[PIPE_BUF];
+    message[put_text(message, sizeof(message) - 1, record->text, false)] = '\0';
+    int r = send_to_journal(record, message);
+    if (r == -EMSGSIZE) {
+        message[put_text(message, SHORT_MESSAGE, record->text, false)] = '\0';
+        r = send_to_journal(record, message);
+    }
+    if (r == 0 || r == -EAGAIN)
+        return r == 0;
+    return put_on(target.stderr_fd, record);
+}
+
+static bool put(const struct record *record)
+{
+    if (target.format == LOG_FORMAT_JOURNAL && target.journal >= 0)
+        return put_in_journal(record);
+    return put_on(log_get_fd(), record);
 }
 
 /* For who waits at the terminal for the start of a daemon. */
 static void put_on_terminal(const struct record *record)
 {
-    char line[PIPE_BUF];
-    if (record->level <= LOG_LEVEL_WARNING && target.file >= 0 && target.stderr_fd != STDERR_FILENO)
-        (void)put_line(target.stderr_fd, line, put_record(line, sizeof(line), record));
+    bool elsewhere = target.file >= 0 || target.format == LOG_FORMAT_JOURNAL;
+    if (record->level <= LOG_LEVEL_WARNING && elsewhere && target.stderr_fd != STDERR_FILENO)
+        (void)put_on(target.stderr_fd, record);
 }
 
 static void say_what_was_lost(void)

@@ -13,11 +13,18 @@
 #include <sys/types.h>
 
 enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG, LOG_LEVEL_TRACE };
-enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
+enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON, LOG_FORMAT_JOURNAL };
 
 void log_set_level(enum log_level level);
 enum log_level log_get_level(void);
+/* LOG_FORMAT_JOURNAL needs log_set_journal() before. */
 void log_set_format(enum log_format format);
+enum log_format log_get_format(void);
+/*
+ * Where records for the journal go, and under which SYSLOG_IDENTIFIER. While nobody is there, lines go to stderr as text. 0 or -errno, then
+ * nothing changed. Both strings are copied.
+ */
+int log_set_journal(const char *socket_path, const char *identifier);
 
 /* From now on to this file (O_APPEND, created 0640), or to stderr again (NULL). On failure nothing changes; -errno. */
 int log_set_file(const char *path);

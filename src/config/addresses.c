@@ -72,8 +72,6 @@ int config_resolve_address(const struct config_socket *socket, const struct conf
     int r = expand_listen(socket, program, slot, &text, ret_reason);
     if (r < 0)
         return r;
-    if (string_starts_with(text, "udp:"))
-        return fail(ret_reason, string_format("'%.60s': UDP is not in this version", text));
     if (string_starts_with(text, "fd:"))
         return fail(ret_reason,
                     string_format("'%.60s': a descriptor is one socket for all slots: it cannot be "

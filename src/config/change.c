@@ -63,6 +63,21 @@ static char *changed(const char *section, const char *name, const char *key)
     return string_format("%s.%s.%s changed: " REMEDY, section, name, key);
 }
 
+static bool same_id(struct config_id a, struct config_id b)
+{
+    return a.set == b.set && (!a.set || a.id == b.id);
+}
+
+static bool same_options(const struct config_socket_options *a,
+                         const struct config_socket_options *b)
+{
+    return a->nodelay == b->nodelay && a->keepalive == b->keepalive &&
+           a->defer_accept_usec == b->defer_accept_usec && a->fastopen == b->fastopen &&
+           a->freebind == b->freebind && a->transparent == b->transparent &&
+           strcmp(a->device, b->device) == 0 && a->mark == b->mark &&
+           a->receive_buffer == b->receive_buffer && a->send_buffer == b->send_buffer;
+}
+
 static char *compare_socket(const struct config *from, const struct config *to, size_t i)
 {
     const struct config_socket *a = from->sockets[i], *b = to->sockets[i];
@@ -79,6 +94,12 @@ static char *compare_socket(const struct config *from, const struct config *to, 
         key = "nonblocking";
     else if (a->mode_set != b->mode_set || (a->mode_set && a->mode != b->mode))
         key = "mode";
+    else if (!same_id(a->owner, b->owner))
+        key = "owner";
+    else if (!same_id(a->group, b->group))
+        key = "group";
+    else if (!same_options(&a->options, &b->options))
+        key = "options";
     return key ? changed("sockets", a->name, key) : NULL;
 }
 
@@ -119,8 +140,8 @@ static char *compare_master(const struct config *from, const struct config *to)
         {"runtime_directory", string_equal(from->runtime_directory, to->runtime_directory)},
         {"control.socket", string_equal(from->control.socket, to->control.socket)},
         {"control.mode", from->control.mode == to->control.mode},
-        {"control.group", from->control.group_set == to->control.group_set &&
-                              from->control.group == to->control.group},
+        {"control.owner", same_id(from->control.owner, to->control.owner)},
+        {"control.group", same_id(from->control.group, to->control.group)},
     };
     for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
         if (!keys[i].same)

@@ -22,6 +22,25 @@
 
 enum config_nonblocking { CONFIG_NONBLOCKING_AUTO, CONFIG_NONBLOCKING_TRUE, CONFIG_NONBLOCKING_FALSE };
 
+/* A user or group. */
+struct config_id {
+    bool set;
+    id_t id;
+};
+
+#define CONFIG_INTERFACE_SIZE 16 /* IFNAMSIZ */
+
+/* What is 0, false or empty is left as the kernel has it. */
+struct config_socket_options {
+    bool nodelay, keepalive;     /* TCP; the connections inherit them */
+    uint64_t defer_accept_usec;  /* TCP; the kernel counts seconds */
+    unsigned fastopen;           /* TCP: how many may be under way */
+    bool freebind, transparent;  /* internet */
+    char device[CONFIG_INTERFACE_SIZE];
+    unsigned mark;
+    uint64_t receive_buffer, send_buffer; /* bytes for the user; the kernel's own are added */
+};
+
 /* One entry of `sockets:`, or the private socket(s) of a program's `listen:`. */
 struct config_socket {
     char *name;     /* for a private one: the program's name, then "NAME-2", … */
@@ -37,6 +56,8 @@ struct config_socket {
     enum config_nonblocking nonblocking;
     bool mode_set;
     mode_t mode;
+    struct config_id owner, group; /* of a Unix socket's file */
+    struct config_socket_options options;
     unsigned line, column;
 };
 
@@ -109,7 +130,7 @@ struct config_program {
     unsigned line, column;
 };
 
-enum config_log_format { CONFIG_LOG_AUTO, CONFIG_LOG_TEXT, CONFIG_LOG_JSON };
+enum config_log_format { CONFIG_LOG_AUTO, CONFIG_LOG_TEXT, CONFIG_LOG_JSON, CONFIG_LOG_JOURNAL };
 
 struct config {
     unsigned references;
@@ -118,6 +139,7 @@ struct config {
 
     char *pid_file; /* absolute or NULL */
     char *process_title;
+    char *identifier;        /* of log records in the journal */
     char *runtime_directory; /* absolute; the default is resolved (design 3) */
     bool runtime_directory_default;
     struct {
@@ -128,8 +150,7 @@ struct config {
     struct {
         char *socket; /* absolute; NULL: none */
         mode_t mode;
-        bool group_set;
-        gid_t group;
+        struct config_id owner, group;
     } control;
 
     struct config_socket **sockets; /* NULL-terminated, in the order of the file, private ones last */

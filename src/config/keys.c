@@ -13,12 +13,13 @@
 #define CALLED_LATER(ours) "called '" ours "' here, and not in this version"
 
 static const char *const log_levels[] = {"error", "warning", "info", "debug", "trace", NULL};
-static const char *const log_formats[] = {"auto", "text", "json", NULL};
+static const char *const log_formats[] = {"auto", "text", "json", "journal", NULL};
 
 static const struct key log_keys[] = {
     {"level", &type_choice, AT(log.level), "info", .words = log_levels,
      .help = "how much is logged"},
-    {"format", &type_choice, AT(log.format), "auto", .words = log_formats, .help = "of a log line"},
+    {"format", &type_choice, AT(log.format), "auto", .words = log_formats,
+     .help = "of a log line; auto is journal under systemd, else text"},
     {"file", &type_path, AT(log.file), .default_help = "standard error",
      .help = "where log lines go"},
     {.name = "max_size"},
@@ -38,8 +39,10 @@ static const struct key control_keys[] = {
      .help = "of reloaderctl: a name in runtime_directory, a path, or none"},
     {"mode", &type_mode, AT(control.mode), .default_help = "0600, with a group 0660",
      .help = "of the socket's file"},
-    {"group", &type_group, .default_help = "none", .help = "whose members may control the master"},
-    {.name = "owner"},
+    {"owner", &type_user, AT(control.owner), .default_help = "the master's user",
+     .help = "of the socket's file"},
+    {"group", &type_group, AT(control.group), .default_help = "none",
+     .help = "whose members may control the master"},
     {.name = "expose"},
     {0},
 };
@@ -57,6 +60,8 @@ static const struct key root_keys[] = {
      .help = "holds the master's pid, and is locked while it lives"},
     {"process_title", &type_text, AT(process_title), "reloader",
      .help = "what ps shows for the master"},
+    {"identifier", &type_text, AT(identifier), "reloader",
+     .help = "what log records are filed under in the journal"},
     {"runtime_directory", &type_runtime_directory, AT(runtime_directory),
      .default_help = "/run/reloader as root, else $XDG_RUNTIME_DIR/reloader",
      .help = "for the control socket"},
@@ -64,7 +69,6 @@ static const struct key root_keys[] = {
     {"control", &type_section, .table = &control_table},
     {"sockets", &type_sockets, .table = &socket_table},
     {"programs", &type_programs, .table = &program_table},
-    {.name = "identifier"},
     {.name = "user"},
     {.name = "umask"},
     {.name = "directory"},
@@ -103,6 +107,31 @@ const struct key_table root_table = {"", root_keys, root_foreign};
 
 static const char *const nonblocking_words[] = {"auto", "true", "false", NULL};
 
+static const struct key option_keys[] = {
+    {"nodelay", &type_bool, SOCKET_AT(options.nodelay), "false",
+     .help = "TCP_NODELAY of the connections"},
+    {"keepalive", &type_bool, SOCKET_AT(options.keepalive), "false",
+     .help = "SO_KEEPALIVE of the connections"},
+    {"defer_accept", &type_duration, SOCKET_AT(options.defer_accept_usec), "0s",
+     .max = SECONDS(3600), .help = "a TCP connection is accepted only once its first data are there"},
+    {"fastopen", &type_number, SOCKET_AT(options.fastopen), "0", .max = 65535,
+     .help = "TCP Fast Open: how many connections may be waiting for their handshake to end"},
+    {"freebind", &type_bool, SOCKET_AT(options.freebind), "false",
+     .help = "an address that no interface has (yet) will do"},
+    {"transparent", &type_bool, SOCKET_AT(options.transparent), "false",
+     .help = "for a transparent proxy (IP_TRANSPARENT)"},
+    {"device", &type_interface, SOCKET_AT(options.device), .default_help = "all",
+     .help = "the one network interface it serves"},
+    {"mark", &type_number, SOCKET_AT(options.mark), "0", .max = UINT32_MAX,
+     .help = "of the packets, for routing and filters (SO_MARK)"},
+    {"receive_buffer", &type_size, SOCKET_AT(options.receive_buffer),
+     .default_help = "the system's", .min = 4096, .max = 1 << 30, .help = "SO_RCVBUF"},
+    {"send_buffer", &type_size, SOCKET_AT(options.send_buffer), .default_help = "the system's",
+     .min = 4096, .max = 1 << 30, .help = "SO_SNDBUF"},
+    {0},
+};
+static const struct key_table option_table = {"sockets.NAME.options", option_keys, NULL};
+
 static const struct key socket_keys[] = {
     {"listen", &type_listen, SOCKET_AT(listen), .required = true,
      .help = "8080, 127.0.0.1:8080, [::1]:8080, unix:/path or unix:@name; with %(process_num)s one "
@@ -117,9 +146,11 @@ static const struct key socket_keys[] = {
      .help = "an IPv6 socket takes no IPv4 connections"},
     {"mode", &type_socket_mode, .default_help = "as the umask says",
      .help = "of a Unix socket's file"},
-    {.name = "owner"},
-    {.name = "group"},
-    {.name = "options"},
+    {"owner", &type_user, SOCKET_AT(owner), .default_help = "the master's user",
+     .help = "of a Unix socket's file"},
+    {"group", &type_group, SOCKET_AT(group), .default_help = "the master's group",
+     .help = "of a Unix socket's file"},
+    {"options", &type_section, .table = &option_table},
     {0},
 };
 static const struct foreign_key socket_foreign[] = {
@@ -139,10 +170,10 @@ static const struct foreign_key socket_foreign[] = {
 const struct key_table socket_table = {"sockets.NAME", socket_keys, socket_foreign};
 
 static const struct key backoff_keys[] = {
-    {"initial", &type_duration, PROGRAM_AT(backoff.initial_usec), "200ms", .min = 1000,
+    {"initial", &type_duration, PROGRAM_AT(backoff.initial_usec), "200ms", .min = 10000,
      .max = SECONDS(86400), .help = "wait after the first failure"},
-    {"max", &type_duration, PROGRAM_AT(backoff.max_usec), "30s", .min = 1000, .max = SECONDS(86400),
-     .help = "the longest wait"},
+    {"max", &type_duration, PROGRAM_AT(backoff.max_usec), "30s", .min = 10000,
+     .max = SECONDS(86400), .help = "the longest wait"},
     {"factor", &type_factor, PROGRAM_AT(backoff.factor), "2", .min = 100, .max = 10000,
      .help = "how much longer each wait is than the one before"},
     {"jitter", &type_factor, PROGRAM_AT(backoff.jitter), "0.2", .min = 0, .max = 100,
@@ -336,6 +367,6 @@ static const struct foreign_key program_foreign[] = {
 const struct key_table program_table = {"programs.NAME", program_keys, program_foreign};
 
 const struct key_table *const key_tables[] = {
-    &root_table,    &log_table,     &control_table, &socket_table,
+    &root_table,    &log_table,     &control_table, &socket_table, &option_table,
     &program_table, &backoff_table, &reload_table,  NULL,
 };

@@ -59,6 +59,7 @@ struct config *config_unref(struct config *config)
     free(config->here);
     free(config->pid_file);
     free(config->process_title);
+    free(config->identifier);
     free(config->runtime_directory);
     free(config->log.file);
     free(config->control.socket);
@@ -163,7 +164,7 @@ static void finish_control(struct reader *reader, const struct tree_node *root)
                            *node = tree_get2(root, "control", "socket");
     const struct place place = node ? node->place : (struct place){.origin = "built-in default"};
     if (!mode)
-        config->control.mode = config->control.group_set ? 0660 : 0600;
+        config->control.mode = config->control.group.set ? 0660 : 0600;
     if (!config->control.socket)
         return;
     CLEANUP_FREE char *text = TAKE_PTR(config->control.socket);

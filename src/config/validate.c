@@ -62,7 +62,10 @@ static void fail_socket(struct reader *reader, const struct config_socket *socke
                         const char *format, ...)
 {
     const struct draft *draft = find_draft(reader, socket);
-    const struct tree_node *node = tree_get(draft->value, key);
+    const char *dot = strchr(key, '.');
+    CLEANUP_FREE char *section = dot ? strndup(key, (size_t)(dot - key)) : NULL;
+    const struct tree_node *node = section ? tree_get2(draft->value, section, dot + 1)
+                                           : tree_get(draft->value, key);
     size_t users;
     char path[200];
     if (socket->is_private)
@@ -135,6 +138,8 @@ static int compare_bindings(const void *a, const void *b)
     const struct binding *x = a, *y = b;
     if (x->address.length != y->address.length)
         return x->address.length < y->address.length ? -1 : 1;
+    if (x->address.datagram != y->address.datagram)
+        return x->address.datagram ? 1 : -1;
     int r = memcmp(&x->address.socket, &y->address.socket, x->address.length);
     if (r == 0)
         r = (x->socket->line > y->socket->line) - (x->socket->line < y->socket->line);
@@ -224,17 +229,75 @@ static void check_nonblocking(struct reader *reader, const struct config_socket 
                     yes->name, no->name);
 }
 
+enum kind { KIND_FD, KIND_UNIX_PATH, KIND_UNIX_ABSTRACT, KIND_TCP, KIND_UDP };
+
+static enum kind kind_of(const struct config_socket *socket, const struct address *address)
+{
+    if (socket->fd >= 0)
+        return KIND_FD;
+    if (address->socket.generic.sa_family == AF_UNIX)
+        return address_unix_path(address) ? KIND_UNIX_PATH : KIND_UNIX_ABSTRACT;
+    return address->datagram ? KIND_UDP : KIND_TCP;
+}
+
+#define ON(kind) (1u << (kind))
+
+/* What is given for a socket of a kind that cannot have it. */
+static void check_kind(struct reader *reader, const struct config_socket *socket,
+                       const struct address *address)
+{
+    const struct config_socket_options *options = &socket->options;
+    const unsigned path = ON(KIND_UNIX_PATH), tcp = ON(KIND_TCP), ip = tcp | ON(KIND_UDP);
+    const unsigned bound = path | ON(KIND_UNIX_ABSTRACT) | ip;
+    const struct {
+        const char *key;
+        bool given;
+        unsigned kinds;
+        const char *whose;
+    } rules[] = {
+        {"mode", socket->mode_set, path, "a Unix socket with a path has a file mode"},
+        {"owner", socket->owner.set, path, "a Unix socket with a path has an owner"},
+        {"group", socket->group.set, path, "a Unix socket with a path has a group"},
+        {"backlog", socket->backlog > 0, (bound & ~ON(KIND_UDP)) | ON(KIND_FD),
+         "a socket that accepts connections has a backlog; for UDP there is "
+         "options.receive_buffer"},
+        {"ipv6_only", socket->ipv6_only, address->socket.generic.sa_family == AF_INET6 ? ip : 0,
+         "a socket of IPv6 can have this, as [::]:8080"},
+        {"options.nodelay", options->nodelay, tcp, "TCP has this"},
+        {"options.keepalive", options->keepalive, tcp, "TCP has this"},
+        {"options.defer_accept", options->defer_accept_usec > 0, tcp, "TCP has this"},
+        {"options.fastopen", options->fastopen > 0, tcp, "TCP has this"},
+        {"options.freebind", options->freebind, ip,
+         "an internet socket that we bind can have this"},
+        {"options.transparent", options->transparent, ip,
+         "an internet socket that we bind can have this"},
+        {"options.device", options->device[0] != '\0', ip,
+         "an internet socket that we bind can have this"},
+        {"options.mark", options->mark > 0, ip, "an internet socket that we bind can have this"},
+        {"options.receive_buffer", options->receive_buffer > 0, bound,
+         "a socket that we bind can have this"},
+        {"options.send_buffer", options->send_buffer > 0, bound,
+         "a socket that we bind can have this"},
+    };
+    enum kind kind = kind_of(socket, address);
+    for (size_t i = 0; i < ARRAY_SIZE(rules); i++)
+        if (rules[i].given && !(rules[i].kinds & ON(kind)))
+            fail_socket(reader, socket, rules[i].key, "only %s", rules[i].whose);
+}
+
 static void check_socket_options(struct reader *reader, const struct config_socket *socket)
 {
-    sa_family_t family = socket->address.socket.generic.sa_family;
+    size_t users;
+    const struct config_program *program = find_user(reader->config, socket, &users);
+    CLEANUP_FREE char *reason = NULL;
+    struct address address = socket->address;
     check_nonblocking(reader, socket);
-    if (socket->per_slot)
+    /* Where a slot's address is wrong, that was said. */
+    if (socket->per_slot &&
+        (!program || config_resolve_address(socket, program, 0, &address, &reason) < 0))
         return;
-    if (socket->mode_set && !address_unix_path(&socket->address))
-        fail_socket(reader, socket, "mode", "only a Unix socket with a path has a file mode");
-    if (socket->ipv6_only && family != AF_INET6)
-        fail_socket(reader, socket, "ipv6_only",
-                    "only a socket of IPv6 can have this, as [::]:8080");
+    if (socket->fd >= 0 || address.length > 0)
+        check_kind(reader, socket, &address);
 }
 
 /* A worker's name, and whose it is. */
@@ -374,6 +437,9 @@ static void check_worker_names(struct reader *reader)
 void validate(struct reader *reader)
 {
     const struct config *config = reader->config;
+    if (config->log.format == CONFIG_LOG_JOURNAL && config->log.file)
+        errors_add(reader->errors, reader->scope->place, "log",
+                   "the journal is no file: leave out either 'file' or 'format: journal'");
     for (size_t i = 0; i < config->n_programs; i++)
         validate_program(reader, config->programs[i], &reader->programs[i]);
     for (size_t i = 0; i < config->n_sockets; i++)

@@ -6,7 +6,6 @@
 #include "config/section.h"
 
 #include <errno.h>
-#include <grp.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <string.h>
@@ -207,48 +206,6 @@ const struct value_type type_sharing = {
     .parse = parse_sharing,
     .format = format_sharing,
     .expect = expect_sharing,
-};
-
-static int parse_group(const struct key *key UNUSED, const char *text, void *object)
-{
-    struct config *config = object;
-    uint64_t number;
-    int r = parse_unsigned(text, 0, UINT32_MAX - 1, &number);
-    if (r == -EINVAL) {
-        errno = 0;
-        const struct group *group = getgrnam(text);
-        if (!group)
-            return errno == ENOMEM ? -ENOMEM : -EINVAL;
-        number = group->gr_gid;
-        r = 0;
-    }
-    if (r == 0) {
-        config->control.group = (gid_t)number;
-        config->control.group_set = true;
-    }
-    return r;
-}
-
-static bool format_group(const struct key *key UNUSED, const void *object,
-                         char buffer[VALUE_TEXT_SIZE])
-{
-    const struct config *config = object;
-    (void)snprintf(buffer, VALUE_TEXT_SIZE, "%u", config->control.group);
-    return config->control.group_set;
-}
-
-static void expect_group(const struct key *key UNUSED, char buffer[VALUE_TEXT_SIZE])
-{
-    strcpy(buffer, "the name or number of a group of this system");
-}
-
-const struct value_type type_group = {
-    .label = "group",
-    .read = value_read_scalar,
-    .print = value_print_scalar,
-    .parse = parse_group,
-    .format = format_group,
-    .expect = expect_group,
 };
 
 static const struct key_table ready_table = {

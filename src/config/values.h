@@ -7,7 +7,7 @@
 
 /* Of any key. */
 extern const struct value_type type_bool, type_number, type_duration, type_signal, type_mode,
-    type_factor, type_choice, type_text;
+    type_factor, type_choice, type_text, type_size, type_interface, type_user, type_group;
 /* Paths: expanded and absolute. */
 extern const struct value_type type_path;
 /* A mapping with a table of its own; its keys live in the object that holds the section. */
@@ -15,7 +15,7 @@ extern const struct value_type type_section;
 
 /* Of one key only; `object` is what holds it. */
 extern const struct value_type type_workers, type_probation, type_amount, type_backlog,
-    type_socket_mode, type_sharing, type_group, type_control_socket;
+    type_socket_mode, type_sharing, type_control_socket;
 extern const struct value_type type_runtime_directory, type_environment_file, type_template,
     type_directory;
 extern const struct value_type type_command, type_environment, type_handoff, type_ready;

@@ -31,8 +31,7 @@ struct control {
     sd_event_source *accept;
     sd_event_source *resume; /* only while accepting is paused */
     bool paused;             /* said once until a client could be accepted again */
-    bool group_set;
-    gid_t group;
+    struct config_id owner, group;
     struct log_limit limit; /* for who is turned away */
 };
 
@@ -41,9 +40,10 @@ struct control {
 /* 1 welcome, 0 not, or -errno. */
 static int judge(const struct control *control, int fd, const struct ucred *peer)
 {
-    if (peer->uid == 0 || peer->uid == geteuid())
+    if (peer->uid == 0 || peer->uid == geteuid() ||
+        (control->owner.set && peer->uid == control->owner.id))
         return 1;
-    return control->group_set ? peer_is_in_group(fd, peer, control->group) : 0;
+    return control->group.set ? peer_is_in_group(fd, peer, control->group.id) : 0;
 }
 
 static void turn_away(struct control *control, int fd, const struct ucred *peer)
@@ -54,7 +54,7 @@ static void turn_away(struct control *control, int fd, const struct ucred *peer)
         return;
     log_warning("control: turned away pid %d of uid %u: neither root nor our user%s",
                 (int)peer->pid, peer->uid,
-                control->group_set ? " nor in control.group" : "; control.group is not set");
+                control->group.set ? " nor in control.group" : "; control.group is not set");
     if (suppressed > 0)
         log_warning("control: %u more were turned away before it", suppressed);
 }
@@ -127,7 +127,11 @@ static int set_error(char **ret_error, int r, const char *path, const char *what
 /* The socket was made with mode 0600: until here only root and our own user could connect. */
 static int set_access(const struct control_settings *settings, char **ret_error)
 {
-    if (settings->group_set && lchown(settings->path, (uid_t)-1, settings->group) < 0)
+    if (settings->owner.set && lchown(settings->path, settings->owner.id, (gid_t)-1) < 0)
+        return set_error(ret_error, -errno, settings->path,
+                         "the control socket cannot be given to control.owner (only root may give "
+                         "it away)");
+    if (settings->group.set && lchown(settings->path, (uid_t)-1, settings->group.id) < 0)
         return set_error(
             ret_error, -errno, settings->path,
             "the control socket cannot be given to control.group (only root may give it to a group "
@@ -212,7 +216,7 @@ int control_new(sd_event *event, const struct control_settings *settings,
     CLEANUP(control_freep) struct control *control = calloc(1, sizeof(*control));
     if (!control)
         return set_error(ret_error, -ENOMEM, settings->path, "the control socket cannot be served");
-    *control = (struct control){.group_set = settings->group_set,
+    *control = (struct control){.owner = settings->owner,
                                 .group = settings->group,
                                 .limit = {.interval_usec = 10 * USEC_PER_SEC, .burst = 5}};
     int r = bind_socket(settings, &control->listener, ret_error);

@@ -2,13 +2,14 @@
  * control.h - the Varlink service on the control socket, interface io.reloader.Control.
  *
  * The socket is a Unix stream socket in the file system. Peers are known by the kernel's word (SO_PEERCRED, SO_PEERGROUPS):
- * root, the master's user and members of `group` may do everything, others are told PermissionDenied and closed. Clients,
+ * root, the master's user, `owner` and members of `group` may do everything, others are told PermissionDenied and closed. Clients,
  * their messages, what is queued for them and the time they take are all bounded; with no client it costs no wake-up.
  * What the methods tell and do comes from the owner, through `struct control_ops`.
  */
 #pragma once
 
 #include "base/macros.h"
+#include "config/config.h"
 
 #include <jansson.h>
 #include <stdbool.h>
@@ -21,8 +22,7 @@ struct control;
 struct control_settings {
     const char *path; /* absolute; borrowed for the call */
     mode_t mode;
-    bool group_set;
-    gid_t group;
+    struct config_id owner, group; /* of the socket's file */
     /* 0: the defaults, 30 s for a client that owes us something and 5 min for an idle one. */
     uint64_t message_timeout_usec, idle_timeout_usec;
 };

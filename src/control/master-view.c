@@ -87,8 +87,9 @@ static json_t *view_socket(const struct listener *listener, const struct listene
     char *address = address_to_text(&socket->address);
     unsigned queue = 0, backlog = 0;
     bool known = listener_queue(socket, &queue, &backlog) == 0;
-    json_t *view = json_pack("{s:s, s:s*, s:I}", "name", listener->name, "address", address,
-                             "inode", (json_int_t)socket->inode);
+    json_t *view = json_pack("{s:s, s:s*, s:I, s:b}", "name", listener->name, "address", address,
+                             "inode", (json_int_t)socket->inode, "taken_over",
+                             socket->taken_over);
     if (view && known) {
         (void)json_object_set_new(view, "queue", json_integer(queue));
         (void)json_object_set_new(view, "backlog", json_integer(backlog));

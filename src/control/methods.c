@@ -269,7 +269,8 @@ static const char control_types[] =
     "\ntype Slot (slot: int, name: string, state: string, workers: []Worker)\n"
     "\ntype Program (name: string, state: string, generation: int, workers: int, ready: int, "
     "slots: []Slot)\n"
-    "\ntype Listener (name: string, address: string, inode: int, queue: ?int, backlog: ?int)\n";
+    "\ntype Listener (name: string, address: string, inode: int, taken_over: ?bool, "
+    "queue: ?int, backlog: ?int)\n";
 
 static const char control_errors[] =
     "\nerror PermissionDenied ()\n"

@@ -72,8 +72,8 @@ static void on_worker_changed(struct program *program, struct worker *worker,
 {
     struct master *master = userdata;
     bool started = worker->state == WORKER_STARTING;
-    if (worker->state == WORKER_READY)
-        master_restore_backlogs(program);
+    if (worker->state != WORKER_STARTING)
+        master_restore_listeners(program, worker);
     if (!event_bus_is_heard(&master->events))
         return;
     event_bus_publish(&master->events, EVENT_WORKER,
@@ -291,16 +291,6 @@ void master_raise_nofile(struct master *master, const struct config *config)
                     "raise it with ulimit -Hn or LimitNOFILE=",
                     (unsigned long long)soft, (unsigned long long)needed);
     (void)master;
-}
-
-int master_apply_log(const struct config *config, char **ret_error)
-{
-    log_set_level(config->log.level);
-    log_set_format(config->log.format == CONFIG_LOG_JSON ? LOG_FORMAT_JSON : LOG_FORMAT_TEXT);
-    int r = log_set_file(config->log.file);
-    if (r < 0)
-        *ret_error = string_format("log.file: cannot open %s: %s", config->log.file, strerror(-r));
-    return r;
 }
 
 static struct listener **find_listeners(const struct master *master,

@@ -30,6 +30,7 @@ struct master_options {
     char *const *environment; /* what workers inherit; borrowed likewise */
     struct service_environment service;
     struct passed_sockets *passed; /* by whoever started us; what was not passed is bound */
+    bool journal;                  /* standard error was the journal when we were started */
     bool outlive_terminal; /* SIGHUP always means reload, even when the terminal is gone */
     bool exit_on_failed_start; /* -d: the first start that fails before all were ready ends the master */
     /* Once: every program that should run is ready. */
@@ -102,10 +103,11 @@ int master_bind(struct master *master, char **ret_error);
  */
 int master_grow_listeners(struct master *master, const struct config *config, char **ret_error);
 void master_trim_listeners(struct master *master);
-/* After a worker of the program called listen() on its sockets. */
-void master_restore_backlogs(const struct program *program);
+/* After a worker may have called listen() or shutdown() on its sockets. */
+void master_restore_listeners(const struct program *program, const struct worker *worker);
 /* Closes the listeners that no program needs any more; the shutdown's. */
 void master_close_listeners(struct master *master);
 void master_sort_programs(struct master *master);
 void master_raise_nofile(struct master *master, const struct config *config);
-int master_apply_log(const struct config *config, char **ret_error);
+/* `journal`: standard error was the journal when we were started. */
+int master_apply_log(const struct config *config, bool journal, char **ret_error);

@@ -313,7 +313,7 @@ static void commit(struct master *master)
     master->config = config_ref(reload->config);
     master_sort_programs(master);
     CLEANUP_FREE char *error = NULL;
-    if (master_apply_log(master->config, &error) < 0)
+    if (master_apply_log(master->config, master->options.journal, &error) < 0)
         log_error("%s; logging goes on as before", error ? error : "log");
     finish(master, RELOAD_COMMITTED);
 }

@@ -233,6 +233,7 @@ static bool tell(struct service_manager *manager, const struct message *message)
         look_again_at(manager, now + PAUSE_USEC);
         return false;
     }
+    (void)sd_event_source_set_enabled(manager->timer, SD_EVENT_OFF);
     manager->told = message->told;
     strcpy(manager->text, message->text);
     manager->text_usec = now;
@@ -334,7 +335,7 @@ int service_manager_new(struct master *master, const struct service_environment 
                     environment->socket);
         return 0;
     }
-    manager->fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    manager->fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (manager->fd < 0)
         return -errno;
     int r = add_timers(manager);

@@ -44,6 +44,9 @@ static struct listener_options make_options(const struct config *config,
         .nonblocking = config_socket_nonblocking(config, socket),
         .mode_set = socket->mode_set,
         .mode = socket->mode,
+        .owner = socket->owner,
+        .group = socket->group,
+        .settings = socket->options,
     };
 }
 
@@ -145,10 +148,17 @@ void master_trim_listeners(struct master *master)
     }
 }
 
-void master_restore_backlogs(const struct program *program)
+void master_restore_listeners(const struct program *program, const struct worker *worker)
 {
-    for (size_t i = 0; i < program_config(program)->n_sockets; i++)
-        listener_restore_backlog(program->params.listeners[i]);
+    /* A program that is being stopped may have outlived its listeners. */
+    for (size_t i = 0; program->started && i < program_config(program)->n_sockets; i++) {
+        const struct listener *listener = program->params.listeners[i];
+        if (listener_restore(listener, worker->slot))
+            log_about(worker_subject(worker), LOG_LEVEL_WARNING,
+                      "it shut down socket '%s' for all who share it, and connections were refused "
+                      "until now: a server that leaves should close it instead",
+                      listener->name);
+    }
 }
 
 static bool is_needed(const struct master *master, const struct listener *listener)

@@ -74,13 +74,13 @@ static int add_wishes(struct take_over *plan, const struct config *config,
     for (unsigned slot = 0; slot < slots; slot++) {
         struct passed_wish wish = {
             .name = socket->name,
-            .type = SOCK_STREAM,
             .number = socket->fd,
             .address_only = slots > 1,
         };
         int r = config_socket_address(socket, program, slot, &wish.address);
         if (r < 0)
             return r;
+        wish.type = wish.address.datagram ? SOCK_DGRAM : SOCK_STREAM;
         plan->wishes[plan->n++] = wish;
     }
     return 0;

@@ -1,25 +1,49 @@
 /*
+ * What workers may do to a socket that all share, and how it is put right.
+ *
  * The backlog belongs to the socket, and listen() sets it anew, whoever calls it: many servers do so on a socket that they were
  * given, some with 5. It would shrink for all, and stay so.
+ *
+ * And shutdown() of a listening socket ends the listening, for all who hold it: some servers do that when they leave. Clients are
+ * refused until somebody calls listen() again.
  */
 #include "net/listener.h"
 
+#include <limits.h>
 #include <sys/socket.h>
 
 void listener_remember_backlog(struct listener_socket *socket)
 {
     unsigned queue, backlog;
-    if (listener_queue(socket, &queue, &backlog) == 0)
+    if (!socket->address.datagram && listener_queue(socket, &queue, &backlog) == 0)
         socket->backlog = backlog;
 }
 
-void listener_restore_backlog(const struct listener *listener)
+static bool is_listening(int fd)
 {
-    for (size_t i = 0; i < listener->n_sockets; i++) {
-        const struct listener_socket *socket = &listener->sockets[i];
-        unsigned queue, backlog;
-        if (socket->backlog > 0 && listener_queue(socket, &queue, &backlog) == 0 &&
-            backlog < socket->backlog)
-            (void)listen(socket->fd, (int)socket->backlog);
-    }
+    int listens = 1;
+    socklen_t size = sizeof(listens);
+    return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) < 0 || listens;
+}
+
+static int backlog_of(const struct listener *listener, const struct listener_socket *socket)
+{
+    if (socket->backlog > 0)
+        return (int)socket->backlog;
+    return listener->options.backlog > 0 ? listener->options.backlog : INT_MAX;
+}
+
+bool listener_restore(const struct listener *listener, unsigned slot)
+{
+    size_t index = listener->n_sockets == 1 ? 0 : slot;
+    const struct listener_socket *socket = &listener->sockets[index];
+    unsigned queue, backlog;
+    if (index >= listener->n_sockets || socket->address.datagram)
+        return false;
+    if (!is_listening(socket->fd))
+        return listen(socket->fd, backlog_of(listener, socket)) == 0;
+    if (socket->backlog > 0 && listener_queue(socket, &queue, &backlog) == 0 &&
+        backlog < socket->backlog)
+        (void)listen(socket->fd, (int)socket->backlog);
+    return false;
 }

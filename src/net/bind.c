@@ -1,6 +1,6 @@
 /*
  * A TCP socket is bound with SO_REUSEADDR, so that connections of an earlier life in TIME_WAIT are not in the way; another
- * listener still is. The file of a Unix socket gets its mode from the umask at bind(), so that it never has another, and
+ * listener still is. Over UDP the same option would let two masters share the port, each with a part of the datagrams. The file of a Unix socket gets its mode from the umask at bind(), so that it never has another, and
  * nobody can connect before listen() anyway.
  *
  * Whatever fails ends in one line for people with the remedy, made where it is known what was tried.
@@ -9,9 +9,11 @@
 
 #include "base/fd.h"
 #include "base/strv.h"
+#include "net/options.h"
 #include "net/stale.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <netinet/in.h>
 #include <string.h>
@@ -27,8 +29,8 @@ static char *in_use_to_text(const struct address *address)
         return string_format("address in use by %s", owner);
     if (address->socket.generic.sa_family == AF_UNIX)
         return string_format("address in use, 'ss -xlp' run by root shows by whom");
-    return string_format("address in use, 'ss -tanp sport = :%u' run by root shows by whom",
-                         ntohs(address->socket.in.sin_port));
+    return string_format("address in use, 'ss -%canp sport = :%u' run by root shows by whom",
+                         address->datagram ? 'u' : 't', ntohs(address->socket.in.sin_port));
 }
 
 static char *unix_failure_to_text(const char *path, int error)
@@ -44,7 +46,7 @@ static char *unix_failure_to_text(const char *path, int error)
     return string_format("%s", strerror(error));
 }
 
-static char *tcp_failure_to_text(const struct address *address, int error)
+static char *ip_failure_to_text(const struct address *address, int error)
 {
     if (error == EACCES && ntohs(address->socket.in.sin_port) < IPPORT_RESERVED)
         return string_format("binding a port below 1024 needs root or CAP_NET_BIND_SERVICE");
@@ -67,7 +69,7 @@ static int fail(const struct address *address, int error, char **ret_error)
     else if (path)
         reason = unix_failure_to_text(path, -error);
     else
-        reason = tcp_failure_to_text(address, -error);
+        reason = ip_failure_to_text(address, -error);
     *ret_error = text && reason ? string_format("%s: %s", text, reason) : NULL;
     return error;
 }
@@ -122,16 +124,40 @@ static int remember_file(struct listener_socket *socket, const char *path, char 
     return 0;
 }
 
-static int set_tcp_options(int fd, const struct address *address,
-                           const struct listener_options *options)
+static int set_ip_options(int fd, const struct address *address,
+                          const struct listener_options *options)
 {
     int on = 1, ipv6_only = options->ipv6_only;
-    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0)
+    if (!address->datagram && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0)
         return -errno;
     /* Said in both cases: what it is otherwise depends on net.ipv6.bindv6only. */
     if (address->socket.generic.sa_family == AF_INET6 &&
         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &ipv6_only, sizeof(ipv6_only)) < 0)
         return -errno;
+    return 0;
+}
+
+static int refuse_owner(const char *path, int error, char **ret_error)
+{
+    *ret_error = string_format(
+        "unix:%s: cannot be given to its owner and group: %s%s", path, strerror(error),
+        error == EPERM ? ": only root may give it away, and others only to a "
+                         "group that they are in"
+                       : "");
+    return -error;
+}
+
+/* Nobody can connect before listen(), so there is no moment at which it is open to the wrong ones. */
+static int set_owner(const char *path, const struct listener_options *options, char **ret_error)
+{
+    if (!options->owner.set && !options->group.set)
+        return 0;
+    CLEANUP_FD int file = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    if (file < 0)
+        return refuse_owner(path, errno, ret_error);
+    if (fchownat(file, "", options->owner.set ? options->owner.id : (uid_t)-1,
+                 options->group.set ? options->group.id : (gid_t)-1, AT_EMPTY_PATH) < 0)
+        return refuse_owner(path, errno, ret_error);
     return 0;
 }
 
@@ -141,11 +167,13 @@ static int bind_socket(struct listener_socket *socket, const struct listener_opt
     const char *path = address_unix_path(&socket->address);
     if (path) {
         int r = bind_path(socket->fd, path, &socket->address, options, ret_error);
-        return r < 0 ? r : remember_file(socket, path, ret_error);
+        if (r == 0)
+            r = remember_file(socket, path, ret_error);
+        return r < 0 ? r : set_owner(path, options, ret_error);
     }
     int r = 0;
     if (socket->address.socket.generic.sa_family != AF_UNIX)
-        r = set_tcp_options(socket->fd, &socket->address, options);
+        r = set_ip_options(socket->fd, &socket->address, options);
     if (r == 0)
         r = bind_once(socket->fd, &socket->address, options);
     return r < 0 ? fail(&socket->address, r, ret_error) : 0;
@@ -158,15 +186,21 @@ static int open_and_listen(struct listener_socket *result, const struct listener
     struct stat st;
 
     result->fd = socket(address->socket.generic.sa_family,
-                        SOCK_STREAM | SOCK_CLOEXEC | (options->nonblocking ? SOCK_NONBLOCK : 0), 0);
+                        (address->datagram ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC |
+                            (options->nonblocking ? SOCK_NONBLOCK : 0),
+                        0);
     if (result->fd < 0)
         return fail(address, -errno, ret_error);
-    int r = bind_socket(result, options, ret_error);
+    int r = socket_options_set(result->fd, address, &options->settings, ret_error);
+    if (r == 0)
+        r = bind_socket(result, options, ret_error);
     if (r < 0)
         return r;
     /* The kernel cuts it to net.core.somaxconn. Two sockets may be bound to one TCP address, but just one may listen. */
-    if (listen(result->fd, options->backlog > 0 ? options->backlog : INT_MAX) < 0 ||
-        fstat(result->fd, &st) < 0)
+    if (!address->datagram &&
+        listen(result->fd, options->backlog > 0 ? options->backlog : INT_MAX) < 0)
+        return fail(address, -errno, ret_error);
+    if (fstat(result->fd, &st) < 0)
         return fail(address, -errno, ret_error);
     result->inode = st.st_ino;
     return 0;

@@ -1,5 +1,5 @@
 /*
- * listener.h - listening stream sockets, bound once and kept for as long as the master lives.
+ * listener.h - listening sockets (of UDP: bound ones), bound once and kept for as long as the master lives.
  *
  * A listener is a named group of sockets: one for all workers (shared), or one for each slot (per_slot). The master
  * never accepts from them. A Unix socket's file is removed with its listener, if it is still the one we made.
@@ -10,6 +10,7 @@
 
 #include "base/address.h"
 #include "base/macros.h"
+#include "config/config.h"
 
 #include <stdbool.h>
 #include <sys/stat.h>
@@ -21,6 +22,8 @@ struct listener_options {
     bool nonblocking;
     bool mode_set; /* of a Unix socket's file; else as the umask has it */
     mode_t mode;   /* permission bits */
+    struct config_id owner, group;         /* of that file */
+    struct config_socket_options settings; /* of the socket */
 };
 
 struct listener_socket {
@@ -67,13 +70,18 @@ void listener_truncate(struct listener *listener, size_t n);
 int listener_fd(const struct listener *listener, unsigned slot);
 
 /*
- * Asks TCP_INFO or sock_diag how long the accept queue is now and may get. 0 or -errno.
+ * Asks TCP_INFO or sock_diag how long the accept queue is now and may get; of UDP: the bytes that wait to be read, with the kernel's
+ * own, and how many there may be. 0 or -errno.
  */
 int listener_queue(const struct listener_socket *socket, unsigned *ret_queue, unsigned *ret_backlog);
 
-/* listen() of a worker shrinks the backlog for all who hold the socket: what it was, and back to that. */
+/* What the backlog is now. */
 void listener_remember_backlog(struct listener_socket *socket);
-void listener_restore_backlog(const struct listener *listener);
+/*
+ * After the worker of a slot did something to the sockets it was given: a backlog that it shrank is what it was again, and one
+ * that it shut down listens again. True in the latter case: connections were refused meanwhile.
+ */
+bool listener_restore(const struct listener *listener, unsigned slot);
 
 /*
  * Who listens on an address that is in use: "nginx (pid 4711)", with " and others" if they are several, where /proc lets us see;

@@ -92,21 +92,24 @@ static bool parse_ip(const char *text, size_t length, struct in6_addr *ret)
     return true;
 }
 
-/* "  sl  local_address rem_address   st tx_queue:rx_queue tr:tm->when retrnsmt   uid  timeout inode …" */
-static bool parse_tcp_line(const char *line, struct in6_addr *ret_local, unsigned *ret_port,
-                           uint64_t *ret_inode)
+/*
+ * "  sl  local_address rem_address   st tx_queue:rx_queue tr:tm->when retrnsmt   uid  timeout inode …". False: the last one was
+ * before it. TCP's listeners come before connections, of which there may be many.
+ */
+static bool parse_ip_line(const char *line, bool datagram, struct in6_addr *ret_local,
+                          unsigned *ret_port, uint64_t *ret_inode)
 {
     char local[33];
     unsigned state;
 
     if (sscanf(line, " %*u: %32[0-9A-F]:%x %*s %x %*s %*s %*s %*u %*u %" SCNu64, local, ret_port,
                &state, ret_inode) != 4 ||
-        state != TCP_LISTENS)
+        (!datagram && state != TCP_LISTENS))
         return false;
     return parse_ip(local, strlen(local), ret_local);
 }
 
-static void find_tcp(const char *file, const struct address *wanted, struct inodes *inodes)
+static void find_ip(const char *file, const struct address *wanted, struct inodes *inodes)
 {
     CLEANUP(file_closep) FILE *stream = fopen(file, "re");
     struct in6_addr local, address = to_ipv6(wanted);
@@ -116,9 +119,8 @@ static void find_tcp(const char *file, const struct address *wanted, struct inod
 
     if (!stream || !fgets(line, sizeof(line), stream))
         return;
-    /* Listeners come before connections, of which there may be many. */
     for (unsigned n = 0; n < LINES_MAX && fgets(line, sizeof(line), stream); n++) {
-        if (!parse_tcp_line(line, &local, &port, &inode))
+        if (!parse_ip_line(line, wanted->datagram, &local, &port, &inode))
             return;
         if (port == ntohs(wanted->socket.in.sin_port) &&
             (is_any(&local) || is_any(&address) || IN6_ARE_ADDR_EQUAL(&local, &address)))
@@ -217,10 +219,12 @@ char *listener_find_owner(const struct address *address)
     if (address->socket.generic.sa_family == AF_UNIX) {
         find_unix(address, &inodes);
     } else {
+        static const char *const files[2][2] = {{"/proc/net/tcp", "/proc/net/tcp6"},
+                                                {"/proc/net/udp", "/proc/net/udp6"}};
         bool ipv6 = address->socket.generic.sa_family == AF_INET6;
-        find_tcp(ipv6 ? "/proc/net/tcp6" : "/proc/net/tcp", address, &inodes);
+        find_ip(files[address->datagram][ipv6], address, &inodes);
         if (inodes.n == 0)
-            find_tcp(ipv6 ? "/proc/net/tcp" : "/proc/net/tcp6", address, &inodes);
+            find_ip(files[address->datagram][!ipv6], address, &inodes);
     }
     return inodes.n > 0 ? find_processes(&inodes) : NULL;
 }

@@ -113,7 +113,7 @@ int passed_from_systemd(struct passed_sockets *ret, char **ret_error)
 {
     CLEANUP_STRV char **names = NULL;
     CLEANUP(passed_clear) struct passed_sockets passed = {0};
-    int n = sd_listen_fds_with_names(true, &names);
+    int n = sd_listen_fds_with_names(false, &names);
     if (n < 0) {
         *ret_error = string_format(
             "LISTEN_FDS or LISTEN_FDNAMES do not tell what descriptors were passed: %s",

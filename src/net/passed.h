@@ -29,8 +29,8 @@ struct passed_sockets {
 };
 
 /*
- * Takes what systemd passed, if it did, and removes its variables from the environment. 0 (also when there is none) or -errno
- * with *ret_error: one line that names the descriptor that is no such socket (malloc-ed).
+ * Takes what systemd passed, if it did; its variables stay, no worker gets them. 0 (also when there is none) or -errno with
+ * *ret_error: one line that names the descriptor that is no such socket (malloc-ed).
  */
 int passed_from_systemd(struct passed_sockets *ret, char **ret_error);
 /*

@@ -1,4 +1,4 @@
-/* The kernel keeps the two numbers in fields of TCP_INFO that mean something else for connections, and in sock_diag for Unix. */
+/* For streams the kernel keeps the two numbers in fields of TCP_INFO that mean something else for connections, and in sock_diag for Unix. */
 #include "net/listener.h"
 
 #include "base/fd.h"
@@ -85,9 +85,22 @@ static int unix_queue(ino_t inode, unsigned *ret_queue, unsigned *ret_backlog)
     return find_queue_length(&answer.header, (size_t)n, ret_queue, ret_backlog);
 }
 
+static int udp_queue(int fd, unsigned *ret_queue, unsigned *ret_backlog)
+{
+    uint32_t memory[SK_MEMINFO_VARS] = {0};
+    socklen_t size = sizeof(memory);
+    if (getsockopt(fd, SOL_SOCKET, SO_MEMINFO, memory, &size) < 0)
+        return -errno;
+    *ret_queue = memory[SK_MEMINFO_RMEM_ALLOC];
+    *ret_backlog = memory[SK_MEMINFO_RCVBUF];
+    return 0;
+}
+
 int listener_queue(const struct listener_socket *socket, unsigned *ret_queue, unsigned *ret_backlog)
 {
     if (socket->address.socket.generic.sa_family == AF_UNIX)
         return unix_queue(socket->inode, ret_queue, ret_backlog);
+    if (socket->address.datagram)
+        return udp_queue(socket->fd, ret_queue, ret_backlog);
     return tcp_queue(socket->fd, ret_queue, ret_backlog);
 }

@@ -1,5 +1,6 @@
 #include "reloader/run.h"
 
+#include "base/journal.h"
 #include "base/log.h"
 #include "control/master-view.h"
 #include "master/take-over.h"
@@ -40,7 +41,7 @@ static int open_control(struct running *running, const struct config *config, ch
     const struct control_settings settings = {
         .path = config->control.socket,
         .mode = config->control.mode,
-        .group_set = config->control.group_set,
+        .owner = config->control.owner,
         .group = config->control.group,
     };
     if (!settings.path)
@@ -67,8 +68,9 @@ static void close_control(struct running *running)
 static int loop(struct running *running, struct config *config,
                 const struct master_options *options, char **ret_error)
 {
-    int r = master_apply_log(config, ret_error);
-    if (options->exit_on_failed_start && !config->log.file)
+    int r = master_apply_log(config, options->journal, ret_error);
+    if (options->exit_on_failed_start && !config->log.file &&
+        log_get_format() != LOG_FORMAT_JOURNAL)
         log_warning("no log.file is set: messages go nowhere once reloader is in the background");
     if (r == 0)
         r = master_new(options, config, &running->master, ret_error);
@@ -84,6 +86,7 @@ int run(struct config *config, const struct run_options *options)
 {
     struct running running = {.parent_fd = -1, .terminal_fd = -1};
     CLEANUP_FREE char *error = NULL;
+    const bool journal = journal_is_behind(STDERR_FILENO);
     struct service_environment service = service_environment_get();
     service.forked = options->daemonize;
     CLEANUP(passed_clear) struct passed_sockets passed = {0};
@@ -100,6 +103,7 @@ int run(struct config *config, const struct run_options *options)
         .source = options->source,
         .environment = environ,
         .service = service,
+        .journal = journal,
         .passed = &passed,
         .exit_on_failed_start = options->daemonize,
         .outlive_terminal = options->outlive_terminal,

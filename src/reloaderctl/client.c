@@ -19,21 +19,26 @@
 /* Connecting */
 
 /* A Unix socket whose backlog is full makes connect() wait; SO_SNDTIMEO bounds that. */
-static int open_socket(const char *path)
+static int connect_socket(const struct sockaddr_un *address, socklen_t length)
 {
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    if (strlen(path) >= sizeof(address.sun_path))
-        return -ENAMETOOLONG;
-    (void)strcpy(address.sun_path, path);
     CLEANUP_FD int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return -errno;
     const struct timeval timeout = {.tv_sec = CLIENT_CONNECT_USEC / USEC_PER_SEC};
     if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout)) < 0)
         return -errno;
-    if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) < 0)
+    if (connect(fd, (const struct sockaddr *)address, length) < 0)
         return errno == EAGAIN ? -ETIMEDOUT : -errno;
     return TAKE_FD(fd);
+}
+
+static int open_socket(const char *path)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    if (strlen(path) >= sizeof(address.sun_path))
+        return -ENAMETOOLONG;
+    (void)strcpy(address.sun_path, path);
+    return connect_socket(&address, sizeof(address));
 }
 
 static int connect_to(const char *path, bool trusted, struct client *ret)
@@ -242,4 +247,22 @@ void client_reply_clear(struct client_reply *reply)
 {
     json_decref(reply->message);
     *reply = (struct client_reply){0};
+}
+
+int client_probe(const struct client *client)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    socklen_t length = sizeof(address);
+    if (getpeername(client->fd, (struct sockaddr *)&address, &length) < 0)
+        return 0;
+    struct client other = {.fd = connect_socket(&address, length)};
+    if (other.fd < 0)
+        return other.fd == -ETIMEDOUT ? -ETIMEDOUT : 0;
+    CLEANUP_REPLY struct client_reply reply = {0};
+    buffer_init(&other.in, REPLY_SIZE_MAX);
+    int r = client_call(&other, "Version", NULL, false);
+    if (r == 0)
+        r = client_receive(&other, CLIENT_ANSWER_USEC, &reply);
+    client_close(&other);
+    return r == -ETIMEDOUT ? r : 0;
 }

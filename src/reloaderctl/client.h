@@ -28,6 +28,12 @@ int client_connect(const char *path, struct client *ret, char **ret_error);
 void client_close(struct client *client);
 #define CLEANUP_CLIENT CLEANUP(client_close)
 
+/*
+ * Whether who serves this client's socket answers at all, asked on a second connection: this one may have to be quiet
+ * for long. 0 or -ETIMEDOUT; 0 too where it can't be found out.
+ */
+int client_probe(const struct client *client);
+
 /* Calls io.reloader.Control.METHOD. Takes over `parameters`, which may be NULL. */
 int client_call(struct client *client, const char *method, json_t *parameters, bool more);
 

@@ -29,6 +29,33 @@ int connect_or_complain(const struct invocation *invocation, struct client *ret)
     return EXIT_CODE_NO_MASTER;
 }
 
+/* 'T' if it is stopped by a signal, 't' by a debugger, …; '?' where that can't be seen. */
+static char state_of_process(pid_t pid)
+{
+    char path[64], line[512];
+    (void)snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+    FILE *file = pid > 0 ? fopen(path, "re") : NULL;
+    if (!file)
+        return '?';
+    const char *end = fgets(line, sizeof(line), file) ? strrchr(line, ')') : NULL;
+    (void)fclose(file);
+    return end && end[1] == ' ' && end[2] != '\0' ? end[2] : '?';
+}
+
+static void complain_of_silence(pid_t pid)
+{
+    char state = state_of_process(pid);
+    if (state == 'T')
+        complain(
+            "the master (pid %d) does not answer: it is stopped; `kill -CONT %d` lets it go on",
+            (int)pid, (int)pid);
+    else if (state == 't')
+        complain("the master (pid %d) does not answer: a debugger holds it", (int)pid);
+    else
+        complain("the master (pid %d) does not answer: is it stopped, frozen, or very busy?",
+                 (int)pid);
+}
+
 int complain_of_connection(const struct client *client, int r)
 {
     switch (-r) {
@@ -37,7 +64,7 @@ int complain_of_connection(const struct client *client, int r)
                  (int)client->pid);
         return EXIT_CODE_NO_MASTER;
     case ETIMEDOUT:
-        complain("the master (pid %d) does not answer; is it stopped or busy?", (int)client->pid);
+        complain_of_silence(client->pid);
         return EXIT_CODE_NO_MASTER;
     case EBADMSG:
         complain("what answers is not a reloader master");

@@ -64,7 +64,9 @@ static void add_record(struct table *table, json_t *record)
 static void print_list(json_t *reloads)
 {
     static const char *const titles[] = {"ID", "BEGAN", "RESULT", "AFTER", "CAUSE", "REASON"};
-    CLEANUP_TABLE struct table table = {.n_columns = ARRAY_SIZE(titles), .right = 1 << 0 | 1 << 3};
+    static const size_t expendable[] = {4, 1, 3};
+    CLEANUP_TABLE struct table table = {
+        .n_columns = ARRAY_SIZE(titles), .right = 1 << 0 | 1 << 3, TABLE_EXPENDABLE(expendable)};
     struct screen screen = screen_look(STDOUT_FILENO);
     json_t *record;
     size_t i;

@@ -22,7 +22,7 @@ struct watch {
     const struct invocation *invocation;
     bool live;
     uint64_t id;
-    uint64_t began_usec;
+    uint64_t began_usec, heard_usec;
     struct progress progress;
 };
 
@@ -90,25 +90,46 @@ static int show_result(const struct watch *watch, json_t *result)
 
 static int complain_of_loss(const struct client *client, const struct watch *watch, int r)
 {
-    if (r != -ECONNRESET)
-        return complain_of_connection(client, r);
+    if (r != -ECONNRESET) {
+        int code = complain_of_connection(client, r);
+        if (r == -ETIMEDOUT && watch->id > 0)
+            complain("reload %" PRIu64 " has no result yet; `reloaderctl history` will tell it",
+                     watch->id);
+        return code;
+    }
     complain("the master (pid %d) left before reload %" PRIu64 " had a result; its log tells why",
              (int)client->pid, watch->id);
     return EXIT_CODE_NO_MASTER;
 }
 
-/* No bound: a reload takes what its workers' time-outs allow, and the master always has a last word or ends. */
+/*
+ * That it takes the reload, the master says at once. Later it may be silent for as long as a worker drains, but it still
+ * answers others. 0 or -ETIMEDOUT.
+ */
+static int judge_silence(const struct client *client, struct watch *watch)
+{
+    if (clock_monotonic_usec() - watch->heard_usec < CLIENT_ANSWER_USEC)
+        return 0;
+    int r = watch->id == 0 ? -ETIMEDOUT : client_probe(client);
+    watch->heard_usec = clock_monotonic_usec();
+    return r;
+}
+
+/* No bound: a reload takes what its workers' time-outs allow, and a master that lives has a last word or ends. */
 static int follow(struct client *client, struct watch *watch)
 {
     for (;;) {
         CLEANUP_REPLY struct client_reply reply = {0};
-        int r = client_receive(client, watch->live ? REDRAW_USEC : USEC_INFINITY, &reply);
+        int r = client_receive(client, watch->live ? REDRAW_USEC : CLIENT_ANSWER_USEC, &reply);
         if (r == -ETIMEDOUT) {
             draw(watch);
-            continue;
+            r = judge_silence(client, watch);
+            if (r == 0)
+                continue;
         }
         if (r < 0)
             return complain_of_loss(client, watch, r);
+        watch->heard_usec = clock_monotonic_usec();
         if (reply.error)
             return complain_of_error(&reply);
         if (!reply.continues) {
@@ -141,7 +162,7 @@ static int reload_and_follow(struct client *client, const struct invocation *inv
     if (code != EXIT_CODE_OK)
         return code;
     progress_init(&watch.progress, status.parameters);
-    watch.began_usec = clock_monotonic_usec();
+    watch.began_usec = watch.heard_usec = clock_monotonic_usec();
     int r = client_call(client, method, NULL, true);
     if (r < 0)
         return complain_of_connection(client, r);

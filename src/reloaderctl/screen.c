@@ -154,6 +154,8 @@ size_t text_width(const char *clean)
 
 /* Tables */
 
+#define TEXT_WIDTH_MIN 8
+
 void table_add(struct table *table, enum tone tone, const char *format, ...)
 {
     CLEANUP_FREE char *text = NULL;
@@ -182,15 +184,45 @@ static void measure(const struct table *table, size_t widths[TABLE_COLUMNS_MAX])
                                            text_width(table->cells[i].text));
 }
 
+/* How wide rows are at least without the hidden columns: text at their end may be cut, a number there may not. */
+static size_t least_width(const struct table *table, const size_t *widths, size_t indent,
+                          unsigned hidden)
+{
+    size_t total = indent, spared = 0;
+    for (size_t i = 0; i < table->n_columns; i++) {
+        if (hidden & 1u << i)
+            continue;
+        total += widths[i] + (total > indent ? 2 : 0);
+        spared = table->right & 1u << i || widths[i] < TEXT_WIDTH_MIN ? 0
+                                                                      : widths[i] - TEXT_WIDTH_MIN;
+    }
+    return total - spared;
+}
+
+/* A bit for each column that the screen has no room for. */
+static unsigned hide_columns(const struct table *table, const size_t *widths,
+                             const struct screen *screen, size_t indent)
+{
+    unsigned hidden = 0;
+    for (size_t i = 0; i < table->n_expendable; i++) {
+        if (least_width(table, widths, indent, hidden) <= screen->width)
+            break;
+        hidden |= 1u << table->expendable[i];
+    }
+    return hidden;
+}
+
 /* Writes one row; nothing is written behind the last text, nor beyond the screen. */
-static void print_row(const struct table *table, size_t row, const size_t *widths,
+static void print_row(const struct table *table, size_t row, const size_t *widths, unsigned hidden,
                       const struct screen *screen, size_t indent, FILE *stream)
 {
     const struct table_cell *cells = table->cells + row * table->n_columns;
     size_t last = table->n_columns, pending = indent, left = screen->width;
-    while (last > 0 && cells[last - 1].text[0] == '\0')
+    while (last > 0 && (hidden & 1u << (last - 1) || cells[last - 1].text[0] == '\0'))
         last--;
     for (size_t i = 0; i < last; i++) {
+        if (hidden & 1u << i)
+            continue;
         size_t bytes = strlen(cells[i].text), width = text_width(cells[i].text),
                pad = widths[i] - width;
         if (table->right & 1u << i)
@@ -216,8 +248,9 @@ void table_print(const struct table *table, const struct screen *screen, size_t 
 {
     size_t widths[TABLE_COLUMNS_MAX];
     measure(table, widths);
+    unsigned hidden = hide_columns(table, widths, screen, indent);
     for (size_t row = 0; row < table->n_cells / table->n_columns; row++)
-        print_row(table, row, widths, screen, indent, stream);
+        print_row(table, row, widths, hidden, screen, indent, stream);
 }
 
 void table_clear(struct table *table)

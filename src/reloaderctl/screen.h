@@ -42,12 +42,17 @@ size_t text_fit(const char *clean, size_t columns);
 struct table {
     size_t n_columns;
     unsigned right; /* bit per column: aligned to the right */
+    /* Columns that are left out where the screen is too narrow for all, the first of these first. Borrowed. */
+    const size_t *expendable;
+    size_t n_expendable;
     size_t n_cells;
     struct table_cell {
         char *text;
         enum tone tone;
     } * cells; /* row by row */
 };
+
+#define TABLE_EXPENDABLE(columns) .expendable = (columns), .n_expendable = ARRAY_SIZE(columns)
 
 /* Appends a cell, cleaned. */
 void table_add(struct table *table, enum tone tone, const char *format, ...) PRINTF_LIKE(3, 4);

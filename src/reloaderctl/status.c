@@ -1,6 +1,8 @@
 /*
  * The running state as people like to read it: the master, its last reload, each program with a line per worker (and one for
  * a slot without), the listeners. The exit code tells scripts whether all that should run is ready.
+ *
+ * On a narrow terminal what matters least is left out first; only the reason of a reload goes on in the next line.
  */
 #include "reloaderctl/commands.h"
 
@@ -41,16 +43,8 @@ static void print_toned(const struct screen *screen, const char *text)
     (void)printf("%s%s%s", tone_begin(screen, tone), text, tone_end(screen, tone));
 }
 
-static void print_master(const struct screen *screen, json_t *status)
+static void print_reload(const struct screen *screen, json_t *reload)
 {
-    json_t *master = json_object_get(status, "master"), *reload = json_object_get(status, "reload");
-    CLEANUP_FREE char *version = get_text(master, "version"), *state = get_text(master, "state");
-    char up[DURATION_TEXT_SIZE];
-    (void)printf("%smaster%s  pid %" PRIu64 "  version %s  ", tone_begin(screen, TONE_BOLD),
-                 tone_end(screen, TONE_BOLD), get_number(master, "pid"), version);
-    print_toned(screen, state);
-    (void)printf("  up %s\n", duration_to_text(get_number(master, "uptime_usec"), up));
-
     uint64_t id = get_number(reload, "id");
     if (id == 0)
         return;
@@ -60,6 +54,22 @@ static void print_master(const struct screen *screen, json_t *status)
                  tone_end(screen, TONE_BOLD), id);
     print_toned(screen, result[0] ? result : progress);
     (void)printf("%s%s\n", reason[0] ? ": " : "", reason);
+}
+
+static void print_master(const struct screen *screen, json_t *status)
+{
+    static const size_t expendable[] = {2, 4, 1};
+    CLEANUP_TABLE struct table line = {.n_columns = 5, .right = ~0u, TABLE_EXPENDABLE(expendable)};
+    json_t *master = json_object_get(status, "master");
+    CLEANUP_FREE char *version = get_text(master, "version"), *state = get_text(master, "state");
+    char up[DURATION_TEXT_SIZE];
+    table_add(&line, TONE_BOLD, "master");
+    table_add(&line, TONE_PLAIN, "pid %" PRIu64, get_number(master, "pid"));
+    table_add(&line, TONE_PLAIN, "version %s", version);
+    table_add(&line, tone_of_state(state), "%s", state);
+    table_add(&line, TONE_PLAIN, "up %s", duration_to_text(get_number(master, "uptime_usec"), up));
+    table_print(&line, screen, 0, stdout);
+    print_reload(screen, json_object_get(status, "reload"));
 }
 
 static const char *age_text(uint64_t since_usec, char buffer[DURATION_TEXT_SIZE])
@@ -108,20 +118,31 @@ static void add_titles(struct table *table, const char *const *titles)
         table_add(table, TONE_DIM, "%s", titles[i]);
 }
 
+static void print_program_line(const struct screen *screen, json_t *program)
+{
+    static const size_t expendable[] = {2, 1};
+    CLEANUP_TABLE struct table line = {.n_columns = 4, .right = ~0u, TABLE_EXPENDABLE(expendable)};
+    CLEANUP_FREE char *name = get_text(program, "name"), *state = get_text(program, "state");
+    table_add(&line, TONE_BOLD, "%s", name);
+    table_add(&line, tone_of_state(state), "%s", state);
+    table_add(&line, TONE_PLAIN, "generation %" PRIu64, get_number(program, "generation"));
+    table_add(&line, TONE_PLAIN, "%" PRIu64 " of %" PRIu64 " ready", get_number(program, "ready"),
+              get_number(program, "workers"));
+    table_print(&line, screen, 0, stdout);
+}
+
 static void print_program(const struct screen *screen, json_t *program)
 {
+    static const size_t expendable[] = {5, 4, 6, 2, 1};
     static const char *const titles[] = {"WORKER", "PID",      "GENERATION", "STATE",
                                          "SINCE",  "RESTARTS", "TEXT"};
     CLEANUP_TABLE struct table table = {.n_columns = ARRAY_SIZE(titles),
-                                        .right = 1 << 1 | 1 << 2 | 1 << 4 | 1 << 5};
-    CLEANUP_FREE char *name = get_text(program, "name"), *state = get_text(program, "state");
+                                        .right = 1 << 1 | 1 << 2 | 1 << 4 | 1 << 5,
+                                        TABLE_EXPENDABLE(expendable)};
     json_t *slots = json_object_get(program, "slots"), *slot;
     size_t i;
-    (void)printf("\n%s%s%s  ", tone_begin(screen, TONE_BOLD), name, tone_end(screen, TONE_BOLD));
-    print_toned(screen, state);
-    (void)printf("  generation %" PRIu64 "  %" PRIu64 " of %" PRIu64 " ready\n",
-                 get_number(program, "generation"), get_number(program, "ready"),
-                 get_number(program, "workers"));
+    (void)fputc('\n', stdout);
+    print_program_line(screen, program);
     if (json_array_size(slots) == 0)
         return;
     add_titles(&table, titles);
@@ -140,7 +161,9 @@ static void add_optional_number(struct table *table, json_t *object, const char 
 static void print_listeners(const struct screen *screen, json_t *listeners)
 {
     static const char *const titles[] = {"LISTENER", "ADDRESS", "QUEUE", "BACKLOG"};
-    CLEANUP_TABLE struct table table = {.n_columns = ARRAY_SIZE(titles), .right = 1 << 2 | 1 << 3};
+    static const size_t expendable[] = {3, 2};
+    CLEANUP_TABLE struct table table = {
+        .n_columns = ARRAY_SIZE(titles), .right = 1 << 2 | 1 << 3, TABLE_EXPENDABLE(expendable)};
     json_t *listener;
     size_t i;
     if (json_array_size(listeners) == 0)
@@ -152,7 +175,8 @@ static void print_listeners(const struct screen *screen, json_t *listeners)
         CLEANUP_FREE char *name = get_text(listener, "name"),
                           *address = get_text(listener, "address");
         table_add(&table, TONE_PLAIN, "%s", name);
-        table_add(&table, TONE_PLAIN, "%s", address);
+        bool taken_over = json_is_true(json_object_get(listener, "taken_over"));
+        table_add(&table, TONE_PLAIN, "%s%s", address, taken_over ? " (taken over)" : "");
         add_optional_number(&table, listener, "queue");
         add_optional_number(&table, listener, "backlog");
     }

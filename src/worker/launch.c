@@ -41,7 +41,7 @@ static int find_program(struct worker *worker, const struct worker_command *comm
         return r;
     worker->mixed = place->mixed;
     if (place->mixed)
-        log_warning("%s: mixed: %s", worker->name, place->remark);
+        log_about(worker_subject(worker), LOG_LEVEL_WARNING, "mixed: %s", place->remark);
     *ret = TAKE_PTR(executable);
     return 0;
 }

@@ -59,7 +59,8 @@ def test_by_name_under_reloads(master, directory, port):
         for pid in (one.pid, *one.pids()):
             assert f"socket:[{inode(ours)}]" in proc.fds(pid).values()
         assert proc.tcp_listeners(port) == [inode(ours)]
-        assert listeners(one)["echo"]["inode"] == inode(ours)
+        assert listeners(one)["echo"]["inode"] == inode(ours) and listeners(one)["echo"]["taken_over"]
+        assert f"127.0.0.1:{port} (taken over)" in one.ctl("status", code=0).stdout
         one.stop()
         # Nobody serves it, and nobody is refused: the next start will.
         waiting = socket.create_connection(("127.0.0.1", port), 20)
@@ -185,7 +186,7 @@ def test_blocking_as_configured(master, port, nonblocking):
     config["programs"]["echo"].update(start_seconds="50ms", drain="signal")
     config["sockets"]["echo"]["nonblocking"] = nonblocking
     with listen(("127.0.0.1", port)) as ours:
-        ours.setblocking(nonblocking is False)
+        ours.setblocking(nonblocking)  # the other way round
         master(config, **activated(("echo", ours)))
         assert os.get_blocking(ours.fileno()) is not nonblocking
 
@@ -200,6 +201,7 @@ def test_slots_by_address(master, port):
         held = [proc.socket_inode(pid, 3) for pid in one.pids()]
         assert held[0] == inode(first) and held[2] == inode(third)
         assert held[1] == proc.tcp_listeners(numbers[1])[0]
+        assert [listener["taken_over"] for listener in one.status()["listeners"]] == [True, False, True]
         for workers in (1, 3):
             one.programs["echo"]["workers"] = workers
             one.write()

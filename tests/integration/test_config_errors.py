@@ -64,7 +64,7 @@ BROKEN = {
     "host name": ({"sockets": {"s": {"listen": "example.com:80"}}, **program(sockets=["s"])}, r"sockets\.s\.listen: .*(numeric|name)"),
     "port out of range": ({"sockets": {"s": {"listen": "127.0.0.1:70000"}}, **program(sockets=["s"])}, r"sockets\.s\.listen: "),
     "path too long": ({"sockets": {"s": {"listen": "unix:/" + "x" * 200}}, **program(sockets=["s"])}, r"sockets\.s\.listen: .*(long|107|108)"),
-    "UDP": ({"sockets": {"s": {"listen": "udp:127.0.0.1:80"}}, **program(sockets=["s"])}, r"sockets\.s\.listen: .*not in this version"),
+    "UDP path": ({"programs": {"web": {"command": [TRUE], "listen": "udp:/run/x"}}}, r"programs\.web\.listen: .*UDP has no paths"),
     "two sockets with one path": ({"sockets": {"a": {"listen": "unix:/tmp/x.sock"}, "b": {"listen": "unix:/tmp/x.sock"}},
                                    **program(sockets=["a", "b"])}, r"sockets\.b\.listen: .*\ba\b"),
     "two programs with one path": ({"programs": {"a": {"command": [TRUE], "listen": "unix:/tmp/x.sock"},

@@ -140,7 +140,7 @@ def test_listeners_close_with_the_shutdown(master, directory, port):
 @pytest.mark.sanitized
 def test_refused_growth_leaves_the_running_reload_its_sockets(master):
     """One socket per slot: a reload to 20 workers is refused (a port is taken) while one to 4 rolls; its workers keep theirs."""
-    config = configs.echo("127.0.0.1:100%(process_num)02d", workers=2, backoff={"initial": "1ms", "max": "1ms"}, start_seconds="0s",
+    config = configs.echo("127.0.0.1:100%(process_num)02d", workers=2, backoff={"initial": "10ms", "max": "10ms"}, start_seconds="0s",
                           reload={"probation": "0s"}, start_timeout="10m")
     one = master(config)
     echo = config["programs"]["echo"]

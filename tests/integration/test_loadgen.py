@@ -1,18 +1,24 @@
 """The load generator is trusted to find every failure, so each kind of failure is shown to it once, on purpose."""
 
+import collections
 import json
 import os
 import pathlib
 import resource
+import select
 import socket
 import struct
 import subprocess
+import sys
 import threading
 
 import pytest
 
+from harness import proc
+
 BUILD = pathlib.Path(os.environ.get("RELOADER_BUILD", "build"))
 LOADGEN = BUILD / "bench" / "loadgen"
+WORKERS = pathlib.Path(__file__).resolve().parent / "workers"
 
 
 class Server:
@@ -423,6 +429,208 @@ def test_http_reset_on_a_new_connection_is_not_stale():
     assert report["modes"]["http"]["stale"] == 0
 
 
+# ---- UDP
+
+
+class Datagrams:
+    """Gives each datagram to `serve(server, data, peer)` in a thread."""
+
+    def __init__(self, serve, family=socket.AF_INET):
+        self.serve = serve
+        self.number = 0
+        self.host = "::1" if family == socket.AF_INET6 else "127.0.0.1"
+        self.socket = socket.socket(family, socket.SOCK_DGRAM)
+        self.socket.bind((self.host, 0))
+        self.port = self.socket.getsockname()[1]
+        self.target = ("[%s]:%d" if family == socket.AF_INET6 else "%s:%d") % (self.host, self.port)
+        self.stopping = threading.Event()
+        self.thread = threading.Thread(target=self.run, daemon=True)
+
+    def run(self):
+        while not self.stopping.is_set():
+            if select.select([self.socket], [], [], 0.05)[0]:
+                data, peer = self.socket.recvfrom(65536)
+                self.number += 1
+                self.serve(self, data, peer)
+
+    def rebind(self):
+        """Away for a moment, and with an empty queue again."""
+        self.socket.close()
+        self.stopping.wait(0.005)
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.bind((self.host, self.port))
+
+    def answer(self, data, peer, who=b"slot=0 generation=1 pid=7"):
+        self.socket.sendto(who + b"\n" + data, peer)
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.stopping.set()
+        self.thread.join(10)
+        self.socket.close()
+
+
+def udp(serve, *arguments, code, family=socket.AF_INET, **options):
+    with Datagrams(serve, family) as server:
+        report, _ = loadgen(server.target, "--udp-rate", "1000", "--udp-flows", "8", *arguments, code=code, **options)
+    return report
+
+
+@pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6])
+def test_udp(family):
+    report = udp(Datagrams.answer, code=0, family=family)
+    found = report["modes"]["udp"]
+    only(found, "ok")
+    assert found["scheduled"] == 400
+    assert found["flows_moved"] == 0 and found["moves"] == []
+    assert found["flows_served_last_by"] == {"slot=0 generation=1 pid=7": 8}
+    assert report["served_by"] == {"slot": {"0": 400}, "generation": {"1": 400}, "pid": {"7": 400}}
+
+
+def test_udp_lost():
+    report = udp(lambda server, data, peer: server.number % 10 and server.answer(data, peer), "--timeout", "100ms", code=1)
+    only(report["modes"]["udp"], "ok", "lost")
+    assert report["modes"]["udp"]["counts"]["lost"] == 40
+
+
+def test_udp_nobody_listens():
+    with Datagrams(Datagrams.answer) as server:
+        target = server.target
+    report, errors = loadgen(target, "--udp-rate", "200", "--timeout", "100ms", code=1)
+    only(report["modes"]["udp"], "lost")
+    assert report["modes"]["udp"]["unreachable"] > 0
+    assert errors == ""
+
+
+def test_udp_socket_closed_and_bound_again():
+    """What reloader is there to prevent."""
+    def serve(server, data, peer):
+        server.answer(data, peer)
+        if server.number % 100 == 0:
+            server.rebind()
+    report = udp(serve, "--timeout", "200ms", code=1, duration="1s")
+    only(report["modes"]["udp"], "ok", "lost")
+
+
+def test_udp_lost_at_the_end_of_the_run():
+    only(udp(lambda *_: None, "--finish", "50ms", code=1)["modes"]["udp"], "lost")
+
+
+def test_udp_duplicate():
+    def serve(server, data, peer):
+        server.answer(data, peer)
+        if server.number == 5:
+            server.answer(data, peer)
+    found = udp(serve, code=1)["modes"]["udp"]
+    assert found["counts"]["duplicate"] == 1
+    assert found["counts"]["ok"] == found["scheduled"] == 400
+
+
+def test_udp_late():
+    """The datagram was lost; its reply says nothing any more."""
+    kept = []
+
+    def serve(server, data, peer):
+        if server.number == 5:
+            kept.append((data, peer))
+        else:
+            server.answer(data, peer)
+        if server.number == 350:
+            server.answer(*kept.pop())
+    found = udp(serve, "--timeout", "100ms", code=1)["modes"]["udp"]
+    only(found, "ok", "lost")
+    assert found["counts"]["lost"] == found["late"] == 1
+
+
+def test_udp_swapped_flows():
+    peers = {}
+
+    def serve(server, data, peer):
+        flow = int(data.split()[0])
+        peers[flow] = peer
+        server.answer(data, peers.get(flow ^ 1, peer) if server.number > 100 else peer)
+    found = udp(serve, "--timeout", "200ms", code=1)["modes"]["udp"]
+    assert found["counts"]["wrong_flow"] == found["counts"]["lost"] == 300
+    assert found["counts"]["ok"] == 100
+
+
+@pytest.mark.parametrize("change", [
+    lambda data: data[:-1],
+    lambda data: data + b"!",
+    lambda data: data[:-1] + bytes([data[-1] ^ 1]),
+])
+def test_udp_corrupted(change):
+    report = udp(lambda server, data, peer: server.answer(change(data) if server.number == 9 else data, peer), code=1)
+    only(report["modes"]["udp"], "ok", "corrupted")
+    assert report["modes"]["udp"]["counts"]["corrupted"] == 1
+
+
+@pytest.mark.parametrize("reply", [b"", b"who", b"who\n", b"who\nx y z", b"who\n0 800000 z", b"who\n1 0 x"])
+def test_udp_no_reply(reply):
+    """Belongs to no datagram: the one it was sent for is lost besides."""
+    def serve(server, data, peer):
+        if server.number == 9:
+            server.socket.sendto(reply, peer)
+        else:
+            server.answer(data, peer)
+    counts = udp(serve, "--timeout", "100ms", code=1)["modes"]["udp"]["counts"]
+    assert counts["corrupted"] == counts["lost"] == 1
+    assert counts["ok"] == 399
+
+
+def test_udp_flows_that_move():
+    """Flow 3 is served by another one from its tenth datagram on, and flow 4 from its twentieth to its thirtieth."""
+    seen = collections.Counter()
+
+    def serve(server, data, peer):
+        flow = int(data.split()[0])
+        seen[flow] += 1
+        other = flow == 3 and seen[flow] > 10 or flow == 4 and 20 < seen[flow] <= 30
+        server.answer(data, peer, b"pid=2" if other else b"pid=1")
+    report = udp(serve, code=0)
+    found = report["modes"]["udp"]
+    assert found["flows_moved"] == 2
+    assert [(move["flow"], move["from"], move["to"]) for move in found["moves"]] == [
+        (3, "pid=1", "pid=2"), (4, "pid=1", "pid=2"), (4, "pid=2", "pid=1")]
+    # Datagrams are sent every 8 ms in each flow.
+    assert [move["usec"] // 8000 for move in found["moves"]] == [10, 20, 30]
+    assert found["flows_served_last_by"] == {"pid=1": 7, "pid=2": 1}
+    assert report["served_by"] == {"pid": {"1": 350, "2": 50}}
+
+
+def test_udp_replies_that_overtake_are_no_move():
+    """Pairs of datagrams come back in the wrong order, and around them the flow moves once."""
+    kept = []
+
+    def serve(server, data, peer):
+        who = b"pid=%d" % (1 + (int(data.split()[1]) >= 203))
+        if server.number % 2:
+            kept.append((data, peer, who))
+        else:
+            server.answer(data, peer, who)
+            server.answer(*kept.pop())
+    with Datagrams(serve) as server:
+        report, _ = loadgen(server.target, "--udp-rate", "1000", "--udp-flows", "1", code=0)
+    assert len(report["modes"]["udp"]["moves"]) == 1
+
+
+def test_udp_worker():
+    """The worker that the tests of the server use."""
+    with Datagrams(Datagrams.answer) as gone:
+        target = gone.target
+    worker = subprocess.Popen([sys.executable, "-S", WORKERS / "udp.py", target])
+    try:
+        proc.wait_until(lambda: ":%04X " % gone.port in pathlib.Path("/proc/net/udp").read_text(), "the worker is bound")
+        report, _ = loadgen(target, "--udp-rate", "2000", code=0)
+    finally:
+        worker.kill()
+        worker.wait()
+    assert report["served_by"]["pid"] == {str(worker.pid): 800}
+
+
 # ---- control
 
 
@@ -458,6 +666,7 @@ def test_stops_at_end_of_file():
     (["--target", "127.0.0.1:1", "--streams", "0"], "--streams has a value"),
     (["--target", "127.0.0.1:1", "--duration", "5"], "--duration has a value"),
     (["--target", "127.0.0.1:1", "--echo-rate", "1", "more"], "more is no option"),
+    (["--target", "unix:@x", "--udp-rate", "1"], "--udp-rate needs an IP address"),
     (["--nonsense"], "nonsense"),
 ])
 def test_usage(arguments, complaint):

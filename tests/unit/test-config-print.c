@@ -54,7 +54,7 @@ static void test_round_trip(void **state UNUSED)
                   "'', a.b: '  x  ', N: \"1\\n2\\n\"}}\n"
                   "  q: {command: x, listen: 92, handoff: stdin, ready: {after: 1500ms}, "
                   "drain_signal: RTMIN+2, stop_signal: '33', directory: '%(here)s/tmp',\n"
-                  "      backoff: {initial: 1ms, factor: 1.25, jitter: 0.05}, reload: {order: "
+                  "      backoff: {initial: 10ms, factor: 1.25, jitter: 0.05}, reload: {order: "
                   "ready-first, probation: 2s, max_surge: 10%, check_command: 'a \"b c\"'}}\n"));
 }
 

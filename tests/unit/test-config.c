@@ -20,7 +20,7 @@ static void test_defaults(void **state UNUSED)
     assert_int_equal(config->log.format, CONFIG_LOG_AUTO);
     assert_null(config->log.file);
     assert_int_equal(config->control.mode, 0600);
-    assert_false(config->control.group_set);
+    assert_false(config->control.group.set);
     assert_int_equal(p->workers, 1);
     assert_int_equal(p->n_sockets, 0);
     assert_int_equal(p->handoff, CONFIG_HANDOFF_ENV);
@@ -171,9 +171,9 @@ static void test_hints(void **state UNUSED)
 
 static void test_not_in_this_version(void **state UNUSED)
 {
-    static const char *const top[] = {"identifier",  "user",          "umask",  "directory",
-                                      "environment", "log_directory", "limits", "watch_config",
-                                      "gateway",     "include"};
+    static const char *const top[] = {"user",         "umask",         "directory",
+                                      "environment",  "log_directory", "limits",
+                                      "watch_config", "gateway",       "include"};
     for (size_t i = 0; i < ARRAY_SIZE(top); i++) {
         char text[100], part[100];
         (void)snprintf(text, sizeof(text), "programs: {p: {command: x}}\n%s: x", top[i]);
@@ -214,12 +214,10 @@ static void test_not_in_this_version(void **state UNUSED)
         assert_program_refused(text, part);
     }
     assert_refused("log: {max_size: 5M, backups: 1}", "log.backups: not in this version");
-    assert_refused("control: {owner: root, expose: true}", "control.expose: not in this version");
-    assert_refused("sockets: {s: {listen: 1, options: {}}}",
-                   "sockets.s.options: not in this version");
+    assert_refused("log: {format: journal, file: /x}", "log: the journal is no file");
+    assert_refused("control: {expose: true}", "control.expose: not in this version");
     assert_refused("sockets: {s: {listen: 1, sharing: per_worker}}",
                    "'per_worker' is not in this version");
-    assert_refused("sockets: {s: {listen: 'udp:53'}}", "UDP is not in this version");
     assert_program_refused("handoff: [env, nginx]", "'nginx' is not in this version");
     assert_program_refused("handoff: node-cluster", "'node-cluster' is not in this version");
     assert_program_refused("ready: {http: 'http://x'}",
@@ -243,6 +241,8 @@ static void test_types(void **state UNUSED)
                            "'soon' is wrong here, expected a duration (it needs a unit");
     assert_program_refused("disconnect_timeout: 30d", "is out of range, expected a duration");
     assert_program_refused("start_timeout: 0", "'0' is out of range");
+    assert_program_refused("backoff: {initial: 0}", "'0' is out of range, expected a duration");
+    assert_program_refused("backoff: {initial: 9ms}", "from 10ms up to 24h");
     assert_program_refused("backoff: {factor: 0.5}",
                            "'0.5' is out of range, expected a number from 1 to 100");
     assert_program_refused("backoff: {factor: 2x}", "'2x' is wrong here");
@@ -421,7 +421,7 @@ static void test_runtime_directory(void **state UNUSED)
     assert_string_equal(config->runtime_directory, "/run");
     assert_string_equal(config->control.socket, "/run/c.sock");
     assert_int_equal(config->control.mode, 0660);
-    assert_true(config->control.group_set && config->control.group == 0);
+    assert_true(config->control.group.set && config->control.group.id == 0);
     (void)config_unref(config);
     config = load_text(
         "control: {socket: ./c.sock, group: root, mode: 600}\nprograms: {p: {command: x}}");

@@ -702,7 +702,7 @@ static int ask_version(void)
 static struct control *serve_group(mode_t mode, gid_t group)
 {
     const struct control_settings settings = {
-        .path = path, .mode = mode, .group_set = true, .group = group};
+        .path = path, .mode = mode, .group = {.set = true, .id = group}};
     char *error = NULL;
     struct control *control = NULL;
     fake.control = control_free(fake.control);

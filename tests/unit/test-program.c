@@ -226,7 +226,7 @@ static void test_stop_while_starting(void **state)
 static void test_crash(void **state)
 {
     struct fixture *fixture = *state;
-    start_all(fixture, "    start_seconds: 0s\n    backoff: {initial: 1ms}\n    workers: 2\n",
+    start_all(fixture, "    start_seconds: 0s\n    backoff: {initial: 10ms}\n    workers: 2\n",
               "echo $$ >&3; " SERVE);
     pid_t other = current(fixture, 0)->pid, pid = current(fixture, 1)->pid;
     assert_int_equal(kill(pid, SIGKILL), 0);
@@ -256,7 +256,7 @@ static void test_backoff(void **state)
 static void test_backoff_ends(void **state)
 {
     struct fixture *fixture = *state;
-    start(fixture, "    backoff: {initial: 1ms, max: 1ms}\n", "exit 3");
+    start(fixture, "    backoff: {initial: 10ms, max: 10ms}\n", "exit 3");
     AWAIT(fixture, fixture->program->slots[0]->restarts == 4);
     assert_true(fixture->started >= 4);
 }
@@ -287,7 +287,7 @@ static void test_start_timeout(void **state)
 static void test_what_cannot_be_executed(void **state)
 {
     struct fixture *fixture = *state;
-    start_all(fixture, "    start_seconds: 0s\n    backoff: {initial: 1ms}\n", SERVE);
+    start_all(fixture, "    start_seconds: 0s\n    backoff: {initial: 10ms}\n", SERVE);
     char **command = fixture->program->committed->program->command;
     char *shell = command[0];
     command[0] = strdup("no-such-program");
@@ -307,7 +307,7 @@ static void test_one_that_leaves_by_itself_is_replaced(void **state)
     CLEANUP_FREE char *script = string_format(
         "[ -e %s/again ] || { " READY ": >%s/again; \"$NOTIFY_SAY\" STOPPING=1; " HEAR "}; " SERVE,
         fixture->directory, fixture->directory);
-    start(fixture, CANARY "    start_seconds: 0s\n    backoff: {initial: 1ms}\n", script);
+    start(fixture, CANARY "    start_seconds: 0s\n    backoff: {initial: 10ms}\n", script);
     AWAIT(fixture, fixture->started == 2 && program_count_ready(fixture->program) == 1);
     const struct worker *left = LIST_ENTRY(fixture->program->slots[0]->leaving.next, struct worker,
                                            link);
@@ -505,7 +505,7 @@ static void test_superseded_while_the_canary_starts(void **state)
 static void test_crash_during_the_canary(void **state)
 {
     struct fixture *fixture = *state;
-    const char *settings = PATIENT "    start_seconds: 0s\n    backoff: {initial: 1ms}\n"
+    const char *settings = PATIENT "    start_seconds: 0s\n    backoff: {initial: 10ms}\n"
                                    "    workers: 2\n    reload: {canary: true, probation: 60s}\n";
     start_all(fixture, settings, SERVE);
     begin(fixture, settings, SERVE);

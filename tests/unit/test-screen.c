@@ -78,6 +78,34 @@ static void test_table(UNUSED void **state)
     assert_non_null(strstr(toned, "  \x1b[32mweb/0\x1b[0m     7"));
 }
 
+/* What is left out first goes first, and only as far as is needed; text at the end is rather cut. */
+static void test_narrow_table(UNUSED void **state)
+{
+    static const size_t expendable[] = {1, 2};
+    static const struct {
+        size_t width;
+        const char *line;
+    } cases[] = {
+        {29, "  worker-0  7  says something\n"},
+        {23, "  worker-0  7  says som\n"},
+        {22, "  worker-0  says somet\n"},
+        {20, "  worker-0  says som\n"},
+        {19, "  worker-0\n"},
+        {6, "  work\n"},
+    };
+    CLEANUP_TABLE struct table table = {
+        .n_columns = 3, .right = 1 << 1, TABLE_EXPENDABLE(expendable)};
+    table_add(&table, TONE_PLAIN, "worker-0");
+    table_add(&table, TONE_PLAIN, "7");
+    table_add(&table, TONE_PLAIN, "says something");
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        const struct screen screen = {.terminal = true, .width = cases[i].width};
+        CLEANUP_FREE char *line = printed(&table, &screen);
+        assert_string_equal(line, cases[i].line);
+        assert_true(strlen(line) <= cases[i].width + 1);
+    }
+}
+
 static void assert_event(const char *json, const char *wanted)
 {
     json_auto_t *event = json_loads(json, 0, NULL);
@@ -199,10 +227,15 @@ static void test_progress_drawing(UNUSED void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_clean),           cmocka_unit_test(test_width),
-        cmocka_unit_test(test_table),           cmocka_unit_test(test_event_text),
-        cmocka_unit_test(test_progress),        cmocka_unit_test(test_progress_of_more_workers),
-        cmocka_unit_test(test_progress_result), cmocka_unit_test(test_progress_drawing),
+        cmocka_unit_test(test_clean),
+        cmocka_unit_test(test_width),
+        cmocka_unit_test(test_table),
+        cmocka_unit_test(test_narrow_table),
+        cmocka_unit_test(test_event_text),
+        cmocka_unit_test(test_progress),
+        cmocka_unit_test(test_progress_of_more_workers),
+        cmocka_unit_test(test_progress_result),
+        cmocka_unit_test(test_progress_drawing),
     };
     (void)setlocale(LC_CTYPE, "C.UTF-8");
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -17,13 +17,16 @@ class Load:
         load.generations()
 
     Rates are per second, `streams` are echo connections that send all the time, `who_rate` asks `tcp-echo --who` who serves.
+    `udp_rate` are datagrams to workers/udp.py, from `udp_flows` sockets in turn.
     """
 
-    def __init__(self, directory, target, echo_rate=2000, streams=200, who_rate=0, http_rate=0, arguments=(), name="load"):
+    def __init__(self, directory, target, echo_rate=2000, streams=200, who_rate=0, http_rate=0, udp_rate=0, udp_flows=64,
+                 arguments=(), name="load"):
         self.report = None
         self._errors = Tail(f"{directory}/{name}.err")
         command = [BINARIES.loadgen, "--target", target, "--duration", "150s"]
-        modes = {"--echo-rate": echo_rate, "--streams": streams, "--who-rate": who_rate, "--http-rate": http_rate}
+        modes = {"--echo-rate": echo_rate, "--streams": streams, "--who-rate": who_rate, "--http-rate": http_rate,
+                 "--udp-rate": udp_rate, "--udp-flows": udp_rate and udp_flows}
         for option, number in modes.items():
             if number:
                 command += [option, str(number)]
@@ -58,6 +61,21 @@ class Load:
             assert not failed, f"{name}: {failed}: {mode['first_failures']}\n{json.dumps(self.report)}"
             assert mode["counts"]["ok"] > 0, f"no load in {name}: {self.report}"
         assert self.report["ok"] is True and self.process.returncode == 0
+
+    def served_by(self, word):
+        """How many answers came from each "slot", "pid" or "generation", as text: {"4711": 93, …}."""
+        return self.report["served_by"].get(word, {})
+
+    def waited(self, mode):
+        """Latencies in microseconds: p50, p99, max …, and how many waited for longer: above_10ms, above_100ms, above_1s."""
+        return self.report["modes"][mode]["latency_usec"]
+
+    def moves(self, since=0, until=float("inf")):
+        """UDP flows that were served by another one than before, between two times of time.monotonic()."""
+        began = self.report["began_usec"]
+        found = self.report["modes"]["udp"]
+        assert not found["moves_forgotten"], f"too many flows moved to know: {found['moves_forgotten']} more"
+        return [move for move in found["moves"] if since <= (began + move["usec"]) / 1e6 <= until]
 
     def servers(self):
         """Who said that it served."""

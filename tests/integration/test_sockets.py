@@ -1,0 +1,227 @@
+"""The sockets of a real host: UDP, options, owners, and what workers do to a socket that they share."""
+import ctypes
+import grp
+import json
+import os
+import pwd
+import re
+import signal
+import socket
+import stat
+import subprocess
+
+import pytest
+
+from harness import BINARIES, Load, configs, proc
+from harness.paths import PYTHON, WORKERS
+
+PIDFD_GETFD = 438  # the same on all machines; python has no function for it
+UDP = [PYTHON, "-S", str(WORKERS / "udp.py")]
+
+
+def udp(listen, **program):
+    return {"sockets": {"dns": {"listen": str(listen)}},
+            "programs": {"dns": {"command": UDP, "sockets": ["dns"], "workers": 2, "ready": "message", **program}}}
+
+
+def ask(address, family=socket.AF_INET):
+    with socket.socket(family, socket.SOCK_DGRAM) as client:
+        client.settimeout(10)
+        client.sendto(b"hello", address)
+        return client.recvfrom(1000)[0].decode()
+
+
+def ss(*arguments):
+    return subprocess.run(["ss", "-H", "-n", *arguments], capture_output=True, text=True, check=True).stdout
+
+
+# --- UDP
+
+@pytest.mark.limit(120)
+def test_udp_under_load(master, directory, port):
+    """Datagrams that nobody has read yet wait in the socket for whoever comes next: none is lost over five reloads."""
+    one = master(udp(f"udp:127.0.0.1:{port}"))
+    one.wait_ready()
+    (worker, _) = one.pids()
+    inode = proc.socket_inode(worker, 3)
+    with Load(directory, f"127.0.0.1:{port}", 0, 0, udp_rate=1000) as load:
+        for _ in range(5):
+            one.hup()
+        load.flow(0.2)
+    (listener,) = one.status()["listeners"]
+    assert listener["inode"] == inode and listener["address"] == f"udp:127.0.0.1:{port}"
+    assert any("generation=6 " in server for server in load.servers())
+
+
+@pytest.mark.parametrize("form,family,address", [("udp:{}", socket.AF_INET, "127.0.0.1"), ("udp:[::1]:{}", socket.AF_INET6, "::1")])
+def test_udp_forms(master, port, form, family, address):
+    one = master(udp(form.format(port), workers=1))
+    one.wait_ready()
+    assert ask((address, port), family).endswith("\nhello")
+
+
+def test_udp_and_tcp_of_one_port(master, port):
+    config = udp(f"udp:127.0.0.1:{port}", workers=1)
+    config["sockets"]["web"] = {"listen": f"127.0.0.1:{port}"}
+    config["programs"]["web"] = configs.echo(1)["programs"]["echo"] | {"sockets": ["web"], "workers": 1}
+    one = master(config)
+    one.wait_ready()
+    assert ask(("127.0.0.1", port)).endswith("\nhello")
+    socket.create_connection(("127.0.0.1", port), timeout=5).close()
+
+
+def test_udp_port_taken(master, directory, port):
+    """A second master does not quietly take half of the datagrams."""
+    one = master(udp(f"udp:127.0.0.1:{port}", workers=1))
+    one.wait_ready()
+    other = master(udp(f"udp:127.0.0.1:{port}", workers=1), name="other", ready=False)
+    other.wait_end(1)
+    assert re.search(rf"udp:127\.0\.0\.1:{port}: address in use by reloader \(pid {one.pid}\)", other.log.text())
+
+
+def test_udp_environment(master, directory, port):
+    """Server::Starter's variable does not tell UDP from TCP; its key is the address."""
+    record = directory / "record"
+    config = configs.recorders(record, "--ready", workers=1)
+    config["programs"]["rec"]["listen"] = [f"udp:127.0.0.1:{port}", f"udp:{port + 1}"]
+    master(config).wait_ready()
+    text = record.read_text()
+    assert f'"SERVER_STARTER_PORT": "127.0.0.1:{port}=3;{port + 1}=4"' in text and '"LISTEN_FDS": "2"' in text
+
+
+# --- options
+
+def test_tcp_options(master, port):
+    """On the listening socket as the kernel tells; connections inherit what is meant for them."""
+    config = configs.echo(f"127.0.0.1:{port}", workers=1)
+    config["sockets"]["echo"]["options"] = {"nodelay": True, "keepalive": True, "defer_accept": "3s", "fastopen": 17,
+                                            "receive_buffer": "128K", "send_buffer": "64K"}
+    one = master(config)
+    one.wait_ready()
+    (worker,) = one.pids()
+    with socket.socket(fileno=steal(worker, 3)) as listener:
+        assert listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
+        assert listener.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+        assert listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT) >= 3
+        assert listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_FASTOPEN) == 17
+        assert listener.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) == 2 * 128 * 1024
+        assert listener.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) == 2 * 64 * 1024
+    with socket.create_connection(("127.0.0.1", port), timeout=5) as client:
+        client.sendall(b"hello\n")
+        assert client.recv(100) == b"hello\n"
+        assert "timer:(keepalive" in ss("-tno", "state", "established", f"( sport = :{port} )")
+
+
+def steal(pid, fd):
+    """A duplicate of another process's descriptor."""
+    pidfd = os.pidfd_open(pid)
+    try:
+        libc = ctypes.CDLL(None, use_errno=True)
+        got = libc.syscall(PIDFD_GETFD, pidfd, fd, 0)
+        assert got >= 0, os.strerror(ctypes.get_errno())
+        return got
+    finally:
+        os.close(pidfd)
+
+
+@pytest.mark.root
+def test_device_mark_and_freebind(master, port):
+    config = configs.echo(f"192.0.2.1:{port}", workers=1)
+    config["sockets"]["echo"]["options"] = {"device": "lo", "mark": 42, "freebind": True, "transparent": True}
+    one = master(config)
+    one.wait_ready()
+    (worker,) = one.pids()
+    with socket.socket(fileno=steal(worker, 3)) as listener:
+        assert listener.getsockopt(socket.SOL_SOCKET, socket.SO_MARK) == 42
+        assert listener.getsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, 16).rstrip(b"\0") == b"lo"
+        assert listener.getsockopt(socket.IPPROTO_IP, 15) == 1 and listener.getsockopt(socket.IPPROTO_IP, 19) == 1
+
+
+@pytest.mark.parametrize("listen,settings,message", [
+    ("unix:{directory}/s", {"options": {"nodelay": True}}, r"sockets\.s\.options\.nodelay: only TCP has this"),
+    ("udp:{port}", {"options": {"defer_accept": "1s"}}, r"sockets\.s\.options\.defer_accept: only TCP has this"),
+    ("udp:{port}", {"backlog": 5}, r"sockets\.s\.backlog: only .*receive_buffer"),
+    ("{port}", {"owner": "root"}, r"sockets\.s\.owner: only a Unix socket"),
+    ("unix:@x", {"group": "root"}, r"sockets\.s\.group: only a Unix socket"),
+    ("{port}", {"options": {"device": "a/b"}}, r"sockets\.s\.options\.device: .*network interface"),
+    ("{port}", {"options": {"receive_buffer": "1"}}, r"sockets\.s\.options\.receive_buffer: .*a size from 4K to 1024M"),
+    ("{port}", {"options": {"nodely": True}}, r"sockets\.s\.options\.nodely: .*did you mean 'nodelay'"),
+    ("unix:{directory}/s", {"owner": "nobody-of-that-name"}, r"sockets\.s\.owner: .*the name or number of a user"),
+])
+def test_wrong_settings(directory, port, listen, settings, message):
+    config = {"sockets": {"s": {"listen": listen.format(directory=directory, port=port), **settings}},
+              "programs": {"p": {"command": "true", "sockets": ["s"]}}}
+    path = directory / "check.yaml"
+    path.write_text(json.dumps(config, indent=1))
+    done = subprocess.run([BINARIES.reloader, "-t", path], capture_output=True, text=True, timeout=20, check=False)
+    assert done.returncode == 3 and re.search(r"check\.yaml:\d+:\d+: " + message, done.stderr), done.stderr
+
+
+@pytest.mark.parametrize("options,message", [
+    ({"device": "nosuch0"}, r"options\.device cannot be set: No such device: there is no such network interface"),
+])
+def test_options_that_cannot_be_set(master, port, options, message):
+    config = configs.echo(f"127.0.0.1:{port}", workers=1)
+    config["sockets"]["echo"]["options"] = options
+    one = master(config, ready=False)
+    one.wait_end(1)
+    assert re.search(rf"127\.0\.0\.1:{port}: " + message, one.log.text())
+
+
+# --- Unix sockets
+
+@pytest.mark.root
+def test_owner_and_group(master, directory):
+    config = configs.echo(f"unix:{directory}/s", workers=1)
+    config["sockets"]["echo"] |= {"owner": "nobody", "group": "daemon", "mode": "0620"}
+    config["control"] = {"owner": "daemon", "group": "nogroup"}
+    one = master(config)
+    one.wait_ready()
+    found = os.stat(directory / "s")
+    assert (found.st_uid, found.st_gid) == (pwd.getpwnam("nobody").pw_uid, grp.getgrnam("daemon").gr_gid)
+    assert stat.S_IMODE(found.st_mode) == 0o620
+    found = os.stat(one.socket)
+    assert (found.st_uid, found.st_gid) == (pwd.getpwnam("daemon").pw_uid, grp.getgrnam("nogroup").gr_gid)
+
+
+def test_somebody_elses_file_stays(master, directory):
+    """Another server has replaced the file meanwhile: it is his, and stays."""
+    path = directory / "s"
+    one = master(configs.echo(f"unix:{path}", workers=1))
+    one.wait_ready()
+    with socket.socket(socket.AF_UNIX) as other:
+        path.unlink()
+        other.bind(str(path))
+        other.listen()
+        inode = path.stat().st_ino
+        one.stop()
+        assert path.stat().st_ino == inode
+
+
+# --- what workers do to it
+
+RUDE = """
+import os, socket, sys
+listener = socket.socket(fileno=3)
+listener.listen(5)
+channel = socket.socket(fileno=int(os.environ["RELOADER_CHANNEL_FD"]))
+channel.sendall(b'"ready"\\n')
+channel.recv(100)
+listener.shutdown(socket.SHUT_RDWR)
+sys.exit(0)
+"""
+
+
+@pytest.mark.sanitized
+def test_shut_down_by_a_worker(master, port):
+    """It stops listening for all who share the socket; the master listens again, with its own backlog, and says who it was."""
+    config = configs.echo(f"127.0.0.1:{port}", workers=1, command=[PYTHON, "-S", "-c", RUDE], ready="message")
+    config["sockets"]["echo"]["backlog"] = 37
+    one = master(config)
+    one.wait_ready()
+    one.hup()
+    one.wait_line(r"echo/0: it shut down socket 'echo' for all who share it")
+    one.wait_drained()
+    socket.create_connection(("127.0.0.1", port), timeout=5).close()
+    assert ss("-ltn", f"( sport = :{port} )").split()[2] == "37"
+    one.stop(signal.SIGQUIT)

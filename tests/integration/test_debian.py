@@ -13,7 +13,7 @@ from harness import BINARIES, Load, configs, proc
 from harness.debian import bootstrap, build_packages, dependencies
 from harness.service import ECHO, Service
 from harness.systemd import Machine, is_debian, why_not
-from test_systemd import ADDRESS, PORT, ask
+from test_systemd import ADDRESS, PORT, ask, await_generation
 
 pytestmark = [pytest.mark.root, pytest.mark.slow, pytest.mark.limit(600)]
 
@@ -112,11 +112,12 @@ def test_reload_under_load(service, directory):
     with Load(directory, ADDRESS, 200, 10):
         for number in range(2, 5):
             service.systemctl("reload")
-            assert ask()["generation"] == str(number)
+            await_generation(number)
 
 
 def test_upgrade_leaves_the_master_alone(service, packages, directory):
     """A restart is what it exists to avoid. The administrator's configuration stays."""
+    service.wait_workers(2)
     master, workers = service.master(), service.workers()
     text = service.machine.run("cat", service.path).stdout
     with Load(directory, ADDRESS, 200, 10):
@@ -129,6 +130,7 @@ def test_upgrade_leaves_the_master_alone(service, packages, directory):
 def test_remove_stops_it(service):
     """An instance as well; the configuration stays."""
     machine = service.machine
+    service.wait_workers(2)
     machine.write("/etc/reloader/blue.yaml", "programs: {blue: {command: [sleep, infinity], start_seconds: 100ms}}\n")
     machine.run("systemctl", "start", "reloader@blue.service")
     machine.run("rm", "/etc/reloader/blue.yaml")

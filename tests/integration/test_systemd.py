@@ -73,6 +73,11 @@ def ask(address=("127.0.0.1", PORT), family=socket.AF_INET):
         return dict(word.split("=") for word in client.makefile().readline().split() if "=" in word)
 
 
+def await_generation(number, *where):
+    """A worker that was just told to drain may take one more."""
+    proc.wait_until(lambda: ask(*where)["generation"] == str(number), f"generation {number} serves")
+
+
 def holds(pid, inode):
     return f"socket:[{inode}]" in proc.fds(pid).values()
 
@@ -182,7 +187,7 @@ def test_instance(machine, installed):
     inode = os.stat(path).st_ino
     assert ask(path, socket.AF_UNIX)["generation"] == "1"
     blue.systemctl("reload")
-    assert ask(path, socket.AF_UNIX)["generation"] == "2"
+    await_generation(2, path, socket.AF_UNIX)
     assert green.show("ActiveState") == "inactive"
     blue.systemctl("stop")
     assert os.stat(path).st_ino == inode, "the socket's file outlives the service"
@@ -204,7 +209,7 @@ def test_reload_under_load(service, directory, reloads):
     with Load(directory, ADDRESS, 200, 20, who_rate=20):
         for number in range(2, reloads + 2):
             service.systemctl("reload")
-            assert ask()["generation"] == str(number)
+            await_generation(number)
     assert proc.tcp_listeners(PORT) == [inode]
     assert service.show("NRestarts") == "0"
 
@@ -231,7 +236,17 @@ def test_failed_reload(service, directory, how, said):
         assert service.show("StatusText").startswith(said), service.show("StatusText")
         service.configure(config)
         service.systemctl("reload")
-    assert not service.workers() & before
+    proc.wait_until(lambda: not service.workers() & before, "the old workers have left")
+
+
+def test_journal_tells_a_reload_once(service):
+    """What the master says is there; reloaderctl adds the result and nothing else."""
+    service.configure(echo(workers=1))
+    service.systemctl("start")
+    service.systemctl("reload")
+    invocation = service.show("InvocationID")
+    lines = service.machine.run("journalctl", "-o", "cat", "-t", "reloaderctl", f"_SYSTEMD_INVOCATION_ID={invocation}").stdout.splitlines()
+    assert len(lines) == 1 and lines[0].startswith("reload 1 committed after ")
 
 
 def test_status_text(service):
@@ -363,7 +378,7 @@ def test_lost_master_is_replaced(service, directory, how, result):
         load.check = lambda: None
     assert service.show("NRestarts") == "1" and f"result '{result}'" in service.machine.journal(400)
     assert not any(map(proc.is_running, old))
-    proc.wait_until(lambda: len(service.workers()) == 4, "four new workers")
+    service.wait_workers(4)
 
 
 def kill_as_out_of_memory(service):
@@ -387,7 +402,7 @@ def test_out_of_memory_worker(service):
     service.systemctl("start")
     master = service.master()
     kill_as_out_of_memory(service)
-    proc.wait_until(lambda: len(service.workers()) == 4, "four workers")
+    service.wait_workers(4)
     assert service.master() == master and service.show("ActiveState") == "active" and ask()
 
 
@@ -411,6 +426,7 @@ def test_sandboxing_example(service, installed):
     service.systemctl("start")
     assert ask()["generation"] == "1"
     service.systemctl("reload")
+    service.wait_workers(4)
     for pid in service.workers():
         assert proc.field(pid, "NoNewPrivs") == "1" and proc.field(pid, "Seccomp") == "2"
     service.systemctl("restart")
@@ -464,7 +480,7 @@ DefaultDependencies=no
     machine.run(*systemctl, "start", "reloader.service")
     assert ask()["generation"] == "1"
     machine.run(*systemctl, "reload", "reloader.service")
-    assert ask()["generation"] == "2"
+    await_generation(2)
     machine.run(*systemctl, "stop", "reloader.service")
     assert proc.tcp_listeners(PORT) == []
     machine.run("systemctl", "stop", "user-manager.service")

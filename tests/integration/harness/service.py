@@ -51,6 +51,10 @@ class Service:
     def wait(self, state, seconds=30):
         proc.wait_until(lambda: self.show("ActiveState") == state, f"{self.name} is {state}", seconds)
 
+    def wait_workers(self, number, seconds=30):
+        """Until there are as many: those that drain have left."""
+        proc.wait_until(lambda: len(self.workers()) == number, f"{self.name} has {number} workers", seconds)
+
     def wait_running_but(self, master, seconds=30):
         """Until another master than that is up and ready."""
         def other():

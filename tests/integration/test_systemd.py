@@ -38,7 +38,7 @@ def booted(installed, tmp_path_factory):
         with open(BINARIES.tcp_echo, "rb") as program:
             machine.write(ECHO, program.read(), mode="755")
         machine.run("ldconfig")
-        machine.run("systemd-sysusers", installed.find("/sysusers.d/reloader.conf"))
+        machine.run("systemd-sysusers")
         machine.run("systemctl", "daemon-reload")
         yield machine
 

@@ -15,7 +15,7 @@ extern const struct value_type type_section;
 
 /* Of one key only; `object` is what holds it. */
 extern const struct value_type type_workers, type_probation, type_amount, type_backlog,
-    type_socket_mode, type_sharing, type_control_socket;
+    type_socket_mode, type_control_socket;
 extern const struct value_type type_runtime_directory, type_environment_file, type_template,
     type_directory;
 extern const struct value_type type_command, type_environment, type_handoff, type_ready;

@@ -97,10 +97,17 @@ static void on_worker_message(struct program *program, struct worker *worker, js
                                 (json_int_t)worker->pid, "value", value));
 }
 
+static bool on_slot_queue(struct program *program, unsigned slot, unsigned *ret_waiting,
+                          void *userdata UNUSED)
+{
+    return master_slot_queue(program, slot, ret_waiting);
+}
+
 static const struct program_ops program_ops = {
     .changed = on_program_changed,
     .worker_changed = on_worker_changed,
     .worker_message = on_worker_message,
+    .slot_queue = on_slot_queue,
 };
 
 /* Shutting down */
@@ -234,6 +241,8 @@ static void do_step(struct master *master)
     }
     look_for_ready(master);
     look_for_failed_start(master);
+    if (!is_shutting_down(master))
+        master_steer(master);
     service_manager_update(master->service);
     if (master->gives_back)
         memory_give_back();
@@ -280,7 +289,7 @@ void master_raise_nofile(struct master *master, const struct config *config)
         const struct config_program *program = config->programs[i];
         needed += 4 * 3 * (rlim_t)program->workers;
         for (size_t j = 0; j < program->n_sockets; j++)
-            needed += program->sockets[j]->per_slot ? program->workers : 0;
+            needed += config_socket_is_of_slots(program->sockets[j]) ? program->workers : 0;
     }
     int r = nofile_raise(MAX(needed, NOFILE_WANTED), &soft);
     if (r < 0)

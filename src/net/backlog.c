@@ -33,15 +33,21 @@ static int backlog_of(const struct listener *listener, const struct listener_soc
     return listener->options.backlog > 0 ? listener->options.backlog : INT_MAX;
 }
 
-bool listener_restore(const struct listener *listener, unsigned slot)
+bool listener_restore(struct listener *listener, unsigned slot)
 {
     size_t index = listener->n_sockets == 1 ? 0 : slot;
     const struct listener_socket *socket = &listener->sockets[index];
     unsigned queue, backlog;
     if (index >= listener->n_sockets || socket->address.datagram)
         return false;
-    if (!is_listening(socket->fd))
-        return listen(socket->fd, backlog_of(listener, socket)) == 0;
+    if (!is_listening(socket->fd)) {
+        if (listen(socket->fd, backlog_of(listener, socket)) < 0)
+            return false;
+        if (listener->options.reuseport)
+            steering_again(&listener->steering, index);
+        listener->steered_sockets = 0;
+        return true;
+    }
     if (socket->backlog > 0 && listener_queue(socket, &queue, &backlog) == 0 &&
         backlog < socket->backlog)
         (void)listen(socket->fd, (int)socket->backlog);

@@ -78,7 +78,8 @@ def test_life(service, directory, port, shell):
     with Load(directory, f"127.0.0.1:{port}", 500, 20):
         one.run("reload")
         one.run("force-reload")
-        assert one.pid == first and not set(workers) & set(proc.children(first))
+        assert one.pid == first
+        proc.wait_until(lambda: not set(workers) & set(proc.children(first)), "they are replaced, and have drained")
     one.run("restart")
     assert one.pid != first and not proc.is_running(first)
     second, workers = one.pid, proc.children(one.pid)

@@ -216,8 +216,6 @@ static void test_not_in_this_version(void **state UNUSED)
     assert_refused("log: {max_size: 5M, backups: 1}", "log.backups: not in this version");
     assert_refused("log: {format: journal, file: /x}", "log: the journal is no file");
     assert_refused("control: {expose: true}", "control.expose: not in this version");
-    assert_refused("sockets: {s: {listen: 1, sharing: per_worker}}",
-                   "'per_worker' is not in this version");
     assert_program_refused("handoff: [env, nginx]", "'nginx' is not in this version");
     assert_program_refused("handoff: node-cluster", "'node-cluster' is not in this version");
     assert_program_refused("ready: {http: 'http://x'}",

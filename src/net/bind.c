@@ -221,13 +221,11 @@ int listener_socket_open(const struct address *address, const struct listener_op
 
 void listener_socket_close(struct listener_socket *socket)
 {
-    struct stat st;
-    const char *path = address_unix_path(&socket->address);
+    const struct stat file = {.st_dev = socket->file_device, .st_ino = socket->file_inode};
 
     /* Before closing: as long as the socket is open, its file's inode number is not given to another. */
-    if (socket->owns_file && lstat(path, &st) == 0 && st.st_dev == socket->file_device &&
-        st.st_ino == socket->file_inode)
-        (void)unlink(path);
+    if (socket->owns_file)
+        (void)socket_file_remove(address_unix_path(&socket->address), &file);
     socket->owns_file = false;
     socket->fd = fd_close(socket->fd);
 }

@@ -77,8 +77,11 @@ static int bind_or_take_over(const struct config *config, const struct config_so
     if (take_over_any(own, n))
         return take_over_listener(socket, &options, own, n, ret, ret_error);
     int r = bind_one(config, socket, ret, ret_error);
-    if (r == 0)
-        log_info("%s: listening on %s", socket->name, socket->listen);
+    if (r < 0)
+        return r;
+    log_info("%s: listening on %s", socket->name, socket->listen);
+    if ((*ret)->n_sockets > 0 && (*ret)->sockets[0].warning)
+        log_warning("%s", (*ret)->sockets[0].warning);
     return r;
 }
 

@@ -191,7 +191,8 @@ static int open_and_listen(struct listener_socket *result, const struct listener
                         0);
     if (result->fd < 0)
         return fail(address, -errno, ret_error);
-    int r = socket_options_set(result->fd, address, &options->settings, ret_error);
+    int r = socket_options_set(result->fd, options->name, &options->settings, address,
+                               &result->warning, ret_error);
     if (r == 0)
         r = bind_socket(result, options, ret_error);
     if (r < 0)
@@ -227,5 +228,7 @@ void listener_socket_close(struct listener_socket *socket)
     if (socket->owns_file)
         (void)socket_file_remove(address_unix_path(&socket->address), &file);
     socket->owns_file = false;
+    free(socket->warning);
+    socket->warning = NULL;
     socket->fd = fd_close(socket->fd);
 }

@@ -17,6 +17,7 @@
 #include <sys/types.h>
 
 struct listener_options {
+    const char *name; /* for messages; listener_new() sets it to the listener's */
     int backlog; /* 0: the most that the system gives (net.core.somaxconn) */
     bool ipv6_only;
     bool nonblocking;
@@ -35,6 +36,7 @@ struct listener_socket {
     bool owns_file;
     bool taken_over;  /* somebody else bound it, and holds it as well */
     unsigned backlog; /* as it was when it became ours; 0: not known */
+    char *warning;    /* one line for people: what the kernel did otherwise than configured; or NULL */
 };
 
 struct listener {

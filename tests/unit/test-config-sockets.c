@@ -101,7 +101,7 @@ static void test_wrong_addresses(void **state UNUSED)
         (void)snprintf(keys, sizeof(keys), "listen: '%s'", wrong[i]);
         assert_program_refused(keys, "programs.p.listen: ");
         assert_program_refused(
-            keys, "(expected 8080, 127.0.0.1:8080, [::1]:8080, unix:/path, unix:@name or fd:3)");
+            keys, "(expected 8080, 127.0.0.1:8080, [::1]:8080, udp:53, unix:/path, unix:@name or fd:3)");
     }
     assert_program_refused("listen: {port: 80}", "a mapping is wrong here, expected an address");
 }

@@ -100,6 +100,8 @@ int master_bind(struct master *master, char **ret_error)
         if (r == 0)
             master->n_listeners = i + 1;
     }
+    for (size_t i = 0; r == 0 && i < master->n_listeners; i++)
+        r = listener_watch_add(master->listener_watch, master->listeners[i]);
     return r;
 }
 
@@ -123,6 +125,8 @@ static int grow_one(struct master *master, const struct config *config, size_t i
     int r = slot_addresses(config->sockets[i], program, listener->n_sockets, wanted, &addresses);
     if (r == 0)
         r = listener_add(listener, addresses, wanted - listener->n_sockets, ret_error);
+    if (r == 0)
+        r = listener_watch_add(master->listener_watch, listener);
     free(addresses);
     return r;
 }
@@ -155,12 +159,8 @@ void master_restore_listeners(const struct program *program, const struct worker
 {
     /* A program that is being stopped may have outlived its listeners. */
     for (size_t i = 0; program->started && i < program_config(program)->n_sockets; i++) {
-        const struct listener *listener = program->params.listeners[i];
-        if (listener_restore(listener, worker->slot))
-            log_about(worker_subject(worker), LOG_LEVEL_WARNING,
-                      "it shut down socket '%s' for all who share it, and connections were refused "
-                      "until now: a server that leaves should close it instead",
-                      listener->name);
+        struct listener *listener = program->params.listeners[i];
+        listener_tell(worker_subject(worker), listener, listener_restore(listener, worker->slot));
     }
 }
 

@@ -5,11 +5,15 @@
  * given, some with 5. It would shrink for all, and stay so.
  *
  * And shutdown() of a listening socket ends the listening, for all who hold it: some servers do that when they leave. Clients are
- * refused until somebody calls listen() again.
+ * refused until somebody calls listen() again. For a Unix socket that does not help: it still looks as if it listened, but refuses
+ * for ever.
  */
 #include "net/listener.h"
 
+#include <errno.h>
 #include <limits.h>
+#include <poll.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 
 void listener_remember_backlog(struct listener_socket *socket)
@@ -26,6 +30,13 @@ static bool is_listening(int fd)
     return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) < 0 || listens;
 }
 
+static bool is_shut_down_unix(const struct listener_socket *socket)
+{
+    struct pollfd state = {.fd = socket->fd, .events = POLLRDHUP};
+    return socket->address.socket.generic.sa_family == AF_UNIX && poll(&state, 1, 0) == 1 &&
+           (state.revents & (POLLRDHUP | POLLHUP));
+}
+
 static int backlog_of(const struct listener *listener, const struct listener_socket *socket)
 {
     if (socket->backlog > 0)
@@ -33,17 +44,46 @@ static int backlog_of(const struct listener *listener, const struct listener_soc
     return listener->options.backlog > 0 ? listener->options.backlog : INT_MAX;
 }
 
-bool listener_restore(const struct listener *listener, unsigned slot)
+/* A failure is told once. */
+static int lose(struct listener_socket *socket, int error)
+{
+    bool told = socket->lost;
+    socket->lost = true;
+    return told ? 0 : error;
+}
+
+static int listen_again(const struct listener *listener, struct listener_socket *socket)
+{
+    if (listen(socket->fd, backlog_of(listener, socket)) < 0)
+        return lose(socket, -errno);
+    socket->lost = false;
+    return 1;
+}
+
+int listener_restore(struct listener *listener, unsigned slot)
 {
     size_t index = listener->n_sockets == 1 ? 0 : slot;
-    const struct listener_socket *socket = &listener->sockets[index];
+    struct listener_socket *socket = &listener->sockets[index];
     unsigned queue, backlog;
     if (index >= listener->n_sockets || socket->address.datagram)
-        return false;
+        return 0;
+    if (is_shut_down_unix(socket))
+        return lose(socket, -ESHUTDOWN);
     if (!is_listening(socket->fd))
-        return listen(socket->fd, backlog_of(listener, socket)) == 0;
+        return listen_again(listener, socket);
     if (socket->backlog > 0 && listener_queue(socket, &queue, &backlog) == 0 &&
         backlog < socket->backlog)
         (void)listen(socket->fd, (int)socket->backlog);
-    return false;
+    return 0;
+}
+
+int listener_socket_watch(struct listener_socket *socket, int epoll_fd)
+{
+    struct epoll_event nothing = {.events = EPOLLET};
+    if (socket->address.datagram || socket->watch_fd > 0)
+        return 0;
+    if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, socket->fd, &nothing) < 0)
+        return -errno;
+    socket->watch_fd = epoll_fd;
+    return 0;
 }

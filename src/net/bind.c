@@ -17,6 +17,7 @@
 #include <limits.h>
 #include <netinet/in.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -228,6 +229,9 @@ void listener_socket_close(struct listener_socket *socket)
     if (socket->owns_file)
         (void)socket_file_remove(address_unix_path(&socket->address), &file);
     socket->owns_file = false;
+    /* Closing is not enough: workers have it open, too. */
+    if (socket->watch_fd > 0)
+        (void)epoll_ctl(socket->watch_fd, EPOLL_CTL_DEL, socket->fd, NULL);
     free(socket->warning);
     socket->warning = NULL;
     socket->fd = fd_close(socket->fd);

@@ -1,10 +1,15 @@
 #!/usr/bin/python3
-"""Reloads tcp-echo again and again under load: nobody may be refused, reset, timed out, cut or answered wrongly."""
+"""
+Reloads a server again and again under load: nobody may be refused, reset, timed out, cut or answered wrongly, and no datagram
+lost. The server is tcp-echo, for the UDP cases workers/udp.py of the integration tests.
+"""
 import sys
 import time
 
 import common
 from common import configs, isolation
+
+PER_WORKER = {"sharing": "per_worker"}
 
 
 def cases(directory, port):
@@ -20,15 +25,23 @@ def cases(directory, port):
         "one-worker": (configs.echo(tcp, workers=1), tcp),
         "64-workers": (configs.echo(tcp, workers=64), tcp),
         "all-at-once": (configs.echo(tcp, reload=all_at_once), tcp),
+        "per-worker": (configs.echo(tcp, PER_WORKER), tcp),
+        "scm-rights": (configs.echo(tcp, handoff="scm-rights"), tcp),
+        "udp": (configs.udp(tcp), tcp),
+        "udp-per-worker": (configs.udp(tcp, PER_WORKER), tcp),
     }
 
 
 def run(name, options):
     with common.place() as directory:
         config, target = cases(directory, isolation.free_port())[name]
-        config["programs"]["echo"]["command"].append("--who")
+        rates = {"echo_rate": options.rate, "streams": options.streams, "who_rate": 50}
+        if "echo" in config["programs"]:
+            config["programs"]["echo"]["command"].append("--who")
+        else:
+            rates = {"echo_rate": 0, "streams": 0, "udp_rate": options.rate}
         with common.running(directory, config) as master:
-            with common.MeasuredLoad(directory, target, options.rate, options.streams, who_rate=50,
+            with common.MeasuredLoad(directory, target, **rates,
                                      arguments=("--duration", "24h", "--stream-linger", options.linger)) as load:
                 seconds = []
                 for _ in range(options.reloads):
@@ -48,8 +61,8 @@ def reload(master):
 
 
 def check(master, load, generation):
-    if master.generation("echo") != generation:
-        raise master.failure(f"not every reload made a generation: {master.generation('echo')}")
+    if master.generation() != generation:
+        raise master.failure(f"not every reload made a generation: {master.generation()}")
     if not any(f" generation={generation} " in server for server in load.servers()):
         raise master.failure("the last generation never served")
 
@@ -61,6 +74,8 @@ def report(name, seconds, result):
         latency = found["latency_usec"]
         print(f"  {mode}: {counts}; {found['failed']} failed; latency p50 {latency['p50']} us, p99 {latency['p99']} us, "
               f"max {latency['max']} us")
+        if "flows" in found:
+            print(f"    {found['flows_moved']} of {found['flows']} flows changed their worker, {len(found['moves'])} times in all")
         for failure in found["first_failures"]:
             print(f"    {failure}")
     sys.stdout.flush()

@@ -27,6 +27,8 @@
 #define LAST_ACCEPTS_MAX 65536
 #define PAUSE_MSEC       100
 #define SILENCE_MSEC     3000
+/* The listeners are there before we are; a master that is no master must not keep us for ever. */
+#define HAND_OVER_MSEC 10000
 
 static uint64_t now_msec(void)
 {
@@ -59,7 +61,7 @@ static void pause_accepting(struct server *server, int error)
                 PAUSE_MSEC);
     server->pause_told = true;
     for (size_t i = 0; i < server->n_listeners; i++)
-        stop_listening(server, &server->listeners[i]);
+        stop_listening(server, server->listeners[i]);
     server->paused_msec = now_msec();
 }
 
@@ -67,7 +69,7 @@ static void resume_accepting(struct server *server)
 {
     server->paused_msec = 0;
     for (size_t i = 0; i < server->n_listeners; i++)
-        (void)start_listening(server, &server->listeners[i]);
+        (void)start_listening(server, server->listeners[i]);
 }
 
 /* 1 a connection was next, 0 none is left, or -errno where waiting, for fds say, is all that helps. */
@@ -117,6 +119,12 @@ static void accept_some(struct server *server, struct source *listener)
     }
 }
 
+static void free_listener(struct source *listener)
+{
+    close(listener->fd);
+    free(listener);
+}
+
 /*
  * Leaves the line first and takes then what is in the queue: a connection whose wake-up was given to us alone would
  * wait there until the next one comes.
@@ -124,10 +132,10 @@ static void accept_some(struct server *server, struct source *listener)
 static void leave_listeners(struct server *server)
 {
     for (size_t i = 0; i < server->n_listeners; i++) {
-        stop_listening(server, &server->listeners[i]);
-        for (int n = 0; n < LAST_ACCEPTS_MAX && accept_one(server, &server->listeners[i]) > 0; n++)
+        stop_listening(server, server->listeners[i]);
+        for (int n = 0; n < LAST_ACCEPTS_MAX && accept_one(server, server->listeners[i]) > 0; n++)
             ;
-        close(server->listeners[i].fd);
+        free_listener(server->listeners[i]);
     }
     server->n_listeners = 0;
 }
@@ -153,9 +161,53 @@ static void on_signal(struct server *server)
     server->drain_wanted = server->leaving = true;
 }
 
+/* The epoll knows each by its address, so each has a place of its own. */
+static int append_listener(struct server *server, struct source *listener)
+{
+    struct source **larger = realloc(server->listeners,
+                                     (server->n_listeners + 1) * sizeof(struct source *));
+    if (!larger)
+        return -ENOMEM;
+    server->listeners = larger;
+    int r = start_listening(server, listener);
+    if (r == 0)
+        server->listeners[server->n_listeners++] = listener;
+    return r;
+}
+
+/* Takes over fd in success. */
+static int add_listener(struct server *server, int fd)
+{
+    /* Inherited sockets are blocking; with several workers after each connection, accept() would hang in all but one. */
+    int flags = fcntl(fd, F_GETFL);
+    if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)
+        return -errno;
+    struct source *listener = malloc(sizeof(*listener));
+    if (!listener)
+        return -ENOMEM;
+    *listener = (struct source){.kind = SOURCE_LISTENER, .fd = fd};
+    int r = append_listener(server, listener);
+    if (r < 0)
+        free(listener);
+    return r;
+}
+
+/* While it drains, more sockets are no business of ours. */
+static int add_listeners(struct server *server, size_t first)
+{
+    int r = 0;
+    for (size_t i = first; r == 0 && i < reloader_listener_count(server->reloader); i++) {
+        int fd = reloader_listener(server->reloader, i);
+        if (server->draining)
+            close(fd);
+        else
+            r = add_listener(server, fd);
+    }
+    return r;
+}
+
 static void on_master(struct reloader *reloader, const struct reloader_event *event, void *userdata)
 {
-    (void)reloader;
     struct server *server = userdata;
     switch (event->type) {
     case RELOADER_GRACEFUL_SHUTDOWN:
@@ -163,6 +215,11 @@ static void on_master(struct reloader *reloader, const struct reloader_event *ev
         break;
     case RELOADER_MASTER_GONE:
         server->drain_wanted = server->leaving = true;
+        break;
+    case RELOADER_LISTENERS:
+        if (server->failure == 0)
+            server->failure = add_listeners(server,
+                                            reloader_listener_count(reloader) - event->length);
         break;
     case RELOADER_MESSAGE:
         break;
@@ -183,7 +240,8 @@ static void dispatch(struct server *server, struct source *source)
         on_signal(server);
         break;
     case SOURCE_RELOADER:
-        (void)reloader_dispatch(server->reloader, on_master, server);
+        if (reloader_dispatch(server->reloader, on_master, server) < 0)
+            fprintf(stderr, "tcp-echo: listeners that could not be taken were closed\n");
         break;
     }
 }
@@ -222,37 +280,24 @@ int server_run(struct server *server)
             return -errno;
         for (int i = 0; i < n; i++)
             dispatch(server, events[i].data.ptr);
+        if (server->failure < 0)
+            return server->failure;
         converge(server);
     }
     return 0;
 }
 
-static int add_listener(struct server *server, int fd)
-{
-    /* Inherited sockets are blocking; with several workers after each connection, accept() would hang in all but one. */
-    int flags = fcntl(fd, F_GETFL);
-    if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)
-        return -errno;
-    struct source *listener = &server->listeners[server->n_listeners];
-    *listener = (struct source){.kind = SOURCE_LISTENER, .fd = fd};
-    int r = start_listening(server, listener);
-    if (r == 0)
-        server->n_listeners++;
-    return r;
-}
-
 static int open_listeners(struct server *server, char *const *addresses)
 {
-    size_t inherited = reloader_listener_count(server->reloader), own = 0;
-    while (inherited == 0 && addresses[own])
-        own++;
-    server->listeners = calloc(inherited + own, sizeof(struct source));
-    if (!server->listeners)
-        return -ENOMEM;
-    int r = inherited + own == 0 ? -EDESTADDRREQ : 0;
-    for (size_t i = 0; r == 0 && i < inherited; i++)
-        r = add_listener(server, reloader_listener(server->reloader, i));
-    for (size_t i = 0; r == 0 && i < own; i++) {
+    int r = reloader_wait_listeners(server->reloader, HAND_OVER_MSEC);
+    if (r < 0) {
+        fprintf(stderr, "tcp-echo: no listeners from the master: %s\n", strerror(-r));
+        return r;
+    }
+    if (reloader_listener_count(server->reloader) > 0)
+        return add_listeners(server, 0);
+    r = addresses[0] ? 0 : -EDESTADDRREQ;
+    for (size_t i = 0; r == 0 && addresses[i]; i++) {
         int fd = -1;
         r = listen_on(addresses[i], &fd);
         if (r == 0)
@@ -306,7 +351,7 @@ void server_close(struct server *server)
     while ((c = LIST_FIRST(&server->connections)))
         connection_close(server, c);
     for (size_t i = 0; i < server->n_listeners; i++)
-        close(server->listeners[i].fd);
+        free_listener(server->listeners[i]);
     free(server->listeners);
     server->reloader = reloader_free(server->reloader);
     close(server->signals.fd);

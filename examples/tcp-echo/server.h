@@ -23,10 +23,11 @@ struct server {
     struct reloader *reloader;
     int epoll_fd;
     struct source signals, master;
-    struct source *listeners;
+    struct source **listeners;
     size_t n_listeners, n_connections;
     LIST_HEAD(, connection) connections;
     bool answers_who;  /* "WHO\n" as the first words of a client is a question */
+    int failure;       /* of a listener that came later: -errno */
     bool drain_wanted; /* asked for; done once the events at hand are through */
     bool draining;
     bool leaving;         /* exit when the last connection is gone, without waiting for a signal */
@@ -37,7 +38,7 @@ struct server {
     uint64_t silence_until_msec; /* draining: who has not said a word by then will not */
 };
 
-/* 0 or -errno. Takes all listeners of the environment; without any it listens on the `addresses`. */
+/* 0 or -errno. Takes all listeners that are handed over, by environment or channel; without any it listens on the `addresses`. */
 int server_open(struct server *server, char *const *addresses);
 /* Serves until it is to leave. 0 or -errno. */
 int server_run(struct server *server);

@@ -131,3 +131,29 @@ int buffer_send(struct buffer *buffer, int fd)
     give_memory_back(buffer);
     return 1;
 }
+
+int buffer_send_fds(struct buffer *buffer, int fd, const int *fds, size_t n_fds)
+{
+    union {
+        struct cmsghdr header;
+        char space[CMSG_SPACE(sizeof(int) * BUFFER_FDS_MAX)];
+    } control = {0};
+    struct iovec vector = {.iov_base = buffer->data + buffer->begin,
+                           .iov_len = buffer_size(buffer)};
+    struct msghdr message = {.msg_iov = &vector,
+                             .msg_iovlen = 1,
+                             .msg_control = &control,
+                             .msg_controllen = CMSG_SPACE(sizeof(int) * n_fds)};
+    control.header = (struct cmsghdr){.cmsg_level = SOL_SOCKET,
+                                      .cmsg_type = SCM_RIGHTS,
+                                      .cmsg_len = CMSG_LEN(sizeof(int) * n_fds)};
+    memcpy(CMSG_DATA(&control.header), fds, sizeof(int) * n_fds);
+    ssize_t n;
+    do
+        n = sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+    while (n < 0 && errno == EINTR);
+    if (n < 0)
+        return -errno;
+    drop_front(buffer, (size_t)n);
+    return buffer_send(buffer, fd);
+}

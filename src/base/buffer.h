@@ -44,3 +44,11 @@ int buffer_next_frame(struct buffer *buffer, char delimiter, char **ret_frame, s
 
 /* Sends as much as a socket takes (no SIGPIPE): 1 all is out, 0 more later (EAGAIN), or -errno. */
 int buffer_send(struct buffer *buffer, int fd);
+
+/* The most fds that the kernel takes with one message (SCM_MAX_FD). */
+#define BUFFER_FDS_MAX 253
+/*
+ * The same for a buffer that is not empty, and 1 to BUFFER_FDS_MAX fds (borrowed) travel with its first byte over a Unix socket.
+ * If not a byte could be sent, it is -errno, -EAGAIN too, and the buffer is as it was.
+ */
+int buffer_send_fds(struct buffer *buffer, int fd, const int *fds, size_t n_fds);

@@ -158,11 +158,22 @@ static ssize_t write_now(int fd, const char *line, size_t size)
     return n < 0 && (errno == EOPNOTSUPP || errno == ENOSYS) ? write(fd, line, size) : n;
 }
 
+/* On a full disk the beginning of a line may have found room: the next line must not continue it. */
+static void take_back(int fd, ssize_t size)
+{
+    struct stat st;
+    if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size >= size)
+        (void)!ftruncate(fd, st.st_size - size);
+}
+
 static bool put_line(int fd, const char *line, size_t size)
 {
     if (!takes_a_line(fd))
         return false;
-    return write_now(fd, line, size) == (ssize_t)size;
+    ssize_t n = write_now(fd, line, size);
+    if (n > 0 && n < (ssize_t)size && fd == target.file)
+        take_back(fd, n);
+    return n == (ssize_t)size;
 }
 
 static size_t put_timestamp(char *text, size_t size)
@@ -389,7 +400,8 @@ static void put_on_terminal(const struct record *record)
 static void say_what_was_lost(void)
 {
     char text[80];
-    (void)snprintf(text, sizeof(text), "%lu log lines were lost: nobody took them", target.lost);
+    (void)snprintf(text, sizeof(text), "%lu log lines were lost: no reader or no space",
+                   target.lost);
     if (put(&(struct record){LOG_LEVEL_WARNING, &(struct log_subject){0}, text}))
         target.lost = 0;
 }

@@ -4,6 +4,7 @@
  */
 #include "client/environment.h"
 
+#include "base/fd.h"
 #include "base/parse.h"
 
 #include <errno.h>
@@ -26,6 +27,7 @@ static const char *const variables[] = {
     "RELOADER_PROGRAM",
     "RELOADER_GENERATION",
     "RELOADER_CHANNEL_FD",
+    "RELOADER_LISTENERS",
     "NOTIFY_SOCKET",
     "NODE_CHANNEL_FD",
     "NODE_CHANNEL_SERIALIZATION_MODE",
@@ -45,7 +47,7 @@ static int set_cloexec(int fd)
     return 0;
 }
 
-static int add_listener(struct environment *environment, int fd, const char *name, size_t length)
+int environment_add(struct environment *environment, int fd, const char *name, size_t length)
 {
     if (environment->n_listeners >= LISTENERS_MAX)
         return -E2BIG;
@@ -62,6 +64,15 @@ static int add_listener(struct environment *environment, int fd, const char *nam
         return -ENOMEM;
     larger[environment->n_listeners++] = (struct listener){.fd = fd, .name = copy};
     return 0;
+}
+
+void environment_cut(struct environment *environment, size_t n)
+{
+    while (environment->n_listeners > n) {
+        struct listener *last = &environment->listeners[--environment->n_listeners];
+        (void)fd_close(last->fd);
+        free(last->name);
+    }
 }
 
 static int read_number(const char *name, uint64_t max, uint64_t *ret)
@@ -82,7 +93,7 @@ static int add_named(struct environment *environment, uint64_t count, const char
         bool last = name[length] == '\0';
         if (names && last != (i + 1 == count))
             return -EINVAL;
-        int r = add_listener(environment, LISTEN_FDS_START + (int)i, name, length);
+        int r = environment_add(environment, LISTEN_FDS_START + (int)i, name, length);
         if (r < 0)
             return r;
         if (names)
@@ -120,7 +131,7 @@ static int read_server_starter(struct environment *environment)
         uint64_t fd;
         if (!separator || parse_unsigned(separator + 1, 0, INT_MAX, &fd) < 0)
             return -EINVAL;
-        int r = add_listener(environment, (int)fd, entry, (size_t)(separator - entry));
+        int r = environment_add(environment, (int)fd, entry, (size_t)(separator - entry));
         if (r < 0)
             return r;
     }
@@ -145,6 +156,10 @@ static int read_channel(struct environment *environment)
     if (r == 0 || !is_unix_stream((int)fd))
         return 0;
     environment->channel_fd = (int)fd;
+    uint64_t awaited = 0;
+    if (read_number("RELOADER_LISTENERS", LISTENERS_MAX, &awaited) < 0)
+        return -EINVAL;
+    environment->awaited = (size_t)awaited;
     return set_cloexec((int)fd);
 }
 

@@ -13,8 +13,11 @@
 #define buffer_next_frame  reloader_private_buffer_next_frame
 #define buffer_reserve     reloader_private_buffer_reserve
 #define buffer_send        reloader_private_buffer_send
+#define buffer_send_fds    reloader_private_buffer_send_fds
 #define duration_to_config reloader_private_duration_to_config
 #define duration_to_text   reloader_private_duration_to_text
+#define environment_add    reloader_private_environment_add
+#define environment_cut    reloader_private_environment_cut
 #define environment_read   reloader_private_environment_read
 #define environment_unset  reloader_private_environment_unset
 #define fd_close           reloader_private_fd_close
@@ -28,5 +31,9 @@
 #define parse_signal       reloader_private_parse_signal
 #define parse_size         reloader_private_parse_size
 #define parse_unsigned     reloader_private_parse_unsigned
+#define received_close     reloader_private_received_close
+#define received_is_due    reloader_private_received_is_due
+#define received_read      reloader_private_received_read
+#define received_take      reloader_private_received_take
 #define signal_to_string   reloader_private_signal_to_string
 #define notify_send        reloader_private_notify_send

@@ -5,8 +5,7 @@
  * words wait, a program without a master has an fd as well (one that never becomes readable), and an end-of-file is
  * taken out of it once it is told, instead of waking the caller for ever.
  *
- * The channel's own O_NONBLOCK is left alone; every call says MSG_DONTWAIT. Received fds are not asked for, so the
- * kernel drops them.
+ * The channel's own O_NONBLOCK is left alone; every call says MSG_DONTWAIT.
  */
 #include "client/reloader.h"
 
@@ -14,12 +13,16 @@
 #include "base/fd.h"
 #include "client/environment.h"
 #include "client/notify.h"
+#include "client/received.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <time.h>
 
 #define QUEUE_FOR_MESSAGES 262144
 /* Kept free by messages, so that the library's own words still fit behind a full queue of them. */
@@ -36,7 +39,10 @@ struct reloader {
     bool unheard; /* the channel takes no words any more; what is to be read is still there */
     bool gone;    /* the channel came to its end, which is still to be told */
     bool wants_write;
+    bool has_held; /* an event that came while listeners were waited for */
+    struct reloader_event held;
     struct buffer input, output;
+    struct received received;
 };
 
 struct reloader *reloader_free(struct reloader *reloader)
@@ -49,6 +55,7 @@ struct reloader *reloader_free(struct reloader *reloader)
     free(environment->listeners);
     free(environment->notify_socket);
     free(environment->program);
+    received_close(&reloader->received);
     (void)fd_close(environment->channel_fd);
     (void)fd_close(reloader->epoll_fd);
     buffer_clear(&reloader->input);
@@ -171,12 +178,12 @@ static int receive(struct reloader *reloader)
     int r = buffer_reserve(&reloader->input, &space, &size);
     if (r < 0)
         return r;
-    ssize_t n = recv(environment->channel_fd, space, size, MSG_DONTWAIT);
+    ssize_t n = received_read(&reloader->received, environment->channel_fd, space, size);
     if (n > 0) {
         buffer_commit(&reloader->input, (size_t)n);
         return 1;
     }
-    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+    if (n == -EAGAIN || n == -EINTR)
         return 0;
     /* Closing it takes it out of the epoll, too. A child may hold a duplicate, so not by closing alone. */
     (void)epoll_ctl(reloader->epoll_fd, EPOLL_CTL_DEL, environment->channel_fd, NULL);
@@ -186,42 +193,69 @@ static int receive(struct reloader *reloader)
     return 1;
 }
 
-/* Turns a line into an event: false if there is nothing in it for the program. */
-static bool read_line(struct reloader *reloader, const char *line, size_t size,
-                      struct reloader_event *ret)
+/* The master's own words: 1 and an event, 0 if there is nothing in it for the program, or -errno. */
+static int read_own(struct reloader *reloader, const char *line, bool due,
+                    struct reloader_event *ret)
 {
-    static const char drain[] = "\"graceful_shutdown\"", own[] = "{\"reloader\":";
-    if (size == 0 || strncmp(line, own, strlen(own)) == 0)
-        return false;
-    if (size != strlen(drain) || memcmp(line, drain, size) != 0) {
-        *ret = (struct reloader_event){.type = RELOADER_MESSAGE, .message = line, .length = size};
-        return true;
-    }
-    if (reloader->drain_told)
-        return false;
-    reloader->drain_told = true;
-    *ret = (struct reloader_event){.type = RELOADER_GRACEFUL_SHUTDOWN};
-    return true;
+    size_t added = 0;
+    int r = received_take(&reloader->received, due, line, &reloader->environment, &added);
+    if (r < 0)
+        return r;
+    reloader->environment.awaited -= MIN((size_t)r, reloader->environment.awaited);
+    if (added == 0)
+        return 0;
+    *ret = (struct reloader_event){.type = RELOADER_LISTENERS, .length = added};
+    return 1;
 }
 
-/* The next event among the lines that are there already. */
-static bool next_event(struct reloader *reloader, struct reloader_event *ret)
+/* Turns a line into an event: likewise. */
+static int read_line(struct reloader *reloader, const char *line, size_t size, bool due,
+                     struct reloader_event *ret)
+{
+    static const char drain[] = "\"graceful_shutdown\"", own[] = "{\"reloader\":";
+    if (size == 0)
+        return 0;
+    if (strncmp(line, own, strlen(own)) == 0)
+        return read_own(reloader, line, due, ret);
+    if (size != strlen(drain) || memcmp(line, drain, size) != 0) {
+        *ret = (struct reloader_event){.type = RELOADER_MESSAGE, .message = line, .length = size};
+        return 1;
+    }
+    if (reloader->drain_told)
+        return 0;
+    reloader->drain_told = true;
+    *ret = (struct reloader_event){.type = RELOADER_GRACEFUL_SHUTDOWN};
+    return 1;
+}
+
+/* The next event among the lines that are there already: likewise. */
+static int next_event(struct reloader *reloader, struct reloader_event *ret)
 {
     char *line;
     size_t size;
-    int r;
-    while ((r = buffer_next_frame(&reloader->input, '\n', &line, &size)) != 0)
-        if (r > 0 && read_line(reloader, line, size, ret))
-            return true;
-    return false;
+    int r = 0, found;
+    while (r == 0 && (found = buffer_next_frame(&reloader->input, '\n', &line, &size)) != 0) {
+        bool due = received_is_due(&reloader->received, buffer_size(&reloader->input));
+        if (found > 0)
+            r = read_line(reloader, line, size, due, ret);
+        if (due)
+            received_close(&reloader->received); /* what was not taken */
+    }
+    return r;
 }
 
 int reloader_process(struct reloader *reloader, struct reloader_event *ret)
 {
+    if (reloader->has_held) {
+        reloader->has_held = false;
+        *ret = reloader->held;
+        return 1;
+    }
     int r = flush_queue(reloader);
     for (unsigned reads = 0; r >= 0 && reads < READS_MAX; reads++) {
-        if (next_event(reloader, ret))
-            return 1;
+        r = next_event(reloader, ret);
+        if (r != 0)
+            return r;
         r = receive(reloader);
         if (r == 0)
             break;
@@ -234,6 +268,56 @@ int reloader_process(struct reloader *reloader, struct reloader_event *ret)
         return 1;
     }
     return 0;
+}
+
+size_t reloader_listeners_awaited(const struct reloader *reloader)
+{
+    return reloader->environment.awaited;
+}
+
+static int64_t now_msec(void)
+{
+    struct timespec now;
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* 0: look again, or -ETIMEDOUT. */
+static int wait_until(const struct reloader *reloader, int64_t deadline_msec)
+{
+    struct pollfd fd = {.fd = reloader->epoll_fd, .events = POLLIN};
+    int64_t left = deadline_msec - now_msec();
+    if (left <= 0)
+        return -ETIMEDOUT;
+    return poll(&fd, 1, (int)left) < 0 && errno != EINTR ? -errno : 0;
+}
+
+static int await_line(struct reloader *reloader, int64_t deadline_msec)
+{
+    if (reloader->has_held)
+        return -EPROTO;
+    if (reloader->environment.channel_fd < 0 && !reloader->gone)
+        return -ECONNRESET;
+    struct reloader_event event;
+    int r = reloader_process(reloader, &event);
+    if (r < 0)
+        return r;
+    if (r == 0)
+        return reloader->environment.awaited > 0 ? wait_until(reloader, deadline_msec) : 0;
+    if (event.type == RELOADER_LISTENERS)
+        return 0;
+    reloader->has_held = true;
+    reloader->held = event;
+    return event.type == RELOADER_MASTER_GONE ? -ECONNRESET : -EPROTO;
+}
+
+int reloader_wait_listeners(struct reloader *reloader, unsigned timeout_msec)
+{
+    int64_t deadline_msec = now_msec() + (int64_t)MIN(timeout_msec, (unsigned)INT_MAX);
+    int r = 0;
+    while (r == 0 && reloader->environment.awaited > 0)
+        r = await_line(reloader, deadline_msec);
+    return r;
 }
 
 int reloader_dispatch(struct reloader *reloader, reloader_callback callback, void *userdata)

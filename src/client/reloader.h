@@ -7,6 +7,7 @@
  *
  *     struct reloader *reloader;
  *     if (reloader_new(0, &reloader) < 0) …
+ *     if (reloader_wait_listeners(reloader, 10000) < 0) …      // they may come over the channel
  *     int listener = reloader_listener_by_name(reloader, "web");
  *     reloader_hello(reloader);
  *     … add reloader_get_fd(reloader) to the event loop, start serving …
@@ -19,8 +20,8 @@
  *
  * Rules that hold for all functions:
  * - They return 0 (or what is said below) or a negative errno.
- * - None of them blocks. What the channel does not take at once waits in a bounded queue, which reloader_process()
- *   and every later word empty.
+ * - None of them blocks, but for reloader_wait_listeners(). What the channel does not take at once waits in a bounded
+ *   queue, which reloader_process() and every later word empty.
  * - A `struct reloader` is used by one thread at a time. There is no hidden state: several may exist, but the
  *   environment of a process is meant for one.
  * - Strings handed out belong to the library and live until reloader_free(), but for those of an event.
@@ -48,13 +49,14 @@ enum reloader_event_type {
     RELOADER_GRACEFUL_SHUTDOWN, /* accept no more, finish what is open, then say fully_closed. Reported once */
     RELOADER_MESSAGE, /* some other JSON value, sent by `reloaderctl send` */
     RELOADER_MASTER_GONE, /* the master is gone for good: finish and exit. Reported once, as the last event */
+    RELOADER_LISTENERS, /* more listeners: the last `length` of reloader_listener_count(). See reloader_wait_listeners() */
 };
 
 struct reloader_event {
     enum reloader_event_type type;
     /* RELOADER_MESSAGE: the line, NUL-terminated, not checked to be JSON; else NULL */
     const char *message;
-    size_t length; /* of message */
+    size_t length; /* of message; RELOADER_LISTENERS: how many there are more */
 };
 
 /* Flags of reloader_new(). */
@@ -65,7 +67,7 @@ struct reloader_event {
  * Reads the environment:
  * - the listeners from LISTEN_FDS, LISTEN_PID and LISTEN_FDNAMES, if they are meant for this process,
  *   else from SERVER_STARTER_PORT;
- * - the channel from RELOADER_CHANNEL_FD. A number that is no Unix stream socket counts as no channel:
+ * - the channel from RELOADER_CHANNEL_FD, and from RELOADER_LISTENERS how many listeners come over it. A number that is no Unix stream socket counts as no channel:
  *   the variable was then meant for a parent of this process;
  * - NOTIFY_SOCKET; RELOADER_PROGRAM, RELOADER_SLOT, RELOADER_GENERATION.
  * All fds get close-on-exec. O_NONBLOCK of the listeners is left as it is, for it belongs to everybody who shares
@@ -87,6 +89,24 @@ RELOADER_API const char *reloader_program(const struct reloader *reloader);
 RELOADER_API long reloader_slot(const struct reloader *reloader);
 RELOADER_API long reloader_generation(const struct reloader *reloader);
 
+/*
+ * With `handoff: scm-rights` the listeners come over the channel, as its first lines, and RELOADER_LISTENERS says how many:
+ * so many are still awaited here. Else, and when all have come, it is 0.
+ *
+ * A program with an event loop gets RELOADER_LISTENERS from reloader_process(), once or more often, and says that it is ready
+ * when none is awaited any more. A later master may hand listeners to a program that serves already, by the same event.
+ * One that the environment named as well (`handoff: [env, scm-rights]`) is closed again and makes no event.
+ */
+RELOADER_API size_t reloader_listeners_awaited(const struct reloader *reloader);
+
+/*
+ * For the others: waits until all that are awaited have come; the one function here that blocks. They make no event then.
+ * 0, at once where none is awaited, in a program without a master too. -ETIMEDOUT: not within timeout_msec;
+ * -ECONNRESET: the master is gone; -EPROTO: something else came first (reloader_process() hands it out);
+ * -EMFILE: this process may not open so many files; -EBADMSG: not as many fds as names; -E2BIG; -ENOMEM.
+ */
+RELOADER_API int reloader_wait_listeners(struct reloader *reloader, unsigned timeout_msec);
+
 /* How many listeners there are; their indexes are 0 to that number - 1. */
 RELOADER_API size_t reloader_listener_count(const struct reloader *reloader);
 
@@ -106,7 +126,9 @@ RELOADER_API int reloader_get_fd(const struct reloader *reloader);
 /*
  * Empties the queue as far as the channel takes it, and takes the next event: 1 and *ret, or 0 if there is none.
  * Call it until it returns 0: more than one event may have arrived at once. *ret is valid until the next call.
- * Lines of 64 KiB and more, empty ones, and such of the master's own words as this version does not know are dropped.
+ * Lines of 64 KiB and more, empty ones, and such of the master's own words as this version does not know are dropped,
+ * and fds that came with anything but listeners are closed. The errors of reloader_wait_listeners() about listeners that
+ * could not be taken are told here once; the next call goes on with what follows.
  */
 RELOADER_API int reloader_process(struct reloader *reloader, struct reloader_event *ret);
 

@@ -86,6 +86,8 @@ static char *compare_socket(const struct config *from, const struct config *to, 
         (!a->per_slot && !address_equal(&a->address, &b->address)) ||
         (a->per_slot && strcmp(a->listen, b->listen) != 0))
         key = "listen";
+    else if (a->sharing != b->sharing)
+        key = "sharing";
     else if (a->backlog != b->backlog)
         key = "backlog";
     else if (a->ipv6_only != b->ipv6_only)

@@ -41,6 +41,11 @@ struct config_socket_options {
     uint64_t receive_buffer, send_buffer; /* bytes for the user; the kernel's own are added */
 };
 
+enum config_sharing {
+    CONFIG_SHARED,     /* one socket for all workers */
+    CONFIG_PER_WORKER, /* one for each slot, of one SO_REUSEPORT group */
+};
+
 /* One entry of `sockets:`, or the private socket(s) of a program's `listen:`. */
 struct config_socket {
     char *name;     /* for a private one: the program's name, then "NAME-2", … */
@@ -52,6 +57,7 @@ struct config_socket {
         address;    /* unset if per_slot: config_socket_address() tells a slot's; and for fd:N */
     int fd;         /* of `listen: fd:N`; -1: none */
     int backlog;    /* 0: the most that the system gives */
+    enum config_sharing sharing;
     bool ipv6_only;
     enum config_nonblocking nonblocking;
     bool mode_set;
@@ -65,6 +71,7 @@ enum config_handoff {
     CONFIG_HANDOFF_ENV = 1 << 0,
     CONFIG_HANDOFF_NODE_IPC = 1 << 1,
     CONFIG_HANDOFF_STDIN = 1 << 2,
+    CONFIG_HANDOFF_SCM_RIGHTS = 1 << 3,
 };
 
 enum config_ready { CONFIG_READY_AUTO, CONFIG_READY_NOTIFY, CONFIG_READY_MESSAGE, CONFIG_READY_AFTER };
@@ -197,10 +204,21 @@ void config_print_keys(FILE *stream);
 int config_socket_address(const struct config_socket *socket, const struct config_program *program,
                           unsigned slot, struct address *ret);
 
+/* Has each slot a socket of its own: at an address of its own, or of a group? */
+static inline bool config_socket_is_of_slots(const struct config_socket *socket)
+{
+    return socket->per_slot || socket->sharing == CONFIG_PER_WORKER;
+}
+
+/* Are its workers replaced only when their successors are ready? Where the two share a slot's socket, always. */
+bool config_program_ready_first(const struct config_program *program);
+
 /*
  * Is O_NONBLOCK to be set? For `auto`: where a program that uses the socket is handed it by node-ipc
  * (a loaded config has no socket whose programs disagree).
  */
+/* Are its sockets among the fds that a worker begins with (else they come over the channel alone)? */
+bool config_program_inherits(const struct config_program *program);
 bool config_socket_nonblocking(const struct config *config, const struct config_socket *socket);
 
 /* Percent of workers rounded down, but at least 1 unless it is 0%. */

@@ -107,7 +107,11 @@ static void find_socket(const char *name, const struct expansion *e, struct mean
     if (!e->socket_fd)
         return;
     int fd = e->socket_fd(name + 3, e->userdata);
-    if (fd < 0) {
+    if (fd == -ENXIO) {
+        ret->reason = string_format("%%(%s)s: with handoff scm-rights alone a socket has no number "
+                                    "when the worker starts; add env to handoff",
+                                    name);
+    } else if (fd < 0) {
         ret->reason = string_format("%%(%s)s: the program has no socket '%s'", name, name + 3);
     } else {
         ret->is_number = true;

@@ -17,7 +17,7 @@ struct expansion {
     const char *host_node_name;
     const unsigned *process_num;
     const uint64_t *generation;
-    /* The fd number that socket `name` will have in the worker, or -ENOENT. NULL: not known here. */
+    /* The fd number that socket `name` will have in the worker, -ENOENT, or -ENXIO if it will have none. NULL: not known here. */
     int (*socket_fd)(const char *name, void *userdata);
     void *userdata;
     /* %(ENV_X)s is looked up in this block. */

@@ -105,6 +105,7 @@ static const struct foreign_key root_foreign[] = {
 };
 const struct key_table root_table = {"", root_keys, root_foreign};
 
+static const char *const sharing_words[] = {"shared", "per_worker", NULL};
 static const char *const nonblocking_words[] = {"auto", "true", "false", NULL};
 
 static const struct key option_keys[] = {
@@ -138,8 +139,9 @@ static const struct key socket_keys[] = {
              "%(process_num)s one socket per slot"},
     {"backlog", &type_backlog, SOCKET_AT(backlog), .default_help = "the most the system gives",
      .min = 1, .max = 1 << 20, .help = "connections that may wait to be accepted"},
-    {"sharing", &type_sharing, .default_text = "shared",
-     .later = (const char *const[]){"per_worker", NULL}, .help = "one socket for all workers"},
+    {"sharing", &type_choice, SOCKET_AT(sharing), "shared", .words = sharing_words,
+     .help = "one socket for all workers, or one for each slot, with new connections steered to "
+             "slots that are ready"},
     {"nonblocking", &type_choice, SOCKET_AT(nonblocking), "auto", .words = nonblocking_words,
      .help = "O_NONBLOCK of the socket; auto sets it where a program gets it by node-ipc"},
     {"ipv6_only", &type_bool, SOCKET_AT(ipv6_only), "false",
@@ -162,9 +164,9 @@ static const struct foreign_key socket_foreign[] = {
     {"chmod", CALLED("mode")},
     {"umask", CALLED("mode")},
     {"somaxconn", CALLED("backlog")},
-    {"reuse_port", "called 'sharing: per_worker' here, and not in this version"},
-    {"reuseport", "called 'sharing: per_worker' here, and not in this version"},
-    {"so_reuseport", "called 'sharing: per_worker' here, and not in this version"},
+    {"reuse_port", CALLED("sharing: per_worker")},
+    {"reuseport", CALLED("sharing: per_worker")},
+    {"so_reuseport", CALLED("sharing: per_worker")},
     {0},
 };
 const struct key_table socket_table = {"sockets.NAME", socket_keys, socket_foreign};
@@ -219,7 +221,8 @@ static const struct key program_keys[] = {
      .help = "one or more sockets of this program alone"},
     {"handoff", &type_handoff, PROGRAM_AT(handoff), "env",
      .help =
-         "how workers get their sockets: env, node-ipc (added where the command is node), stdin"},
+         "how workers get their sockets: env, scm-rights, stdin, "
+         "node-ipc (added where the command is node)"},
     {"numprocs_start", &type_number, PROGRAM_AT(numprocs_start), "0", .max = 1000000,
      .help = "%(process_num)s of the first slot"},
     {"worker_name", &type_template, PROGRAM_AT(worker_name), "%(program_name)s/%(process_num)s",

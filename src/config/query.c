@@ -8,6 +8,20 @@ unsigned config_amount(struct config_amount amount, unsigned workers)
     return MAX(workers * amount.value / 100, 1u);
 }
 
+bool config_program_ready_first(const struct config_program *program)
+{
+    bool ready_first = program->reload.order == CONFIG_ORDER_READY_FIRST;
+    for (size_t i = 0; i < program->n_sockets; i++)
+        ready_first = ready_first || program->sockets[i]->sharing == CONFIG_PER_WORKER;
+    return ready_first;
+}
+
+bool config_program_inherits(const struct config_program *program)
+{
+    return (program->handoff & CONFIG_HANDOFF_ENV) ||
+           !(program->handoff & CONFIG_HANDOFF_SCM_RIGHTS);
+}
+
 bool config_socket_nonblocking(const struct config *config, const struct config_socket *socket)
 {
     switch (socket->nonblocking) {

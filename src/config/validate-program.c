@@ -35,6 +35,8 @@ static const struct place *place_of(const struct draft *draft, const struct tree
 static int find_fd(const char *name, void *userdata)
 {
     const struct config_program *program = userdata;
+    if (!config_program_inherits(program))
+        return -ENXIO;
     for (size_t i = 0; i < program->n_sockets; i++)
         if (strcmp(program->sockets[i]->name, name) == 0)
             return 3 + (int)i;
@@ -151,11 +153,29 @@ static void check_reload(struct checker *c)
         fail(c, surge, "reload.max_surge",
              "with order: ready-first a replacement runs beside the old worker: set "
              "max_surge to at least 1, or order: drain-first");
-    if (reload->order == CONFIG_ORDER_DRAIN_FIRST && reload->max_unavailable.value == 0)
+    if (reload->order == CONFIG_ORDER_DRAIN_FIRST && config_program_ready_first(c->program) &&
+        reload->max_surge.value == 0)
+        fail(c, surge, "reload.max_surge",
+             "with sockets of sharing: per_worker a replacement runs beside the old worker, whose "
+             "socket it shares: set max_surge to at least 1");
+    if (reload->order == CONFIG_ORDER_DRAIN_FIRST && !config_program_ready_first(c->program) && reload->max_unavailable.value == 0)
         fail(c, unavailable, "reload.max_unavailable",
              "with order: drain-first a worker leaves before its replacement "
              "is there: set max_unavailable to at least 1, or order: "
              "ready-first");
+}
+
+/* Node takes sockets with a message of its own alone; what comes with another one it drops. */
+static void check_scm_rights(struct checker *c)
+{
+    const struct tree_node *node = tree_get(c->draft->value, "handoff");
+    if (!(c->program->handoff & CONFIG_HANDOFF_SCM_RIGHTS))
+        return;
+    if (c->program->n_sockets == 0)
+        fail(c, node, "handoff",
+             "scm-rights hands over sockets, but there is none: name one by 'sockets' or 'listen'");
+    if (c->program->handoff & CONFIG_HANDOFF_NODE_IPC)
+        fail(c, node, "handoff", "Node cannot take sockets by scm-rights: let it have env alone");
 }
 
 static void check_rest(struct checker *c)
@@ -169,6 +189,7 @@ static void check_rest(struct checker *c)
         fail(c, tree_get(value, "handoff"), "handoff",
              "stdin hands over the first socket, but there is none: name "
              "one by 'sockets' or 'listen'");
+    check_scm_rights(c);
     check_reload(c);
 }
 

@@ -229,6 +229,34 @@ static void check_nonblocking(struct reader *reader, const struct config_socket 
                     yes->name, no->name);
 }
 
+#define PER_WORKER_MAX 1000 /* see net/steering.h */
+
+static void check_sharing(struct reader *reader, const struct config_socket *socket)
+{
+    size_t users;
+    const struct config_program *program = find_user(reader->config, socket, &users);
+    if (socket->sharing != CONFIG_PER_WORKER)
+        return;
+    if (socket->fd >= 0)
+        fail_socket(reader, socket, "sharing",
+                    "per_worker needs a socket for each slot, and fd: is a single one");
+    else if (socket->per_slot)
+        fail_socket(
+            reader, socket, "sharing",
+            "with %%(process_num)s in 'listen' each slot has an address of its own already: "
+            "leave out one of the two");
+    else if (socket->address.socket.generic.sa_family == AF_UNIX)
+        fail_socket(reader, socket, "sharing",
+                    "per_worker is for internet sockets: Unix sockets cannot share an address");
+    else if (users != 1)
+        fail_socket(reader, socket, "sharing",
+                    "sockets per_worker belong to exactly one program, but %zu use this one",
+                    users);
+    else if (program->workers > PER_WORKER_MAX)
+        fail_socket(reader, socket, "sharing", "per_worker is for at most %d workers",
+                    PER_WORKER_MAX);
+}
+
 enum kind { KIND_FD, KIND_UNIX_PATH, KIND_UNIX_ABSTRACT, KIND_TCP, KIND_UDP };
 
 static enum kind kind_of(const struct config_socket *socket, const struct address *address)
@@ -291,6 +319,7 @@ static void check_socket_options(struct reader *reader, const struct config_sock
     CLEANUP_FREE char *reason = NULL;
     struct address address = socket->address;
     check_nonblocking(reader, socket);
+    check_sharing(reader, socket);
     /* Where a slot's address is wrong, that was said. */
     if (socket->per_slot &&
         (!program || config_resolve_address(socket, program, 0, &address, &reason) < 0))

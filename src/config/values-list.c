@@ -150,15 +150,15 @@ static void print_environment(struct printer *printer, const struct key *key, co
 const struct value_type type_environment = {
     .label = "mapping", .read = read_environment, .print = print_environment};
 
-static const char *const handoff_words[] = {"env", "node-ipc", "stdin", NULL};
+static const char *const handoff_words[] = {"env", "node-ipc", "stdin", "scm-rights", NULL};
 static const char *const handoff_later[] = {"einhorn",    "nginx",        "gunicorn",
                                             "unicorn",    "puma",         "php-fpm",
-                                            "scm-rights", "node-cluster", NULL};
+                                            "node-cluster", NULL};
 
 static void read_one_handoff(struct reader *reader, const struct tree_node *node, unsigned *handoff)
 {
     char text[TREE_TEXT_SIZE], buffer[SUGGESTION_TEXT_SIZE];
-    if (!value_is_scalar(reader, node, "env, node-ipc or stdin"))
+    if (!value_is_scalar(reader, node, "env, node-ipc, stdin or scm-rights"))
         return;
     for (unsigned i = 0; handoff_words[i]; i++)
         if (strcmp(node->text, handoff_words[i]) == 0) {
@@ -170,7 +170,7 @@ static void read_one_handoff(struct reader *reader, const struct tree_node *node
     suggestion_init(&suggestion, node->text);
     STRV_FOREACH (word, (char *const *)handoff_words)
         suggestion_try(&suggestion, *word);
-    reader_error(reader, &node->place, "%s is %s, expected env, node-ipc or stdin%s",
+    reader_error(reader, &node->place, "%s is %s, expected env, node-ipc, stdin or scm-rights%s",
                  tree_describe(node, text), later ? "not in this version" : "wrong here",
                  suggestion_to_text(&suggestion, buffer));
 }
@@ -180,7 +180,7 @@ static void read_handoff(struct reader *reader, const struct key *key UNUSED,
 {
     struct config_program *program = object;
     if (value_list_length(node) == 0)
-        reader_error(reader, &node->place, "empty, expected at least one of env, node-ipc, stdin");
+        reader_error(reader, &node->place, "empty, expected at least one of env, node-ipc, stdin, scm-rights");
     for (size_t i = 0; i < value_list_length(node); i++)
         read_one_handoff(reader, value_list_item(node, i), &program->handoff);
 }

@@ -3,6 +3,7 @@
 
 #include "base/parse.h"
 #include "base/strv.h"
+#include "config/cpus.h"
 #include "config/section.h"
 
 #include <errno.h>
@@ -179,33 +180,6 @@ const struct value_type type_socket_mode = {
     .parse = parse_socket_mode,
     .format = format_socket_mode,
     .expect = expect_socket_mode,
-};
-
-/* One way of sharing so far, so there is nothing to keep. */
-static int parse_sharing(const struct key *key UNUSED, const char *text, void *field UNUSED)
-{
-    return strcmp(text, "shared") == 0 ? 0 : -EINVAL;
-}
-
-static bool format_sharing(const struct key *key UNUSED, const void *field UNUSED,
-                           char buffer[VALUE_TEXT_SIZE])
-{
-    strcpy(buffer, "shared");
-    return true;
-}
-
-static void expect_sharing(const struct key *key UNUSED, char buffer[VALUE_TEXT_SIZE])
-{
-    strcpy(buffer, "shared");
-}
-
-const struct value_type type_sharing = {
-    .label = "choice",
-    .read = value_read_scalar,
-    .print = value_print_scalar,
-    .parse = parse_sharing,
-    .format = format_sharing,
-    .expect = expect_sharing,
 };
 
 static const struct key_table ready_table = {

@@ -15,7 +15,7 @@ extern const struct value_type type_section;
 
 /* Of one key only; `object` is what holds it. */
 extern const struct value_type type_workers, type_probation, type_amount, type_backlog,
-    type_socket_mode, type_sharing, type_control_socket;
+    type_socket_mode, type_control_socket;
 extern const struct value_type type_runtime_directory, type_environment_file, type_template,
     type_directory;
 extern const struct value_type type_command, type_environment, type_handoff, type_ready;
@@ -41,6 +41,3 @@ char *value_expand(struct reader *reader, const struct tree_node *node, const ch
 
 /* Absolute, relative to the directory of the file. malloc-ed or NULL. */
 char *value_absolute(const struct reader *reader, const char *path);
-
-/* min(CPUs we may run on, the CPU limits of our cgroup and those above it), at least 1. */
-unsigned cpus_available(void);

@@ -97,10 +97,17 @@ static void on_worker_message(struct program *program, struct worker *worker, js
                                 (json_int_t)worker->pid, "value", value));
 }
 
+static bool on_slot_queue(struct program *program, unsigned slot, unsigned *ret_waiting,
+                          void *userdata UNUSED)
+{
+    return master_slot_queue(program, slot, ret_waiting);
+}
+
 static const struct program_ops program_ops = {
     .changed = on_program_changed,
     .worker_changed = on_worker_changed,
     .worker_message = on_worker_message,
+    .slot_queue = on_slot_queue,
 };
 
 /* Shutting down */
@@ -234,6 +241,8 @@ static void do_step(struct master *master)
     }
     look_for_ready(master);
     look_for_failed_start(master);
+    if (!is_shutting_down(master))
+        master_steer(master);
     service_manager_update(master->service);
     if (master->gives_back)
         memory_give_back();
@@ -280,7 +289,7 @@ void master_raise_nofile(struct master *master, const struct config *config)
         const struct config_program *program = config->programs[i];
         needed += 4 * 3 * (rlim_t)program->workers;
         for (size_t j = 0; j < program->n_sockets; j++)
-            needed += program->sockets[j]->per_slot ? program->workers : 0;
+            needed += config_socket_is_of_slots(program->sockets[j]) ? program->workers : 0;
     }
     int r = nofile_raise(MAX(needed, NOFILE_WANTED), &soft);
     if (r < 0)
@@ -381,14 +390,31 @@ static int add_event_loop(struct master *master)
     return 0;
 }
 
-static int take_places(struct master *master, char **ret_error)
+static int take_directory(struct master *master, char **ret_error)
 {
     const struct config *config = master->config;
     int r = runtime_directory_prepare(config->runtime_directory, ret_error);
     master->made_runtime_directory = r > 0;
-    if (r >= 0)
-        r = runtime_directory_prepare_notify(config->runtime_directory, &master->notify_directory,
-                                             ret_error);
+    return r < 0 ? r
+                 : runtime_directory_prepare_notify(config->runtime_directory,
+                                                    &master->notify_directory, ret_error);
+}
+
+/* A read-only root file system: nobody asked for this directory, and nothing but the notify sockets would be in it. */
+static bool can_do_without_directory(const struct config *config)
+{
+    return config->runtime_directory_default && !config->control.socket;
+}
+
+static int take_places(struct master *master, char **ret_error)
+{
+    const struct config *config = master->config;
+    int r = take_directory(master, ret_error);
+    if (r < 0 && r != -ENOMEM && can_do_without_directory(config)) {
+        log_info("%s; notify sockets get abstract names instead", *ret_error);
+        free(TAKE_PTR(*ret_error));
+        r = 0;
+    }
     if (r == 0 && config->pid_file)
         r = pid_file_create(config->pid_file, &master->pid_fd, ret_error);
     return r;

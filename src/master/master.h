@@ -48,7 +48,7 @@ struct master {
     struct event_bus events;
     struct config *config; /* the current one: committed */
     struct config *previous_config; /* committed before it, for an undo; NULL: none */
-    char *notify_directory;
+    char *notify_directory; /* NULL: none was to be had */
     bool made_runtime_directory; /* and so remove it in the end */
     int pid_fd;
     struct rlimit nofile; /* as it was when we were started */
@@ -107,6 +107,10 @@ int master_grow_listeners(struct master *master, const struct config *config, ch
 void master_trim_listeners(struct master *master);
 /* After a worker may have called listen() or shutdown() on its sockets. */
 void master_restore_listeners(const struct program *program, const struct worker *worker);
+/* Sends new clients of a program with a socket for each slot to slots that are ready, and closes the sockets of slots that are gone. */
+void master_steer(struct master *master);
+/* How many clients wait at the sockets that a slot does not share; false: it has none. */
+bool master_slot_queue(const struct program *program, unsigned slot, unsigned *ret_waiting);
 /* Closes the listeners that no program needs any more; the shutdown's. */
 void master_close_listeners(struct master *master);
 void master_sort_programs(struct master *master);

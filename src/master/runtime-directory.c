@@ -54,7 +54,8 @@ int runtime_directory_prepare(const char *path, char **ret_error)
 {
     int r = make_directory(path, geteuid() == 0 ? 0711 : 0700);
     if (r < 0) {
-        *ret_error = string_format("runtime_directory %s: cannot make it: %s", path, strerror(-r));
+        *ret_error = string_format("runtime_directory %s: cannot make it: %s%s", path, strerror(-r),
+                                   r == -EROFS ? "; mount a tmpfs there, or choose another" : "");
         return r;
     }
     int checked = check_directory(path, ret_error);

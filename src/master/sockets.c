@@ -2,6 +2,7 @@
 #include "master/master.h"
 
 #include "base/log.h"
+#include "base/strv.h"
 #include "master/take-over.h"
 
 #include <errno.h>
@@ -42,6 +43,7 @@ static struct listener_options make_options(const struct config *config,
         .backlog = socket->backlog,
         .ipv6_only = socket->ipv6_only,
         .nonblocking = config_socket_nonblocking(config, socket),
+        .reuseport = socket->sharing == CONFIG_PER_WORKER,
         .mode_set = socket->mode_set,
         .mode = socket->mode,
         .owner = socket->owner,
@@ -55,7 +57,7 @@ static int bind_one(const struct config *config, const struct config_socket *soc
 {
     const struct config_program *program = find_user(config, socket);
     const struct listener_options options = make_options(config, socket);
-    if (!socket->per_slot)
+    if (!config_socket_is_of_slots(socket))
         return listener_new(socket->name, &socket->address, 1, &options, ret, ret_error);
     struct address *addresses = NULL;
     int r = slot_addresses(socket, program, 0, program->workers, &addresses);
@@ -74,6 +76,13 @@ static int bind_or_take_over(const struct config *config, const struct config_so
     size_t n = socket->per_slot ? find_user(config, socket)->workers : 1;
     const struct passed_wish *own = *wishes;
     *wishes += n;
+    if (take_over_any(own, n) && options.reuseport) {
+        *ret_error = string_format(
+            "sockets.%s: sharing: per_worker needs a socket for each slot, bound "
+            "here, but this one was passed: remove it from the .socket unit",
+            socket->name);
+        return -EINVAL;
+    }
     if (take_over_any(own, n))
         return take_over_listener(socket, &options, own, n, ret, ret_error);
     int r = bind_one(config, socket, ret, ret_error);
@@ -111,7 +120,7 @@ static size_t wanted_sockets(const struct config *config, size_t i,
 {
     const struct config_socket *socket = config->sockets[i];
     *ret_program = find_user(config, socket);
-    return socket->per_slot && *ret_program ? (*ret_program)->workers : 1;
+    return config_socket_is_of_slots(socket) && *ret_program ? (*ret_program)->workers : 1;
 }
 
 static int grow_one(struct master *master, const struct config *config, size_t i, char **ret_error)
@@ -141,6 +150,15 @@ int master_grow_listeners(struct master *master, const struct config *config, ch
     return 0;
 }
 
+static const struct program *find_program(const struct master *master,
+                                          const struct config_program *config)
+{
+    for (size_t i = 0; config && i < master->n_programs; i++)
+        if (strcmp(master->programs[i]->name, config->name) == 0)
+            return master->programs[i];
+    return NULL;
+}
+
 void master_trim_listeners(struct master *master)
 {
     const struct config_program *program;
@@ -150,6 +168,10 @@ void master_trim_listeners(struct master *master)
             wanted = MAX(wanted, wanted_sockets(master->reload.config, i, &program));
         if (master->reload.candidate.config)
             wanted = MAX(wanted, wanted_sockets(master->reload.candidate.config, i, &program));
+        /* A socket of a slot goes when nobody is in it any more. */
+        const struct program *user = find_program(master, program);
+        if (config_socket_is_of_slots(master->config->sockets[i]) && user)
+            wanted = MAX(wanted, user->n_slots);
         if (master->listeners[i])
             listener_truncate(master->listeners[i], wanted);
     }

@@ -52,11 +52,15 @@ static int lose(struct listener_socket *socket, int error)
     return told ? 0 : error;
 }
 
-static int listen_again(const struct listener *listener, struct listener_socket *socket)
+static int listen_again(struct listener *listener, size_t index)
 {
+    struct listener_socket *socket = &listener->sockets[index];
     if (listen(socket->fd, backlog_of(listener, socket)) < 0)
         return lose(socket, -errno);
     socket->lost = false;
+    if (listener->options.reuseport)
+        steering_again(&listener->steering, index);
+    listener->steered_sockets = 0;
     return 1;
 }
 
@@ -70,7 +74,7 @@ int listener_restore(struct listener *listener, unsigned slot)
     if (is_shut_down_unix(socket))
         return lose(socket, -ESHUTDOWN);
     if (!is_listening(socket->fd))
-        return listen_again(listener, socket);
+        return listen_again(listener, index);
     if (socket->backlog > 0 && listener_queue(socket, &queue, &backlog) == 0 &&
         backlog < socket->backlog)
         (void)listen(socket->fd, (int)socket->backlog);

@@ -129,6 +129,8 @@ static int set_ip_options(int fd, const struct address *address,
                           const struct listener_options *options)
 {
     int on = 1, ipv6_only = options->ipv6_only;
+    if (options->reuseport && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) < 0)
+        return -errno;
     if (!address->datagram && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0)
         return -errno;
     /* Said in both cases: what it is otherwise depends on net.ipv6.bindv6only. */

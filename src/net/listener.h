@@ -11,6 +11,7 @@
 #include "base/address.h"
 #include "base/macros.h"
 #include "config/config.h"
+#include "net/steering.h"
 
 #include <stdbool.h>
 #include <sys/stat.h>
@@ -21,6 +22,7 @@ struct listener_options {
     int backlog; /* 0: the most that the system gives (net.core.somaxconn) */
     bool ipv6_only;
     bool nonblocking;
+    bool reuseport; /* the sockets are one SO_REUSEPORT group; all have the same address */
     bool mode_set; /* of a Unix socket's file; else as the umask has it */
     mode_t mode;   /* permission bits */
     struct config_id owner, group;         /* of that file */
@@ -46,6 +48,10 @@ struct listener {
     struct listener_options options;
     size_t n_sockets; /* 1 if shared, else one per slot */
     struct listener_socket *sockets;
+    struct steering steering; /* of a group */
+    bool *alive;              /* as it was steered last, for steered_sockets of them */
+    size_t steered_sockets;   /* 0: not yet, or not since the group changed */
+    bool steering_failed;     /* the owner's mark: it was said */
 };
 
 /*
@@ -69,6 +75,12 @@ int listener_adopt(struct listener *listener, int fd, const struct address *addr
                    char **ret_error);
 /* Closes the per-slot sockets behind the first n; not those that were taken over: nobody could bind their addresses anew. */
 void listener_truncate(struct listener *listener, size_t n);
+
+/*
+ * New connections and flows go to those sockets of the group of which `alive` (one for each) holds; to any if it holds of none.
+ * Cheap when nothing changed. 0 or -errno: -ENOMEM also when the program is larger than net.core.optmem_max allows.
+ */
+int listener_steer(struct listener *listener, const bool *alive);
 
 /* The fd for a slot: the shared one, or the slot's own. Borrowed; -1 if there is none. */
 int listener_fd(const struct listener *listener, unsigned slot);

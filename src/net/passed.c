@@ -23,13 +23,6 @@ static int refuse(char **ret_reason, const char *reason)
     return -EINVAL;
 }
 
-static bool is_bound(const struct address *address)
-{
-    sa_family_t family = address->socket.generic.sa_family;
-    return family == AF_UNIX ? address->length > sizeof(sa_family_t)
-                             : address->socket.in.sin_port != 0;
-}
-
 /* What is wrong with a socket, as the rest of a sentence; NULL: nothing. */
 static const char *judge_socket(int fd, const struct passed_socket *socket)
 {
@@ -40,7 +33,9 @@ static const char *judge_socket(int fd, const struct passed_socket *socket)
         return listens ? NULL
                        : "is a connection or does not listen (a .socket unit needs Accept=no)";
     case SOCK_DGRAM:
-        return is_bound(&socket->address) ? NULL : "is a datagram socket that is not bound";
+        if (socket->address.socket.generic.sa_family == AF_UNIX)
+            return "is a Unix datagram socket: of datagrams, only UDP is known here";
+        return socket->address.socket.in.sin_port != 0 ? NULL : "is a UDP socket that is not bound";
     }
     return "is neither a stream nor a datagram socket";
 }

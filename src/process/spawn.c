@@ -105,12 +105,13 @@ static bool prepare_and_exec(struct child *child)
     if (setpgid(0, 0) < 0)
         return fail(child, SPAWN_STEP_GROUP);
     reset_signals();
+    /* Before the descriptors are moved: the directory's is not among them, and may lie where one of them goes. */
+    if (!change_directory(params))
+        return fail(child, SPAWN_STEP_DIRECTORY);
     if (!move_fds(child))
         return fail(child, SPAWN_STEP_FDS);
     if (params->nofile && setrlimit(RLIMIT_NOFILE, params->nofile) < 0)
         return fail(child, SPAWN_STEP_LIMITS);
-    if (!change_directory(params))
-        return fail(child, SPAWN_STEP_DIRECTORY);
     if (params->pid_text)
         write_pid(params->pid_text);
     (void)execve(params->executable, params->argv, params->envp);

@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "base/strv.h"
+#include "program/settle.h"
 
 #include <string.h>
 
@@ -85,13 +86,14 @@ static struct rollout_place view_place(const struct program *program, const stru
     };
 }
 
-static struct rollout_slot view_slot(const struct program *program, const struct slot *slot)
+static struct rollout_slot view_slot(const struct program *program, struct slot *slot)
 {
     struct rollout_slot view = {
         .current = view_place(program, slot->current),
         .successor = view_place(program, slot->successor),
         .backoff = slot->backoff_until_usec > 0 &&
                    slot->history_generation == program_wanted_generation(program)->number,
+        .busy = slot_is_busy(slot),
     };
     LIST_FOREACH (worker, &slot->leaving, struct worker, link)
         view.leaving += worker_is_leaving(worker);
@@ -119,8 +121,7 @@ static size_t next_actions(const struct program *program, struct rollout_slot *s
         slots[i] = view_slot(program, program->slots[i]);
     const struct rollout_view view = {
         .phase = program->phase,
-        .order = config->reload.order == CONFIG_ORDER_READY_FIRST ? ROLLOUT_READY_FIRST
-                                                                  : ROLLOUT_DRAIN_FIRST,
+        .order = config_program_ready_first(config) ? ROLLOUT_READY_FIRST : ROLLOUT_DRAIN_FIRST,
         .canary = config->reload.canary,
         .workers = program_wanted(program),
         .target_workers = program->started ? config->workers : 0,

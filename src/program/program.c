@@ -5,6 +5,7 @@
 #include "program/internal.h"
 
 #include "base/log.h"
+#include "program/settle.h"
 
 #include <errno.h>
 #include <string.h>
@@ -186,6 +187,9 @@ int program_new(const struct program_params *params, struct program **ret)
     if (r < 0)
         return r;
     (void)sd_event_source_set_description(program->probation_timer, "probation");
+    r = program_add_settle_timer(program);
+    if (r < 0)
+        return r;
     *ret = TAKE_PTR(program);
     return 0;
 }
@@ -198,6 +202,7 @@ struct program *program_free(struct program *program)
         (void)slot_free(program->slots[i]);
     free(program->slots);
     (void)sd_event_source_disable_unref(program->probation_timer);
+    (void)sd_event_source_disable_unref(program->settle_timer);
     (void)generation_unref(program->target);
     (void)generation_unref(program->committed);
     (void)generation_unref(program->previous);

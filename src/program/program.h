@@ -40,6 +40,9 @@ struct slot {
     uint64_t backoff_until_usec; /* monotonic; 0: none */
     sd_event_source *backoff_timer;
     unsigned restarts; /* workers that left by themselves and were replaced */
+    uint64_t surplus_usec; /* monotonic: since when clients are steered away from it; 0: they are not */
+    uint64_t looked_usec;
+    unsigned empty_looks; /* at the queue of its own socket, in a row */
 };
 
 struct program_ops {
@@ -50,6 +53,12 @@ struct program_ops {
                            const char *reason, void *userdata);
     void (*worker_message)(struct program *program, struct worker *worker, json_t *value,
                            void *userdata);
+    /*
+     * Clients that wait at sockets which only this slot's workers have; false: it has none. From
+     * program_converge(). May be NULL.
+     */
+    bool (*slot_queue)(struct program *program, unsigned slot, unsigned *ret_waiting,
+                       void *userdata);
 };
 
 struct program_params {
@@ -58,7 +67,7 @@ struct program_params {
     struct generation *generation; /* the first; a reference is taken */
     struct listener *const
         *listeners;               /* in the order of its sockets; borrowed for the program's life */
-    const char *notify_directory; /* borrowed likewise */
+    const char *notify_directory; /* borrowed likewise; NULL: there is none */
     const struct rlimit *nofile;  /* borrowed likewise */
     uint64_t *next_worker_id;     /* the master's counter */
     const struct program_ops *ops;
@@ -90,6 +99,7 @@ struct program {
     unsigned crashes; /* of the target's ready workers in this reload */
     char *failure;    /* the first reason, for people; kept until the next reload begins */
     sd_event_source *probation_timer;
+    sd_event_source *settle_timer; /* looks again at surplus slots that are busy */
     const char *told_step; /* the reload's mark: what its last event said; static text */
     bool dirty;            /* the master's mark: something changed since it last converged */
 };

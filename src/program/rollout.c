@@ -237,7 +237,7 @@ static void shrink(struct plan *plan)
 {
     const struct rollout_view *view = plan->view;
     for (size_t i = view->workers; i < view->n_slots; i++)
-        if (view->slots[i].current.presence == ROLLOUT_READY &&
+        if (view->slots[i].current.presence == ROLLOUT_READY && !view->slots[i].busy &&
             (is_rolling(view) || plan->ready + plan->ready_surplus > view->workers) &&
             add(plan, ROLLOUT_DRAIN_CURRENT, i))
             plan->ready_surplus--;
@@ -250,7 +250,7 @@ static void decide_rolling(struct plan *plan)
     if (plan->n_actions > 0 || !wanted_slots_are_as_wished(plan->view))
         return;
     shrink(plan);
-    if (plan->n_actions == 0)
+    if (plan->n_actions == 0 && plan->ready_surplus == 0)
         (void)add(plan, plan->view->phase == ROLLOUT_ROLLING ? ROLLOUT_COMMIT : ROLLOUT_ROLLED_BACK,
                   0);
 }

@@ -28,7 +28,8 @@
  *              meanwhile): then availability comes first. Where not even one worker can be spared (workers: 1 with a canary),
  *              a slot is replaced ready-first.
  *   Surplus    In a rollout they are told last, once all wanted slots are as wished. In IDLE (a scale-down) as long as
- *              `workers` others are ready, so that one may stand in for a wanted slot that is down. In CANARY not at all.
+ *              `workers` others are ready, so that one may stand in for a wanted slot that is down. In CANARY not at all. One that is
+ *              busy is not told; a rollout is not over before all are.
  */
 #pragma once
 
@@ -58,6 +59,11 @@ struct rollout_slot {
      * timer ends it
      */
     bool backoff;
+    /*
+     * surplus, and its worker is still needed for clients that wait at a socket of this slot alone;
+     * ends by itself
+     */
+    bool busy;
 };
 
 enum rollout_order { ROLLOUT_DRAIN_FIRST, ROLLOUT_READY_FIRST };

@@ -57,8 +57,9 @@ bool slot_is_empty(const struct slot *slot)
 
 static double random_unit(void)
 {
-    uint32_t value = UINT32_MAX / 2;
-    (void)getrandom(&value, sizeof(value), GRND_NONBLOCK);
+    uint32_t value;
+    if (getrandom(&value, sizeof(value), GRND_NONBLOCK) != sizeof(value))
+        return 0.5;
     return (double)value / (double)UINT32_MAX;
 }
 

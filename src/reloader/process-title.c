@@ -11,7 +11,8 @@
 static struct {
     char *start;
     size_t size;
-    char **argv; /* the copy, for the life of the process */
+    /* The copies, for the life of the process: what leaves the environment stays ours. */
+    char **argv, **environment;
 } room;
 
 static char *end_of(char *const *v, char *end)
@@ -30,13 +31,17 @@ int process_title_init(int argc, char ***argv)
         return 0;
     char *start = (*argv)[0];
     char *end = end_of(environ, end_of(*argv, start));
-    char **new_argv = NULL, **new_environ = NULL;
-    if (strv_copy(*argv, &new_argv) < 0 || strv_copy(environ, &new_environ) < 0) {
-        (void)strv_free(new_argv);
+    CLEANUP_STRV char **new_argv = NULL, **new_environment = NULL;
+    char **list = calloc(strv_length(environ) + 1, sizeof(*list));
+    if (!list || strv_copy(*argv, &new_argv) < 0 || strv_copy(environ, &new_environment) < 0) {
+        free(list);
         return -ENOMEM;
     }
-    *argv = room.argv = new_argv;
-    environ = new_environ;
+    for (size_t i = 0; i < strv_length(new_environment); i++)
+        list[i] = new_environment[i];
+    environ = list;
+    room.environment = TAKE_PTR(new_environment);
+    *argv = room.argv = TAKE_PTR(new_argv);
     room.start = start;
     room.size = (size_t)(end - start);
     return 0;

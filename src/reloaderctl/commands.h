@@ -16,7 +16,7 @@ enum exit_code {
 
 struct invocation {
     const char *socket; /* as named by the user, or NULL: search */
-    bool json, no_wait, force;
+    bool json, no_wait, force, quiet;
     char **arguments; /* behind the command's name; NULL-terminated */
 };
 

@@ -18,7 +18,8 @@ enum option_bit {
     OPTION_JSON = 1 << 0,
     OPTION_NO_WAIT = 1 << 1,
     OPTION_FORCE = 1 << 2,
-    OPTION_DRY_RUN = 1 << 3
+    OPTION_DRY_RUN = 1 << 3,
+    OPTION_QUIET = 1 << 4
 };
 
 struct verb {
@@ -36,11 +37,11 @@ static const struct verb verbs[] = {
      command_status},
     {"reload", "", NULL,
      "read the configuration, replace the workers, and wait; exits 1 unless it committed",
-     OPTION_JSON | OPTION_NO_WAIT, command_reload},
+     OPTION_JSON | OPTION_NO_WAIT | OPTION_QUIET, command_reload},
     {"undo", "", NULL, "go back to what was committed before the last reload, and wait likewise",
-     OPTION_JSON | OPTION_NO_WAIT, command_undo},
-    {"history", "", "[ID]", "how the last 100 reloads ended; of one, all that is known", OPTION_JSON,
-     command_history},
+     OPTION_JSON | OPTION_NO_WAIT | OPTION_QUIET, command_undo},
+    {"history", "", "[ID]", "how the last 100 reloads ended; of one, all that is known",
+     OPTION_JSON, command_history},
     {"events", "", "[TYPE...]",
      "what happens, as it happens: master reload rollout worker message log socket", OPTION_JSON,
      command_events},
@@ -52,8 +53,8 @@ static const struct verb verbs[] = {
 
 /* Designed, and known to people from similar tools. */
 static const char *const later_verbs[] = {
-    "update", "restart", "start", "stop",    "scale", "signal", "send",  "tail",
-    "logs",   "fg",   "sockets", "top",     "why",   "upgrade", "check", "reread", "shell",
+    "update", "restart", "start", "stop", "scale",   "signal", "send",   "tail",  "logs",
+    "fg",     "sockets", "top",   "why",  "upgrade", "check",  "reread", "shell",
 };
 
 static void print_help(void)
@@ -72,6 +73,7 @@ static void print_help(void)
         "  -s, --socket SOCKET  the master's control socket; else RELOADER_CONTROL, else the "
         "default places\n"
         "      --json           for machines; every command takes it\n"
+        "  -q, --quiet          reload and undo: nothing but the result\n"
         "  -h, --help           this text\n"
         "  -V, --version        the version of this program alone\n\n"
         "Exit codes: 0 done, 1 failed, 2 usage, 3 no master, 4 not everything is ready.\n");
@@ -119,6 +121,7 @@ static int refuse_options(const struct verb *verb, unsigned options)
         complain("%s does not take %s", verb->name,
                  options & OPTION_NO_WAIT ? "--no-wait"
                  : options & OPTION_FORCE ? "--force"
+                 : options & OPTION_QUIET ? "--quiet"
                                           : "--json");
     return EXIT_CODE_USAGE;
 }
@@ -147,19 +150,27 @@ int main(int argc, char **argv)
 {
     enum { LONG_JSON = 256, LONG_NO_WAIT, LONG_FORCE, LONG_DRY_RUN };
     static const struct option long_options[] = {
-        {"socket", required_argument, NULL, 's'},     {"json", no_argument, NULL, LONG_JSON},
-        {"no-wait", no_argument, NULL, LONG_NO_WAIT}, {"force", no_argument, NULL, LONG_FORCE},
-        {"dry-run", no_argument, NULL, LONG_DRY_RUN}, {"help", no_argument, NULL, 'h'},
-        {"version", no_argument, NULL, 'V'},          {NULL, 0, NULL, 0},
+        {"socket", required_argument, NULL, 's'},
+        {"json", no_argument, NULL, LONG_JSON},
+        {"no-wait", no_argument, NULL, LONG_NO_WAIT},
+        {"force", no_argument, NULL, LONG_FORCE},
+        {"dry-run", no_argument, NULL, LONG_DRY_RUN},
+        {"help", no_argument, NULL, 'h'},
+        {"version", no_argument, NULL, 'V'},
+        {"quiet", no_argument, NULL, 'q'},
+        {NULL, 0, NULL, 0},
     };
     struct invocation invocation = {.socket = getenv("RELOADER_CONTROL")};
     unsigned options = 0;
     int option;
     (void)setlocale(LC_CTYPE, "");
-    while ((option = getopt_long(argc, argv, "s:hV", long_options, NULL)) != -1) {
+    while ((option = getopt_long(argc, argv, "s:qhV", long_options, NULL)) != -1) {
         switch (option) {
         case 's':
             invocation.socket = optarg;
+            break;
+        case 'q':
+            options |= OPTION_QUIET;
             break;
         case LONG_JSON:
             options |= OPTION_JSON;
@@ -192,6 +203,7 @@ int main(int argc, char **argv)
     invocation.json = options & OPTION_JSON;
     invocation.no_wait = options & OPTION_NO_WAIT;
     invocation.force = options & OPTION_FORCE;
+    invocation.quiet = options & OPTION_QUIET;
     invocation.arguments = argv + optind;
     return run_verb(&invocation, options);
 }

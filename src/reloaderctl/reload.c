@@ -1,5 +1,5 @@
 /*
- * Asks for a reload and follows it: on a terminal by live lines, elsewhere by a line per event. The master's last word
+ * Asks for a reload and follows it: on a terminal by live lines, elsewhere by a line per event, or quietly. The master's last word
  * is the result; if it leaves without one, that is no master (3), not a failed reload.
  */
 #include "reloaderctl/commands.h"
@@ -41,7 +41,7 @@ static void draw(struct watch *watch)
 
 static void show_event(struct watch *watch, json_t *event)
 {
-    if (!json_is_object(event) || watch->invocation->json)
+    if (!json_is_object(event) || watch->invocation->json || watch->invocation->quiet)
         return;
     if (watch->live) {
         progress_event(&watch->progress, event);
@@ -156,7 +156,8 @@ static int reload_and_follow(struct client *client, const struct invocation *inv
 {
     CLEANUP(watch_clear)
     struct watch watch = {.invocation = invocation,
-                          .live = screen_look(STDOUT_FILENO).terminal && !invocation->json};
+                          .live = screen_look(STDOUT_FILENO).terminal && !invocation->json &&
+                                  !invocation->quiet};
     CLEANUP_REPLY struct client_reply status = {0};
     int code = ask(client, "Status", NULL, false, &status);
     if (code != EXIT_CODE_OK)

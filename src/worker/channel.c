@@ -110,7 +110,7 @@ static int receive_some(struct channel *channel)
 {
     union {
         struct cmsghdr header;
-        char space[CMSG_SPACE(sizeof(int) * 253)];
+        char space[CMSG_SPACE(sizeof(int) * CHANNEL_FDS_MAX)];
     } control;
     struct iovec vector;
     char *space;
@@ -233,7 +233,7 @@ struct channel *channel_free(struct channel *channel)
     return NULL;
 }
 
-int channel_send(struct channel *channel, const json_t *value)
+static int queue_line(struct channel *channel, const json_t *value)
 {
     if (channel->closed)
         return -EPIPE;
@@ -242,10 +242,31 @@ int channel_send(struct channel *channel, const json_t *value)
         return -ENOMEM;
     size_t length = strlen(text);
     text[length] = '\n'; /* takes the place of the NUL: all is counted from here on */
-    int r = buffer_append(&channel->out, text, length + 1);
+    return buffer_append(&channel->out, text, length + 1);
+}
+
+int channel_send(struct channel *channel, const json_t *value)
+{
+    int r = queue_line(channel, value);
     if (r < 0)
         return r;
     r = buffer_send(&channel->out, channel->fd);
+    if (r < 0) {
+        buffer_clear(&channel->out);
+        return r;
+    }
+    update_events(channel);
+    return 0;
+}
+
+int channel_send_fds(struct channel *channel, const json_t *value, const int *fds, size_t n_fds)
+{
+    if (buffer_size(&channel->out) > 0)
+        return -EAGAIN;
+    int r = queue_line(channel, value);
+    if (r < 0)
+        return r;
+    r = buffer_send_fds(&channel->out, channel->fd, fds, n_fds);
     if (r < 0) {
         buffer_clear(&channel->out);
         return r;

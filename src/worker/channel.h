@@ -50,6 +50,14 @@ DEFINE_FREEP(struct channel *, channel_free)
 /* Sends one line. 0, -ENOBUFS when the worker has not read 64 KiB of earlier ones, -EPIPE when it closed its end. */
 int channel_send(struct channel *channel, const json_t *value);
 
+/*
+ * The same with descriptors (borrowed; 1 to CHANNEL_FDS_MAX). They travel with the line's first byte and never wait in the
+ * queue: -EAGAIN when something does, or when the socket takes nothing now; then the line is not sent at all. -ETOOMANYREFS:
+ * this user has too many on their way already (RLIMIT_NOFILE); or what sendmsg(2) says.
+ */
+#define CHANNEL_FDS_MAX 253
+int channel_send_fds(struct channel *channel, const json_t *value, const int *fds, size_t n_fds);
+
 /* Has the worker left unread anything that was sent? False once it closed its end. */
 bool channel_is_unread(const struct channel *channel);
 bool channel_is_closed(const struct channel *channel);

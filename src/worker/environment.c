@@ -11,10 +11,17 @@
 static int find_socket_fd(const char *name, void *userdata)
 {
     const struct config_program *program = userdata;
+    if (!config_program_inherits(program))
+        return -ENXIO;
     for (size_t i = 0; i < program->n_sockets; i++)
         if (strcmp(program->sockets[i]->name, name) == 0)
             return WORKER_FIRST_FD + (int)i;
     return -ENOENT;
+}
+
+size_t worker_inherited(const struct config_program *program)
+{
+    return config_program_inherits(program) ? program->n_sockets : 0;
 }
 
 struct scope {
@@ -173,7 +180,7 @@ static int add_listeners(const struct worker_place *place, char ***envp)
 static int add_own(const struct worker_place *place, char ***envp)
 {
     const struct config_program *program = place->generation->program;
-    size_t channel = WORKER_FIRST_FD + program->n_sockets;
+    size_t channel = WORKER_FIRST_FD + worker_inherited(program);
     int r = strv_env_set(envp, "RELOADER_PROGRAM", program->name);
     if (r == 0)
         r = set_number(envp, "RELOADER_SLOT", place->slot);
@@ -183,6 +190,8 @@ static int add_own(const struct worker_place *place, char ***envp)
         r = set_number(envp, "RELOADER_CHANNEL_FD", channel);
     if (r == 0)
         r = strv_env_set(envp, "NOTIFY_SOCKET", place->notify_path);
+    if (r == 0 && (program->handoff & CONFIG_HANDOFF_SCM_RIGHTS))
+        r = set_number(envp, "RELOADER_LISTENERS", program->n_sockets);
     if (r == 0 && (program->handoff & CONFIG_HANDOFF_NODE_IPC)) {
         r = set_number(envp, "NODE_CHANNEL_FD", channel);
         if (r == 0)

@@ -2,7 +2,8 @@
  * environment.h - what a worker finds when it starts: its expanded command line and environment block.
  *
  * Listening sockets are fds 3 to 3+n-1 in the order of the program's `sockets`, the channel is 3+n. Which variables say so
- * is the program's `handoff`; the conventions set together do not collide.
+ * is the program's `handoff`; the conventions set together do not collide. With scm-rights alone there are none: the channel
+ * is 3, and RELOADER_LISTENERS how many sockets come over it.
  */
 #pragma once
 
@@ -11,6 +12,9 @@
 #include "worker/generation.h"
 
 #define WORKER_FIRST_FD 3
+
+/* How many listening sockets it finds among its fds when it starts. */
+size_t worker_inherited(const struct config_program *program);
 
 struct worker_place {
     const struct generation *generation;

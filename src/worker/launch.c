@@ -17,7 +17,7 @@ static int open_null(void)
 
 static int collect_fds(const struct worker_params *params, int channel_fd, int **ret, size_t *ret_n)
 {
-    size_t n = params->generation->program->n_sockets;
+    size_t n = worker_inherited(params->generation->program);
     int *fds = calloc(n + 1, sizeof(*fds));
     if (!fds)
         return -ENOMEM;

@@ -8,6 +8,7 @@
 #include "worker/throttle.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -130,21 +131,42 @@ static int on_resume(sd_event_source *source UNUSED, uint64_t now UNUSED, void *
     return sd_event_source_set_enabled(notify->io, SD_EVENT_ON);
 }
 
-static int bind_socket(struct notify *notify)
+static int bind_path(struct notify *notify, const char *directory, const char *name)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    if (strlen(notify->path) >= sizeof(address.sun_path))
+    CLEANUP_FREE char *path = string_format("%s/%s", directory, name);
+    if (!path)
+        return -ENOMEM;
+    if (strlen(path) >= sizeof(address.sun_path))
         return -ENAMETOOLONG;
-    strcpy(address.sun_path, notify->path);
-    notify->fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (notify->fd < 0)
+    strcpy(address.sun_path, path);
+    if (bind(notify->fd, (struct sockaddr *)&address, sizeof(address)) < 0)
         return -errno;
-    const int on = 1;
-    if (bind(notify->fd, (struct sockaddr *)&address, sizeof(address)) < 0 ||
-        setsockopt(notify->fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)) < 0)
-        return -errno;
+    notify->path = TAKE_PTR(path);
     /* Workers may be of other users. Writing is for all, whatever the umask: credentials tell who is believed. */
     return chmod(notify->path, 0666) < 0 ? -errno : 0;
+}
+
+/* By the kernel's choice: a name of ours could be taken, as all masters that are PID 1 have the same pid. */
+static int bind_abstract(struct notify *notify)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    const size_t begin = offsetof(struct sockaddr_un, sun_path);
+    socklen_t size = sizeof(address);
+    if (bind(notify->fd, (struct sockaddr *)&address, sizeof(sa_family_t)) < 0 ||
+        getsockname(notify->fd, (struct sockaddr *)&address, &size) < 0)
+        return -errno;
+    notify->path = string_format("@%.*s", (int)(size - begin - 1), address.sun_path + 1);
+    return notify->path ? 0 : -ENOMEM;
+}
+
+static int bind_socket(struct notify *notify, const char *directory, const char *name)
+{
+    const int on = 1;
+    notify->fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (notify->fd < 0 || setsockopt(notify->fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)) < 0)
+        return -errno;
+    return directory ? bind_path(notify, directory, name) : bind_abstract(notify);
 }
 
 int notify_new(sd_event *event, const char *directory, const char *name, const char *worker,
@@ -159,9 +181,8 @@ int notify_new(sd_event *event, const char *directory, const char *name, const c
         .userdata = userdata,
         .fd = -1,
         .complaints = {.interval_usec = 10 * USEC_PER_SEC, .burst = 3},
-        .path = string_format("%s/%s", directory, name),
     };
-    int r = notify->path ? bind_socket(notify) : -ENOMEM;
+    int r = bind_socket(notify, directory, name);
     if (r < 0)
         return r;
     r = throttle_init(&notify->throttle, event, NOTIFY_BUDGET, on_resume, notify);
@@ -181,7 +202,7 @@ struct notify *notify_free(struct notify *notify)
         return NULL;
     (void)sd_event_source_disable_unref(notify->io);
     throttle_clear(&notify->throttle);
-    if (notify->fd >= 0)
+    if (notify->path && notify->path[0] == '/')
         (void)unlink(notify->path);
     (void)fd_close(notify->fd);
     free(notify->path);

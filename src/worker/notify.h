@@ -1,7 +1,7 @@
 /*
  * notify.h - one worker's NOTIFY_SOCKET: the datagrams of sd_notify(3).
  *
- * Each worker has a socket of its own in the runtime directory, so it is known who is meant; who writes is told by the kernel
+ * Each worker has a socket of its own, in the runtime directory or an abstract one, so it is known who is meant; who writes is told by the kernel
  * (SCM_CREDENTIALS) and must be the worker's process group or a descendant. Descriptors that come along are closed, which is
  * also the answer that BARRIER=1 waits for. Reading is throttled, datagrams are at most 4 KiB.
  */
@@ -32,13 +32,16 @@ struct notify_ops {
 
 struct notify;
 
-/* Binds DIRECTORY/NAME. `worker` (borrowed) is how log lines call the worker. */
+/*
+ * Binds DIRECTORY/NAME; with no directory (NULL) an abstract name that the kernel chooses, which anybody in the network namespace may
+ * write to, believed or not. `worker` (borrowed) is how log lines call the worker.
+ */
 int notify_new(sd_event *event, const char *directory, const char *name, const char *worker,
                const struct notify_ops *ops, void *userdata, struct notify **ret);
 struct notify *notify_free(struct notify *notify);
 DEFINE_FREEP(struct notify *, notify_free)
 
-/* The path for NOTIFY_SOCKET. Borrowed. */
+/* NOTIFY_SOCKET: a path, or "@name". Borrowed. */
 const char *notify_path(const struct notify *notify);
 
 /* Whose datagrams count; before it is told, none do. */

@@ -11,6 +11,7 @@
 #include "base/strv.h"
 #include "process/pidfd.h"
 #include "worker/channel.h"
+#include "worker/hand-over.h"
 #include "worker/internal.h"
 #include "worker/launch.h"
 #include "worker/notify.h"
@@ -400,8 +401,10 @@ static int start(struct worker *worker, const struct worker_params *params, char
     CLEANUP_FD int channel_fd = -1;
     int r = make_io(worker, params, &channel_fd);
     if (r < 0) {
-        *ret_reason = string_format("cannot make its channel and notify socket in %s: %s",
-                                    params->notify_directory, strerror(-r));
+        *ret_reason = string_format("cannot make its channel and notify socket%s%s: %s",
+                                    params->notify_directory ? " in " : "",
+                                    params->notify_directory ? params->notify_directory : "",
+                                    strerror(-r));
         return r;
     }
     struct worker_place place = {
@@ -412,6 +415,8 @@ static int start(struct worker *worker, const struct worker_params *params, char
     };
     CLEANUP(worker_command_clear) struct worker_command command = {0};
     r = worker_make_command(&place, &command, ret_reason);
+    if (r == 0 && (worker_settings(worker)->handoff & CONFIG_HANDOFF_SCM_RIGHTS))
+        r = hand_over_listeners(worker->channel, params, ret_reason);
     if (r < 0)
         return r;
     worker->started_usec = worker->state_usec = clock_monotonic_usec();

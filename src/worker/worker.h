@@ -49,7 +49,7 @@ struct worker_params {
     unsigned slot;
     /* in the order of the program's sockets; borrowed during worker_new() */
     struct listener *const *listeners;
-    const char *notify_directory;
+    const char *notify_directory; /* NULL: none is to be had, notify sockets are abstract */
     uint64_t id;                 /* unique in this master */
     const struct rlimit *nofile; /* the limit that the master was started with */
     const struct worker_ops *ops;

@@ -11,7 +11,7 @@ from harness import BINARIES, Load, configs, proc
 from harness.activation import activated, listen
 from harness.isolation import free_port
 from harness.master import Master
-from harness.paths import PYTHON
+from harness.paths import PYTHON, WORKERS
 
 
 def inode(one):
@@ -232,6 +232,32 @@ def test_check_ignores_what_was_passed(directory, port):
         done = subprocess.run([*options["wrapper"], BINARIES.reloader, "-t", path], pass_fds=options["pass_fds"], capture_output=True,
                               text=True, timeout=20, check=False)
         assert done.returncode == 0, done
+
+
+UDP = [PYTHON, "-S", str(WORKERS / "udp.py")]
+
+
+def ask(port):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        client.settimeout(20)
+        client.sendto(b"hello", ("127.0.0.1", port))
+        return client.recv(1000)
+
+
+@pytest.mark.parametrize("how", ["name", "address", "number"])
+def test_udp(master, port, how):
+    """ListenDatagram=, and a descriptor; beside a TCP socket of the same port and, where it has one, the same name."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as ours, listen(("127.0.0.1", port)) as tcp:
+        ours.bind(("127.0.0.1", port))
+        name = "dns" if how == "name" else "reloader.socket"
+        config = configs.echo(f"127.0.0.1:{port}", workers=1)
+        config["programs"]["dns"] = {"command": UDP, "ready": "message",
+                                     "listen": "fd:4" if how == "number" else f"udp:127.0.0.1:{port}"}
+        one = master(config, **activated((name, tcp), (name, ours)))
+        assert listeners(one)["dns"]["inode"] == inode(ours) and listeners(one)["echo"]["inode"] == inode(tcp)
+        one.hup()
+        assert ask(port).endswith(b"\nhello")
+        ping(("127.0.0.1", port))
 
 
 # --- listen: fd:N

@@ -101,8 +101,8 @@ def test_shutdown_lets_streams_finish(master, directory, port):
 @pytest.mark.parametrize("limit", [1, 2])
 def test_max_draining(master, directory, port, limit):
     """Of the generations that still drain only the newest `limit` may; what is older is cut, what is newer is not."""
-    one = master(stubborn(directory / "record", port, max_draining=limit, disconnect_timeout="30s"))
-    one.wait_ready()
+    record = Record(directory / "record")
+    one = master(stubborn(record.path, port, max_draining=limit, disconnect_timeout="30s"))
     streams = []
     for number in range(4):
         connection = socket.create_connection(("127.0.0.1", port), timeout=20)
@@ -111,6 +111,8 @@ def test_max_draining(master, directory, port, limit):
         streams.append(connection)
         if number < 3:
             one.hup()
+            # It has been told, but until it has heard it still accepts.
+            record.wait(count=number + 1, event="message", what="graceful_shutdown")
     cut, alive = streams[:3 - limit], streams[3 - limit:]
     for connection in cut:
         assert connection.recv(100) == b""

@@ -15,6 +15,7 @@ static const char *const event_names[] = {
     [EVENT_GONE] = "gone",
     [EVENT_BACKOFF_ENDS] = "backoff ends",
     [EVENT_PROVEN] = "canary proven",
+    [EVENT_SETTLES] = "settles",
     [EVENT_START_FAILS] = "start fails",
     [EVENT_START_FAILS_FOR_GOOD] = "start fails for good",
     [EVENT_CRASH] = "crash",
@@ -59,6 +60,20 @@ static unsigned count_ready(const struct world *world, unsigned below)
         n += world->slots[i].successor.presence == ROLLOUT_READY;
     }
     return n;
+}
+
+static bool is_busy(const struct world *world, unsigned slot)
+{
+    return world->scenario->queues && !world->stopping && slot >= wanted_workers(world) &&
+           world->slots[slot].current.presence == ROLLOUT_READY && !(world->settled & 1U << slot);
+}
+
+/* Whoever is wanted again, or gone, begins anew when he is surplus the next time. */
+static void forget_settled(struct world *world)
+{
+    for (unsigned i = 0; i < SLOTS_MAX; i++)
+        if (i < wanted_workers(world) || world->slots[i].current.presence != ROLLOUT_READY)
+            world->settled &= ~(1U << i);
 }
 
 static void print_place(const char *name, const struct rollout_place *place)
@@ -229,12 +244,14 @@ static void perform_leave(struct world *world, const struct rollout_action *acti
     bool drain = action->type == ROLLOUT_DRAIN_CURRENT || action->type == ROLLOUT_DRAIN_SUCCESSOR;
     struct rollout_place *place = successor ? &slot->successor : &slot->current;
     enum rollout_generation generation = place->generation;
+    bool was_busy = !successor && is_busy(world, action->slot);
 
     check(place->presence == (drain ? ROLLOUT_READY : ROLLOUT_STARTING), world,
           "nobody there to be told so");
     *place = (struct rollout_place){0};
     slot->leaving++;
     check(slot->leaving < 8, world, "too many leaving for the model");
+    check(!was_busy, world, "told though clients wait at its socket");
     if (!world->stopping)
         check_leave(world, action, generation);
 }
@@ -333,6 +350,11 @@ static void check_limits(const struct world *world)
 static size_t call(const struct world *world, struct rollout_action *actions)
 {
     const struct recipe *recipe = recipe_in_force(world);
+    struct rollout_slot slots[SLOTS_MAX];
+    for (unsigned i = 0; i < SLOTS_MAX; i++) {
+        slots[i] = world->slots[i];
+        slots[i].busy = is_busy(world, i);
+    }
     struct rollout_view view = {
         .phase = world->phase,
         .order = recipe->order,
@@ -343,7 +365,7 @@ static size_t call(const struct world *world, struct rollout_action *actions)
         .target_workers = recipe->workers,
         .failed = world->failed,
         .n_slots = SLOTS_MAX,
-        .slots = world->slots,
+        .slots = slots,
     };
     return rollout_next(&view, actions);
 }
@@ -377,6 +399,7 @@ void model_converge(struct world *world)
         for (size_t i = 0; i < n; i++) {
             check(n == 1 || !is_verdict(actions[i].type), world, "a verdict that is not alone");
             perform(world, &actions[i]);
+            forget_settled(world);
             check_limits(world);
         }
     }
@@ -416,6 +439,8 @@ bool model_allows(const struct world *world, const struct event *event)
     case EVENT_PROVEN:
         return event->successor && world->phase == ROLLOUT_CANARY &&
                place->presence == ROLLOUT_READY && place->generation == ROLLOUT_TARGET;
+    case EVENT_SETTLES:
+        return !event->successor && is_busy(world, event->slot);
     case EVENT_RELOAD:
         return !event->successor && event->slot == 0 && world->target < world->scenario->n_reloads;
     }
@@ -459,6 +484,9 @@ void model_happen(struct world *world, const struct event *event)
     case EVENT_PROVEN:
         enter_phase(world, ROLLOUT_ROLLING);
         break;
+    case EVENT_SETTLES:
+        world->settled |= 1U << event->slot;
+        break;
     case EVENT_START_FAILS:
     case EVENT_START_FAILS_FOR_GOOD:
     case EVENT_CRASH:
@@ -470,6 +498,7 @@ void model_happen(struct world *world, const struct event *event)
         begin_reload(world);
         break;
     }
+    forget_settled(world);
 }
 
 bool model_is_forward(enum event_type type)
@@ -518,6 +547,7 @@ void model_check_scaling(const struct world *world)
         scaled.scaled = workers;
         scaled.highest = MAX(world->highest, workers);
         scaled.lowest = 0;
+        scaled.settled = (1U << SLOTS_MAX) - 1;
         model_converge(&scaled);
         check(count_ready(&scaled, SLOTS_MAX) >= MIN(ready, workers), &scaled,
               "scaling took more than was too much");
@@ -543,6 +573,7 @@ uint64_t model_pack(const struct world *world)
         key = key << 3 | slot->leaving;
         key = key << 1 | slot->backoff;
     }
+    key = key << SLOTS_MAX | world->settled;
     key = key << 2 | world->phase;
     key = key << 2 | world->committed;
     key = key << 2 | world->target;

@@ -25,6 +25,7 @@ struct scenario {
     struct recipe recipes[GENERATIONS_MAX];
     unsigned n_reloads, n_troubles;
     bool boot;  /* begins with empty slots */
+    bool queues; /* surplus slots are busy until they settle */
     bool pairs; /* two events may come before the shell looks */
 };
 
@@ -39,6 +40,7 @@ struct world {
     /* what the first invariant demands of all generations that have to do with this reload */
     unsigned lowest;
     unsigned highest; /* most workers of any of these generations */
+    unsigned settled; /* a bit for each slot: it is busy no more */
     struct rollout_slot slots[SLOTS_MAX];
 };
 
@@ -47,6 +49,7 @@ enum event_type {
     EVENT_GONE,
     EVENT_BACKOFF_ENDS,
     EVENT_PROVEN,
+    EVENT_SETTLES,
     EVENT_START_FAILS,
     EVENT_START_FAILS_FOR_GOOD,
     EVENT_CRASH,

@@ -169,13 +169,30 @@ static void test_descriptors(void **state UNUSED)
                    "only a Unix socket with a path has a file mode");
 }
 
+static void test_sharing(void **state UNUSED)
+{
+    CLEANUP_CONFIG struct config *config = load_text(
+        "sockets: {s: {listen: 1, sharing: per_worker}}\n"
+        "programs: {p: {command: x, sockets: [s], workers: 3}, q: {command: x, listen: 2}}\n");
+    assert_int_equal(config->sockets[0]->sharing, CONFIG_PER_WORKER);
+    assert_true(config_socket_is_of_slots(config->sockets[0]));
+    assert_true(config_program_ready_first(config->programs[0]));
+    assert_false(config_socket_is_of_slots(config->sockets[1]));
+    assert_false(config_program_ready_first(config->programs[1]));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_named),       cmocka_unit_test(test_private),
-        cmocka_unit_test(test_per_slot),    cmocka_unit_test(test_same_address),
-        cmocka_unit_test(test_names),       cmocka_unit_test(test_wrong_addresses),
-        cmocka_unit_test(test_nonblocking), cmocka_unit_test(test_options_that_do_not_fit),
+        cmocka_unit_test(test_named),
+        cmocka_unit_test(test_private),
+        cmocka_unit_test(test_per_slot),
+        cmocka_unit_test(test_same_address),
+        cmocka_unit_test(test_names),
+        cmocka_unit_test(test_wrong_addresses),
+        cmocka_unit_test(test_nonblocking),
+        cmocka_unit_test(test_sharing),
+        cmocka_unit_test(test_options_that_do_not_fit),
         cmocka_unit_test(test_descriptors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

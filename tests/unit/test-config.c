@@ -216,8 +216,6 @@ static void test_not_in_this_version(void **state UNUSED)
     assert_refused("log: {max_size: 5M, backups: 1}", "log.backups: not in this version");
     assert_refused("log: {format: journal, file: /x}", "log: the journal is no file");
     assert_refused("control: {expose: true}", "control.expose: not in this version");
-    assert_refused("sockets: {s: {listen: 1, sharing: per_worker}}",
-                   "'per_worker' is not in this version");
     assert_program_refused("handoff: [env, nginx]", "'nginx' is not in this version");
     assert_program_refused("handoff: node-cluster", "'node-cluster' is not in this version");
     assert_program_refused("ready: {http: 'http://x'}",
@@ -307,8 +305,25 @@ static void test_handoff(void **state UNUSED)
     assert_int_equal(config->programs[1]->handoff, CONFIG_HANDOFF_ENV | CONFIG_HANDOFF_NODE_IPC);
     assert_int_equal(config->programs[2]->handoff, CONFIG_HANDOFF_ENV);
     assert_int_equal(config->programs[3]->handoff, CONFIG_HANDOFF_ENV | CONFIG_HANDOFF_NODE_IPC);
+    assert_true(config_program_inherits(config->programs[0]));
     (void)config_unref(config);
-    assert_program_refused("handoff: []", "empty, expected at least one of env, node-ipc, stdin");
+    config = load_text("programs: {a: {command: x, listen: 1, handoff: scm-rights},"
+                       " b: {command: 'x %(fd:b)s', listen: 2, handoff: [scm-rights, env]},"
+                       " c: {command: x, listen: 3, handoff: stdin}}");
+    assert_int_equal(config->programs[0]->handoff, CONFIG_HANDOFF_SCM_RIGHTS);
+    assert_false(config_program_inherits(config->programs[0]));
+    assert_int_equal(config->programs[1]->handoff, CONFIG_HANDOFF_SCM_RIGHTS | CONFIG_HANDOFF_ENV);
+    assert_true(config_program_inherits(config->programs[1]));
+    assert_true(config_program_inherits(config->programs[2]));
+    (void)config_unref(config);
+    assert_program_refused("handoff: []",
+                           "empty, expected at least one of env, node-ipc, stdin, scm-rights");
+    assert_program_refused("handoff: scm-rights",
+                           "handoff: scm-rights hands over sockets, but there is none");
+    assert_refused("programs: {p: {command: node, listen: 1, handoff: scm-rights}}",
+                   "programs.p.handoff: Node cannot take sockets by scm-rights");
+    assert_refused("programs: {p: {command: 'x %(fd:p)s', listen: 1, handoff: scm-rights}}",
+                   "%(fd:p)s: with handoff scm-rights alone a socket has no number");
     assert_program_refused("handoff: stdin",
                            "stdin hands over the first socket, but there is none");
 }

@@ -166,6 +166,27 @@ static void test_node(void **state)
     assert_null(fixture->command.pid_text);
 }
 
+static void test_scm_rights(void **state)
+{
+    struct fixture *fixture = *state;
+    struct listener listener, *handed[] = {&listener};
+    struct listener_socket sockets[1];
+    configure(fixture, "    listen: '8080'\n    handoff: scm-rights\n");
+    pretend_listener(&listener, fixture->generation->program->sockets[0], sockets, 1);
+    make(fixture, 0, handed);
+    expect(fixture, "RELOADER_CHANNEL_FD", "3");
+    expect(fixture, "RELOADER_LISTENERS", "1");
+    expect(fixture, "LISTEN_FDS", NULL);
+    expect(fixture, "SERVER_STARTER_PORT", NULL);
+    assert_null(fixture->command.pid_text);
+    configure(fixture, "    listen: '8080'\n    handoff: [scm-rights, env]\n");
+    pretend_listener(&listener, fixture->generation->program->sockets[0], sockets, 1);
+    make(fixture, 0, handed);
+    expect(fixture, "RELOADER_CHANNEL_FD", "4");
+    expect(fixture, "RELOADER_LISTENERS", "1");
+    expect(fixture, "LISTEN_FDS", "1");
+}
+
 static void test_what_never_leaks(void **state)
 {
     static const char *const master[] = {
@@ -362,6 +383,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_sockets, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_socket_for_each_slot, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_node, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_scm_rights, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_what_never_leaks, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_who_wins, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_cleared, set_up, tear_down),

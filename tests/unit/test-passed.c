@@ -154,14 +154,18 @@ static void test_unclaimed(void **state UNUSED)
     assert_null(passed_describe_unclaimed(&passed));
 }
 
-static int make_socket(int type, bool bound, bool listening)
+static int make_socket(int family, int type, bool bound, bool listening)
 {
-    int fd = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
-    struct sockaddr_un name = {.sun_family = AF_UNIX};
+    int fd = socket(family, type | SOCK_CLOEXEC, 0);
+    const struct sockaddr_in inet = {.sin_family = AF_INET,
+                                     .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    const struct sockaddr unnamed = {.sa_family = AF_UNIX};
     assert_true(fd >= 0);
     /* The family alone: the kernel finds a free abstract name. */
-    if (bound)
-        assert_int_equal(bind(fd, (struct sockaddr *)&name, sizeof(sa_family_t)), 0);
+    if (bound && family == AF_UNIX)
+        assert_int_equal(bind(fd, &unnamed, sizeof(sa_family_t)), 0);
+    else if (bound)
+        assert_int_equal(bind(fd, (const struct sockaddr *)&inet, sizeof(inet)), 0);
     if (listening)
         assert_int_equal(listen(fd, 1), 0);
     return fd;
@@ -179,20 +183,22 @@ static void expect_refused(int fd, const char *said)
 static void test_what_is_taken(void **state UNUSED)
 {
     static const struct {
-        int type;
+        int family, type;
         bool bound, listening;
         const char *refusal;
     } cases[] = {
-        {SOCK_STREAM, true, true, NULL},
-        {SOCK_STREAM, true, false, "does not listen"},
-        {SOCK_DGRAM, true, false, NULL},
-        {SOCK_DGRAM, false, false, "not bound"},
-        {SOCK_SEQPACKET, true, true, "neither a stream nor a datagram socket"},
+        {AF_UNIX, SOCK_STREAM, true, true, NULL},
+        {AF_INET, SOCK_STREAM, true, true, NULL},
+        {AF_INET, SOCK_STREAM, true, false, "does not listen"},
+        {AF_INET, SOCK_DGRAM, true, false, NULL},
+        {AF_INET, SOCK_DGRAM, false, false, "not bound"},
+        {AF_UNIX, SOCK_DGRAM, true, false, "only UDP"},
+        {AF_UNIX, SOCK_SEQPACKET, true, true, "neither a stream nor a datagram socket"},
     };
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
         CLEANUP(passed_clear) struct passed_sockets passed = {0};
         CLEANUP_FREE char *reason = NULL;
-        int fd = make_socket(cases[i].type, cases[i].bound, cases[i].listening);
+        int fd = make_socket(cases[i].family, cases[i].type, cases[i].bound, cases[i].listening);
         if (cases[i].refusal) {
             expect_refused(fd, cases[i].refusal);
             (void)fd_close(fd);
@@ -221,7 +227,8 @@ static void test_from_systemd(void **state UNUSED)
     CLEANUP_FREE char *error = NULL;
     char pid[16];
     (void)snprintf(pid, sizeof(pid), "%d", (int)getpid());
-    int first = make_socket(SOCK_STREAM, true, true), second = make_socket(SOCK_DGRAM, true, false);
+    int first = make_socket(AF_UNIX, SOCK_STREAM, true, true);
+    int second = make_socket(AF_INET, SOCK_DGRAM, true, false);
     assert_int_equal(dup2(first, 3), 3);
     assert_int_equal(dup2(second, 4), 4);
     set_variables("1", "2", "a:b");

@@ -152,6 +152,9 @@ static void test_reload_commits(UNUSED void **state)
     assert_ptr_equal(strchr(output, '\n'), output + strlen(output) - 1);
     assert_int_equal(run("-s", path, "reload", "--no-wait", NULL), 0);
     assert_string_equal(output, "reload 3 asked for\n");
+    assert_int_equal(run("-s", path, "reload", "-q", NULL), 0);
+    assert_string_equal(output, "reload 4 committed after 1.2 s\n");
+    assert_int_equal(run("-s", path, "status", "--quiet", NULL), 2);
 }
 
 static void test_reload_fails(UNUSED void **state)

@@ -212,8 +212,8 @@ static void explore_all_options(struct scenario *scenario, bool mixed)
             }
 }
 
-/* MIXED: the last generation has the opposite options. BOOT and PAIRS: see struct scenario. */
-enum flag { MIXED = 1 << 0, BOOT = 1 << 1, PAIRS = 1 << 2 };
+/* MIXED: the last generation has the opposite options. BOOT, PAIRS and QUEUES: see struct scenario. */
+enum flag { MIXED = 1 << 0, BOOT = 1 << 1, PAIRS = 1 << 2, QUEUES = 1 << 3 };
 
 enum effort { QUICK, NORMAL, FULL };
 
@@ -243,6 +243,7 @@ static void explore_extent(const struct extent *extent)
                 .n_troubles = extent->n_troubles,
                 .boot = extent->flags & BOOT,
                 .pairs = extent->flags & PAIRS,
+                .queues = extent->flags & QUEUES,
             };
             explore_all_options(&scenario, extent->flags & MIXED);
         }
@@ -291,12 +292,24 @@ static void test_a_newer_reload_supersedes(void **state UNUSED)
     explore_extents(extents, ARRAY_SIZE(extents));
 }
 
+static void test_clients_wait_at_surplus_slots(void **state UNUSED)
+{
+    static const struct extent extents[] = {
+        {QUICK, 1, 3, 1, 1, 1, QUEUES},          {QUICK, 1, 2, 2, 2, 1, QUEUES},
+        {NORMAL, 1, 3, 1, 1, 2, QUEUES},         {NORMAL, 4, 4, 1, 1, 1, QUEUES},
+        {NORMAL, 1, 3, 1, 2, 1, QUEUES},         {NORMAL, 1, 2, 1, 2, 1, QUEUES | MIXED},
+        {NORMAL, 1, 2, 1, 1, 2, QUEUES | PAIRS}, {FULL, 1, 4, 1, 2, 2, QUEUES},
+    };
+    explore_extents(extents, ARRAY_SIZE(extents));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_boot),
         cmocka_unit_test(test_one_reload),
         cmocka_unit_test(test_a_newer_reload_supersedes),
+        cmocka_unit_test(test_clients_wait_at_surplus_slots),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

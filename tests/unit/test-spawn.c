@@ -158,6 +158,28 @@ static void test_identity(void **state)
     (void)state;
 }
 
+/* Its number may be that of a descriptor which the child is to get. */
+static void test_directory_in_the_way(void **state)
+{
+    char *envp[] = {NULL};
+    struct spawn_params params = report_params(envp);
+    int directory = open("/usr", O_PATH | O_DIRECTORY | O_CLOEXEC), fds[20];
+    struct report report;
+    pid_t pid;
+
+    assert_true(directory >= 3 && directory < 3 + (int)ARRAY_SIZE(fds));
+    for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
+        fds[i] = STDERR_FILENO;
+    params.directory = "/usr";
+    params.directory_fd = directory;
+    params.fds = fds;
+    params.n_fds = ARRAY_SIZE(fds);
+    assert_true(run_report(&params, &report, &pid));
+    assert_string_equal(report.directory, "/usr");
+    (void)close(directory);
+    (void)state;
+}
+
 static void ignore_it(int signal)
 {
     (void)signal;
@@ -543,6 +565,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_signals),
         cmocka_unit_test(test_inherits_nothing_else),
         cmocka_unit_test(test_fds_in_each_others_way),
+        cmocka_unit_test(test_directory_in_the_way),
         cmocka_unit_test(test_failing_steps),
         cmocka_unit_test(test_no_room_for_fds),
         cmocka_unit_test_setup_teardown(test_failing_exec, make_directory, remove_directory),

@@ -223,6 +223,66 @@ static void test_unasked_fds_are_closed(void **state)
     assert_int_equal(count_fds(), before);
 }
 
+static unsigned receive_fds(int fd, char *data, size_t size)
+{
+    union {
+        struct cmsghdr header;
+        char space[CMSG_SPACE(sizeof(int) * CHANNEL_FDS_MAX)];
+    } control;
+    struct iovec vector = {.iov_base = data, .iov_len = size - 1};
+    struct msghdr message = {
+        .msg_iov = &vector, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)};
+    ssize_t n = recvmsg(fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    assert_true(n > 0);
+    data[n] = '\0';
+    return fd_close_received(&message);
+}
+
+static void test_fds_go_with_their_line(void **state)
+{
+    struct fixture *fixture = *state;
+    int fds[CHANNEL_FDS_MAX];
+    for (int i = 0; i < CHANNEL_FDS_MAX; i++)
+        fds[i] = fixture->fd;
+    unsigned before = count_fds();
+    json_auto_t *word = json_string("word");
+    assert_int_equal(channel_send(fixture->channel, word), 0);
+    assert_int_equal(channel_send_fds(fixture->channel, word, fds, CHANNEL_FDS_MAX), 0);
+    assert_int_equal(channel_send_fds(fixture->channel, word, fds, 2), 0);
+    char text[64];
+    assert_int_equal(receive_fds(fixture->fd, text, sizeof(text)), CHANNEL_FDS_MAX);
+    assert_string_equal(text, "\"word\"\n\"word\"\n");
+    assert_int_equal(receive_fds(fixture->fd, text, sizeof(text)), 2);
+    assert_string_equal(text, "\"word\"\n");
+    assert_int_equal(count_fds(), before);
+}
+
+/* They never wait: neither behind a queue nor for a full socket; the queue stays what it was. */
+static void test_fds_are_not_queued(void **state)
+{
+    struct fixture *fixture = *state;
+    char block[4096];
+    memset(block, ' ', sizeof(block));
+    json_auto_t *word = json_string("word"), *blank = json_stringn(block, sizeof(block));
+    assert_int_equal(channel_send_fds(fixture->channel, word, (int[]){-1}, 1), -EBADF);
+    assert_false(channel_is_unread(fixture->channel));
+    int r, lines = 0;
+    while ((r = channel_send(fixture->channel, blank)) == 0)
+        lines++;
+    assert_int_equal(r, -ENOBUFS);
+    assert_int_equal(channel_send_fds(fixture->channel, word, &fixture->fd, 1), -EAGAIN);
+    for (ssize_t n, left = (ssize_t)(sizeof(block) + 3) * lines; left > 0; left -= n) {
+        run_until_idle(fixture);
+        n = recv(fixture->fd, block, sizeof(block), MSG_DONTWAIT);
+        assert_true(n > 0);
+    }
+    assert_int_equal(channel_send_fds(fixture->channel, word, &fixture->fd, 1), 0);
+    assert_int_equal(receive_fds(fixture->fd, block, sizeof(block)), 1);
+    assert_string_equal(block, "\"word\"\n");
+    fixture->fd = fd_close(fixture->fd);
+    assert_int_equal(channel_send_fds(fixture->channel, word, (int[]){0}, 1), -EPIPE);
+}
+
 static void test_the_rest_is_read(void **state)
 {
     struct fixture *fixture = *state;
@@ -248,6 +308,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_closed_after_reading, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_closed_without_reading, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_unasked_fds_are_closed, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_fds_go_with_their_line, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_fds_are_not_queued, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_the_rest_is_read, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -7,12 +7,23 @@ from harness.paths import BINARIES, PYTHON, WORKERS
 WORKER_ENVIRONMENT = {"ASAN_OPTIONS": "detect_leaks=0"} if "ASAN_OPTIONS" in os.environ else {}
 
 
-def echo(listen, **program):
-    """Four tcp-echo workers on one shared socket. `reload` options come as reload={…}."""
+def echo(listen, socket=None, **program):
+    """
+    Four tcp-echo workers on one shared socket. `reload` options come as reload={…}, the socket's as socket={…}.
+    Tests reload faster than their streams end, hence the many generations that may drain.
+    """
     return {
-        "sockets": {"echo": {"listen": str(listen)}},
+        "sockets": {"echo": {"listen": str(listen), **(socket or {})}},
         "programs": {"echo": {"command": [BINARIES.tcp_echo], "sockets": ["echo"], "workers": 4,
-                              "environment": WORKER_ENVIRONMENT, **program}},
+                              "environment": WORKER_ENVIRONMENT, "max_draining": 100, **program}},
+    }
+
+
+def udp(address, socket=None, **program):
+    """Four workers that answer datagrams with who they are; see workers/udp.py."""
+    return {
+        "sockets": {"udp": {"listen": f"udp:{address}", **(socket or {})}},
+        "programs": {"udp": {"command": [PYTHON, "-S", str(WORKERS / "udp.py")], "sockets": ["udp"], "workers": 4, **program}},
     }
 
 

@@ -1,4 +1,5 @@
 """Each test in a network of its own (as root), on ports nobody else has, leaving no process behind."""
+import contextlib
 import ctypes
 import fcntl
 import os
@@ -13,14 +14,32 @@ from harness import proc
 LIBC = ctypes.CDLL(None, use_errno=True)
 CLONE_NEWNET, CLONE_NEWNS = 0x40000000, 0x00020000
 MS_BIND, MS_REC, MS_PRIVATE = 0x1000, 0x4000, 0x40000
-PR_SET_CHILD_SUBREAPER = 36
+PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 1
+
+
+# Children that stay from one test to the next, with all that descends from them.
+LASTING = set()
 
 
 def check(result):
     if result != 0:
         error = ctypes.get_errno()
         raise OSError(error, os.strerror(error))
+
+
+@contextlib.contextmanager
+def network_of(pid):
+    """In the network namespace of another process."""
+    before = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    theirs = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        check(LIBC.setns(theirs, CLONE_NEWNET))
+        yield
+    finally:
+        check(LIBC.setns(before, CLONE_NEWNET))
+        os.close(theirs)
+        os.close(before)
 
 
 class Network:
@@ -31,8 +50,13 @@ class Network:
         if os.geteuid() == 0:
             self._before = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
             check(LIBC.unshare(CLONE_NEWNET))
-            self._loopback_up()
-            self._widen_ports()
+            self.set_up()
+
+    @classmethod
+    def set_up(cls):
+        """Makes a new namespace fit for tests."""
+        cls._loopback_up()
+        cls._widen_ports()
 
     def leave(self):
         if self._before is not None:
@@ -91,6 +115,11 @@ def become_subreaper():
     check(LIBC.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0))
 
 
+def die_with_parent():
+    """To be called in a child: whatever ends us ends it."""
+    check(LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0))
+
+
 def reap():
     """Collects children that have ended and that nobody waits for any more."""
     for pid in proc.children(os.getpid()):
@@ -101,9 +130,9 @@ def reap():
 
 
 def kill_children():
-    """Ends every process that descends from us; returns what they were."""
+    """Ends every process that descends from us, but for LASTING ones; returns what they were."""
     reap()
-    left = [pid for pid in proc.descendants(os.getpid()) if proc.is_running(pid)]
+    left = [pid for pid in proc.descendants(os.getpid(), LASTING) if proc.is_running(pid)]
     described = [proc.describe(pid) for pid in left]
     for pid in left:
         try:
@@ -113,7 +142,7 @@ def kill_children():
     for pid in left:
         proc.wait_gone(pid)
     for _ in range(8):
-        if not proc.children(os.getpid()):
+        if not set(proc.children(os.getpid())) - LASTING:
             break
         reap()
     return described

@@ -35,10 +35,12 @@ def children(pid):
     return [child for child in pids() if (fields := stat(child)) and int(fields[1]) == pid]
 
 
-def descendants(pid):
+def descendants(pid, without=()):
+    """All of them, but for those in `without` and what descends from them."""
     found = []
     for child in children(pid):
-        found += [child, *descendants(child)]
+        if child not in without:
+            found += [child, *descendants(child, without)]
     return found
 
 

@@ -1,0 +1,228 @@
+"""The master out of descriptors, processes or space: it says so, its workers serve on, and it recovers by itself."""
+import errno
+import json
+import os
+import re
+import signal
+import subprocess
+
+import pytest
+
+from harness import Load, configs, proc
+from harness.isolation import CLONE_NEWNS, LIBC, MS_PRIVATE, MS_REC, check
+from harness.master import Master, state
+
+# A user that nobody else on this machine is: RLIMIT_NPROC counts all processes of a user.
+LONELY = 54321
+AS_LONELY = ["setpriv", f"--reuid={LONELY}", f"--regid={LONELY}", "--clear-groups"]
+
+
+# ---- descriptors
+
+DESCRIPTORS = 64
+FEW = ["prlimit", f"--nofile={DESCRIPTORS}:{DESCRIPTORS}"]
+
+
+class Ballast:
+    """Clients of the control socket that leave the master with `spare` descriptors; gone after the with-block."""
+
+    def __init__(self, one, spare):
+        self.one = one
+        self.clients = []
+        proc.wait_until(lambda: not proc.unix_connections(one.socket), "nobody else is connected")
+        while DESCRIPTORS - len(proc.fds(one.pid)) > spare:
+            self.clients.append(one.connect())
+            self.clients[-1].call("Version")
+
+    def __enter__(self):
+        return self.clients
+
+    def __exit__(self, *_):
+        for client in self.clients:
+            client.close()
+        proc.wait_until(lambda: not proc.unix_connections(self.one.socket), "all have left")
+
+
+@pytest.mark.sanitized
+def test_reload_without_descriptors(master, directory, port):
+    """Whatever descriptor is the one too many: the reload fails with that reason, nobody notices, the next one works."""
+    one = master(configs.echo(f"127.0.0.1:{port}"), wrapper=FEW)
+    one.expect_reload("committed")
+    one.wait_drained()
+    before, pids = one.descriptors(), one.pids()
+    results = []
+    with Load(directory, f"127.0.0.1:{port}", 500, 20):
+        while "committed" not in results and len(results) < 30:
+            with Ballast(one, len(results)) as clients:
+                reply = list(clients[0].stream("Reload"))[-1]
+            results.append(reply["result"])
+            if reply["result"] != "committed":
+                assert "Too many open files" in reply["reason"], reply
+                assert one.pids() == pids
+    assert results[0] == "refused" and "rolled_back" in results and results[-1] == "committed", results
+    one.expect_reload("committed")
+    one.wait_drained()
+    assert one.descriptors() == before
+
+
+def test_control_clients_without_descriptors(master, port):
+    """They wait at the door, and are served when there are descriptors again."""
+    one = master(configs.echo(f"127.0.0.1:{port}"), wrapper=FEW)
+    with Ballast(one, 0) as clients, one.connect() as waiting:
+        waiting.send("Version")
+        one.wait_line("control: cannot accept clients: Too many open files")
+        clients.pop().close()
+        assert waiting.receive()["parameters"]["version"]
+    one.wait_line("control: accepting clients again")
+
+
+def test_crash_without_descriptors(master, port):
+    """A worker that dies meanwhile comes back when it can."""
+    one = master(configs.echo(f"127.0.0.1:{port}", workers=2, backoff={"initial": "1s", "max": "1s"}), wrapper=FEW)
+    os.kill(one.pids()[0], signal.SIGKILL)
+    one.wait(lambda status: state(one.slots(status=status)[0]) == "backoff", "it waits for its restart")
+    with Ballast(one, 0):
+        one.wait_line("echo/0: .*Too many open files", times=2)
+    one.wait_ready()
+
+
+# ---- processes
+
+
+@pytest.mark.root
+def test_reload_without_processes(directory, port):
+    """clone() says EAGAIN: the user has as many processes as he may, until one of them ends."""
+    os.chown(directory, LONELY, LONELY)
+    one = Master(directory, configs.echo(f"127.0.0.1:{port}", workers=2), wrapper=[*AS_LONELY, "prlimit", "--nproc=4:4"])
+    one.wait_ready()
+    pids = one.pids()
+    with Load(directory, f"127.0.0.1:{port}", 500, 20):
+        with subprocess.Popen([*AS_LONELY, "sleep", "60"]) as fourth:
+            proc.wait_until(lambda: proc.field(fourth.pid, "Uid").split()[0] == str(LONELY), "it counts")
+            reply = one.expect_reload("rolled_back")
+            fourth.kill()
+        assert os.strerror(errno.EAGAIN) in reply["reason"] and "processes" in reply["reason"], reply
+        assert one.pids() == pids
+        one.expect_reload("committed")
+    one.stop()
+
+
+# ---- space
+
+
+@pytest.fixture
+def small(directory):
+    """small(size, inodes): a file system of its own."""
+    made = []
+
+    def make(size="64k", inodes=0):
+        check(LIBC.unshare(CLONE_NEWNS))
+        check(LIBC.mount(None, b"/", None, MS_REC | MS_PRIVATE, None))
+        path = directory / "small"
+        path.mkdir()
+        check(LIBC.mount(b"tmpfs", os.fsencode(path), b"tmpfs", 0, f"size={size},nr_inodes={inodes},mode=0755".encode()))
+        made.append(path)
+        return path
+    yield make
+    for path in made:
+        check(LIBC.umount2(os.fsencode(path), 2))
+
+
+def fill(path):
+    """Until nothing fits any more; returns the file to remove."""
+    filler = path / "filler"
+    with open(filler, "wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(b"x" * 512)
+        except OSError as error:
+            assert error.errno == errno.ENOSPC
+    return filler
+
+
+def use_up_inodes(path, leave=0):
+    made = []
+    try:
+        while True:
+            made.append(path / f"inode-{len(made)}")
+            made[-1].touch()
+    except OSError as error:
+        assert error.errno == errno.ENOSPC
+    made.pop()
+    for one in made[:leave]:
+        one.unlink()
+    return made[leave:]
+
+
+@pytest.mark.root
+def test_no_space_for_the_pid_file(directory, small, port):
+    place = small("4k")
+    fill(place)
+    config = configs.echo(f"127.0.0.1:{port}")
+    config["pid_file"] = str(place / "pid")
+    one = Master(directory, config)
+    one.wait_end(1)
+    assert re.search(f"{place}/pid: cannot write the pid file: No space left on device", one.log.text())
+    assert not (place / "pid").exists()
+
+
+@pytest.mark.root
+def test_no_space_for_the_runtime_directory(directory, small, port):
+    place = small(inodes=8)
+    use_up_inodes(place)
+    config = configs.echo(f"127.0.0.1:{port}")
+    config["runtime_directory"] = str(place / "run")
+    one = Master(directory, config)
+    one.wait_end(1)
+    assert f"runtime_directory {place}/run: cannot make it: No space left on device" in one.log.text()
+
+
+@pytest.mark.root
+def test_reload_without_space_in_the_runtime_directory(master, directory, small, port):
+    """A worker's notify socket has a name there."""
+    place = small(inodes=32)
+    config = configs.echo(f"127.0.0.1:{port}", workers=2)
+    config["runtime_directory"] = str(place)
+    one = master(config, ready=False)
+    one.runtime, one.socket = place, place / "control.sock"
+    one.wait_ready()
+    pids = one.pids()
+    with Load(directory, f"127.0.0.1:{port}", 500, 20):
+        for leave in range(2):
+            taken = use_up_inodes(place, leave)
+            reply = one.reload()
+            if reply["result"] == "committed":
+                break
+            assert reply["result"] == "rolled_back" and "No space left on device" in reply["reason"], reply
+            assert str(place) in reply["reason"], reply
+            assert one.pids() == pids
+            for path in taken:
+                path.unlink()
+        for path in taken:
+            path.unlink(missing_ok=True)
+        one.expect_reload("committed")
+    assert leave > 0
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_no_space_for_the_log(master, directory, small, port, form):
+    """Lines are lost and counted, whole ones at a time; reloads go on."""
+    place = small("8k")
+    config = configs.echo(f"127.0.0.1:{port}", workers=2)
+    config["log"] = {"file": str(place / "log"), "format": form}
+    one = master(config)
+    filler = fill(place)
+    with Load(directory, f"127.0.0.1:{port}", 500, 20):
+        for _ in range(15):
+            one.expect_reload("committed")
+        filler.unlink()
+        one.expect_reload("committed")
+    lines = (place / "log").read_text().splitlines()
+    assert any(re.search(r"[0-9]+ log lines were lost", line) for line in lines), lines
+    for line in lines:
+        if form == "json":
+            json.loads(line)
+        else:
+            assert re.match(r"\d{4}-\d\d-\d\dT[0-9:.]+Z \w+ .*[^ ]$", line), lines
+            assert line.count("Z info ") + line.count("Z warning ") <= 1, lines

@@ -1,0 +1,227 @@
+"""sharing: per_worker - a socket for each slot, and clients steered to where somebody is ready."""
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import time
+
+import pytest
+
+from harness import BINARIES, Load, configs, isolation, proc
+from harness.paths import PYTHON, WORKERS
+
+
+def echo(port, workers=4, **program):
+    config = configs.echo(f"127.0.0.1:{port}", workers=workers, command=[BINARIES.tcp_echo, "--who"], **program)
+    config["sockets"]["echo"]["sharing"] = "per_worker"
+    return config
+
+
+def inodes(one, fd=3):
+    """The listening socket of each slot, as its worker has it."""
+    return [proc.socket_inode(pid, fd) for pid in one.pids()]
+
+
+@pytest.mark.sanitized
+def test_one_socket_for_each_slot(master, port):
+    one = master(echo(port))
+    sockets = inodes(one)
+    assert len(set(sockets)) == 4 and sorted(sockets) == sorted(proc.tcp_listeners(port))
+    one.hup()
+    assert inodes(one) == sockets
+    os.kill(one.pids()[2], signal.SIGKILL)
+    one.wait_ready()
+    assert inodes(one) == sockets
+
+
+def test_even_load(master, directory, port):
+    """Counted by who served: nobody has more than twice as much as another."""
+    one = master(echo(port))
+    with Load(directory, f"127.0.0.1:{port}", 0, 0, who_rate=2000) as load:
+        load.flow(1)
+    counts = load.served_by("slot")
+    assert len(counts) == 4 and max(counts.values()) <= 2 * min(counts.values()), counts
+    one.stop()
+
+
+@pytest.mark.limit(120)
+def test_reloads_under_load(master, directory, port):
+    one = master(echo(port))
+    sockets = inodes(one)
+    with Load(directory, f"127.0.0.1:{port}", 1500, 100, who_rate=200) as load:
+        for _ in range(5):
+            one.hup()
+        one.wait_drained()
+        load.flow(0.2)
+    assert inodes(one) == sockets
+    assert "6" in load.served_by("generation")
+
+
+@pytest.mark.limit(120)
+def test_crashing_slot_is_steered_around(master, directory, port):
+    """While nobody is in slot 1, its share goes to the others at once; when it is back, it gets it again."""
+    flag = directory / "broken"
+    script = f'[ -e {flag} ] && [ "$RELOADER_SLOT" = 1 ] && exit 1; exec {BINARIES.tcp_echo} --who'
+    one = master(echo(port, backoff={"initial": "10ms", "max": "50ms"}))
+    one.programs["echo"]["command"] = ["/bin/sh", "-c", script]
+    one.write()
+    one.hup()
+    flag.touch()
+    (victim,) = [worker["pid"] for worker in one.slots()[1]["workers"] if worker["state"] == "READY"]
+    os.kill(victim, signal.SIGKILL)
+    one.wait(lambda status: not [worker for worker in one.slots(status=status)[1]["workers"] if worker["pid"] == victim], "it is gone")
+    with Load(directory, f"127.0.0.1:{port}", 0, 0, who_rate=1000, name="without") as load:
+        load.flow(1)
+    counts = load.served_by("slot")
+    assert sorted(counts) == ["0", "2", "3"] and max(counts.values()) <= 2 * min(counts.values()), counts
+    flag.unlink()
+    one.wait_ready()
+    with Load(directory, f"127.0.0.1:{port}", 0, 0, who_rate=1000, name="with") as load:
+        load.flow(1)
+    assert sorted(load.served_by("slot")) == ["0", "1", "2", "3"]
+
+
+@pytest.mark.limit(150)
+def test_scaling_under_load(master, directory, port):
+    """4, 8, 2, 4: nobody is refused or reset, and what is not needed any more is closed in the end."""
+    one = master(echo(port))
+    with Load(directory, f"127.0.0.1:{port}", 1500, 50, who_rate=200) as load:
+        for workers in (8, 2, 4):
+            one.programs["echo"]["workers"] = workers
+            one.write()
+            one.hup()
+            assert len(one.pids()) == workers
+            proc.wait_until(lambda: len(proc.tcp_listeners(port)) == workers, f"{workers} sockets listen")
+            load.flow(0.3)
+    assert sorted(load.served_by("slot")) == [str(number) for number in range(8)]
+
+
+HASTY = """
+import os, select, socket
+listener, channel = socket.socket(fileno=3), socket.socket(fileno=int(os.environ["RELOADER_CHANNEL_FD"]))
+channel.sendall(b'"ready"\\n')
+while True:
+    readable, _, _ = select.select([listener, channel], [], [])
+    if channel in readable:
+        os._exit(0)
+    connection, _ = listener.accept()
+    connection.sendall(connection.recv(100))
+    connection.close()
+"""
+
+
+def queued(port):
+    """How many connections wait at each listening socket."""
+    lines = subprocess.run(["ss", "-Hltn", f"( sport = :{port} )"], capture_output=True, text=True, check=True).stdout
+    return [int(line.split()[1]) for line in lines.splitlines()]
+
+
+def test_scaling_down_waits_for_the_queue(master, port):
+    """Of a slot that goes: its worker is told only when it has served all who wait at its socket, however hastily it leaves then."""
+    config = echo(port, workers=2, ready="message")
+    config["programs"]["echo"]["command"] = [PYTHON, "-S", "-c", HASTY]
+    one = master(config)
+    pids = one.pids()
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    clients = [socket.create_connection(("127.0.0.1", port), timeout=20) for _ in range(20)]
+    proc.wait_until(lambda: all(queued(port)), "clients wait at both sockets")
+    os.kill(pids[0], signal.SIGCONT)
+    one.programs["echo"]["workers"] = 1
+    one.write()
+    with one.connect() as waiting:
+        waiting.send("Reload", {"wait": True})
+        one.wait(lambda status: status["reload"].get("state") == "rolling", "it rolls")
+        os.kill(pids[1], signal.SIGCONT)
+        for client in clients:
+            client.sendall(b"hello\n")
+            assert client.recv(100) == b"hello\n"
+        assert waiting.receive()["parameters"]["result"] == "committed"
+
+
+def test_queue_of_a_crashed_slot(master, directory, port):
+    """Who waited at its socket is served by its next worker."""
+    one = master(echo(port, workers=1, backoff={"initial": "10ms"}))
+    (pid,) = one.pids()
+    os.kill(pid, signal.SIGSTOP)
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as client:
+        client.sendall(b"hello\n")
+        os.kill(pid, signal.SIGKILL)
+        assert client.recv(100) == b"hello\n"
+
+
+@pytest.mark.parametrize("listen,connect", [("[::1]:{}", "[::1]:{}"), ("[::]:{}", "127.0.0.1:{}"), ("{}", "127.0.0.1:{}")])
+def test_families(master, directory, port, listen, connect):
+    config = echo(port)
+    config["sockets"]["echo"]["listen"] = listen.format(port)
+    one = master(config)
+    with Load(directory, connect.format(port), 0, 0, who_rate=1000) as load:
+        load.flow(0.5)
+        one.hup()
+        load.flow(0.3)
+    assert len(load.served_by("slot")) == 4
+
+
+@pytest.mark.limit(120)
+def test_udp(master, directory, port):
+    """Every flow has its worker between reloads; none of its datagrams is lost by five reloads and by scaling."""
+    one = master({"sockets": {"dns": {"listen": f"udp:127.0.0.1:{port}", "sharing": "per_worker"}},
+                  "programs": {"dns": {"command": [PYTHON, "-S", str(WORKERS / "udp.py")], "sockets": ["dns"], "workers": 4,
+                                       "ready": "message"}}})
+    quiet = []
+    with Load(directory, f"127.0.0.1:{port}", 0, 0, udp_rate=1000) as load:
+        for workers in (4, 4, 4, 6, 3):
+            one.programs["dns"]["workers"] = workers
+            one.write()
+            one.hup()
+            one.wait_drained()
+            began = time.monotonic()
+            load.flow(0.3)
+            quiet.append((began + 0.1, time.monotonic() - 0.05))
+    for since, until in quiet:
+        assert not load.moves(since, until)
+    assert len(load.served_by("slot")) == 6
+
+
+def test_second_master_is_refused(master, port):
+    """It would join the group without a word."""
+    one = master(echo(port))
+    other = master(echo(port), name="other", ready=False)
+    other.wait_end(1)
+    assert re.search(rf"127\.0\.0\.1:{port}: address in use by reloader \(pid {one.pid}\)", other.log.text())
+    assert len(proc.tcp_listeners(port)) == 4
+
+
+@pytest.mark.parametrize("listen,program,message", [
+    ("unix:/tmp/x.sock", {}, r"sockets\.s\.sharing: per_worker is for internet sockets"),
+    ("127.0.0.1:90%(process_num)02d", {}, r"sockets\.s\.sharing: .*leave out one of the two"),
+    ("fd:3", {}, r"sockets\.s\.sharing: per_worker needs a socket for each slot"),
+    ("9000", {"workers": 1024}, r"sockets\.s\.sharing: per_worker is for at most 1000 workers"),
+    ("9000", {"reload": {"max_surge": 0, "canary": False}}, r"programs\.p\.reload\.max_surge: with sockets of sharing: per_worker"),
+])
+def test_wrong_settings(directory, listen, program, message):
+    path = directory / "check.yaml"
+    path.write_text(json.dumps({"sockets": {"s": {"listen": listen, "sharing": "per_worker"}},
+                                "programs": {"p": {"command": "true", "sockets": ["s"], **program}}}, indent=1))
+    done = subprocess.run([BINARIES.reloader, "-t", path], capture_output=True, text=True, timeout=20, check=False)
+    assert done.returncode == 3 and re.search(r"check\.yaml:\d+:\d+: " + message, done.stderr), done.stderr
+
+
+def test_two_programs(directory):
+    path = directory / "check.yaml"
+    path.write_text(json.dumps({"sockets": {"s": {"listen": isolation.free_port(), "sharing": "per_worker"}},
+                                "programs": {name: {"command": "true", "sockets": ["s"]} for name in "pq"}}))
+    done = subprocess.run([BINARIES.reloader, "-t", path], capture_output=True, text=True, timeout=20, check=False)
+    assert done.returncode == 3 and "belong to exactly one program, but 2 use this one" in done.stderr
+
+
+def test_many_workers(master, directory, port):
+    """The program for all of them fits into what the kernel takes, or it is said that it does not."""
+    one = master(echo(port, workers=128))
+    with Load(directory, f"127.0.0.1:{port}", 0, 0, who_rate=1000) as load:
+        load.flow(0.5)
+    assert len(load.served_by("slot")) > 64
+    assert "cannot be steered" not in one.log.text()
+    one.stop(signal.SIGQUIT)

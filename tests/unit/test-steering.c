@@ -1,0 +1,308 @@
+/* The table against a model of the kernel's array, and the program in the kernel itself. */
+#include "net/steering.h"
+
+#include "base/fd.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+/* --- the table: the kernel's array holds numbers of sockets */
+
+#define PLACES_MAX 64
+
+struct group {
+    size_t place[PLACES_MAX], n;
+};
+
+static void leave(struct group *group, size_t number)
+{
+    for (size_t i = 0; i < group->n; i++)
+        if (group->place[i] == number) {
+            group->place[i] = group->place[--group->n];
+            return;
+        }
+}
+
+static void compare(const struct group *group, const struct steering *steering)
+{
+    assert_int_equal(group->n, steering->n);
+    for (size_t i = 0; i < steering->n; i++)
+        assert_int_equal(group->place[steering->index[i]], i);
+}
+
+static void test_table(void **state UNUSED)
+{
+    struct group group = {0};
+    struct steering steering = {0};
+    uint32_t random = 1;
+    for (unsigned step = 0; step < 20000; step++) {
+        random = random * 1664525 + 1013904223;
+        unsigned choice = random >> 28;
+        if (choice < 6 && group.n < PLACES_MAX) {
+            assert_int_equal(steering_add(&steering), 0);
+            group.place[group.n] = group.n;
+            group.n++;
+        } else if (choice < 11 && group.n > 0) {
+            leave(&group, group.n - 1);
+            steering_remove_last(&steering);
+        } else if (group.n > 0) {
+            size_t number = (random >> 8) % group.n;
+            leave(&group, number);
+            group.place[group.n++] = number;
+            steering_again(&steering, number);
+        }
+        compare(&group, &steering);
+    }
+    steering_clear(&steering);
+}
+
+static void test_size(void **state UNUSED)
+{
+    struct steering steering = {0};
+    bool alive[1001];
+    memset(alive, true, sizeof(alive));
+    struct sock_filter *program;
+    size_t n;
+    for (unsigned i = 0; i < 1000; i++)
+        assert_int_equal(steering_add(&steering), 0);
+    assert_int_equal(steering_build(&steering, alive, &program, &n), 0);
+    assert_true(n <= BPF_MAXINSNS);
+    free(program);
+    assert_int_equal(steering_add(&steering), 0);
+    assert_int_equal(steering_build(&steering, alive, &program, &n), -E2BIG);
+    steering_clear(&steering);
+}
+
+/* --- the kernel */
+
+#define SOCKETS 4
+
+struct sockets {
+    int family, type;
+    struct sockaddr_storage address;
+    socklen_t length;
+    int fd[SOCKETS];
+    struct steering steering;
+};
+
+static void set_address(struct sockets *sockets, const char *text, in_port_t port)
+{
+    if (sockets->family == AF_INET) {
+        struct sockaddr_in *in = (struct sockaddr_in *)&sockets->address;
+        *in = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = port};
+        assert_int_equal(inet_pton(AF_INET, text, &in->sin_addr), 1);
+        sockets->length = sizeof(*in);
+    } else {
+        struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)&sockets->address;
+        *in6 = (struct sockaddr_in6){.sin6_family = AF_INET6, .sin6_port = port};
+        assert_int_equal(inet_pton(AF_INET6, text, &in6->sin6_addr), 1);
+        sockets->length = sizeof(*in6);
+    }
+}
+
+static in_port_t port_of(const struct sockets *sockets)
+{
+    return sockets->family == AF_INET ? ((const struct sockaddr_in *)&sockets->address)->sin_port
+                                      : ((const struct sockaddr_in6 *)&sockets->address)->sin6_port;
+}
+
+static void open_sockets(struct sockets *sockets, const char *listen_on)
+{
+    const int on = 1, off = 0;
+    set_address(sockets, listen_on, 0);
+    for (size_t i = 0; i < SOCKETS; i++) {
+        int fd = socket(sockets->family, sockets->type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        assert_true(fd >= 0);
+        assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)), 0);
+        if (sockets->family == AF_INET6)
+            assert_int_equal(setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off)), 0);
+        assert_int_equal(bind(fd, (struct sockaddr *)&sockets->address, sockets->length), 0);
+        assert_int_equal(getsockname(fd, (struct sockaddr *)&sockets->address, &sockets->length),
+                         0);
+        if (sockets->type == SOCK_STREAM)
+            assert_int_equal(listen(fd, 128), 0);
+        sockets->fd[i] = fd;
+        assert_int_equal(steering_add(&sockets->steering), 0);
+    }
+}
+
+static void close_sockets(struct sockets *sockets)
+{
+    for (size_t i = 0; i < SOCKETS; i++)
+        (void)fd_close(sockets->fd[i]);
+    steering_clear(&sockets->steering);
+}
+
+static void steer(struct sockets *sockets, const bool *alive)
+{
+    struct sock_filter *program;
+    size_t n;
+    assert_int_equal(steering_build(&sockets->steering, alive, &program, &n), 0);
+    assert_int_equal(steering_attach(sockets->fd[0], program, n), 0);
+    free(program);
+}
+
+/* Which socket has something now; it is taken out. */
+static size_t who_got_it(struct sockets *sockets)
+{
+    struct pollfd polls[SOCKETS];
+    for (size_t i = 0; i < SOCKETS; i++)
+        polls[i] = (struct pollfd){.fd = sockets->fd[i], .events = POLLIN};
+    assert_int_equal(poll(polls, SOCKETS, 10000), 1);
+    for (size_t i = 0; i < SOCKETS; i++) {
+        char byte;
+        if (!(polls[i].revents & POLLIN))
+            continue;
+        if (sockets->type == SOCK_STREAM)
+            (void)fd_close(accept4(sockets->fd[i], NULL, NULL, SOCK_CLOEXEC));
+        else
+            assert_int_equal(recv(sockets->fd[i], &byte, 1, 0), 1);
+        return i;
+    }
+    fail();
+    return 0;
+}
+
+static int connect_to(const struct sockets *target)
+{
+    const struct linger at_once = {.l_onoff = 1};
+    int fd = socket(target->family, target->type | SOCK_CLOEXEC, 0);
+    assert_true(fd >= 0);
+    assert_int_equal(connect(fd, (const struct sockaddr *)&target->address, target->length), 0);
+    /* No TIME_WAIT: ports are not to run out. */
+    (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+    return fd;
+}
+
+static void ask(struct sockets *sockets, const struct sockets *target, unsigned times,
+                unsigned counts[SOCKETS])
+{
+    memset(counts, 0, SOCKETS * sizeof(*counts));
+    for (unsigned i = 0; i < times; i++) {
+        int fd = connect_to(target);
+        if (sockets->type == SOCK_DGRAM)
+            assert_int_equal(send(fd, "x", 1, 0), 1);
+        size_t first = who_got_it(sockets);
+        counts[first]++;
+        /* All datagrams of a flow go the same way. */
+        if (sockets->type == SOCK_DGRAM) {
+            assert_int_equal(send(fd, "x", 1, 0), 1);
+            assert_int_equal(who_got_it(sockets), first);
+        }
+        (void)fd_close(fd);
+    }
+}
+
+#define TIMES 600
+
+static void check_group(int family, int type, const char *listen_on, int client_family,
+                        const char *connect_to_address)
+{
+    struct sockets sockets = {.family = family, .type = type};
+    struct sockets target = {.family = client_family, .type = type};
+    unsigned counts[SOCKETS];
+    open_sockets(&sockets, listen_on);
+    set_address(&target, connect_to_address, port_of(&sockets));
+    for (unsigned set = 1; set < 1 << SOCKETS; set++) {
+        bool alive[SOCKETS];
+        unsigned n_alive = 0;
+        for (size_t i = 0; i < SOCKETS; i++)
+            n_alive += alive[i] = set & 1U << i;
+        steer(&sockets, alive);
+        ask(&sockets, &target, TIMES, counts);
+        for (size_t i = 0; i < SOCKETS; i++) {
+            if (!alive[i])
+                assert_int_equal(counts[i], 0);
+            else
+                assert_true(counts[i] > TIMES / n_alive / 2);
+        }
+    }
+    close_sockets(&sockets);
+}
+
+static void test_tcp(void **state UNUSED)
+{
+    check_group(AF_INET, SOCK_STREAM, "127.0.0.1", AF_INET, "127.0.0.1");
+}
+
+static void test_tcp_over_ipv6(void **state UNUSED)
+{
+    check_group(AF_INET6, SOCK_STREAM, "::1", AF_INET6, "::1");
+}
+
+static void test_both_families_of_one_group(void **state UNUSED)
+{
+    check_group(AF_INET6, SOCK_STREAM, "::", AF_INET, "127.0.0.1");
+    check_group(AF_INET6, SOCK_STREAM, "::", AF_INET6, "::1");
+}
+
+static void test_udp(void **state UNUSED)
+{
+    check_group(AF_INET, SOCK_DGRAM, "127.0.0.1", AF_INET, "127.0.0.1");
+    check_group(AF_INET6, SOCK_DGRAM, "::1", AF_INET6, "::1");
+}
+
+/* One that shut down and listens again has another place in the group; the table knows. */
+static void test_listening_again(void **state UNUSED)
+{
+    struct sockets sockets = {.family = AF_INET, .type = SOCK_STREAM};
+    unsigned counts[SOCKETS];
+    open_sockets(&sockets, "127.0.0.1");
+    assert_int_equal(shutdown(sockets.fd[1], SHUT_RDWR), 0);
+    assert_int_equal(listen(sockets.fd[1], 128), 0);
+    steering_again(&sockets.steering, 1);
+    for (size_t only = 0; only < SOCKETS; only++) {
+        bool alive[SOCKETS] = {false};
+        alive[only] = true;
+        steer(&sockets, alive);
+        ask(&sockets, &sockets, 20, counts);
+        assert_int_equal(counts[only], 20);
+    }
+    close_sockets(&sockets);
+}
+
+/* The flows of those that live do not move when another one dies. */
+static void test_others_stay(void **state UNUSED)
+{
+    struct sockets sockets = {.family = AF_INET, .type = SOCK_DGRAM};
+    static const bool all[SOCKETS] = {true, true, true, true},
+                      most[SOCKETS] = {true, true, false, true};
+    open_sockets(&sockets, "127.0.0.1");
+    for (unsigned i = 0; i < 300; i++) {
+        int fd = connect_to(&sockets);
+        steer(&sockets, all);
+        assert_int_equal(send(fd, "x", 1, 0), 1);
+        size_t before = who_got_it(&sockets);
+        steer(&sockets, most);
+        assert_int_equal(send(fd, "x", 1, 0), 1);
+        size_t after = who_got_it(&sockets);
+        assert_true(before == 2 ? after != 2 : after == before);
+        (void)fd_close(fd);
+    }
+    close_sockets(&sockets);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_table),
+        cmocka_unit_test(test_size),
+        cmocka_unit_test(test_tcp),
+        cmocka_unit_test(test_tcp_over_ipv6),
+        cmocka_unit_test(test_both_families_of_one_group),
+        cmocka_unit_test(test_udp),
+        cmocka_unit_test(test_listening_again),
+        cmocka_unit_test(test_others_stay),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -177,12 +177,29 @@ void master_trim_listeners(struct master *master)
     }
 }
 
+/* Where the configuration leaves it to us, servers may do as they like. */
+static void tell_of_mode(const struct worker *worker, struct listener *listener,
+                         const struct config_socket *socket)
+{
+    if (socket->nonblocking == CONFIG_NONBLOCKING_AUTO || listener->mode_told ||
+        !listener_mode_differs(listener, worker->slot))
+        return;
+    listener->mode_told = true;
+    log_about(worker_subject(worker), LOG_LEVEL_WARNING,
+              "it %s O_NONBLOCK of socket '%s' for all who share it, but sockets.%s.nonblocking is "
+              "%s: a server that relies on that may hang; let the key say what its servers do",
+              listener->options.nonblocking ? "cleared" : "set", listener->name, socket->name,
+              listener->options.nonblocking ? "true" : "false");
+}
+
 void master_restore_listeners(const struct program *program, const struct worker *worker)
 {
     /* A program that is being stopped may have outlived its listeners. */
     for (size_t i = 0; program->started && i < program_config(program)->n_sockets; i++) {
         struct listener *listener = program->params.listeners[i];
         listener_tell(worker_subject(worker), listener, listener_restore(listener, worker->slot));
+        if (worker->state == WORKER_READY)
+            tell_of_mode(worker, listener, program_config(program)->sockets[i]);
     }
 }
 

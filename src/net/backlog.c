@@ -7,10 +7,13 @@
  * And shutdown() of a listening socket ends the listening, for all who hold it: some servers do that when they leave. Clients are
  * refused until somebody calls listen() again. For a Unix socket that does not help: it still looks as if it listened, but refuses
  * for ever.
+ *
+ * O_NONBLOCK is shared as well. Most servers set it and none that sets it would be served by taking it away: it is only looked at.
  */
 #include "net/listener.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
 #include <sys/epoll.h>
@@ -90,4 +93,10 @@ int listener_socket_watch(struct listener_socket *socket, int epoll_fd)
         return -errno;
     socket->watch_fd = epoll_fd;
     return 0;
+}
+
+bool listener_mode_differs(const struct listener *listener, unsigned slot)
+{
+    int flags = fcntl(listener_fd(listener, slot), F_GETFL);
+    return flags >= 0 && !!(flags & O_NONBLOCK) != listener->options.nonblocking;
 }

@@ -52,6 +52,7 @@ struct listener {
     bool *alive;              /* as it was steered last, for steered_sockets of them */
     size_t steered_sockets;   /* 0: not yet, or not since the group changed */
     bool steering_failed;     /* the owner's mark: it was said */
+    bool mode_told;           /* likewise, of listener_mode_differs() */
 };
 
 /*
@@ -101,6 +102,8 @@ void listener_remember_backlog(struct listener_socket *socket);
  *   others        listen() failed (-EADDRINUSE: somebody else was quicker); the next call tries again
  */
 int listener_restore(struct listener *listener, unsigned slot);
+/* Did somebody change whether it blocks? All who hold it share that. */
+bool listener_mode_differs(const struct listener *listener, unsigned slot);
 /* Adds it to an epoll, which has to outlive it: readable once it was shut down, and never else. Twice is once. 0 or -errno. */
 int listener_socket_watch(struct listener_socket *socket, int epoll_fd);
 

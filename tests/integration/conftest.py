@@ -15,7 +15,7 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
-from harness import TOP, isolation  # noqa: E402
+from harness import TOP, isolation, systemd  # noqa: E402
 from harness.master import Master  # noqa: E402
 
 LIMIT_SECONDS = 60
@@ -40,8 +40,10 @@ def pytest_collection_modifyitems(items):
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item, call):
-    """A failed test shows the end of every log it wrote."""
+    """A failed test shows the end of every log it wrote, and of the journal of a machine that runs."""
     report = (yield).get_result()
+    if report.failed:
+        report.sections += [("journal", machine.journal(200)) for machine in systemd.RUNNING]
     directory = item.stash.get(STASH, None)
     if not report.failed or directory is None or not directory.exists():
         return

@@ -186,6 +186,7 @@ def test_instance(machine, installed):
     path = f"/proc/{machine.pid}/root/run/reloader-blue/web.sock"
     inode = os.stat(path).st_ino
     assert ask(path, socket.AF_UNIX)["generation"] == "1"
+    blue.wait("active")
     blue.systemctl("reload")
     await_generation(2, path, socket.AF_UNIX)
     assert green.show("ActiveState") == "inactive"

@@ -28,6 +28,7 @@ NAMESPACES = ("mount", "uts", "ipc", "net", "pid", "cgroup")
 ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "HOME": "/root",
                "SYSTEMD_PAGER": "cat", "SYSTEMD_COLORS": "0", "DEBIAN_FRONTEND": "noninteractive"}
 BOOT_SECONDS = 60
+RUNNING = []  # whose journals a failed test shows
 UNITS = "/run/harness"  # inside: first in the unit path; what tests write there is found after a daemon-reload
 
 
@@ -80,9 +81,11 @@ class Machine:
         except BaseException:
             self.close()
             raise
+        RUNNING.append(self)
         return self
 
     def __exit__(self, *_):
+        RUNNING.remove(self)
         self.close()
 
     # --- from the start to the end
@@ -156,7 +159,7 @@ class Machine:
         done = subprocess.run(self.command(*words), input=stdin if stdin is not None else b"", capture_output=True, timeout=seconds, check=False)
         done.stdout, done.stderr = done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
         if code is not None and done.returncode != code:
-            raise self.failure(f"{' '.join(map(str, words))} ended with {done.returncode}\n{done.stdout}{done.stderr}\n--- journal\n{self.journal()}")
+            raise self.failure(f"{' '.join(map(str, words))} ended with {done.returncode}\n{done.stdout}{done.stderr}")
         return done
 
     def journal(self, lines=60):

@@ -5,11 +5,18 @@
  * given, some with 5. It would shrink for all, and stay so.
  *
  * And shutdown() of a listening socket ends the listening, for all who hold it: some servers do that when they leave. Clients are
- * refused until somebody calls listen() again.
+ * refused until somebody calls listen() again. For a Unix socket that does not help: it still looks as if it listened, but refuses
+ * for ever.
+ *
+ * O_NONBLOCK is shared as well. Most servers set it and none that sets it would be served by taking it away: it is only looked at.
  */
 #include "net/listener.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 
 void listener_remember_backlog(struct listener_socket *socket)
@@ -26,6 +33,13 @@ static bool is_listening(int fd)
     return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) < 0 || listens;
 }
 
+static bool is_shut_down_unix(const struct listener_socket *socket)
+{
+    struct pollfd state = {.fd = socket->fd, .events = POLLRDHUP};
+    return socket->address.socket.generic.sa_family == AF_UNIX && poll(&state, 1, 0) == 1 &&
+           (state.revents & (POLLRDHUP | POLLHUP));
+}
+
 static int backlog_of(const struct listener *listener, const struct listener_socket *socket)
 {
     if (socket->backlog > 0)
@@ -33,23 +47,56 @@ static int backlog_of(const struct listener *listener, const struct listener_soc
     return listener->options.backlog > 0 ? listener->options.backlog : INT_MAX;
 }
 
-bool listener_restore(struct listener *listener, unsigned slot)
+/* A failure is told once. */
+static int lose(struct listener_socket *socket, int error)
+{
+    bool told = socket->lost;
+    socket->lost = true;
+    return told ? 0 : error;
+}
+
+static int listen_again(struct listener *listener, size_t index)
+{
+    struct listener_socket *socket = &listener->sockets[index];
+    if (listen(socket->fd, backlog_of(listener, socket)) < 0)
+        return lose(socket, -errno);
+    socket->lost = false;
+    if (listener->options.reuseport)
+        steering_again(&listener->steering, index);
+    listener->steered_sockets = 0;
+    return 1;
+}
+
+int listener_restore(struct listener *listener, unsigned slot)
 {
     size_t index = listener->n_sockets == 1 ? 0 : slot;
-    const struct listener_socket *socket = &listener->sockets[index];
+    struct listener_socket *socket = &listener->sockets[index];
     unsigned queue, backlog;
     if (index >= listener->n_sockets || socket->address.datagram)
-        return false;
-    if (!is_listening(socket->fd)) {
-        if (listen(socket->fd, backlog_of(listener, socket)) < 0)
-            return false;
-        if (listener->options.reuseport)
-            steering_again(&listener->steering, index);
-        listener->steered_sockets = 0;
-        return true;
-    }
+        return 0;
+    if (is_shut_down_unix(socket))
+        return lose(socket, -ESHUTDOWN);
+    if (!is_listening(socket->fd))
+        return listen_again(listener, index);
     if (socket->backlog > 0 && listener_queue(socket, &queue, &backlog) == 0 &&
         backlog < socket->backlog)
         (void)listen(socket->fd, (int)socket->backlog);
-    return false;
+    return 0;
+}
+
+int listener_socket_watch(struct listener_socket *socket, int epoll_fd)
+{
+    struct epoll_event nothing = {.events = EPOLLET};
+    if (socket->address.datagram || socket->watch_fd > 0)
+        return 0;
+    if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, socket->fd, &nothing) < 0)
+        return -errno;
+    socket->watch_fd = epoll_fd;
+    return 0;
+}
+
+bool listener_mode_differs(const struct listener *listener, unsigned slot)
+{
+    int flags = fcntl(listener_fd(listener, slot), F_GETFL);
+    return flags >= 0 && !!(flags & O_NONBLOCK) != listener->options.nonblocking;
 }

@@ -93,6 +93,10 @@ def crash(options):
     return True
 
 
+def took(seconds):
+    return f"{len(seconds)} reloads" + (f", each {common.spread(seconds, ' s')}" if seconds else "")
+
+
 def reload_and_scale(master, load, options, program, seconds):
     for _ in range(options.reloads):
         began = time.monotonic()
@@ -116,7 +120,7 @@ def reloads(options):
         with common.running(directory, config) as master:
             with asking(directory, target, options, echo_rate=options.rate, streams=200, who_rate=200) as load:
                 reload_and_scale(master, load, options, config["programs"]["echo"], seconds)
-    print(f"tcp, {options.reloads} reloads, each {common.spread(seconds, ' s')}, then 8, 2 and 4 workers:")
+    print(f"tcp, {took(seconds)}, then 8, 2 and 4 workers:")
     print(f"  answers by slot: {list(answers(load).values())}")
     return outcome(load.report)
 
@@ -139,7 +143,7 @@ def udp(options):
                 reload_and_scale(master, load, options, config["programs"]["udp"], seconds)
                 dropped = udp_drops(port)
     found = load.report["modes"]["udp"]
-    print(f"udp, {options.reloads} reloads, each {common.spread(seconds, ' s')}, then 8, 2 and 4 workers:")
+    print(f"udp, {took(seconds)}, then 8, 2 and 4 workers:")
     print(f"  answers by slot: {list(answers(load).values())}; {found['flows_moved']} of {found['flows']} flows changed their worker, "
           f"{len(found['moves'])} times; dropped by the kernel for want of room: {dropped}; {waiting(load, 'udp')}")
     return outcome(load.report)

@@ -39,30 +39,11 @@ int listener_new(const char *name, const struct address *addresses, size_t n_add
     return 0;
 }
 
-/*
- * SO_REUSEPORT would let a second master of the same user join the group quietly and take a part of the connections. So one
- * socket without it has to get the address first.
- */
-static int probe_address(const struct listener *listener, const struct address *address,
-                         char **ret_error)
-{
-    struct listener_options options = listener->options;
-    struct listener_socket probe;
-    options.reuseport = false;
-    int r = listener_socket_open(address, &options, &probe, ret_error);
-    if (r == 0)
-        listener_socket_close(&probe);
-    return r;
-}
-
 static int open_next(struct listener *listener, const struct address *address, char **ret_error)
 {
     struct listener_socket *socket = &listener->sockets[listener->n_sockets];
-    int r = 0;
-    if (listener->options.reuseport && listener->n_sockets == 0)
-        r = probe_address(listener, address, ret_error);
-    if (r == 0)
-        r = listener_socket_open(address, &listener->options, socket, ret_error);
+    int r = listener_socket_open(address, &listener->options, listener->n_sockets > 0, socket,
+                                 ret_error);
     if (r < 0)
         return r;
     listener_remember_backlog(socket);

@@ -194,3 +194,15 @@ int steering_attach(int fd, struct sock_filter *program, size_t n)
         return -errno;
     return 0;
 }
+
+int steering_found_group(int fd)
+{
+    struct sock_filter itself = {.code = BPF_RET | BPF_K, .k = 0};
+    int on = 1, off = 0;
+    if (setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) < 0)
+        return -errno;
+    int r = steering_attach(fd, &itself, 1);
+    if (r == 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &off, sizeof(off)) < 0)
+        r = -errno;
+    return r;
+}

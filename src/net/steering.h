@@ -40,3 +40,8 @@ int steering_build(const struct steering *steering, const bool *alive, struct so
                    size_t *ret_n);
 /* Attaches it to the group of this socket, in place of an earlier one. 0 or -errno. */
 int steering_attach(int fd, struct sock_filter *program, size_t n);
+/*
+ * Makes a socket that is not bound yet a group of its own, which chooses that socket: what joins gets nothing before a program says
+ * so. SO_REUSEPORT is off afterwards; it is to be set when the socket listens. 0 or -errno.
+ */
+int steering_found_group(int fd);

@@ -2,9 +2,11 @@
 #include "net/steering.h"
 
 #include "base/fd.h"
+#include "net/listener.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <setjmp.h>
@@ -12,6 +14,7 @@
 #include <stdint.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -292,6 +295,111 @@ static void test_others_stay(void **state UNUSED)
     close_sockets(&sockets);
 }
 
+/* --- a listener */
+
+/* One that the kernel finds free. A socket bound to port 0 would get another one when it listens again. */
+static struct address find_address(const char *text)
+{
+    struct address address;
+    const char *reason;
+    assert_int_equal(address_parse(text, &address, &reason), 0);
+    address.socket.in.sin_port = 0;
+    CLEANUP_FD int fd = socket(address.socket.generic.sa_family,
+                               (address.datagram ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC, 0);
+    socklen_t length = address.length;
+    assert_int_equal(bind(fd, &address.socket.generic, address.length), 0);
+    assert_int_equal(getsockname(fd, &address.socket.generic, &length), 0);
+    return address;
+}
+
+static int open_group(const struct address *address, size_t n, struct listener **ret)
+{
+    const struct listener_options options = {.reuseport = true, .nonblocking = true};
+    struct address addresses[SOCKETS];
+    CLEANUP_FREE char *error = NULL;
+    for (size_t i = 0; i < n; i++)
+        addresses[i] = *address;
+    int r = listener_new("web", addresses, n, &options, ret, &error);
+    if (r < 0)
+        assert_non_null(strstr(error, "address in use"));
+    return r;
+}
+
+#define RIVALS 4
+#define ROUNDS 100
+
+/* Says whether it got the address, and holds it until told. */
+static void contend(const struct address *address, int start, int result, int end)
+{
+    struct listener *listener = NULL;
+    char byte;
+    assert_int_equal(read(start, &byte, 1), 0);
+    char got = open_group(address, 2, &listener) == 0;
+    assert_int_equal(write(result, &got, 1), 1);
+    assert_int_equal(read(end, &byte, 1), 0);
+    _exit(0);
+}
+
+static unsigned count_winners(const struct address *address)
+{
+    int start[2], result[2], end[2];
+    pid_t pids[RIVALS];
+    unsigned winners = 0;
+    assert_int_equal(pipe2(start, O_CLOEXEC), 0);
+    assert_int_equal(pipe2(result, O_CLOEXEC), 0);
+    assert_int_equal(pipe2(end, O_CLOEXEC), 0);
+    for (unsigned i = 0; i < RIVALS; i++) {
+        pids[i] = fork();
+        if (pids[i] == 0) {
+            (void)close(start[1]);
+            (void)close(end[1]);
+            contend(address, start[0], result[1], end[0]);
+        }
+    }
+    (void)close(start[1]);
+    for (unsigned i = 0; i < RIVALS; i++) {
+        char got = 0;
+        assert_int_equal(read(result[0], &got, 1), 1);
+        winners += got ? 1 : 0;
+    }
+    (void)close(end[1]);
+    for (unsigned i = 0; i < RIVALS; i++)
+        assert_int_equal(waitpid(pids[i], NULL, 0), pids[i]);
+    (void)close(start[0]);
+    (void)close(end[0]);
+    (void)close(result[0]);
+    (void)close(result[1]);
+    return winners;
+}
+
+/* SO_REUSEPORT would let masters that start at the same moment share the address, each with a part of the clients. */
+static void test_never_two_masters(void **state UNUSED)
+{
+    static const char *const texts[] = {"127.0.0.1:1", "[::]:1", "udp:127.0.0.1:1"};
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        const struct address address = find_address(texts[i]);
+        for (unsigned round = 0; round < ROUNDS; round++)
+            assert_true(count_winners(&address) <= 1);
+    }
+}
+
+/* A second socket gets nothing before somebody says so. */
+static void test_who_joins_waits(void **state UNUSED)
+{
+    const struct address address = find_address("127.0.0.1:1");
+    struct listener *listener = NULL;
+    CLEANUP_FREE char *error = NULL;
+    assert_int_equal(open_group(&address, 1, &listener), 0);
+    assert_int_equal(listener_add(listener, &address, 1, &error), 0);
+    for (unsigned i = 0; i < 50; i++) {
+        CLEANUP_FD int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        assert_int_equal(connect(fd, &address.socket.generic, address.length), 0);
+        CLEANUP_FD int accepted = accept4(listener->sockets[0].fd, NULL, NULL, SOCK_CLOEXEC);
+        assert_true(accepted >= 0);
+    }
+    assert_null(listener_free(listener));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -303,6 +411,8 @@ int main(void)
         cmocka_unit_test(test_udp),
         cmocka_unit_test(test_listening_again),
         cmocka_unit_test(test_others_stay),
+        cmocka_unit_test(test_never_two_masters),
+        cmocka_unit_test(test_who_joins_waits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -9,6 +9,8 @@
  */
 #include "net/listener.h"
 
+#include "net/group.h"
+
 #include <limits.h>
 #include <sys/socket.h>
 
@@ -33,6 +35,18 @@ static int backlog_of(const struct listener *listener, const struct listener_soc
     return listener->options.backlog > 0 ? listener->options.backlog : INT_MAX;
 }
 
+/* Only the workers of its slot can have shut down a socket of a group: that it left goes unseen until we look here. */
+static bool listen_again(struct listener *listener, size_t index)
+{
+    bool alone = true;
+    for (size_t i = 0; i < listener->n_sockets; i++)
+        alone = alone && (i == index || is_listening(listener->sockets[i].fd));
+    if (listen(listener->sockets[index].fd, backlog_of(listener, &listener->sockets[index])) < 0)
+        return false;
+    listener_group_return(listener, index, alone);
+    return true;
+}
+
 bool listener_restore(struct listener *listener, unsigned slot)
 {
     size_t index = listener->n_sockets == 1 ? 0 : slot;
@@ -40,14 +54,8 @@ bool listener_restore(struct listener *listener, unsigned slot)
     unsigned queue, backlog;
     if (index >= listener->n_sockets || socket->address.datagram)
         return false;
-    if (!is_listening(socket->fd)) {
-        if (listen(socket->fd, backlog_of(listener, socket)) < 0)
-            return false;
-        if (listener->options.reuseport)
-            steering_again(&listener->steering, index);
-        listener->steered_sockets = 0;
-        return true;
-    }
+    if (!is_listening(socket->fd))
+        return listen_again(listener, index);
     if (socket->backlog > 0 && listener_queue(socket, &queue, &backlog) == 0 &&
         backlog < socket->backlog)
         (void)listen(socket->fd, (int)socket->backlog);

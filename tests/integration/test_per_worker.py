@@ -198,7 +198,6 @@ def test_second_master_is_refused(master, port):
     ("unix:/tmp/x.sock", {}, r"sockets\.s\.sharing: per_worker is for internet sockets"),
     ("127.0.0.1:90%(process_num)02d", {}, r"sockets\.s\.sharing: .*leave out one of the two"),
     ("fd:3", {}, r"sockets\.s\.sharing: per_worker needs a socket for each slot"),
-    ("9000", {"workers": 1024}, r"sockets\.s\.sharing: per_worker is for at most 1000 workers"),
     ("9000", {"reload": {"max_surge": 0, "canary": False}}, r"programs\.p\.reload\.max_surge: with sockets of sharing: per_worker"),
 ])
 def test_wrong_settings(directory, listen, program, message):

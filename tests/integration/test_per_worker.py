@@ -98,6 +98,22 @@ def test_scaling_under_load(master, directory, port):
     assert sorted(load.served_by("slot")) == [str(number) for number in range(8)]
 
 
+def test_canary_serves_clients(master, directory, port):
+    """Also where workers become more: in its probation it has to meet real clients, or it proves nothing."""
+    one = master(echo(port, workers=2, reload={"probation": "60s"}))
+    one.programs["echo"]["workers"] = 4
+    one.write()
+    with one.connect() as waiting:
+        waiting.send("Reload", {"wait": True})
+        one.wait(lambda status: [worker for slot in one.slots(status=status) for worker in slot["workers"]
+                                 if worker["state"] == "READY" and worker["generation"] == 2], "the canary is ready")
+        with Load(directory, f"127.0.0.1:{port}", 0, 0, who_rate=500) as load:
+            load.flow(0.5)
+        assert one.status()["reload"]["state"] == "canaries"
+        assert set(load.served_by("generation")) == {"1", "2"}
+        assert set(load.served_by("slot")) == {"0", "1"}
+
+
 HASTY = """
 import os, select, socket
 listener, channel = socket.socket(fileno=3), socket.socket(fileno=int(os.environ["RELOADER_CHANNEL_FD"]))

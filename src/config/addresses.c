@@ -84,8 +84,8 @@ int config_resolve_address(const struct config_socket *socket, const struct conf
     if (r == -EINVAL)
         return fail(
             ret_reason,
-            string_format("'%.120s': %s (expected 8080, 127.0.0.1:8080, [::1]:8080, unix:/path, "
-                          "unix:@name or fd:3)",
+            string_format("'%.120s': %s (expected 8080, 127.0.0.1:8080, [::1]:8080, udp:53, "
+                          "unix:/path, unix:@name or fd:3)",
                           text, reason));
     return r;
 }

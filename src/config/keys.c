@@ -126,17 +126,17 @@ static const struct key option_keys[] = {
     {"mark", &type_number, SOCKET_AT(options.mark), "0", .max = UINT32_MAX,
      .help = "of the packets, for routing and filters (SO_MARK)"},
     {"receive_buffer", &type_size, SOCKET_AT(options.receive_buffer),
-     .default_help = "the system's", .min = 4096, .max = 1 << 30, .help = "SO_RCVBUF"},
+     .default_help = "the system's", .min = 4096, .max = 1023 << 20, .help = "SO_RCVBUF"},
     {"send_buffer", &type_size, SOCKET_AT(options.send_buffer), .default_help = "the system's",
-     .min = 4096, .max = 1 << 30, .help = "SO_SNDBUF"},
+     .min = 4096, .max = 1023 << 20, .help = "SO_SNDBUF"},
     {0},
 };
 static const struct key_table option_table = {"sockets.NAME.options", option_keys, NULL};
 
 static const struct key socket_keys[] = {
     {"listen", &type_listen, SOCKET_AT(listen), .required = true,
-     .help = "8080, 127.0.0.1:8080, [::1]:8080, unix:/path or unix:@name; with %(process_num)s one "
-             "socket per slot"},
+     .help = "8080, 127.0.0.1:8080, [::1]:8080, udp:53, unix:/path, unix:@name or fd:3; with "
+             "%(process_num)s one socket per slot"},
     {"backlog", &type_backlog, SOCKET_AT(backlog), .default_help = "the most the system gives",
      .min = 1, .max = 1 << 20, .help = "connections that may wait to be accepted"},
     {"sharing", &type_choice, SOCKET_AT(sharing), "shared", .words = sharing_words,

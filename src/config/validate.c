@@ -271,7 +271,6 @@ static void check_kind(struct reader *reader, const struct config_socket *socket
 {
     const struct config_socket_options *options = &socket->options;
     const unsigned path = ON(KIND_UNIX_PATH), tcp = ON(KIND_TCP), ip = tcp | ON(KIND_UDP);
-    const unsigned bound = path | ON(KIND_UNIX_ABSTRACT) | ip;
     const struct {
         const char *key;
         bool given;
@@ -281,15 +280,15 @@ static void check_kind(struct reader *reader, const struct config_socket *socket
         {"mode", socket->mode_set, path, "a Unix socket with a path has a file mode"},
         {"owner", socket->owner.set, path, "a Unix socket with a path has an owner"},
         {"group", socket->group.set, path, "a Unix socket with a path has a group"},
-        {"backlog", socket->backlog > 0, (bound & ~ON(KIND_UDP)) | ON(KIND_FD),
+        {"backlog", socket->backlog > 0, ~ON(KIND_UDP),
          "a socket that accepts connections has a backlog; for UDP there is "
          "options.receive_buffer"},
         {"ipv6_only", socket->ipv6_only, address->socket.generic.sa_family == AF_INET6 ? ip : 0,
          "a socket of IPv6 can have this, as [::]:8080"},
-        {"options.nodelay", options->nodelay, tcp, "TCP has this"},
-        {"options.keepalive", options->keepalive, tcp, "TCP has this"},
-        {"options.defer_accept", options->defer_accept_usec > 0, tcp, "TCP has this"},
-        {"options.fastopen", options->fastopen > 0, tcp, "TCP has this"},
+        {"options.nodelay", options->nodelay, tcp, "a TCP socket that we bind can have this"},
+        {"options.keepalive", options->keepalive, tcp, "a TCP socket that we bind can have this"},
+        {"options.defer_accept", options->defer_accept_usec > 0, tcp, "a TCP socket that we bind can have this"},
+        {"options.fastopen", options->fastopen > 0, tcp, "a TCP socket that we bind can have this"},
         {"options.freebind", options->freebind, ip,
          "an internet socket that we bind can have this"},
         {"options.transparent", options->transparent, ip,
@@ -297,10 +296,10 @@ static void check_kind(struct reader *reader, const struct config_socket *socket
         {"options.device", options->device[0] != '\0', ip,
          "an internet socket that we bind can have this"},
         {"options.mark", options->mark > 0, ip, "an internet socket that we bind can have this"},
-        {"options.receive_buffer", options->receive_buffer > 0, bound,
-         "a socket that we bind can have this"},
-        {"options.send_buffer", options->send_buffer > 0, bound,
-         "a socket that we bind can have this"},
+        {"options.receive_buffer", options->receive_buffer > 0, ip,
+         "an internet socket that we bind can have this"},
+        {"options.send_buffer", options->send_buffer > 0, ip,
+         "an internet socket that we bind can have this"},
     };
     enum kind kind = kind_of(socket, address);
     for (size_t i = 0; i < ARRAY_SIZE(rules); i++)

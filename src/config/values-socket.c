@@ -35,7 +35,7 @@ static void read_listen_into(struct reader *reader, const struct tree_node *node
     CLEANUP_FREE char *reason = NULL;
     if (!value_is_scalar(
             reader, node,
-            "an address: 8080, 127.0.0.1:8080, [::1]:8080, unix:/path, unix:@name or fd:3"))
+            "an address: 8080, 127.0.0.1:8080, [::1]:8080, udp:53, unix:/path, unix:@name or fd:3"))
         return;
     free(socket->listen);
     socket->listen = strdup(node->text);

@@ -430,6 +430,8 @@ static int set_up(struct master *master, char **ret_error)
     if (r == 0)
         r = take_places(master, ret_error);
     if (r == 0)
+        r = listener_watch_new(master, &master->listener_watch);
+    if (r == 0)
         r = master_bind(master, ret_error);
     if (r == 0)
         r = add_programs(master, ret_error);
@@ -500,6 +502,7 @@ struct master *master_free(struct master *master)
     for (size_t i = 0; i < master->n_listeners; i++)
         (void)listener_free(master->listeners[i]);
     free(master->listeners);
+    (void)listener_watch_free(master->listener_watch);
     reload_clear(&master->reload);
     (void)service_manager_free(master->service);
     (void)reaper_free(master->reaper);

@@ -14,6 +14,7 @@
 #include "config/config.h"
 #include "master/event.h"
 #include "master/intent.h"
+#include "master/listener-watch.h"
 #include "master/reload.h"
 #include "master/service-manager.h"
 #include "net/listener.h"
@@ -55,6 +56,7 @@ struct master {
     /* one for each of config->sockets, in its order; NULL once closed */
     struct listener **listeners;
     size_t n_listeners;
+    struct listener_watch *listener_watch;
     struct listener ***handed; /* for each program: its listeners, in the order of its sockets */
     struct program **programs; /* by priority, then in the order of the file */
     size_t n_programs;

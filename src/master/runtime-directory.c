@@ -55,7 +55,7 @@ int runtime_directory_prepare(const char *path, char **ret_error)
     int r = make_directory(path, geteuid() == 0 ? 0711 : 0700);
     if (r < 0) {
         *ret_error = string_format("runtime_directory %s: cannot make it: %s%s", path, strerror(-r),
-                                   r == -EROFS ? "; mount a tmpfs there, or choose another" : "");
+                                   r == -EROFS ? "; let runtime_directory be on a tmpfs" : "");
         return r;
     }
     int checked = check_directory(path, ret_error);

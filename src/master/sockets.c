@@ -86,8 +86,11 @@ static int bind_or_take_over(const struct config *config, const struct config_so
     if (take_over_any(own, n))
         return take_over_listener(socket, &options, own, n, ret, ret_error);
     int r = bind_one(config, socket, ret, ret_error);
-    if (r == 0)
-        log_info("%s: listening on %s", socket->name, socket->listen);
+    if (r < 0)
+        return r;
+    log_info("%s: listening on %s", socket->name, socket->listen);
+    if ((*ret)->n_sockets > 0 && (*ret)->sockets[0].warning)
+        log_warning("%s", (*ret)->sockets[0].warning);
     return r;
 }
 
@@ -106,6 +109,8 @@ int master_bind(struct master *master, char **ret_error)
         if (r == 0)
             master->n_listeners = i + 1;
     }
+    for (size_t i = 0; r == 0 && i < master->n_listeners; i++)
+        r = listener_watch_add(master->listener_watch, master->listeners[i]);
     return r;
 }
 
@@ -129,6 +134,8 @@ static int grow_one(struct master *master, const struct config *config, size_t i
     int r = slot_addresses(config->sockets[i], program, listener->n_sockets, wanted, &addresses);
     if (r == 0)
         r = listener_add(listener, addresses, wanted - listener->n_sockets, ret_error);
+    if (r == 0)
+        r = listener_watch_add(master->listener_watch, listener);
     free(addresses);
     return r;
 }
@@ -170,16 +177,29 @@ void master_trim_listeners(struct master *master)
     }
 }
 
+/* Where the configuration leaves it to us, servers may do as they like. */
+static void tell_of_mode(const struct worker *worker, struct listener *listener,
+                         const struct config_socket *socket)
+{
+    if (socket->nonblocking == CONFIG_NONBLOCKING_AUTO || listener->mode_told ||
+        !listener_mode_differs(listener, worker->slot))
+        return;
+    listener->mode_told = true;
+    log_about(worker_subject(worker), LOG_LEVEL_WARNING,
+              "it %s O_NONBLOCK of socket '%s' for all who share it, but sockets.%s.nonblocking is "
+              "%s: a server that relies on that may hang; let the key say what its servers do",
+              listener->options.nonblocking ? "cleared" : "set", listener->name, socket->name,
+              listener->options.nonblocking ? "true" : "false");
+}
+
 void master_restore_listeners(const struct program *program, const struct worker *worker)
 {
     /* A program that is being stopped may have outlived its listeners. */
     for (size_t i = 0; program->started && i < program_config(program)->n_sockets; i++) {
         struct listener *listener = program->params.listeners[i];
-        if (listener_restore(listener, worker->slot))
-            log_about(worker_subject(worker), LOG_LEVEL_WARNING,
-                      "it shut down socket '%s' for all who share it, and connections were refused "
-                      "until now: a server that leaves should close it instead",
-                      listener->name);
+        listener_tell(worker_subject(worker), listener, listener_restore(listener, worker->slot));
+        if (worker->state == WORKER_READY)
+            tell_of_mode(worker, listener, program_config(program)->sockets[i]);
     }
 }
 

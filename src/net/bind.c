@@ -21,6 +21,7 @@
 #include <limits.h>
 #include <netinet/in.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -230,7 +231,8 @@ static int open_and_listen(struct listener_socket *result, const struct listener
                         0);
     if (result->fd < 0)
         return fail(address, -errno, ret_error);
-    int r = socket_options_set(result->fd, address, &options->settings, ret_error);
+    int r = socket_options_set(result->fd, options->name, &options->settings, address,
+                               &result->warning, ret_error);
     if (r == 0)
         r = prepare_group(result, options, joins, ret_error);
     if (r == 0)
@@ -256,13 +258,16 @@ int listener_socket_open(const struct address *address, const struct listener_op
 
 void listener_socket_close(struct listener_socket *socket)
 {
-    struct stat st;
-    const char *path = address_unix_path(&socket->address);
+    const struct stat file = {.st_dev = socket->file_device, .st_ino = socket->file_inode};
 
     /* Before closing: as long as the socket is open, its file's inode number is not given to another. */
-    if (socket->owns_file && lstat(path, &st) == 0 && st.st_dev == socket->file_device &&
-        st.st_ino == socket->file_inode)
-        (void)unlink(path);
+    if (socket->owns_file)
+        (void)socket_file_remove(address_unix_path(&socket->address), &file);
     socket->owns_file = false;
+    /* Closing is not enough: workers have it open, too. */
+    if (socket->watch_fd > 0)
+        (void)epoll_ctl(socket->watch_fd, EPOLL_CTL_DEL, socket->fd, NULL);
+    free(socket->warning);
+    socket->warning = NULL;
     socket->fd = fd_close(socket->fd);
 }

@@ -32,6 +32,7 @@ int listener_new(const char *name, const struct address *addresses, size_t n_add
     listener->name = strdup(name);
     if (!listener->name)
         return -ENOMEM;
+    listener->options.name = listener->name;
     listener_group_begin(listener);
     int r = listener_add(listener, addresses, n_addresses, ret_error);
     if (r < 0)

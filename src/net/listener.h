@@ -18,6 +18,7 @@
 #include <sys/types.h>
 
 struct listener_options {
+    const char *name; /* for messages; listener_new() sets it to the listener's */
     int backlog; /* 0: the most that the system gives (net.core.somaxconn) */
     bool ipv6_only;
     bool nonblocking;
@@ -37,6 +38,9 @@ struct listener_socket {
     bool owns_file;
     bool taken_over;  /* somebody else bound it, and holds it as well */
     unsigned backlog; /* as it was when it became ours; 0: not known */
+    int watch_fd;     /* the epoll that hears of its being shut down; 0: none */
+    bool lost;        /* a worker shut it down, and it cannot listen again */
+    char *warning;    /* one line for people: what the kernel did otherwise than configured; or NULL */
 };
 
 struct listener {
@@ -48,6 +52,7 @@ struct listener {
     bool *alive;              /* of its sockets, as listener_steer() was told */
     bool is_steered;          /* and the kernel knows */
     bool steering_failed;     /* the owner's mark: it was said */
+    bool mode_told;           /* likewise, of listener_mode_differs() */
 };
 
 /*
@@ -93,9 +98,16 @@ int listener_queue(const struct listener_socket *socket, unsigned *ret_queue,
 void listener_remember_backlog(struct listener_socket *socket);
 /*
  * After the worker of a slot did something to the sockets it was given: a backlog that it shrank is what it was again, and one
- * that it shut down listens again. True in the latter case: connections were refused meanwhile.
+ * that it shut down listens again. 1 in the latter case: connections were refused meanwhile, and in a SO_REUSEPORT group it is now the
+ * last. Else 0; or -errno where it cannot listen again, which is told once:
+ *   -ESHUTDOWN    a Unix socket: the kernel has no way back, it needs a new one
+ *   others        listen() failed (-EADDRINUSE: somebody else was quicker); the next call tries again
  */
-bool listener_restore(struct listener *listener, unsigned slot);
+int listener_restore(struct listener *listener, unsigned slot);
+/* Did somebody change whether it blocks? All who hold it share that. */
+bool listener_mode_differs(const struct listener *listener, unsigned slot);
+/* Adds it to an epoll, which has to outlive it: readable once it was shut down, and never else. Twice is once. 0 or -errno. */
+int listener_socket_watch(struct listener_socket *socket, int epoll_fd);
 
 /*
  * Who listens on an address that is in use: "nginx (pid 4711)", with " and others" if they are several, where /proc lets us see;

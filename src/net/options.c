@@ -14,7 +14,7 @@ static const char *remedy_for(int error)
     switch (error) {
     case EPERM:
     case EACCES:
-        return ": it needs root or CAP_NET_ADMIN (device: or CAP_NET_RAW)";
+        return ": it needs root or CAP_NET_ADMIN";
     case ENODEV:
         return ": there is no such network interface";
     case ENOPROTOOPT:
@@ -24,17 +24,15 @@ static const char *remedy_for(int error)
     return "";
 }
 
-static int fail(const struct address *address, const char *name, int error, char **ret_error)
+static int fail(const char *name, const char *option, int error, char **ret_error)
 {
-    CLEANUP_FREE char *text = address_to_text(address);
-    *ret_error = text ? string_format("%s: options.%s cannot be set: %s%s", text, name,
-                                      strerror(error), remedy_for(error))
-                      : NULL;
+    *ret_error = string_format("sockets.%s.options.%s cannot be set: %s%s", name, option,
+                               strerror(error), remedy_for(error));
     return -error;
 }
 
 /* The kernel doubles what it is given, for its own needs, and silently cuts it to a limit that root may exceed. */
-static int set_buffer(int fd, int option, int forced, uint64_t wanted)
+static int set_buffer(int fd, int option, int forced, uint64_t wanted, uint64_t *ret_got)
 {
     int size = (int)wanted, got = 0;
     socklen_t length = sizeof(got);
@@ -43,11 +41,12 @@ static int set_buffer(int fd, int option, int forced, uint64_t wanted)
         return -errno;
     if (getsockopt(fd, SOL_SOCKET, option, &got, &length) < 0)
         return -errno;
-    return (uint64_t)got / 2 < wanted ? -ERANGE : 0;
+    *ret_got = (uint64_t)got / 2;
+    return 0;
 }
 
-static int set_buffers(int fd, const struct address *address,
-                       const struct config_socket_options *options, char **ret_error)
+static int set_buffers(int fd, const char *name, const struct config_socket_options *options,
+                       char **ret_warning, char **ret_error)
 {
     const struct {
         const char *name, *limit;
@@ -60,17 +59,16 @@ static int set_buffers(int fd, const struct address *address,
     for (size_t i = 0; i < ARRAY_SIZE(buffers); i++) {
         if (buffers[i].wanted == 0)
             continue;
-        int r = set_buffer(fd, buffers[i].option, buffers[i].forced, buffers[i].wanted);
-        if (r < 0 && r != -ERANGE)
-            return fail(address, buffers[i].name, -r, ret_error);
-        if (r == 0)
-            continue;
-        CLEANUP_FREE char *text = address_to_text(address);
-        *ret_error = text ? string_format("%s: options.%s: the system allows less: raise "
-                                          "net.core.%s, or start reloader as root",
-                                          text, buffers[i].name, buffers[i].limit)
-                          : NULL;
-        return r;
+        uint64_t got = 0;
+        int r = set_buffer(fd, buffers[i].option, buffers[i].forced, buffers[i].wanted, &got);
+        if (r < 0)
+            return fail(name, buffers[i].name, -r, ret_error);
+        if (got < buffers[i].wanted && !*ret_warning)
+            *ret_warning = string_format(
+                "sockets.%s.options.%s: the system gives %llu bytes instead of %llu: raise "
+                "net.core.%s, or start reloader as root",
+                name, buffers[i].name, (unsigned long long)got,
+                (unsigned long long)buffers[i].wanted, buffers[i].limit);
     }
     return 0;
 }
@@ -83,8 +81,8 @@ struct option {
     socklen_t size;
 };
 
-int socket_options_set(int fd, const struct address *address,
-                       const struct config_socket_options *options, char **ret_error)
+int socket_options_set(int fd, const char *name, const struct config_socket_options *options,
+                       const struct address *address, char **ret_warning, char **ret_error)
 {
     const int on = 1, fastopen = (int)options->fastopen;
     const int seconds = (int)((options->defer_accept_usec + USEC_PER_SEC - 1) / USEC_PER_SEC);
@@ -104,6 +102,6 @@ int socket_options_set(int fd, const struct address *address,
     for (size_t i = 0; i < ARRAY_SIZE(list); i++)
         if (list[i].wanted &&
             setsockopt(fd, list[i].level, list[i].option, list[i].value, list[i].size) < 0)
-            return fail(address, list[i].name, errno, ret_error);
-    return set_buffers(fd, address, options, ret_error);
+            return fail(name, list[i].name, errno, ret_error);
+    return set_buffers(fd, name, options, ret_warning, ret_error);
 }

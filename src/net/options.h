@@ -4,8 +4,11 @@
 #include "net/listener.h"
 
 /*
- * What has to be there before bind(), which is all that we know. Connections inherit nodelay, keepalive, mark and buffers from
- * their listener. 0, or -errno with *ret_error (malloc-ed; NULL when memory is short), which names the option and the remedy.
+ * To be called before bind(), where all of them may be set. Connections of TCP inherit nodelay, keepalive, mark, device,
+ * transparent, freebind and the buffers from their listener; a listener that was shut down and listens again has them still.
+ *
+ * 0, with *ret_warning where the system gives a smaller buffer than was wanted; or -errno with *ret_error, which names the key
+ * ("sockets.NAME.options.mark") and the remedy. Both are one line for people (malloc-ed; NULL when memory is short).
  */
-int socket_options_set(int fd, const struct address *address,
-                       const struct config_socket_options *options, char **ret_error);
+int socket_options_set(int fd, const char *name, const struct config_socket_options *options,
+                       const struct address *address, char **ret_warning, char **ret_error);

@@ -22,7 +22,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -109,6 +108,14 @@ static int remove_if_same(const char *path, const struct stat *dead)
     if (renameat2(AT_FDCWD, aside, AT_FDCWD, path, RENAME_NOREPLACE) < 0)
         return -errno;
     return -EADDRINUSE;
+}
+
+int socket_file_remove(const char *path, const struct stat *file)
+{
+    struct stat now;
+    if (lstat(path, &now) < 0)
+        return errno == ENOENT ? 0 : -errno;
+    return same_file(&now, file) ? remove_if_same(path, file) : -EADDRINUSE;
 }
 
 int stale_socket_remove(const char *path, const char **ret_kind)

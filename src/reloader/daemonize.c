@@ -65,10 +65,11 @@ int daemonize(int *ret_fd, int *ret_terminal)
 int daemonize_ready(int fd, int terminal)
 {
     ssize_t n;
+    /* Before anybody hears of it: who waits for the end of our output is not to wait for us. */
+    log_set_stderr(STDERR_FILENO);
+    (void)fd_close(terminal);
     do
         n = write(fd, "", 1);
     while (n < 0 && errno == EINTR);
-    log_set_stderr(STDERR_FILENO);
-    (void)fd_close(terminal);
     return fd_close(fd);
 }

@@ -11,8 +11,8 @@
 static struct {
     char *start;
     size_t size;
-    /* The copies, for the life of the process: what leaves the environment stays ours. */
-    char **argv, **environment;
+    /* The copies, for the life of the process: what leaves the environment stays ours, and so does its list. */
+    char **argv, **environment, **environment_list;
 } room;
 
 static char *end_of(char *const *v, char *end)
@@ -39,7 +39,7 @@ int process_title_init(int argc, char ***argv)
     }
     for (size_t i = 0; i < strv_length(new_environment); i++)
         list[i] = new_environment[i];
-    environ = list;
+    environ = room.environment_list = list;
     room.environment = TAKE_PTR(new_environment);
     *argv = room.argv = TAKE_PTR(new_argv);
     room.start = start;

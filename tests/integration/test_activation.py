@@ -138,6 +138,14 @@ def test_not_listening(directory, port):
                 **activated(("echo", unbound)))
 
 
+def test_per_worker(directory, port):
+    """One socket for each slot cannot be had from one that was passed."""
+    config = configs.echo(f"127.0.0.1:{port}", workers=2)
+    config["sockets"]["echo"]["sharing"] = "per_worker"
+    with listen(("127.0.0.1", port)) as ours:
+        refused(directory, config, r"error sockets\.echo: sharing: per_worker needs a socket for each slot", **activated(("echo", ours)))
+
+
 def test_variables_of_somebody_else(master, port):
     """A shell in between: what it was passed is not for us, and that is said."""
     one = master(configs.echo(f"127.0.0.1:{port}", workers=1), environment={"LISTEN_PID": "1", "LISTEN_FDS": "1"})

@@ -16,7 +16,8 @@ NODE = shutil.which("node") or shutil.which("nodejs")
 PORT = 8080  # the README's, ours alone in a network namespace
 
 # Backticked words with an underscore or a dot that are no keys of the configuration.
-OTHER_WORDS = {"graceful_shutdown", "fully_closed", "sd_notify", "wait_ready", "reloader.yaml", "control.sock", "io.reloader.Control"}
+OTHER_WORDS = {"graceful_shutdown", "fully_closed", "sd_notify", "wait_ready", "reloader.yaml", "control.sock", "io.reloader.Control",
+               "reloader.socket"}
 
 
 def blocks(language):

@@ -161,7 +161,8 @@ static void test_unequal(void **state)
     static const char *const texts[] = {
         "127.0.0.1:80", "127.0.0.1:81", "127.0.0.2:80", "[::1]:80",  "[::1]:81",
         "[::2]:80",     "unix:/a",      "unix:/b",      "unix:/aa",  "unix:@a",
-        "unix:@aa",     "0.0.0.0:80",   "[::]:80",      "unix:@a/b",
+        "unix:@aa",     "0.0.0.0:80",   "[::]:80",      "unix:@a/b", "udp:127.0.0.1:80",
+        "udp:[::1]:80", "udp:80",
     };
     struct address addresses[ARRAY_SIZE(texts)];
     const char *reason;

@@ -1,6 +1,8 @@
 /* What a reload may change in this version, and what it may not. */
 #include "config-test.h"
 
+#include "base/strv.h"
+
 static const char base[] = "programs:\n"
                            "  p: {command: x, workers: 2, listen: '70%(process_num)02d'}\n"
                            "  q: {command: y, sockets: [a, b]}\n"
@@ -66,6 +68,19 @@ static void test_refused_sockets(void **state UNUSED)
     assert_change_refused("listen: 1}", "listen: '[::]:1', ipv6_only: true}",
                           "sockets.a.listen changed");
     assert_change_refused("unix:/b", "unix:/b, mode: '0600'", "sockets.b.mode changed");
+    assert_change_refused("listen: 1}", "listen: udp:1}", "sockets.a.listen changed");
+    assert_change_refused("unix:/b", "unix:/b, owner: 1", "sockets.b.owner changed");
+    assert_change_refused("unix:/b", "unix:/b, owner: 0", "sockets.b.owner changed");
+    assert_change_refused("unix:/b", "unix:/b, group: 1", "sockets.b.group changed");
+    static const char *const options[] = {
+        "nodelay: true",       "keepalive: true",   "defer_accept: 1s", "fastopen: 1",
+        "freebind: true",      "transparent: true", "device: lo",       "mark: 1",
+        "receive_buffer: 64K", "send_buffer: 64K",
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(options); i++) {
+        CLEANUP_FREE char *by = string_format("listen: 1, options: {%s}}", options[i]);
+        assert_change_refused("listen: 1}", by, "sockets.a.options changed");
+    }
     assert_change_refused("{a: {listen: 1}, ", "{c: {listen: 3}, a: {listen: 1}, ",
                           "socket 'c' was added");
     assert_change_refused("{a: {listen: 1}, b: {listen: unix:/b}}",
@@ -110,6 +125,7 @@ static void test_refused_master(void **state UNUSED)
         "programs:", "control: {socket: none}\nprograms:", "control.socket changed");
     assert_change_refused(
         "programs:", "control: {mode: '0666'}\nprograms:", "control.mode changed");
+    assert_change_refused("programs:", "control: {owner: 1}\nprograms:", "control.owner changed");
     assert_change_refused(
         "programs:", "control: {group: 0, mode: '0600'}\nprograms:", "control.group changed");
 }

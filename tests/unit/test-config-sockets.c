@@ -1,6 +1,10 @@
 /* Sockets of a configuration: names, addresses, who may share what. */
 #include "config-test.h"
 
+#include "base/strv.h"
+
+#include <netinet/in.h>
+
 static void assert_address(const struct config_socket *socket, const struct config_program *program,
                            unsigned slot, const char *expected)
 {
@@ -101,7 +105,8 @@ static void test_wrong_addresses(void **state UNUSED)
         (void)snprintf(keys, sizeof(keys), "listen: '%s'", wrong[i]);
         assert_program_refused(keys, "programs.p.listen: ");
         assert_program_refused(
-            keys, "(expected 8080, 127.0.0.1:8080, [::1]:8080, unix:/path, unix:@name or fd:3)");
+            keys,
+            "(expected 8080, 127.0.0.1:8080, [::1]:8080, udp:53, unix:/path, unix:@name or fd:3)");
     }
     assert_program_refused("listen: {port: 80}", "a mapping is wrong here, expected an address");
 }
@@ -181,6 +186,89 @@ static void test_sharing(void **state UNUSED)
     assert_false(config_program_ready_first(config->programs[1]));
 }
 
+static void test_udp(void **state UNUSED)
+{
+    /* UDP and TCP have ports of their own. */
+    CLEANUP_CONFIG struct config *config = load_text(
+        "sockets: {d: {listen: 'udp:53'}, s: {listen: 'udp:[::]:53', ipv6_only: true}}\n"
+        "programs: {p: {command: x, sockets: [d, s], listen: [53, 'udp:127.0.0.1:54']},\n"
+        "           q: {command: x, workers: 2, listen: 'udp:70%(process_num)02d'}}\n");
+    assert_true(config->sockets[0]->address.datagram && config->sockets[0]->address.wildcard);
+    assert_true(config->sockets[1]->address.datagram && !config->sockets[2]->address.datagram);
+    struct address address;
+    assert_int_equal(config_socket_address(config->sockets[4], config->programs[1], 1, &address),
+                     0);
+    assert_true(address.datagram);
+    assert_int_equal(address.socket.in.sin_port, htons(7001));
+    assert_refused("programs: {p: {command: x, listen: ['udp:53', 'udp:0.0.0.0:53']}}",
+                   "udp:0.0.0.0:53 is the address of socket 'p'");
+    assert_refused("sockets: {s: {listen: 'udp:70%(process_num)02d', backlog: 5}}\n"
+                   "programs: {p: {command: x, sockets: s}}",
+                   "sockets.s.backlog: only a socket that accepts connections");
+}
+
+static void test_options(void **state UNUSED)
+{
+    CLEANUP_CONFIG struct config *config = load_text(
+        "sockets:\n"
+        "  s: {listen: 80, options: {nodelay: true, keepalive: true, defer_accept: 5s, fastopen: "
+        "256,\n"
+        "      freebind: true, transparent: true, device: eth0, mark: 4294967295,\n"
+        "      receive_buffer: 1M, send_buffer: 512K}}\n"
+        "  u: {listen: 'unix:/u', owner: 0, group: 12}\n"
+        "programs: {p: {command: x, sockets: [s, u]}}\n");
+    const struct config_socket_options *options = &config->sockets[0]->options;
+    assert_true(options->nodelay && options->keepalive && options->freebind &&
+                options->transparent);
+    assert_int_equal(options->defer_accept_usec, 5000000);
+    assert_int_equal(options->fastopen, 256);
+    assert_string_equal(options->device, "eth0");
+    assert_int_equal(options->mark, UINT32_MAX);
+    assert_int_equal(options->receive_buffer, 1 << 20);
+    assert_int_equal(options->send_buffer, 512 << 10);
+    const struct config_socket *u = config->sockets[1];
+    assert_true(u->owner.set && u->owner.id == 0 && u->group.set && u->group.id == 12);
+    assert_false(config->sockets[0]->owner.set);
+    assert_true(u->options.receive_buffer == 0 && !u->options.nodelay);
+}
+
+static void test_options_of_other_kinds(void **state UNUSED)
+{
+    static const struct {
+        const char *listen, *option, *whose;
+    } wrong[] = {
+        {"unix:/a", "nodelay: true", "a TCP socket"},
+        {"udp:1", "nodelay: true", "a TCP socket"},
+        {"udp:1", "keepalive: true", "a TCP socket"},
+        {"udp:1", "defer_accept: 1s", "a TCP socket"},
+        {"unix:@a", "fastopen: 1", "a TCP socket"},
+        {"fd:3", "nodelay: true", "a TCP socket"},
+        {"unix:/a", "freebind: true", "an internet socket"},
+        {"unix:/a", "transparent: true", "an internet socket"},
+        {"unix:/a", "device: lo", "an internet socket"},
+        {"unix:/a", "mark: 1", "an internet socket"},
+        {"unix:/a", "receive_buffer: 64K", "an internet socket"},
+        {"unix:@a", "send_buffer: 64K", "an internet socket"},
+        {"fd:3", "receive_buffer: 64K", "an internet socket"},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {
+        CLEANUP_FREE char *text = string_format("sockets:\n  s:\n    listen: '%s'\n    options:\n"
+                                                "      %s\nprograms: {p: {command: x}}\n",
+                                                wrong[i].listen, wrong[i].option);
+        CLEANUP_FREE char *key = strndup(wrong[i].option, strcspn(wrong[i].option, ":"));
+        CLEANUP_FREE char *said = string_format("sockets.s.options.%s: only %s", key,
+                                                wrong[i].whose);
+        assert_refused(text, said);
+    }
+    assert_refused("sockets: {s: {listen: 80, owner: 0}}", "sockets.s.owner: only a Unix socket");
+    assert_refused("sockets: {s: {listen: 'unix:@a', group: 0}}",
+                   "sockets.s.group: only a Unix socket");
+    assert_refused("sockets: {s: {listen: 'unix:/a', owner: no-such-user}}", "sockets.s.owner: ");
+    assert_refused("sockets: {s: {listen: 'unix:/a', group: no-such-group}}", "sockets.s.group: ");
+    assert_refused("sockets: {s: {listen: 'unix:/a', owner: 4294967295}}", "sockets.s.owner: ");
+    assert_refused("control: {owner: no-such-user}", "control.owner: ");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -194,6 +282,9 @@ int main(void)
         cmocka_unit_test(test_sharing),
         cmocka_unit_test(test_options_that_do_not_fit),
         cmocka_unit_test(test_descriptors),
+        cmocka_unit_test(test_udp),
+        cmocka_unit_test(test_options),
+        cmocka_unit_test(test_options_of_other_kinds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -584,7 +584,7 @@ static void test_members_come_and_go(void **state UNUSED)
     for (unsigned round = 0; round < 30; round++) {
         unsigned number = next_random(&random) % (unsigned)listener->n_sockets;
         assert_int_equal(shutdown(listener->sockets[number].fd, SHUT_RDWR), 0);
-        assert_true(listener_restore(listener, number));
+        assert_int_equal(listener_restore(listener, number), 1);
         check_clients(listener, alive);
         if (round % 5 == 4)
             listener_truncate(listener, 4 + round % 3);
@@ -596,7 +596,7 @@ static void test_members_come_and_go(void **state UNUSED)
     /* A group that was empty for a moment has forgotten its program. */
     listener_truncate(listener, 1);
     assert_int_equal(shutdown(listener->sockets[0].fd, SHUT_RDWR), 0);
-    assert_true(listener_restore(listener, 0));
+    assert_int_equal(listener_restore(listener, 0), 1);
     assert_int_equal(listener_add(listener, more, 1, &error), 0);
     check_clients(listener, alive);
     assert_null(listener_free(listener));
@@ -613,8 +613,8 @@ static void test_order_is_not_known(void **state UNUSED)
     check_clients(listener, alive);
     assert_int_equal(shutdown(listener->sockets[1].fd, SHUT_RDWR), 0);
     assert_int_equal(shutdown(listener->sockets[0].fd, SHUT_RDWR), 0);
-    assert_true(listener_restore(listener, 0));
-    assert_true(listener_restore(listener, 1));
+    assert_int_equal(listener_restore(listener, 0), 1);
+    assert_int_equal(listener_restore(listener, 1), 1);
     check_clients(listener, all);
     assert_null(listener_free(listener));
 }

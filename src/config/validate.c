@@ -229,12 +229,10 @@ static void check_nonblocking(struct reader *reader, const struct config_socket 
                     yes->name, no->name);
 }
 
-#define PER_WORKER_MAX 1000 /* see net/steering.h */
-
 static void check_sharing(struct reader *reader, const struct config_socket *socket)
 {
     size_t users;
-    const struct config_program *program = find_user(reader->config, socket, &users);
+    (void)find_user(reader->config, socket, &users);
     if (socket->sharing != CONFIG_PER_WORKER)
         return;
     if (socket->fd >= 0)
@@ -252,9 +250,6 @@ static void check_sharing(struct reader *reader, const struct config_socket *soc
         fail_socket(reader, socket, "sharing",
                     "sockets per_worker belong to exactly one program, but %zu use this one",
                     users);
-    else if (program->workers > PER_WORKER_MAX)
-        fail_socket(reader, socket, "sharing", "per_worker is for at most %d workers",
-                    PER_WORKER_MAX);
 }
 
 enum kind { KIND_FD, KIND_UNIX_PATH, KIND_UNIX_ABSTRACT, KIND_TCP, KIND_UDP };

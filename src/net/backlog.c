@@ -12,6 +12,8 @@
  */
 #include "net/listener.h"
 
+#include "net/group.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -55,15 +57,20 @@ static int lose(struct listener_socket *socket, int error)
     return told ? 0 : error;
 }
 
+/* Members of a group leave it when they are shut down; which of several left first cannot be seen any more. */
 static int listen_again(struct listener *listener, size_t index)
 {
     struct listener_socket *socket = &listener->sockets[index];
-    if (listen(socket->fd, backlog_of(listener, socket)) < 0)
-        return lose(socket, -errno);
+    bool alone = true;
+    for (size_t i = 0; i < listener->n_sockets; i++)
+        alone = alone && (i == index || is_listening(listener->sockets[i].fd));
+    if (listen(socket->fd, backlog_of(listener, socket)) < 0) {
+        int error = -errno;
+        listener_group_return(listener, index, false);
+        return lose(socket, error);
+    }
     socket->lost = false;
-    if (listener->options.reuseport)
-        steering_again(&listener->steering, index);
-    listener->steered_sockets = 0;
+    listener_group_return(listener, index, alone);
     return 1;
 }
 

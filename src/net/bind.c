@@ -3,6 +3,9 @@
  * listener still is. Over UDP the same option would let two masters share the port, each with a part of the datagrams. The file of a Unix socket gets its mode from the umask at bind(), so that it never has another, and
  * nobody can connect before listen() anyway.
  *
+ * SO_REUSEPORT lets any others of the same user in, a second master's as well. So the first socket of a group binds and listens without it, as
+ * everybody does, and only then lets its own companions in: at no moment can two masters both believe that the address is theirs.
+ *
  * Whatever fails ends in one line for people with the remedy, made where it is known what was tried.
  */
 #include "net/bind.h"
@@ -11,6 +14,7 @@
 #include "base/strv.h"
 #include "net/options.h"
 #include "net/stale.h"
+#include "net/steering.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -129,8 +133,6 @@ static int set_ip_options(int fd, const struct address *address,
                           const struct listener_options *options)
 {
     int on = 1, ipv6_only = options->ipv6_only;
-    if (options->reuseport && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) < 0)
-        return -errno;
     if (!address->datagram && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0)
         return -errno;
     /* Said in both cases: what it is otherwise depends on net.ipv6.bindv6only. */
@@ -182,11 +184,46 @@ static int bind_socket(struct listener_socket *socket, const struct listener_opt
     return r < 0 ? fail(&socket->address, r, ret_error) : 0;
 }
 
+static int let_others_in(int fd)
+{
+    int on = 1;
+    return setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) < 0 ? -errno : 0;
+}
+
+static int prepare_group(const struct listener_socket *socket,
+                         const struct listener_options *options, bool joins, char **ret_error)
+{
+    if (!options->reuseport)
+        return 0;
+    int r = joins ? let_others_in(socket->fd) : steering_found_group(socket->fd);
+    if (r < 0) {
+        CLEANUP_FREE char *text = address_to_text(&socket->address);
+        *ret_error = text ? string_format("%s: cannot make a group of sockets (sharing: "
+                                          "per_worker): %s; set sharing: shared",
+                                          text, strerror(-r))
+                          : NULL;
+    }
+    return r;
+}
+
+static int start_listening(struct listener_socket *socket, const struct listener_options *options,
+                           bool joins)
+{
+    struct stat st;
+    /* The kernel cuts it to net.core.somaxconn. Two sockets may be bound to one TCP address, but just one may listen. */
+    if (!socket->address.datagram &&
+        listen(socket->fd, options->backlog > 0 ? options->backlog : INT_MAX) < 0)
+        return -errno;
+    if (fstat(socket->fd, &st) < 0)
+        return -errno;
+    socket->inode = st.st_ino;
+    return options->reuseport && !joins ? let_others_in(socket->fd) : 0;
+}
+
 static int open_and_listen(struct listener_socket *result, const struct listener_options *options,
-                           char **ret_error)
+                           bool joins, char **ret_error)
 {
     const struct address *address = &result->address;
-    struct stat st;
 
     result->fd = socket(address->socket.generic.sa_family,
                         (address->datagram ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC |
@@ -197,25 +234,21 @@ static int open_and_listen(struct listener_socket *result, const struct listener
     int r = socket_options_set(result->fd, options->name, &options->settings, address,
                                &result->warning, ret_error);
     if (r == 0)
+        r = prepare_group(result, options, joins, ret_error);
+    if (r == 0)
         r = bind_socket(result, options, ret_error);
     if (r < 0)
         return r;
-    /* The kernel cuts it to net.core.somaxconn. Two sockets may be bound to one TCP address, but just one may listen. */
-    if (!address->datagram &&
-        listen(result->fd, options->backlog > 0 ? options->backlog : INT_MAX) < 0)
-        return fail(address, -errno, ret_error);
-    if (fstat(result->fd, &st) < 0)
-        return fail(address, -errno, ret_error);
-    result->inode = st.st_ino;
-    return 0;
+    r = start_listening(result, options, joins);
+    return r < 0 ? fail(address, r, ret_error) : 0;
 }
 
 int listener_socket_open(const struct address *address, const struct listener_options *options,
-                         struct listener_socket *ret, char **ret_error)
+                         bool joins, struct listener_socket *ret, char **ret_error)
 {
     struct listener_socket result = {.fd = -1, .address = *address};
 
-    int r = open_and_listen(&result, options, ret_error);
+    int r = open_and_listen(&result, options, joins, ret_error);
     if (r < 0)
         listener_socket_close(&result);
     else

@@ -3,9 +3,12 @@
 
 #include "net/listener.h"
 
-/* 0 or -errno with *ret_error (malloc-ed; NULL when memory is short). */
+/*
+ * `joins`: with the option reuseport, beside a socket of the same listener; the first one has to get the address for itself.
+ * 0 or -errno with *ret_error (malloc-ed; NULL when memory is short).
+ */
 int listener_socket_open(const struct address *address, const struct listener_options *options,
-                         struct listener_socket *ret, char **ret_error);
+                         bool joins, struct listener_socket *ret, char **ret_error);
 
 /* Removes the file of a Unix socket if it is still the one that was bound, and closes. */
 void listener_socket_close(struct listener_socket *socket);

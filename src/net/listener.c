@@ -2,10 +2,10 @@
 
 #include "base/fd.h"
 #include "net/bind.h"
+#include "net/group.h"
 
 #include <errno.h>
 #include <string.h>
-#include <sys/socket.h>
 
 struct listener *listener_free(struct listener *listener)
 {
@@ -33,6 +33,7 @@ int listener_new(const char *name, const struct address *addresses, size_t n_add
     if (!listener->name)
         return -ENOMEM;
     listener->options.name = listener->name;
+    listener_group_begin(listener);
     int r = listener_add(listener, addresses, n_addresses, ret_error);
     if (r < 0)
         return r;
@@ -40,40 +41,19 @@ int listener_new(const char *name, const struct address *addresses, size_t n_add
     return 0;
 }
 
-/*
- * SO_REUSEPORT would let a second master of the same user join the group quietly and take a part of the connections. So one
- * socket without it has to get the address first.
- */
-static int probe_address(const struct listener *listener, const struct address *address,
-                         char **ret_error)
-{
-    struct listener_options options = listener->options;
-    struct listener_socket probe;
-    options.reuseport = false;
-    int r = listener_socket_open(address, &options, &probe, ret_error);
-    if (r == 0)
-        listener_socket_close(&probe);
-    return r;
-}
-
 static int open_next(struct listener *listener, const struct address *address, char **ret_error)
 {
     struct listener_socket *socket = &listener->sockets[listener->n_sockets];
-    int r = 0;
-    if (listener->options.reuseport && listener->n_sockets == 0)
-        r = probe_address(listener, address, ret_error);
-    if (r == 0)
-        r = listener_socket_open(address, &listener->options, socket, ret_error);
+    int r = listener_socket_open(address, &listener->options, listener->n_sockets > 0, socket,
+                                 ret_error);
     if (r < 0)
         return r;
     listener_remember_backlog(socket);
-    if (listener->options.reuseport)
-        r = steering_add(&listener->steering);
+    r = listener_group_join(listener);
     if (r < 0) {
         listener_socket_close(socket);
         return r;
     }
-    listener->steered_sockets = 0;
     listener->n_sockets++;
     return 0;
 }
@@ -99,53 +79,16 @@ int listener_add(struct listener *listener, const struct address *addresses, siz
     return 0;
 }
 
-/* It leaves its group now, even if a process that outlived its worker still has it open. */
-static void leave_group(struct listener *listener, const struct listener_socket *socket)
-{
-    if (!socket->address.datagram)
-        (void)shutdown(socket->fd, SHUT_RDWR);
-    steering_remove_last(&listener->steering);
-    listener->steered_sockets = 0;
-}
-
 void listener_truncate(struct listener *listener, size_t n)
 {
+    size_t before = listener->n_sockets;
     while (listener->n_sockets > n && !listener->sockets[listener->n_sockets - 1].taken_over) {
-        struct listener_socket *last = &listener->sockets[--listener->n_sockets];
-        if (listener->options.reuseport)
-            leave_group(listener, last);
-        listener_socket_close(last);
+        listener->n_sockets--;
+        listener_group_leave(listener);
+        listener_socket_close(&listener->sockets[listener->n_sockets]);
     }
-}
-
-static int attach(struct listener *listener, const bool *alive)
-{
-    struct sock_filter *program;
-    size_t n;
-    int r = steering_build(&listener->steering, alive, &program, &n);
-    if (r < 0)
-        return r;
-    r = steering_attach(listener->sockets[0].fd, program, n);
-    free(program);
-    return r;
-}
-
-int listener_steer(struct listener *listener, const bool *alive)
-{
-    size_t n = listener->n_sockets;
-    if (n == 0 || (n == listener->steered_sockets && memcmp(listener->alive, alive, n) == 0))
-        return 0;
-    bool *copy = malloc(n);
-    if (!copy)
-        return -ENOMEM;
-    free(listener->alive);
-    listener->alive = copy;
-    listener->steered_sockets = n;
-    /* Where nobody is, all queues are as good; the program before this one would fill a single one. */
-    memset(copy, true, n);
-    int r = attach(listener, memchr(alive, true, n) ? alive : copy);
-    memcpy(copy, alive, n);
-    return r;
+    if (listener->n_sockets < before)
+        listener_group_follow(listener);
 }
 
 int listener_fd(const struct listener *listener, unsigned slot)

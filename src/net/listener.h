@@ -23,8 +23,8 @@ struct listener_options {
     bool ipv6_only;
     bool nonblocking;
     bool reuseport; /* the sockets are one SO_REUSEPORT group; all have the same address */
-    bool mode_set; /* of a Unix socket's file; else as the umask has it */
-    mode_t mode;   /* permission bits */
+    bool mode_set;  /* of a Unix socket's file; else as the umask has it */
+    mode_t mode;    /* permission bits */
     struct config_id owner, group;         /* of that file */
     struct config_socket_options settings; /* of the socket */
 };
@@ -32,8 +32,8 @@ struct listener_options {
 struct listener_socket {
     int fd;
     struct address address;
-    ino_t inode;              /* of the socket itself, as /proc/PID/fd shows it */
-    dev_t file_device;        /* of the file of a Unix socket */
+    ino_t inode;       /* of the socket itself, as /proc/PID/fd shows it */
+    dev_t file_device; /* of the file of a Unix socket */
     ino_t file_inode;
     bool owns_file;
     bool taken_over;  /* somebody else bound it, and holds it as well */
@@ -49,8 +49,8 @@ struct listener {
     size_t n_sockets; /* 1 if shared, else one per slot */
     struct listener_socket *sockets;
     struct steering steering; /* of a group */
-    bool *alive;              /* as it was steered last, for steered_sockets of them */
-    size_t steered_sockets;   /* 0: not yet, or not since the group changed */
+    bool *alive;              /* of its sockets, as listener_steer() was told */
+    bool is_steered;          /* and the kernel knows */
     bool steering_failed;     /* the owner's mark: it was said */
     bool mode_told;           /* likewise, of listener_mode_differs() */
 };
@@ -67,7 +67,8 @@ struct listener *listener_free(struct listener *listener);
 DEFINE_FREEP(struct listener *, listener_free)
 
 /* Binds further per-slot sockets behind those it has (workers were raised). All or none. */
-int listener_add(struct listener *listener, const struct address *addresses, size_t n_addresses, char **ret_error);
+int listener_add(struct listener *listener, const struct address *addresses, size_t n_addresses,
+                 char **ret_error);
 /*
  * Appends a socket that somebody else bound; `address` is what it is known by. Nothing of it is changed but O_NONBLOCK, and its
  * backlog where the options name one; its file stays. Takes over fd in success.
@@ -90,7 +91,8 @@ int listener_fd(const struct listener *listener, unsigned slot);
  * Asks TCP_INFO or sock_diag how long the accept queue is now and may get; of UDP: the bytes that wait to be read, with the kernel's
  * own, and how many there may be. 0 or -errno.
  */
-int listener_queue(const struct listener_socket *socket, unsigned *ret_queue, unsigned *ret_backlog);
+int listener_queue(const struct listener_socket *socket, unsigned *ret_queue,
+                   unsigned *ret_backlog);
 
 /* What the backlog is now. */
 void listener_remember_backlog(struct listener_socket *socket);

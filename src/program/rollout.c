@@ -178,11 +178,12 @@ static void start_canary(struct plan *plan)
     /* The canary itself, or one that stands in and will be told in a moment. */
     if (plan->successors > 0 || view->crowded)
         return;
+    unsigned slots = view->own_sockets ? MIN(view->workers, view->target_workers)
+                                       : view->target_workers;
     size_t slot = 0;
-    while (slot < view->target_workers && view->slots[slot].current.presence == ROLLOUT_READY)
+    while (slot < slots && view->slots[slot].current.presence == ROLLOUT_READY)
         slot++;
-    (void)add_start(plan, ROLLOUT_START_SUCCESSOR, slot < view->target_workers ? slot : 0,
-                    ROLLOUT_TARGET);
+    (void)add_start(plan, ROLLOUT_START_SUCCESSOR, slot < slots ? slot : 0, ROLLOUT_TARGET);
 }
 
 static bool may_drain(const struct plan *plan)

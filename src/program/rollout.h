@@ -83,6 +83,11 @@ struct rollout_view {
     /* TARGET's; used in CANARY, whose canary may take any of these slots */
     unsigned target_workers;
     /*
+     * Each slot has a socket of its own: the canary takes a slot that COMMITTED has as well, where clients
+     * come already, and somebody stays for those who wait there if it fails
+     */
+    bool own_sockets;
+    /*
      * since the phase began, a start of the generation that it brings (the canary's in CANARY) failed
      * for good
      */

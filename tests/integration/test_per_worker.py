@@ -98,6 +98,22 @@ def test_scaling_under_load(master, directory, port):
     assert sorted(load.served_by("slot")) == [str(number) for number in range(8)]
 
 
+def test_canary_serves_clients(master, directory, port):
+    """Also where workers become more: in its probation it has to meet real clients, or it proves nothing."""
+    one = master(echo(port, workers=2, reload={"probation": "60s"}))
+    one.programs["echo"]["workers"] = 4
+    one.write()
+    with one.connect() as waiting:
+        waiting.send("Reload", {"wait": True})
+        one.wait(lambda status: [worker for slot in one.slots(status=status) for worker in slot["workers"]
+                                 if worker["state"] == "READY" and worker["generation"] == 2], "the canary is ready")
+        with Load(directory, f"127.0.0.1:{port}", 0, 0, who_rate=500) as load:
+            load.flow(0.5)
+        assert one.status()["reload"]["state"] == "canaries"
+        assert set(load.served_by("generation")) == {"1", "2"}
+        assert set(load.served_by("slot")) == {"0", "1"}
+
+
 HASTY = """
 import os, select, socket
 listener, channel = socket.socket(fileno=3), socket.socket(fileno=int(os.environ["RELOADER_CHANNEL_FD"]))
@@ -198,7 +214,6 @@ def test_second_master_is_refused(master, port):
     ("unix:/tmp/x.sock", {}, r"sockets\.s\.sharing: per_worker is for internet sockets"),
     ("127.0.0.1:90%(process_num)02d", {}, r"sockets\.s\.sharing: .*leave out one of the two"),
     ("fd:3", {}, r"sockets\.s\.sharing: per_worker needs a socket for each slot"),
-    ("9000", {"workers": 1024}, r"sockets\.s\.sharing: per_worker is for at most 1000 workers"),
     ("9000", {"reload": {"max_surge": 0, "canary": False}}, r"programs\.p\.reload\.max_surge: with sockets of sharing: per_worker"),
 ])
 def test_wrong_settings(directory, listen, program, message):

@@ -191,17 +191,19 @@ static void perform_start(struct world *world, const struct rollout_action *acti
                                                                                : ROLLOUT_COMMITTED;
     const struct recipe *recipe = recipe_in_force(world);
     struct rollout_place *place = successor ? &slot->successor : &slot->current;
+    unsigned canary_slots = world->scenario->queues ? MIN(wanted_workers(world), recipe->workers)
+                                                    : recipe->workers;
 
     check(place->presence == ROLLOUT_NONE, world, "a start into a place that is taken");
     check(action->generation == wished, world, "a start of the wrong generation");
-    check(action->slot < (canary ? recipe->workers : wanted_workers(world)), world,
+    check(action->slot < (canary ? canary_slots : wanted_workers(world)), world,
           "a start in a surplus slot");
     check(canary || !slot->backoff, world, "a start in a backoff");
     check(successor || recipe->order == ROLLOUT_READY_FIRST || slot->leaving == 0 ||
               count_ready(world, wanted_workers(world)) < floor_of(recipe, wanted_workers(world)),
           world, "drain-first did not wait for the predecessor");
     check(!canary || slot->current.presence != ROLLOUT_READY ||
-              (action->slot == 0 && count_ready(world, recipe->workers) >= recipe->workers),
+              (action->slot == 0 && count_ready(world, canary_slots) >= canary_slots),
           world, "the canary does not help where help is needed");
     *place = (struct rollout_place){ROLLOUT_STARTING, action->generation};
 }
@@ -363,6 +365,7 @@ static size_t call(const struct world *world, struct rollout_action *actions)
         .max_surge = recipe->max_surge,
         .workers = wanted_workers(world),
         .target_workers = recipe->workers,
+        .own_sockets = world->scenario->queues,
         .failed = world->failed,
         .n_slots = SLOTS_MAX,
         .slots = slots,

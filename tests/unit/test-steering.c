@@ -2,9 +2,11 @@
 #include "net/steering.h"
 
 #include "base/fd.h"
+#include "net/listener.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <setjmp.h>
@@ -12,6 +14,7 @@
 #include <stdint.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -66,17 +69,177 @@ static void test_table(void **state UNUSED)
     steering_clear(&steering);
 }
 
+/* --- the program, run here */
+
+#define FLOWS 3000
+
+static uint32_t next_random(uint32_t *state)
+{
+    *state = *state * 1664525 + 1013904223;
+    return *state >> 8;
+}
+
+/* The part of a packet that the program looks at. */
+struct packet {
+    uint8_t bytes[80];
+};
+
+static uint32_t load_word(const struct packet *packet, uint32_t at)
+{
+    uint32_t word;
+    memcpy(&word, packet->bytes + (at - (uint32_t)SKF_NET_OFF), sizeof(word));
+    return ntohl(word);
+}
+
+/* As much of the kernel's machine as our program uses. */
+static uint32_t run_program(const struct sock_filter *program, size_t n,
+                            const struct packet *packet)
+{
+    uint32_t a = 0, x = 0, memory[2] = {0};
+    for (size_t i = 0; i < n; i++) {
+        const struct sock_filter *op = &program[i];
+        switch (op->code) {
+        case BPF_LD | BPF_IMM:
+            a = op->k;
+            break;
+        case BPF_LD | BPF_B | BPF_ABS:
+            a = packet->bytes[op->k - (uint32_t)SKF_NET_OFF];
+            break;
+        case BPF_LD | BPF_W | BPF_ABS:
+            a = load_word(packet, op->k);
+            break;
+        case BPF_LD | BPF_W | BPF_IND:
+            a = load_word(packet, op->k + x);
+            break;
+        case BPF_LDX | BPF_B | BPF_MSH:
+            x = 4 * (packet->bytes[op->k - (uint32_t)SKF_NET_OFF] & 0xfu);
+            break;
+        case BPF_LD | BPF_MEM:
+            a = memory[op->k];
+            break;
+        case BPF_LDX | BPF_MEM:
+            x = memory[op->k];
+            break;
+        case BPF_ST:
+            memory[op->k] = a;
+            break;
+        case BPF_ALU | BPF_MUL | BPF_K:
+            a *= op->k;
+            break;
+        case BPF_ALU | BPF_MOD | BPF_K:
+            a %= op->k;
+            break;
+        case BPF_ALU | BPF_ADD | BPF_K:
+            a += op->k;
+            break;
+        case BPF_ALU | BPF_RSH | BPF_K:
+            a >>= op->k;
+            break;
+        case BPF_ALU | BPF_XOR | BPF_X:
+            a ^= x;
+            break;
+        case BPF_JMP | BPF_JEQ | BPF_K:
+            i += a == op->k ? op->jt : op->jf;
+            break;
+        case BPF_JMP | BPF_JGE | BPF_K:
+            i += a >= op->k ? op->jt : op->jf;
+            break;
+        case BPF_JMP | BPF_JA:
+            i += op->k;
+            break;
+        case BPF_RET | BPF_K:
+            return op->k;
+        case BPF_RET | BPF_A:
+            return a;
+        default:
+            fail_msg("instruction %zu has the code %#x", i, op->code);
+        }
+    }
+    fail_msg("the program has no end");
+    return 0;
+}
+
+/* Clients as they come: neighbours in port and address; options in every third header. */
+static struct packet make_flow(unsigned number)
+{
+    struct packet packet = {.bytes = {number % 3 ? 0x45 : 0x4f}};
+    const uint32_t words[] = {htonl(0x0a000001u + number / 500), htonl(0x7f000001u),
+                              htonl((32768u + 2 * (number % 500)) << 16 | 8080u)};
+    memcpy(packet.bytes + 12, words, 8);
+    memcpy(packet.bytes + 4 * (packet.bytes[0] & 0xf), words + 2, 4);
+    return packet;
+}
+
+/* The number of the socket that each flow goes to. */
+static void choose_all(const struct steering *steering, const bool *alive, size_t numbers[FLOWS],
+                       size_t *ret_length)
+{
+    struct sock_filter *program;
+    size_t numbers_at[STEERING_SOCKETS_MAX];
+    for (size_t i = 0; i < steering->n; i++)
+        numbers_at[steering->index[i]] = i;
+    assert_int_equal(steering_build(steering, alive, &program, ret_length), 0);
+    assert_in_range(*ret_length, 1, STEERING_PROGRAM_MAX);
+    for (unsigned i = 0; i < FLOWS; i++) {
+        struct packet packet = make_flow(i);
+        uint32_t index = run_program(program, *ret_length, &packet);
+        assert_true(index < steering->n);
+        numbers[i] = numbers_at[index];
+    }
+    free(program);
+}
+
+static void check_choice(size_t n, unsigned percent_alive, bool shuffled, uint32_t *random)
+{
+    static size_t whole[FLOWS], numbers[FLOWS];
+    bool all[STEERING_SOCKETS_MAX] = {false}, alive[STEERING_SOCKETS_MAX] = {false};
+    unsigned counts[STEERING_SOCKETS_MAX] = {0}, n_alive = 0;
+    struct steering steering = {.seed = next_random(random)};
+    size_t length;
+    for (size_t i = 0; i < n; i++) {
+        assert_int_equal(steering_add(&steering), 0);
+        all[i] = true;
+        n_alive += alive[i] = i == 0 || next_random(random) % 100 < percent_alive;
+    }
+    for (size_t i = 0; shuffled && i < 5 * n; i++)
+        steering_again(&steering, next_random(random) % n);
+    choose_all(&steering, all, whole, &length);
+    /* The usual case is a short program, however many there are. */
+    assert_true(shuffled || length < 120);
+    choose_all(&steering, alive, numbers, &length);
+    for (unsigned i = 0; i < FLOWS; i++) {
+        assert_true(alive[numbers[i]]);
+        assert_true(!alive[whole[i]] || numbers[i] == whole[i]);
+        counts[numbers[i]]++;
+    }
+    for (size_t i = 0; n <= 16 && i < n; i++)
+        assert_true(!alive[i] || counts[i] > FLOWS / n_alive / 2);
+    steering_clear(&steering);
+}
+
+static void test_choice(void **state UNUSED)
+{
+    static const size_t sizes[] = {1, 2, 3, 4, 8, 16, 100, 512, 1023, 1024};
+    static const unsigned percents[] = {0, 1, 50, 75, 99, 100};
+    uint32_t random = 7;
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
+        for (size_t j = 0; j < sizeof(percents) / sizeof(percents[0]); j++) {
+            check_choice(sizes[i], percents[j], false, &random);
+            check_choice(sizes[i], percents[j], true, &random);
+        }
+}
+
 static void test_size(void **state UNUSED)
 {
     struct steering steering = {0};
-    bool alive[1001];
-    memset(alive, true, sizeof(alive));
+    bool alive[STEERING_SOCKETS_MAX + 1] = {false};
     struct sock_filter *program;
     size_t n;
-    for (unsigned i = 0; i < 1000; i++)
+    for (unsigned i = 0; i < STEERING_SOCKETS_MAX; i++)
         assert_int_equal(steering_add(&steering), 0);
+    /* Nobody: as the kernel likes. */
     assert_int_equal(steering_build(&steering, alive, &program, &n), 0);
-    assert_true(n <= BPF_MAXINSNS);
+    assert_int_equal(run_program(program, n, &(struct packet){0}), UINT32_MAX);
     free(program);
     assert_int_equal(steering_add(&steering), 0);
     assert_int_equal(steering_build(&steering, alive, &program, &n), -E2BIG);
@@ -292,10 +455,218 @@ static void test_others_stay(void **state UNUSED)
     close_sockets(&sockets);
 }
 
+/* --- a listener */
+
+/* One that the kernel finds free. A socket bound to port 0 would get another one when it listens again. */
+static struct address find_address(const char *text)
+{
+    struct address address;
+    const char *reason;
+    assert_int_equal(address_parse(text, &address, &reason), 0);
+    address.socket.in.sin_port = 0;
+    CLEANUP_FD int fd = socket(address.socket.generic.sa_family,
+                               (address.datagram ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC, 0);
+    socklen_t length = address.length;
+    assert_int_equal(bind(fd, &address.socket.generic, address.length), 0);
+    assert_int_equal(getsockname(fd, &address.socket.generic, &length), 0);
+    return address;
+}
+
+static int open_group(const struct address *address, size_t n, struct listener **ret)
+{
+    const struct listener_options options = {.reuseport = true, .nonblocking = true};
+    struct address addresses[SOCKETS];
+    CLEANUP_FREE char *error = NULL;
+    for (size_t i = 0; i < n; i++)
+        addresses[i] = *address;
+    int r = listener_new("web", addresses, n, &options, ret, &error);
+    if (r < 0)
+        assert_non_null(strstr(error, "address in use"));
+    return r;
+}
+
+#define RIVALS 4
+#define ROUNDS 100
+
+/* Says whether it got the address, and holds it until told. */
+static void contend(const struct address *address, int start, int result, int end)
+{
+    struct listener *listener = NULL;
+    char byte;
+    assert_int_equal(read(start, &byte, 1), 0);
+    char got = open_group(address, 2, &listener) == 0;
+    assert_int_equal(write(result, &got, 1), 1);
+    assert_int_equal(read(end, &byte, 1), 0);
+    _exit(0);
+}
+
+static unsigned count_winners(const struct address *address)
+{
+    int start[2], result[2], end[2];
+    pid_t pids[RIVALS];
+    unsigned winners = 0;
+    assert_int_equal(pipe2(start, O_CLOEXEC), 0);
+    assert_int_equal(pipe2(result, O_CLOEXEC), 0);
+    assert_int_equal(pipe2(end, O_CLOEXEC), 0);
+    for (unsigned i = 0; i < RIVALS; i++) {
+        pids[i] = fork();
+        if (pids[i] == 0) {
+            (void)close(start[1]);
+            (void)close(end[1]);
+            contend(address, start[0], result[1], end[0]);
+        }
+    }
+    (void)close(start[1]);
+    for (unsigned i = 0; i < RIVALS; i++) {
+        char got = 0;
+        assert_int_equal(read(result[0], &got, 1), 1);
+        winners += got ? 1 : 0;
+    }
+    (void)close(end[1]);
+    for (unsigned i = 0; i < RIVALS; i++)
+        assert_int_equal(waitpid(pids[i], NULL, 0), pids[i]);
+    (void)close(start[0]);
+    (void)close(end[0]);
+    (void)close(result[0]);
+    (void)close(result[1]);
+    return winners;
+}
+
+/* SO_REUSEPORT would let masters that start at the same moment share the address, each with a part of the clients. */
+static void test_never_two_masters(void **state UNUSED)
+{
+    static const char *const texts[] = {"127.0.0.1:1", "[::]:1", "udp:127.0.0.1:1"};
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        const struct address address = find_address(texts[i]);
+        for (unsigned round = 0; round < ROUNDS; round++)
+            assert_true(count_winners(&address) <= 1);
+    }
+}
+
+/* How many of that many clients, one after the other, came to each socket. */
+static void count_clients(const struct listener *listener, unsigned n, unsigned *counts)
+{
+    const struct address *address = &listener->sockets[0].address;
+    memset(counts, 0, listener->n_sockets * sizeof(*counts));
+    for (unsigned i = 0; i < n; i++) {
+        CLEANUP_FD int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        unsigned found = 0;
+        assert_int_equal(connect(fd, &address->socket.generic, address->length), 0);
+        for (size_t j = 0; j < listener->n_sockets; j++) {
+            CLEANUP_FD int accepted = accept4(listener->sockets[j].fd, NULL, NULL, SOCK_CLOEXEC);
+            counts[j] += accepted >= 0;
+            found += accepted >= 0;
+        }
+        assert_int_equal(found, 1);
+    }
+}
+
+static void check_clients(const struct listener *listener, const bool *alive)
+{
+    unsigned counts[8];
+    count_clients(listener, 100, counts);
+    for (size_t i = 0; i < listener->n_sockets; i++)
+        assert_true(alive[i] ? counts[i] > 0 : counts[i] == 0);
+}
+
+/* Shut down by a worker, closed, added: nobody but those that are alive is chosen, without another word. */
+static void test_members_come_and_go(void **state UNUSED)
+{
+    const struct address address = find_address("127.0.0.1:1");
+    struct listener *listener = NULL;
+    CLEANUP_FREE char *error = NULL;
+    bool alive[8] = {true, false, true, false, false, false, false, false};
+    const struct address more[] = {address, address, address, address};
+    assert_int_equal(open_group(&address, 4, &listener), 0);
+    assert_int_equal(listener_add(listener, more, 4, &error), 0);
+    assert_int_equal(listener_steer(listener, alive), 0);
+    uint32_t random = 3;
+    for (unsigned round = 0; round < 30; round++) {
+        unsigned number = next_random(&random) % (unsigned)listener->n_sockets;
+        assert_int_equal(shutdown(listener->sockets[number].fd, SHUT_RDWR), 0);
+        assert_int_equal(listener_restore(listener, number), 1);
+        check_clients(listener, alive);
+        if (round % 5 == 4)
+            listener_truncate(listener, 4 + round % 3);
+        check_clients(listener, alive);
+        if (round % 7 == 6 && listener->n_sockets < 8)
+            assert_int_equal(listener_add(listener, more, 1, &error), 0);
+        check_clients(listener, alive);
+    }
+    /* A group that was empty for a moment has forgotten its program. */
+    listener_truncate(listener, 1);
+    assert_int_equal(shutdown(listener->sockets[0].fd, SHUT_RDWR), 0);
+    assert_int_equal(listener_restore(listener, 0), 1);
+    assert_int_equal(listener_add(listener, more, 1, &error), 0);
+    check_clients(listener, alive);
+    assert_null(listener_free(listener));
+}
+
+/* Two left before anybody looked: who has which place cannot be known, so everybody gets a share again. */
+static void test_order_is_not_known(void **state UNUSED)
+{
+    const struct address address = find_address("127.0.0.1:1");
+    struct listener *listener = NULL;
+    const bool alive[] = {true, false, false, true}, all[] = {true, true, true, true};
+    assert_int_equal(open_group(&address, 4, &listener), 0);
+    assert_int_equal(listener_steer(listener, alive), 0);
+    check_clients(listener, alive);
+    assert_int_equal(shutdown(listener->sockets[1].fd, SHUT_RDWR), 0);
+    assert_int_equal(shutdown(listener->sockets[0].fd, SHUT_RDWR), 0);
+    assert_int_equal(listener_restore(listener, 0), 1);
+    assert_int_equal(listener_restore(listener, 1), 1);
+    check_clients(listener, all);
+    assert_null(listener_free(listener));
+}
+
+/* The kernel takes even that; where it gives less memory, it says so. */
+static void test_longest_program(void **state UNUSED)
+{
+    const struct address address = find_address("127.0.0.1:1");
+    struct listener *listener = NULL;
+    struct steering steering = {0};
+    struct sock_filter *program;
+    bool alive[STEERING_SOCKETS_MAX];
+    size_t n;
+    uint32_t random = 11;
+    for (unsigned i = 0; i < STEERING_SOCKETS_MAX; i++) {
+        assert_int_equal(steering_add(&steering), 0);
+        alive[i] = i != 500;
+    }
+    for (unsigned i = 0; i < 5000; i++)
+        steering_again(&steering, next_random(&random) % STEERING_SOCKETS_MAX);
+    assert_int_equal(steering_build(&steering, alive, &program, &n), 0);
+    assert_true(n > 2000);
+    assert_int_equal(open_group(&address, 1, &listener), 0);
+    int r = steering_attach(listener->sockets[0].fd, program, n);
+    assert_true(r == 0 || r == -ENOMEM);
+    free(program);
+    steering_clear(&steering);
+    assert_null(listener_free(listener));
+}
+
+/* A second socket gets nothing before somebody says so. */
+static void test_who_joins_waits(void **state UNUSED)
+{
+    const struct address address = find_address("127.0.0.1:1");
+    struct listener *listener = NULL;
+    CLEANUP_FREE char *error = NULL;
+    assert_int_equal(open_group(&address, 1, &listener), 0);
+    assert_int_equal(listener_add(listener, &address, 1, &error), 0);
+    for (unsigned i = 0; i < 50; i++) {
+        CLEANUP_FD int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        assert_int_equal(connect(fd, &address.socket.generic, address.length), 0);
+        CLEANUP_FD int accepted = accept4(listener->sockets[0].fd, NULL, NULL, SOCK_CLOEXEC);
+        assert_true(accepted >= 0);
+    }
+    assert_null(listener_free(listener));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_table),
+        cmocka_unit_test(test_choice),
         cmocka_unit_test(test_size),
         cmocka_unit_test(test_tcp),
         cmocka_unit_test(test_tcp_over_ipv6),
@@ -303,6 +674,11 @@ int main(void)
         cmocka_unit_test(test_udp),
         cmocka_unit_test(test_listening_again),
         cmocka_unit_test(test_others_stay),
+        cmocka_unit_test(test_never_two_masters),
+        cmocka_unit_test(test_who_joins_waits),
+        cmocka_unit_test(test_members_come_and_go),
+        cmocka_unit_test(test_order_is_not_known),
+        cmocka_unit_test(test_longest_program),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,85 @@
+/*
+ * What listener_steer() is told is kept, so that the program can follow the group when that changes by itself. A socket that is
+ * new is not alive, and the program from before does not know its place: it gets nothing before it is said to be alive.
+ */
+#include "net/group.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+
+void listener_group_begin(struct listener *listener)
+{
+    uint32_t seed;
+    /* Where there is no randomness, the choice can be foreseen; no worse. */
+    if (listener->options.reuseport &&
+        getrandom(&seed, sizeof(seed), GRND_NONBLOCK) == sizeof(seed))
+        listener->steering.seed = seed;
+}
+
+int listener_group_join(struct listener *listener)
+{
+    if (!listener->options.reuseport)
+        return 0;
+    bool *larger = reallocarray(listener->alive, listener->n_sockets + 1, sizeof(*larger));
+    if (!larger)
+        return -ENOMEM;
+    listener->alive = larger;
+    larger[listener->n_sockets] = false;
+    listener->is_steered = false;
+    return steering_add(&listener->steering);
+}
+
+void listener_group_leave(struct listener *listener)
+{
+    const struct listener_socket *socket = &listener->sockets[listener->n_sockets];
+    if (!listener->options.reuseport)
+        return;
+    if (!socket->address.datagram)
+        (void)shutdown(socket->fd, SHUT_RDWR);
+    steering_remove_last(&listener->steering);
+}
+
+void listener_group_return(struct listener *listener, size_t number, bool alone)
+{
+    if (!listener->options.reuseport)
+        return;
+    steering_again(&listener->steering, number);
+    listener->steering.is_lost = listener->steering.is_lost || !alone;
+    listener_group_follow(listener);
+}
+
+/* Where nobody is alive, all queues are as good; the program before this one would fill a single one. */
+static int attach(struct listener *listener)
+{
+    struct sock_filter *program;
+    size_t n = listener->n_sockets, length;
+    bool all[STEERING_SOCKETS_MAX];
+    memset(all, true, sizeof(all));
+    const bool *alive = memchr(listener->alive, true, n) ? listener->alive : all;
+    int r = steering_build(&listener->steering, alive, &program, &length);
+    if (r < 0)
+        return r;
+    r = steering_attach(listener->sockets[0].fd, program, length);
+    free(program);
+    return r;
+}
+
+void listener_group_follow(struct listener *listener)
+{
+    /* Where it fails, listener_steer() tries again and can say so. */
+    if (listener->options.reuseport && listener->n_sockets > 0)
+        listener->is_steered = attach(listener) == 0;
+}
+
+int listener_steer(struct listener *listener, const bool *alive)
+{
+    size_t n = listener->n_sockets;
+    if (n == 0 || (listener->is_steered && memcmp(listener->alive, alive, n) == 0))
+        return 0;
+    memcpy(listener->alive, alive, n);
+    int r = attach(listener);
+    listener->is_steered = r == 0;
+    return r;
+}

@@ -204,6 +204,10 @@ void config_print_keys(FILE *stream);
 int config_socket_address(const struct config_socket *socket, const struct config_program *program,
                           unsigned slot, struct address *ret);
 
+/* The first program that uses the socket, or NULL. */
+const struct config_program *config_find_user(const struct config *config,
+                                              const struct config_socket *socket);
+
 /* Has each slot a socket of its own: at an address of its own, or of a group? */
 static inline bool config_socket_is_of_slots(const struct config_socket *socket)
 {

@@ -22,6 +22,16 @@ bool config_program_inherits(const struct config_program *program)
            !(program->handoff & CONFIG_HANDOFF_SCM_RIGHTS);
 }
 
+const struct config_program *config_find_user(const struct config *config,
+                                              const struct config_socket *socket)
+{
+    for (size_t i = 0; i < config->n_programs; i++)
+        for (size_t j = 0; j < config->programs[i]->n_sockets; j++)
+            if (config->programs[i]->sockets[j] == socket)
+                return config->programs[i];
+    return NULL;
+}
+
 bool config_socket_nonblocking(const struct config *config, const struct config_socket *socket)
 {
     switch (socket->nonblocking) {
@@ -32,9 +42,6 @@ bool config_socket_nonblocking(const struct config *config, const struct config_
     case CONFIG_NONBLOCKING_AUTO:
         break;
     }
-    for (size_t i = 0; i < config->n_programs; i++)
-        for (size_t j = 0; j < config->programs[i]->n_sockets; j++)
-            if (config->programs[i]->sockets[j] == socket)
-                return config->programs[i]->handoff & CONFIG_HANDOFF_NODE_IPC;
-    return false;
+    const struct config_program *user = config_find_user(config, socket);
+    return user && user->handoff & CONFIG_HANDOFF_NODE_IPC;
 }

@@ -8,16 +8,6 @@
 #include <errno.h>
 #include <string.h>
 
-static const struct config_program *find_user(const struct config *config,
-                                              const struct config_socket *socket)
-{
-    for (size_t i = 0; i < config->n_programs; i++)
-        for (size_t j = 0; j < config->programs[i]->n_sockets; j++)
-            if (config->programs[i]->sockets[j] == socket)
-                return config->programs[i];
-    return NULL;
-}
-
 /* The addresses of slots `from` to `to` - 1. */
 static int slot_addresses(const struct config_socket *socket, const struct config_program *program,
                           size_t from, size_t to, struct address **ret)
@@ -55,7 +45,7 @@ static struct listener_options make_options(const struct config *config,
 static int bind_one(const struct config *config, const struct config_socket *socket,
                     struct listener **ret, char **ret_error)
 {
-    const struct config_program *program = find_user(config, socket);
+    const struct config_program *program = config_find_user(config, socket);
     const struct listener_options options = make_options(config, socket);
     if (!config_socket_is_of_slots(socket))
         return listener_new(socket->name, &socket->address, 1, &options, ret, ret_error);
@@ -73,7 +63,7 @@ static int bind_or_take_over(const struct config *config, const struct config_so
                              char **ret_error)
 {
     const struct listener_options options = make_options(config, socket);
-    size_t n = socket->per_slot ? find_user(config, socket)->workers : 1;
+    size_t n = socket->per_slot ? config_find_user(config, socket)->workers : 1;
     const struct passed_wish *own = *wishes;
     *wishes += n;
     if (take_over_any(own, n) && options.reuseport) {
@@ -119,7 +109,7 @@ static size_t wanted_sockets(const struct config *config, size_t i,
                              const struct config_program **ret_program)
 {
     const struct config_socket *socket = config->sockets[i];
-    *ret_program = find_user(config, socket);
+    *ret_program = config_find_user(config, socket);
     return config_socket_is_of_slots(socket) && *ret_program ? (*ret_program)->workers : 1;
 }
 

@@ -52,20 +52,10 @@ void take_over_clear(struct take_over *plan)
     free(plan->wishes);
 }
 
-static const struct config_program *find_user(const struct config *config,
-                                              const struct config_socket *socket)
-{
-    for (size_t i = 0; i < config->n_programs; i++)
-        for (size_t j = 0; j < config->programs[i]->n_sockets; j++)
-            if (config->programs[i]->sockets[j] == socket)
-                return config->programs[i];
-    return NULL;
-}
-
 static int add_wishes(struct take_over *plan, const struct config *config,
                       const struct config_socket *socket)
 {
-    const struct config_program *program = find_user(config, socket);
+    const struct config_program *program = config_find_user(config, socket);
     unsigned slots = socket->per_slot ? program->workers : 1;
     struct passed_wish *larger = reallocarray(plan->wishes, plan->n + slots, sizeof(*larger));
     if (!larger)

@@ -22,7 +22,8 @@ static json_t *fake_status(UNUSED void *userdata)
     return json_pack("{s:{}, s:[]}", "master", "programs");
 }
 
-static int fake_reload(void *userdata, uint64_t *ret_id)
+static int fake_reload(UNUSED bool undo, UNUSED const struct ucred *peer, void *userdata,
+                       uint64_t *ret_id)
 {
     *ret_id = ++((struct pretender *)userdata)->reload_id;
     return 0;
@@ -38,7 +39,18 @@ static void fake_shutdown(UNUSED bool force, UNUSED void *userdata)
 {
 }
 
-static const struct control_ops ops = {fake_status, fake_reload, fake_reload_result, fake_shutdown};
+static json_t *fake_history(UNUSED void *userdata)
+{
+    return json_pack("{s:[]}", "reloads");
+}
+
+static const struct control_ops ops = {
+    .status = fake_status,
+    .reload = fake_reload,
+    .reload_result = fake_reload_result,
+    .history = fake_history,
+    .shutdown = fake_shutdown,
+};
 
 static void turn(sd_event *event, int client)
 {

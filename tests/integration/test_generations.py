@@ -112,6 +112,7 @@ def test_removed_release(master, releases):
     one.wait_line(r"app/0: mixed: the directory it began with was removed; .*/current is .*/releases/2 now", start)
     assert "mixed 1" in one.ctl("status").stdout
     one.hup()
+    one.wait_drained()
     assert not any(worker["mixed"] for worker in one.workers())
 
 

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 
 void steering_clear(struct steering *steering)
@@ -44,7 +45,11 @@ void steering_again(struct steering *steering, size_t number)
 
 int steering_attach(int fd, struct sock_filter *program, size_t n)
 {
-    const struct sock_fprog attached = {.len = (unsigned short)n, .filter = program};
+    struct sock_fprog attached;
+    /* Its padding, too: no byte of our stack is the kernel's business. */
+    memset(&attached, 0, sizeof(attached));
+    attached.len = (unsigned short)n;
+    attached.filter = program;
     if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &attached, sizeof(attached)) < 0)
         return -errno;
     return 0;

@@ -1,6 +1,7 @@
 """A small Varlink client: JSON objects ended by NUL over a Unix socket."""
 import json
 import socket
+import struct
 
 INTERFACE = "io.reloader.Control"
 
@@ -20,10 +21,12 @@ class Varlink:
 
     def __init__(self, path, seconds=30):
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
-        self.socket.settimeout(seconds)
+        # Waits for room in a full queue; what has Python's time limit, a non-blocking socket, would be turned away.
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", int(seconds), int(seconds % 1 * 1e6)))
         self._rest = b""
         try:
             self.socket.connect(str(path))
+            self.socket.settimeout(seconds)
         except OSError:
             self.socket.close()
             raise

@@ -31,8 +31,9 @@ def test_one_socket_for_each_slot(master, port):
     assert len(set(sockets)) == 4 and sorted(sockets) == sorted(proc.tcp_listeners(port))
     one.hup()
     assert inodes(one) == sockets
-    os.kill(one.pids()[2], signal.SIGKILL)
-    one.wait_ready()
+    before = one.pids()
+    os.kill(before[2], signal.SIGKILL)
+    one.wait(lambda _: len(after := one.pids()) == 4 and after[2] != before[2], "another worker in slot 2")
     assert inodes(one) == sockets
 
 

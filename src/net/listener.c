@@ -7,12 +7,23 @@
 #include <errno.h>
 #include <string.h>
 
-struct listener *listener_free(struct listener *listener)
+struct listener *listener_ref(struct listener *listener)
 {
-    if (!listener)
-        return NULL;
+    listener->references++;
+    return listener;
+}
+
+void listener_close(struct listener *listener)
+{
     while (listener->n_sockets > 0)
-        listener_socket_close(&listener->sockets[--listener->n_sockets]);
+        (void)listener_socket_unref(listener->sockets[--listener->n_sockets]);
+}
+
+struct listener *listener_unref(struct listener *listener)
+{
+    if (!listener || --listener->references > 0)
+        return NULL;
+    listener_close(listener);
     steering_clear(&listener->steering);
     free(listener->alive);
     free(listener->sockets);
@@ -24,10 +35,11 @@ struct listener *listener_free(struct listener *listener)
 int listener_new(const char *name, const struct address *addresses, size_t n_addresses,
                  const struct listener_options *options, struct listener **ret, char **ret_error)
 {
-    CLEANUP(listener_freep) struct listener *listener = calloc(1, sizeof(*listener));
+    CLEANUP(listener_unrefp) struct listener *listener = calloc(1, sizeof(*listener));
     *ret_error = NULL;
     if (!listener)
         return -ENOMEM;
+    listener->references = 1;
     listener->options = *options;
     listener->name = strdup(name);
     if (!listener->name)
@@ -43,18 +55,18 @@ int listener_new(const char *name, const struct address *addresses, size_t n_add
 
 static int open_next(struct listener *listener, const struct address *address, char **ret_error)
 {
-    struct listener_socket *socket = &listener->sockets[listener->n_sockets];
-    int r = listener_socket_open(address, &listener->options, listener->n_sockets > 0, socket,
+    struct listener_socket *socket = NULL;
+    int r = listener_socket_open(address, &listener->options, listener->n_sockets > 0, &socket,
                                  ret_error);
     if (r < 0)
         return r;
     listener_remember_backlog(socket);
     r = listener_group_join(listener);
     if (r < 0) {
-        listener_socket_close(socket);
+        (void)listener_socket_unref(socket);
         return r;
     }
-    listener->n_sockets++;
+    listener->sockets[listener->n_sockets++] = socket;
     return 0;
 }
 
@@ -62,9 +74,8 @@ int listener_add(struct listener *listener, const struct address *addresses, siz
                  char **ret_error)
 {
     size_t before = listener->n_sockets;
-    struct listener_socket *larger = reallocarray(listener->sockets, before + n_addresses + 1,
-                                                  sizeof(*larger));
-
+    struct listener_socket **larger = reallocarray(listener->sockets, before + n_addresses + 1,
+                                                   sizeof(struct listener_socket *));
     *ret_error = NULL;
     if (!larger)
         return -ENOMEM;
@@ -82,10 +93,10 @@ int listener_add(struct listener *listener, const struct address *addresses, siz
 void listener_truncate(struct listener *listener, size_t n)
 {
     size_t before = listener->n_sockets;
-    while (listener->n_sockets > n && !listener->sockets[listener->n_sockets - 1].taken_over) {
+    while (listener->n_sockets > n && !listener->sockets[listener->n_sockets - 1]->taken_over) {
         listener->n_sockets--;
         listener_group_leave(listener);
-        listener_socket_close(&listener->sockets[listener->n_sockets]);
+        (void)listener_socket_unref(listener->sockets[listener->n_sockets]);
     }
     if (listener->n_sockets < before)
         listener_group_follow(listener);
@@ -94,6 +105,6 @@ void listener_truncate(struct listener *listener, size_t n)
 int listener_fd(const struct listener *listener, unsigned slot)
 {
     if (listener->n_sockets == 1)
-        return listener->sockets[0].fd;
-    return slot < listener->n_sockets ? listener->sockets[slot].fd : -1;
+        return listener->sockets[0]->fd;
+    return slot < listener->n_sockets ? listener->sockets[slot]->fd : -1;
 }

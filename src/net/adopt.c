@@ -35,11 +35,8 @@ static int describe(int fd, const struct address *address, const struct listener
     struct listener_socket *socket = malloc(sizeof(*socket));
     if (!socket)
         return -ENOMEM;
-    *socket = (struct listener_socket){.references = 1,
-                                       .fd = fd,
-                                       .address = *address,
-                                       .inode = st.st_ino,
-                                       .taken_over = true};
+    *socket = (struct listener_socket){
+        .references = 1, .fd = fd, .address = *address, .inode = st.st_ino, .taken_over = true};
     *ret = socket;
     return 0;
 }

@@ -32,11 +32,10 @@ struct listener *listener_unref(struct listener *listener)
     return NULL;
 }
 
-int listener_new(const char *name, const struct address *addresses, size_t n_addresses,
-                 const struct listener_options *options, struct listener **ret, char **ret_error)
+int listener_new_empty(const char *name, const struct listener_options *options,
+                       struct listener **ret)
 {
     CLEANUP(listener_unrefp) struct listener *listener = calloc(1, sizeof(*listener));
-    *ret_error = NULL;
     if (!listener)
         return -ENOMEM;
     listener->references = 1;
@@ -46,11 +45,43 @@ int listener_new(const char *name, const struct address *addresses, size_t n_add
         return -ENOMEM;
     listener->options.name = listener->name;
     listener_group_begin(listener);
-    int r = listener_add(listener, addresses, n_addresses, ret_error);
+    *ret = TAKE_PTR(listener);
+    return 0;
+}
+
+int listener_new(const char *name, const struct address *addresses, size_t n_addresses,
+                 const struct listener_options *options, struct listener **ret, char **ret_error)
+{
+    CLEANUP(listener_unrefp) struct listener *listener = NULL;
+    *ret_error = NULL;
+    int r = listener_new_empty(name, options, &listener);
+    if (r == 0)
+        r = listener_add(listener, addresses, n_addresses, ret_error);
     if (r < 0)
         return r;
     *ret = TAKE_PTR(listener);
     return 0;
+}
+
+int listener_share(struct listener *listener, struct listener_socket *socket)
+{
+    struct listener_socket **larger = reallocarray(listener->sockets, listener->n_sockets + 1,
+                                                   sizeof(struct listener_socket *));
+    if (!larger)
+        return -ENOMEM;
+    listener->sockets = larger;
+    socket->references++;
+    larger[listener->n_sockets++] = socket;
+    return 0;
+}
+
+struct listener_socket *listener_find(const struct listener *listener,
+                                      const struct address *address)
+{
+    for (size_t i = 0; i < listener->n_sockets; i++)
+        if (address_equal(&listener->sockets[i]->address, address))
+            return listener->sockets[i];
+    return NULL;
 }
 
 static int open_next(struct listener *listener, const struct address *address, char **ret_error)

@@ -71,6 +71,25 @@ struct listener *listener_ref(struct listener *listener);
 struct listener *listener_unref(struct listener *listener);
 DEFINE_FREEP(struct listener *, listener_unref)
 
+/* A listener without sockets yet, of a new name and options, for listener_share() and listener_add(). Likewise. */
+int listener_new_empty(const char *name, const struct listener_options *options,
+                       struct listener **ret);
+/* Appends a socket that another listener has as well. 0 or -ENOMEM. Not for reuseport. */
+int listener_share(struct listener *listener, struct listener_socket *socket);
+/* Its socket at that address, or NULL. Borrowed. */
+struct listener_socket *listener_find(const struct listener *listener,
+                                      const struct address *address);
+
+/*
+ * Another name and other options for a listener that stays open: listener_try_change() looks whether it can be done and changes nothing,
+ * listener_change() does it. What the kernel fixes when a socket is bound (ipv6_only, freebind, transparent, device; reuseport is the
+ * caller's) is -EOPNOTSUPP. Sockets that were taken over keep their options. *ret_warning is as listener_socket's.
+ */
+int listener_try_change(const struct listener *listener, const struct listener_options *options,
+                        char **ret_error);
+int listener_change(struct listener *listener, const char *name,
+                    const struct listener_options *options, char **ret_warning, char **ret_error);
+
 /* Closes the sockets at once, whoever still refers to it; it has none from then on. */
 void listener_close(struct listener *listener);
 

@@ -269,7 +269,7 @@ static int compare_priority(const void *a, const void *b)
     const struct config_program *l = program_config(left), *r = program_config(right);
     if (l->priority != r->priority)
         return l->priority < r->priority ? -1 : 1;
-    return l->line != r->line ? (l->line < r->line ? -1 : 1) : 0;
+    return l->number != r->number ? (l->number < r->number ? -1 : 1) : 0;
 }
 
 void master_sort_programs(struct master *master)

@@ -136,7 +136,8 @@ static void fail_file(struct reader *reader, const struct tree_node *node, const
         reader_error(reader, &node->place, "there is no file '%s'", path);
     else if (error == EISDIR)
         reader_error(reader, &node->place,
-                     "'%s' is a directory: name the files in it, as %s/*.yaml", path, path);
+                     "'%s' is a directory: name the files in it, as %s%s*.yaml", path, path,
+                     path[strlen(path) - 1] == '/' ? "" : "/");
     else
         reader_error(reader, &node->place, "cannot read '%s': %s", path,
                      files_describe_failure(error));

@@ -110,9 +110,13 @@ static int fail_parse(struct parser *p)
     if (!yaml->context)
         return fail_at(p, &yaml->problem_mark, "no valid YAML: %s%s", problem,
                        hint_for_line(p, yaml->problem_mark.line));
+    /* `include: [*.yaml]` is what people write: a star begins an alias. */
+    const char *hint = strstr(yaml->context, "an alias")
+                           ? " (what begins with a star needs quotes: \"*.yaml\")"
+                           : hint_for_line(p, yaml->problem_mark.line);
     return fail_at(p, &yaml->problem_mark, "no valid YAML: %s %s%s that began%s%s", problem,
                    string_starts_with(yaml->context, "while") ? "" : "in ", yaml->context,
-                   line_to_text(place.line, line), hint_for_line(p, yaml->problem_mark.line));
+                   line_to_text(place.line, line), hint);
 }
 
 static void delete_event(yaml_event_t *event)

@@ -389,6 +389,7 @@ static void test_patterns_refused(void **state UNUSED)
     static const struct {
         const char *include, *message;
     } wrong[] = {
+        {"[*.yaml]", ":1:12: no valid YAML: did not find expected alphabetic or numeric character while scanning an alias that began in line 1 (what begins with a star needs quotes: \"*.yaml\")"},
         {"a/**/b.yaml", ":1:10: include: ** is not known: write a pattern for each level"},
         {"{files: x}", ":1:10: include: a mapping is wrong here, expected a path or a pattern, as conf.d/*.yaml"},
         {"[[x]]", ":1:11: include: a list is wrong here"},

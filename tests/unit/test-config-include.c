@@ -2,6 +2,7 @@
 #include "config-test.h"
 
 #include "base/strv.h"
+#include "config/diff.h"
 #include "config/expand.h"
 #include "config/glob.h"
 
@@ -510,7 +511,6 @@ static void test_print(void **state UNUSED)
         "      environment: {H: '<%(here)s>'}, worker_name: '%(here)60s%(process_num)s', directory: '%(here)s',\n"
         "      reload: {check_command: ['%(here)s/check']}}\n");
     put("conf.d/a b%c", "programs: {b: {command: x}}\n");
-    CLEANUP_FREE char *errors = NULL;
     CLEANUP_CONFIG struct config *config = NULL;
     {
         CLEANUP_FREE char *refused = refuse_sets(NULL);
@@ -543,6 +543,31 @@ static void test_print(void **state UNUSED)
         assert_int_equal(config_socket_address(config->sockets[i], user, 0, &before), 0);
         assert_int_equal(config_socket_address(again->sockets[i], a, 0, &after), 0);
         assert_true(address_equal(&before, &after));
+    }
+}
+
+/* A program that moves to a file of another directory starts something else, one that only moves to another file does not. */
+static void test_moved(void **state UNUSED)
+{
+    static const char program[] = "programs: {p: {command: '%(here)s/x', directory: /}}\n";
+    static const struct {
+        const char *file;
+        bool same;
+    } moves[] = {{"b", true}, {"conf.d/a", false}};
+    put("main.yaml", "include: ['?', 'conf.d/*']\n");
+    put("a", program);
+    CLEANUP_FREE char *path = path_of("a");
+    CLEANUP_CONFIG struct config *from = load();
+    assert_int_equal(unlink(path), 0);
+    for (size_t i = 0; i < ARRAY_SIZE(moves); i++) {
+        CLEANUP_FREE char *moved = path_of(moves[i].file);
+        CLEANUP(config_diff_freep) struct config_diff *diff = NULL;
+        put(moves[i].file, program);
+        CLEANUP_CONFIG struct config *to = load();
+        assert_int_equal(config_diff_new(from, to, &diff), 0);
+        assert_int_equal(config_diff_is_empty(diff), moves[i].same);
+        assert_int_equal(diff->programs[0].rolls, !moves[i].same);
+        assert_int_equal(unlink(moved), 0);
     }
 }
 
@@ -604,6 +629,7 @@ int main(void)
         TEST(test_weight),
         TEST(test_too_much_to_look_at),
         TEST(test_print),
+        TEST(test_moved),
         cmocka_unit_test(test_expand_here),
         cmocka_unit_test(test_glob_words),
     };

@@ -9,8 +9,7 @@
  * Adds a file to the config and to the reader's own list. `path` is absolute, or NULL together with `directory` for the
  * command line; both are copied. NULL with errno.
  */
-const struct config_file *files_add(struct reader *reader, const char *path,
-                                    const char *directory);
+const struct config_file *files_add(struct reader *reader, const char *path, const char *directory);
 void files_free(struct config *config);
 
 /* "this is a directory, expected a file" and the like, of fd_read_file(). */

@@ -86,8 +86,7 @@ static bool check_root(struct reader *reader, const struct tree_node *root)
         const struct scope *outer = reader->scope;
         reader->scope = &scope;
         if (!tree_is_null(root))
-            reader_error(reader, NULL,
-                         "%s is wrong here, expected keys and values (programs: …)",
+            reader_error(reader, NULL, "%s is wrong here, expected keys and values (programs: …)",
                          tree_describe(root, text));
         reader->scope = outer;
         return false;
@@ -100,8 +99,7 @@ static bool check_root(struct reader *reader, const struct tree_node *root)
 static int parse_file(struct reader *reader, const struct config_file *file, const char *text,
                       size_t size)
 {
-    const struct place start = {
-        .origin = file->path, .file = file->number, .line = 1, .column = 1};
+    const struct place start = {.origin = file->path, .file = file->number, .line = 1, .column = 1};
     struct tree_node *root = NULL;
     int r = tree_parse(reader->tree, text, size, &start, reader->errors, &root);
     if (r == 0 && root && check_root(reader, root))

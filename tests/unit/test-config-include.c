@@ -124,7 +124,8 @@ static void test_order(void **state UNUSED)
     put("main.yaml", "include: [z.yaml, conf.d/*.yaml, '*.none']\n"
                      "sockets: {own: {listen: 'unix:@own'}}\n"
                      "programs: {m: {command: x, sockets: [own, b]}}\n");
-    put("conf.d/b.yaml", "sockets: {b: {listen: 'unix:@b'}}\nprograms: {b: {command: x, sockets: [z]}}\n");
+    put("conf.d/b.yaml",
+        "sockets: {b: {listen: 'unix:@b'}}\nprograms: {b: {command: x, sockets: [z]}}\n");
     put("conf.d/a.yaml", "programs:\n  a2: {command: x}\n  a1: {command: x}\n");
     put("conf.d/B.yaml", "programs: {B: {command: x, sockets: own}}\n");
     put("conf.d/.hidden.yaml", "nonsense");
@@ -177,8 +178,9 @@ static void test_relative(void **state UNUSED)
     put_directory("conf.d/sub");
     put("env", "X=main\n");
     put("conf.d/env", "X=included\n");
-    put("main.yaml", "include: conf.d/a.yaml\n"
-                     "programs: {m: {command: '%(here)s/x', environment_file: env, listen: 'unix:s'}}\n");
+    put("main.yaml",
+        "include: conf.d/a.yaml\n"
+        "programs: {m: {command: '%(here)s/x', environment_file: env, listen: 'unix:s'}}\n");
     put("conf.d/a.yaml",
         "sockets: {s: {listen: 'unix:%(here)s/t'}}\n"
         "programs:\n"
@@ -211,7 +213,8 @@ static void test_odd_directory(void **state UNUSED)
     strcpy(parent, directory);
     put_directory("a[1]*");
     strcat(directory, "/a[1]*");
-    put("main.yaml", "include: ['*.inc', '%(here)s/[[]x].inc', one.inc]\nprograms: {m: {command: x}}\n");
+    put("main.yaml",
+        "include: ['*.inc', '%(here)s/[[]x].inc', one.inc]\nprograms: {m: {command: x}}\n");
     put("one.inc", "programs: {one: {command: x}}\n");
     put("[x].inc", "programs: {two: {command: x}}\n");
     struct config *config = load();
@@ -225,7 +228,8 @@ static void test_odd_directory(void **state UNUSED)
 
 static void test_levels(void **state UNUSED)
 {
-    put("main.yaml", "include: ['*/reloader.yaml', '?/r*[xy].yaml']\nprograms: {m: {command: x}}\n");
+    put("main.yaml",
+        "include: ['*/reloader.yaml', '?/r*[xy].yaml']\nprograms: {m: {command: x}}\n");
     put_directory("b");
     put_directory("a");
     put_directory("c");
@@ -241,7 +245,8 @@ static void test_levels(void **state UNUSED)
 /* Whatever names it, and whatever it is called: the main file, too. */
 static void test_read_once(void **state UNUSED)
 {
-    put("main.yaml", "include: [a.yaml, ./a.yaml, '*.yaml', conf.d/../a.yaml]\nprograms: {m: {command: x}}\n");
+    put("main.yaml",
+        "include: [a.yaml, ./a.yaml, '*.yaml', conf.d/../a.yaml]\nprograms: {m: {command: x}}\n");
     put("a.yaml", "programs: {a: {command: x}}\n");
     CLEANUP_FREE char *from = path_of("a.yaml"), *to = path_of("b.yaml");
     assert_int_equal(symlink(from, to), 0);
@@ -294,8 +299,8 @@ static void test_sets(void **state UNUSED)
 static void test_of_text(void **state UNUSED)
 {
     put("a.yaml", "programs:\n  a: {command: x}\n");
-    const struct config_source source = {
-        .text = "include: a.yaml\nprograms: {m: {command: x}}", .directory = directory};
+    const struct config_source source = {.text = "include: a.yaml\nprograms: {m: {command: x}}",
+                                         .directory = directory};
     struct config *config = NULL;
     char *none = NULL;
     assert_int_equal(config_load(&source, &config, &none), 0);
@@ -318,10 +323,14 @@ static void test_same_name(void **state UNUSED)
                      "programs:\n  web: {command: x}\n");
     put("conf.d/a", "programs:\n  q: {command: x}\n  web: {command: x, workers: 0}\n");
     put("conf.d/b", "sockets: {s: {listen: 'unix:@t'}}\nprograms: {q: {command: x}}\n");
-    assert_errors("D/conf.d/a:3:3: programs.web: this name is there twice, first in D/main.yaml:4:3: rename one of the two\n"
-                  "D/conf.d/a:3:30: programs.web.workers: '0' is out of range, expected a number from 1 to 1024, or auto\n"
-                  "D/conf.d/b:1:11: sockets.s: this name is there twice, first in D/main.yaml:2:11: rename one of the two\n"
-                  "D/conf.d/b:2:12: programs.q: this name is there twice, first in D/conf.d/a:2:3: rename one of the two\n");
+    assert_errors("D/conf.d/a:3:3: programs.web: this name is there twice, first in "
+                  "D/main.yaml:4:3: rename one of the two\n"
+                  "D/conf.d/a:3:30: programs.web.workers: '0' is out of range, expected a number "
+                  "from 1 to 1024, or auto\n"
+                  "D/conf.d/b:1:11: sockets.s: this name is there twice, first in "
+                  "D/main.yaml:2:11: rename one of the two\n"
+                  "D/conf.d/b:2:12: programs.q: this name is there twice, first in D/conf.d/a:2:3: "
+                  "rename one of the two\n");
 }
 
 static void test_all_errors_at_once(void **state UNUSED)
@@ -332,30 +341,40 @@ static void test_all_errors_at_once(void **state UNUSED)
     put("conf.d/b", "include: c\nlog: {level: debug}\nprogramms: {}\nsockets: []\nprograms: x\n");
     put("conf.d/c", "- a\n");
     put("conf.d/d", "programs: {d: {command: x, nope: 1}}\n");
-    assert_errors(
-        "D/main.yaml:1:21: include: there is no file 'D/missing'\n"
-        "D/main.yaml:6:28: programs.m.workers: '0' is out of range, expected a number from 1 to 1024, or auto\n"
-        "D/conf.d/a:2:1: no valid YAML: did not find expected node content while parsing a flow node that began in line 2\n"
-        "D/conf.d/b:1:1: include: an included file includes no others: name them under 'include' of D/main.yaml\n"
-        "D/conf.d/b:2:1: log: an included file holds sockets and programs alone: this belongs into D/main.yaml\n"
-        "D/conf.d/b:3:1: programms: unknown key (did you mean 'programs'?)\n"
-        "D/conf.d/b:4:10: sockets: a list is wrong here, expected names and what they mean (web: {…})\n"
-        "D/conf.d/b:5:11: programs: 'x' is wrong here, expected names and what they mean (web: {…})\n"
-        "D/conf.d/c:1:1: a list is wrong here, expected keys and values (programs: …)\n"
-        "D/conf.d/d:1:28: programs.d.nope: unknown key\n");
+    assert_errors("D/main.yaml:1:21: include: there is no file 'D/missing'\n"
+                  "D/main.yaml:6:28: programs.m.workers: '0' is out of range, expected a number "
+                  "from 1 to 1024, or auto\n"
+                  "D/conf.d/a:2:1: no valid YAML: did not find expected node content while parsing "
+                  "a flow node that began in line 2\n"
+                  "D/conf.d/b:1:1: include: an included file includes no others: name them under "
+                  "'include' of D/main.yaml\n"
+                  "D/conf.d/b:2:1: log: an included file holds sockets and programs alone: this "
+                  "belongs into D/main.yaml\n"
+                  "D/conf.d/b:3:1: programms: unknown key (did you mean 'programs'?)\n"
+                  "D/conf.d/b:4:10: sockets: a list is wrong here, expected names and what they "
+                  "mean (web: {…})\n"
+                  "D/conf.d/b:5:11: programs: 'x' is wrong here, expected names and what they mean "
+                  "(web: {…})\n"
+                  "D/conf.d/c:1:1: a list is wrong here, expected keys and values (programs: …)\n"
+                  "D/conf.d/d:1:28: programs.d.nope: unknown key\n");
 }
 
 /* Two things that go together badly, in two files: both are named. */
 static void test_across_files(void **state UNUSED)
 {
-    put("main.yaml", "include: a\n\n\nsockets: {s: {listen: 'unix:@x'}}\nprograms: {m: {command: x, listen: ['fd:5', 'unix:@own']}}\n");
+    put("main.yaml", "include: a\n\n\nsockets: {s: {listen: 'unix:@x'}}\nprograms: {m: {command: "
+                     "x, listen: ['fd:5', 'unix:@own']}}\n");
     put("a", "sockets: {t: {listen: 'unix:@x'}, f: {listen: 'fd:5'}}\n");
-    assert_error("D/a:1:23: sockets.t.listen: unix:@x is the address of socket 's' in D/main.yaml:4:11 as well");
-    assert_error("D/main.yaml:5:37: programs.m.listen: descriptor 5 is socket 'f' in D/a:1:35 as well");
+    assert_error("D/a:1:23: sockets.t.listen: unix:@x is the address of socket 's' in "
+                 "D/main.yaml:4:11 as well");
+    assert_error(
+        "D/main.yaml:5:37: programs.m.listen: descriptor 5 is socket 'f' in D/a:1:35 as well");
     put("a", "programs: {s: {command: x, listen: 'unix:@b'}}\n");
-    assert_error("D/a:1:36: programs.s.listen: this socket would be called 's', as one in D/main.yaml:4:11 is");
+    assert_error("D/a:1:36: programs.s.listen: this socket would be called 's', as one in "
+                 "D/main.yaml:4:11 is");
     put("a", "programs: {n: {command: x, worker_name: m/0}}\n");
-    assert_error("D/a:1:41: programs.n.worker_name: a worker of 'm' and one of 'n' would both be called 'm/0'");
+    assert_error("D/a:1:41: programs.n.worker_name: a worker of 'm' and one of 'n' would both be "
+                 "called 'm/0'");
     put("a", "\nprograms: {n: {command: x, sockets: q}}\n");
     assert_error("D/a:2:37: programs.n.sockets: there is no socket 'q' under 'sockets'");
 }
@@ -369,11 +388,16 @@ static void test_no_file(void **state UNUSED)
     assert_int_equal(symlink("/nowhere/at/all", dangling), 0);
     put("main.yaml", "include: '*.x'\nprograms: {m: {command: x}}\n");
     assert_errors("D/main.yaml:1:10: include: there is no file 'D/dangling.x'\n"
-                  "D/main.yaml:1:10: include: 'D/dir.x' is a directory: name the files in it, as D/dir.x/*.yaml\n"
-                  "D/main.yaml:1:10: include: cannot read 'D/fifo.x': this is no regular file (a FIFO or a device?)\n");
-    put("main.yaml", "include: [conf.d/, main.yaml/*, nowhere/*, /dev/null]\nprograms: {m: {command: x}}\n");
-    assert_errors("D/main.yaml:1:11: include: 'D/conf.d/' is a directory: name the files in it, as D/conf.d/*.yaml\n"
-                  "D/main.yaml:1:44: include: cannot read '/dev/null': this is no regular file (a FIFO or a device?)\n");
+                  "D/main.yaml:1:10: include: 'D/dir.x' is a directory: name the files in it, as "
+                  "D/dir.x/*.yaml\n"
+                  "D/main.yaml:1:10: include: cannot read 'D/fifo.x': this is no regular file (a "
+                  "FIFO or a device?)\n");
+    put("main.yaml",
+        "include: [conf.d/, main.yaml/*, nowhere/*, /dev/null]\nprograms: {m: {command: x}}\n");
+    assert_errors("D/main.yaml:1:11: include: 'D/conf.d/' is a directory: name the files in it, as "
+                  "D/conf.d/*.yaml\n"
+                  "D/main.yaml:1:44: include: cannot read '/dev/null': this is no regular file (a "
+                  "FIFO or a device?)\n");
     if (geteuid() == 0) {
         print_message("# as root no file and no directory is unreadable: not tried\n");
         return;
@@ -390,13 +414,17 @@ static void test_patterns_refused(void **state UNUSED)
     static const struct {
         const char *include, *message;
     } wrong[] = {
-        {"[*.yaml]", ":1:12: no valid YAML: did not find expected alphabetic or numeric character while scanning an alias that began in line 1 (what begins with a star needs quotes: \"*.yaml\")"},
+        {"[*.yaml]", ":1:12: no valid YAML: did not find expected alphabetic or numeric character "
+                     "while scanning an alias that began in line 1 (what begins with a star needs "
+                     "quotes: \"*.yaml\")"},
         {"a/**/b.yaml", ":1:10: include: ** is not known: write a pattern for each level"},
-        {"{files: x}", ":1:10: include: a mapping is wrong here, expected a path or a pattern, as conf.d/*.yaml"},
+        {"{files: x}",
+         ":1:10: include: a mapping is wrong here, expected a path or a pattern, as conf.d/*.yaml"},
         {"[[x]]", ":1:11: include: a list is wrong here"},
         {"['']", ":1:11: include: nothing is wrong here"},
         {"[~]", ":1:11: include: nothing is wrong here"},
-        {"'%(program_name)s'", ":1:10: include: %(program_name)s is not known here; known here: %(here)s %(host_node_name)s"},
+        {"'%(program_name)s'", ":1:10: include: %(program_name)s is not known here; known here: "
+                               "%(here)s %(host_node_name)s"},
         {"'50%'", ":1:10: include: '%' is no expansion"},
     };
     for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {
@@ -508,13 +536,15 @@ static void test_print(void **state UNUSED)
         "programs:\n"
         "  a: {command: ['%(here)s/x', '%%(here)s', '50%%', '%(process_num)s'], sockets: [n, s],\n"
         "      listen: ['unix:%(here)s/t', 'unix:p%(process_num)s', 'unix:@q'],\n"
-        "      environment: {H: '<%(here)s>'}, worker_name: '%(here)60s%(process_num)s', directory: '%(here)s',\n"
+        "      environment: {H: '<%(here)s>'}, worker_name: '%(here)60s%(process_num)s', "
+        "directory: '%(here)s',\n"
         "      reload: {check_command: ['%(here)s/check']}}\n");
     put("conf.d/a b%c", "programs: {b: {command: x}}\n");
     CLEANUP_CONFIG struct config *config = NULL;
     {
         CLEANUP_FREE char *refused = refuse_sets(NULL);
-        assert_has(refused, "D/conf.d/a:5:52: programs.a.worker_name: the name of a worker has no blanks");
+        assert_has(refused,
+                   "D/conf.d/a:5:52: programs.a.worker_name: the name of a worker has no blanks");
     }
     char *sets[] = {(char *)"programs.a.worker_name='%(here)s%(process_num)s'", NULL};
     config = load_sets(sets);

@@ -19,9 +19,10 @@ def main():
             storm.run()
         except AssertionError as error:
             failure = error
-        if failure and options.keep:
-            shutil.copytree(directory, options.keep, symlinks=True, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.sock", "echo"))
-        print(storm.report())
+        finally:
+            if options.keep:
+                shutil.copytree(directory, options.keep, symlinks=True, ignore=shutil.ignore_patterns("*.sock", "notify", "echo"))
+            print(storm.report())
     if failure:
         print(failure, file=sys.stderr)
     sys.exit(1 if failure else 0)

@@ -172,7 +172,7 @@ class Storm:
         always = ["--duration", f"{10 * self.seconds + 600}s", "--stream-linger", "50ms", "--timeout", "20s"]
         tcp = [self.places.tcp(number) for number in (0, 1)]
         return [Load(self.directory, tcp[0], 150, 10, who_rate=10, arguments=always, name="load-main"),
-                Load(self.directory, f"unix:{self.places.sockets}/main.sock", 20, 20, arguments=[*always, "--stream-interval", "1s"],
+                Load(self.directory, f"unix:{self.places.sockets}/main.sock", 20, 10, arguments=[*always, "--stream-interval", "100ms"],
                      name="load-held"),
                 Load(self.directory, tcp[1], 100, 10, who_rate=10, arguments=always, name="load-even")]
 

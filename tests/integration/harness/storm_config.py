@@ -112,7 +112,7 @@ class Model:
 
     def _reload_options(self, loaded):
         rng = self.rng
-        options = {"order": rng.choice(["drain-first", "ready-first"]), "max_unavailable": rng.choice([1, 2, "50%", "100%"]),
+        options = {"order": rng.choice(["drain-first", "ready-first"]), "max_unavailable": rng.choice([1, 2, "50%", "100%", "100%"]),
                    "max_surge": rng.choice([1, 2, "50%"]), "canary": loaded or rng.random() < 0.7,
                    "probation": rng.choice(["auto", "0s", "20ms"])}
         if rng.random() < 0.15:
@@ -404,7 +404,7 @@ BREAKAGES = [
     ("check_command fails", _reload(check_command=["false"]), "refused"),
     ("check_command hangs", _reload(check_command=["sleep", "1000"]), "refused"),
     ("command missing", _set({"command": ["/nonexistent/server"]}), "rolled_back"),
-    ("directory missing", _set({"directory": "/nonexistent"}), "rolled_back"),
+    ("directory missing", _set({"directory": "/nonexistent"}), "refused"),
     ("exits before ready", _serve("exit"), "rolled_back"),
     ("dies within probation", _serve("die"), "rolled_back"),
     ("fails in the third slot", _serve("third"), "rolled_back"),

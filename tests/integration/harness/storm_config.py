@@ -102,9 +102,9 @@ class Model:
         """What every program has."""
         rng = self.rng
         loaded = "STORM_LOADED" in program["environment"]
-        program.update({"directory": str(self.places.directory / "current"), "silent": True, "workers": rng.randint(1, 6 if loaded else 4)})
+        program.update({"directory": str(self.places.directory / "current"), "workers": rng.randint(1, 6 if loaded else 4)})
         if not loaded:
-            program.update({"disconnect_timeout": "500ms", "stop_timeout": "300ms", "drain_grace": "100ms", "start_seconds": "50ms"})
+            program.update({"disconnect_timeout": "200ms", "stop_timeout": "150ms", "drain_grace": "50ms", "start_seconds": "50ms"})
         program["backoff"] = {"initial": "10ms", "max": "200ms"}
         program["reload"] = self._reload_options(loaded)
         self.revise(program)
@@ -116,7 +116,7 @@ class Model:
                    "max_surge": rng.choice([1, 2, "50%"]), "canary": loaded or rng.random() < 0.7,
                    "probation": rng.choice(["auto", "0s", "20ms"])}
         if rng.random() < 0.15:
-            options["check_command"] = rng.choice([["true"], ["sleep", "0.2"], "sh -c 'echo fine'"])
+            options["check_command"] = rng.choice([["true"], ["sleep", "0.1"], "sh -c 'echo fine'"])
         return options
 
     def add_program(self):

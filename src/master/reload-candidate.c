@@ -52,8 +52,7 @@ static int get_config(struct master *master, enum reload_kind kind, struct confi
 /* What a running master cannot move. */
 static int refuse_settings(const struct config_diff *diff, char **ret_reason)
 {
-    static const char *const fixed[] = {"pid_file", "runtime_directory", "process_title",
-                                        "control"};
+    static const char *const fixed[] = {"pid_file", "runtime_directory"};
     for (size_t i = 0; i < ARRAY_SIZE(fixed); i++)
         if (config_diff_has_setting(diff, fixed[i])) {
             *ret_reason = string_format("%s changed: only a restart of the master changes it",
@@ -128,6 +127,19 @@ static int refuse_others(const struct config_diff *diff, const struct reload_req
     return -EINVAL;
 }
 
+/* The settings that others than the master make true. */
+static int prepare_outside(const struct master *master, struct reload_candidate *candidate,
+                           char **ret_reason)
+{
+    const struct master_options *options = &master->options;
+    struct release *release = &candidate->release;
+    if (!options->prepare || !candidate->diff->settings)
+        return 0;
+    release->discard = options->discard;
+    return options->prepare(release->config, master->reload.release.prepared, options->userdata,
+                            &release->prepared, ret_reason);
+}
+
 /* All that can be refused at once is refused in here. */
 static int prepare(struct master *master, struct reload_candidate *candidate, bool dry,
                    char **ret_reason)
@@ -152,6 +164,8 @@ static int prepare(struct master *master, struct reload_candidate *candidate, bo
     if (!dry)
         master_raise_nofile(config);
     r = sockets_open(master, config, dry, &candidate->release, ret_reason);
+    if (r == 0 && !dry)
+        r = prepare_outside(master, candidate, ret_reason);
     return r < 0 ? r : reload_make_parts(master, candidate, ret_reason);
 }
 

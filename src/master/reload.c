@@ -367,6 +367,9 @@ static void commit(struct master *master)
     CLEANUP_FREE char *error = NULL;
     if (master_apply_log(master->release.config, master->options.journal, &error) < 0)
         log_error("%s; logging goes on as before", error ? error : "log");
+    if (reload->release.prepared)
+        master->options.commit(master->release.config, reload->release.prepared,
+                               master->options.userdata);
     finish(master, RELOAD_COMMITTED);
 }
 

@@ -61,6 +61,15 @@ static void reset_reload(struct program *program)
     program->crashes = 0;
 }
 
+static void forget_slot_failures(struct program *program)
+{
+    for (size_t i = 0; i < program->n_slot_failures; i++)
+        free(program->slot_failures[i].reason);
+    free(program->slot_failures);
+    program->slot_failures = NULL;
+    program->n_slot_failures = 0;
+}
+
 int program_begin(struct program *program, struct generation *target)
 {
     int r = grow_slots(program,
@@ -69,8 +78,7 @@ int program_begin(struct program *program, struct generation *target)
         return r;
     reset_reload(program);
     program->failure = (free(program->failure), NULL);
-    for (size_t i = 0; i < program->n_slots; i++)
-        program->slots[i]->failure = (free(program->slots[i]->failure), NULL);
+    forget_slot_failures(program);
     (void)generation_unref(program->target);
     program->target = generation_ref(target);
     program->takes_part = true;
@@ -230,6 +238,7 @@ struct program *program_free(struct program *program)
     (void)generation_unref(program->target);
     (void)generation_unref(program->committed);
     free(program->failure);
+    forget_slot_failures(program);
     free(program->start_failure);
     free(program->name);
     free(program);

@@ -42,8 +42,13 @@ struct slot {
     unsigned restarts; /* workers that left by themselves and were replaced */
     uint64_t surplus_usec; /* monotonic: since when clients are steered away from it; 0: they are not */
     uint64_t looked_usec;
-    char *failure;        /* of the reload's generation in this slot, for people; until the next reload */
     unsigned empty_looks; /* at the queue of its own socket, in a row */
+};
+
+/* Why the reload's generation did not come up in a slot, which may be gone by now. For people. */
+struct slot_failure {
+    unsigned slot;
+    char *reason;
 };
 
 struct program_ops {
@@ -101,6 +106,8 @@ struct program {
     bool failed;      /* in this phase: for rollout_next() */
     unsigned crashes; /* of the target's ready workers in this reload */
     char *failure;    /* the first reason, for people; kept until the next reload begins */
+    struct slot_failure *slot_failures; /* the first one of each slot; kept likewise */
+    size_t n_slot_failures;
     sd_event_source *probation_timer;
     sd_event_source *settle_timer; /* looks again at surplus slots that are busy */
     const char *told_step; /* the reload's mark: what its last event said; static text */

@@ -1,9 +1,11 @@
 /* From what is to what is wished: the view for rollout_next(), and its actions performed. */
 #include "program/internal.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/strv.h"
 #include "program/settle.h"
+#include "program/spread.h"
 
 #include <string.h>
 
@@ -197,6 +199,35 @@ static const char *leave_reason(const struct program *program)
     return "";
 }
 
+/* How many slots drain at a time in a rollout: where replacements are ready first, nobody waits for a drain. */
+static unsigned drain_together(const struct program *program)
+{
+    const struct config_program *config = options(program);
+    return config_program_ready_first(config)
+               ? (unsigned)program->n_slots
+               : config_amount(config->reload.max_unavailable, config->workers);
+}
+
+static void drain(struct slot *slot, struct worker *worker)
+{
+    struct program *program = slot->program;
+    if (program->stopping) {
+        worker_drain(worker, leave_reason(program), NULL);
+        return;
+    }
+    uint64_t now = clock_monotonic_usec();
+    uint64_t time = worker->generation->program->disconnect_spread_usec;
+    unsigned slots = (unsigned)program->n_slots;
+    if (program->drain_began_usec == 0)
+        program->drain_began_usec = now;
+    uint64_t point = spread_point(time, slot->number, slots, program->spread_offset);
+    const struct worker_spread spread = {
+        .wait_usec = spread_wait(point, program->drain_began_usec, now),
+        .own_usec = spread_own(time, drain_together(program), slots),
+    };
+    worker_drain(worker, leave_reason(program), &spread);
+}
+
 /* The return is over, well or not: whatever is left is how things are now. */
 static void end_roll_back(struct program *program, bool degraded)
 {
@@ -219,10 +250,10 @@ static bool perform(struct program *program, const struct rollout_action *action
         start_worker(slot, find_generation(program, action->generation), &slot->successor);
         return true;
     case ROLLOUT_DRAIN_CURRENT:
-        worker_drain(slot->current, leave_reason(program));
+        drain(slot, slot->current);
         return true;
     case ROLLOUT_DRAIN_SUCCESSOR:
-        worker_drain(slot->successor, leave_reason(program));
+        drain(slot, slot->successor);
         return true;
     case ROLLOUT_STOP_CURRENT:
         worker_stop(slot->current, leave_reason(program));

@@ -61,6 +61,13 @@ static void reset_reload(struct program *program)
     program->crashes = 0;
 }
 
+/* What is told from here on is told together. */
+static void begin_spread(struct program *program)
+{
+    program->drain_began_usec = 0;
+    program->spread_offset = program_random();
+}
+
 int program_begin(struct program *program, struct generation *target)
 {
     int r = grow_slots(program,
@@ -68,6 +75,7 @@ int program_begin(struct program *program, struct generation *target)
     if (r < 0)
         return r;
     reset_reload(program);
+    begin_spread(program);
     program->failure = (free(program->failure), NULL);
     (void)generation_unref(program->target);
     program->target = generation_ref(target);
@@ -105,6 +113,7 @@ void program_roll_back(struct program *program)
     (void)sd_event_source_set_enabled(program->probation_timer, SD_EVENT_OFF);
     program->waiting = program->canary_proven = program->done = false;
     program->failed = false;
+    begin_spread(program);
     program->phase = ROLLOUT_ROLLING_BACK;
     program_mark(program);
 }
@@ -135,6 +144,14 @@ static void stop_now(struct program *program)
     }
 }
 
+/* Nobody comes back to here. */
+static void end_spread(struct program *program)
+{
+    for (size_t i = 0; i < program->n_slots; i++)
+        LIST_FOREACH (worker, &program->slots[i]->leaving, struct worker, link)
+            worker_end_spread(worker);
+}
+
 void program_stop(struct program *program, bool force)
 {
     program->started = false;
@@ -145,6 +162,8 @@ void program_stop(struct program *program, bool force)
     program->target = generation_unref(program->target);
     if (force)
         stop_now(program);
+    else
+        end_spread(program);
     program_mark(program);
 }
 

@@ -86,6 +86,8 @@ struct program {
     size_t n_slots;
     bool started;  /* workers are wanted at all: autostart, until program_stop() */
     bool stopping; /* program_stop() was called */
+    uint64_t drain_began_usec; /* monotonic: when this rollout told its first worker; 0: none yet */
+    double spread_offset;      /* of this rollout: see spread.h */
     char *start_failure; /* why a start outside of a reload failed, the first time; for people */
     bool forced;   /* with force */
 

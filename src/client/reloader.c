@@ -11,6 +11,7 @@
 
 #include "base/buffer.h"
 #include "base/fd.h"
+#include "base/parse.h"
 #include "client/environment.h"
 #include "client/notify.h"
 #include "client/received.h"
@@ -39,6 +40,7 @@ struct reloader {
     bool unheard; /* the channel takes no words any more; what is to be read is still there */
     bool gone;    /* the channel came to its end, which is still to be told */
     bool wants_write;
+    unsigned spread_msec; /* as it was told */
     bool has_held; /* an event that came while listeners were waited for */
     struct reloader_event held;
     struct buffer input, output;
@@ -193,11 +195,35 @@ static int receive(struct reloader *reloader)
     return 1;
 }
 
+/* {"reloader":"disconnect_spread","msec":30000} */
+static bool read_spread(struct reloader *reloader, const char *line)
+{
+    static const char begin[] = "{\"reloader\":\"disconnect_spread\",\"msec\":";
+    char digits[16];
+    uint64_t msec;
+    if (strncmp(line, begin, strlen(begin)) != 0)
+        return false;
+    line += strlen(begin);
+    size_t length = strcspn(line, "}");
+    if (length >= sizeof(digits) || strcmp(line + length, "}") != 0)
+        return false;
+    memcpy(digits, line, length);
+    digits[length] = '\0';
+    if (parse_unsigned(digits, 0, UINT_MAX, &msec) < 0 || msec == reloader->spread_msec)
+        return false;
+    reloader->spread_msec = (unsigned)msec;
+    return true;
+}
+
 /* The master's own words: 1 and an event, 0 if there is nothing in it for the program, or -errno. */
 static int read_own(struct reloader *reloader, const char *line, bool due,
                     struct reloader_event *ret)
 {
     size_t added = 0;
+    if (read_spread(reloader, line)) {
+        *ret = (struct reloader_event){.type = RELOADER_DISCONNECT_SPREAD};
+        return reloader->drain_told;
+    }
     int r = received_take(&reloader->received, due, line, &reloader->environment, &added);
     if (r < 0)
         return r;
@@ -268,6 +294,18 @@ int reloader_process(struct reloader *reloader, struct reloader_event *ret)
         return 1;
     }
     return 0;
+}
+
+unsigned reloader_disconnect_spread(const struct reloader *reloader)
+{
+    return reloader->spread_msec;
+}
+
+unsigned reloader_disconnect_delay(const struct reloader *reloader, size_t index, size_t count)
+{
+    if (index >= count)
+        return count > 0 ? reloader->spread_msec : 0;
+    return (unsigned)((double)reloader->spread_msec * ((double)index / (double)count));
 }
 
 size_t reloader_listeners_awaited(const struct reloader *reloader)
@@ -349,6 +387,13 @@ static int say_word(struct reloader *reloader, const char *line)
 int reloader_hello(struct reloader *reloader)
 {
     return say_word(reloader, "{\"reloader\":\"hello\",\"drain\":true}\n");
+}
+
+int reloader_hello_spread(struct reloader *reloader)
+{
+    if (!reloader->environment.spread)
+        return reloader_hello(reloader);
+    return say_word(reloader, "{\"reloader\":\"hello\",\"drain\":true,\"spread\":true}\n");
 }
 
 int reloader_ready(struct reloader *reloader)

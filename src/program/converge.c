@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/parse.h"
 #include "base/strv.h"
 #include "program/settle.h"
 #include "program/spread.h"
@@ -32,6 +33,19 @@ static uint64_t older_draining(const struct program *program, uint64_t than)
     return found;
 }
 
+static void cut_draining(const struct program *program, struct worker *worker)
+{
+    char text[DURATION_TEXT_SIZE];
+    log_about(worker_subject(worker), LOG_LEVEL_WARNING,
+              "still drains in generation %llu, but no more than %u generations may (max_draining): "
+              "stopping it, pid %d, after %s; connections that it still had are cut. Raise "
+              "max_draining, or reload less often, to let them end",
+              (unsigned long long)worker->generation->number, program_config(program)->max_draining,
+              (int)worker->pid,
+              duration_to_text(clock_monotonic_usec() - worker->state_usec, text));
+    worker_stop(worker, "max_draining");
+}
+
 /*
  * Reloads that come faster than long-lived connections end pile up generations, each with its memory. Beyond max_draining the
  * oldest have to give way.
@@ -47,12 +61,7 @@ static void cap_draining(struct program *program)
     for (size_t i = 0; i < program->n_slots; i++)
         LIST_FOREACH (worker, &program->slots[i]->leaving, struct worker, link)
             if (worker->state == WORKER_DRAINING && worker->generation->number < oldest_kept) {
-                log_warning(
-                    "%s: still drains in generation %llu, but no more than %u generations may "
-                    "(max_draining): stopping it",
-                    worker->name, (unsigned long long)worker->generation->number,
-                    program_config(program)->max_draining);
-                worker_stop(worker, "max_draining");
+                cut_draining(program, worker);
             }
 }
 

@@ -22,6 +22,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <time.h>
 
@@ -41,6 +42,7 @@ struct reloader {
     bool gone;    /* the channel came to its end, which is still to be told */
     bool wants_write;
     unsigned spread_msec; /* as it was told */
+    double spread_offset; /* 0 to 1 */
     bool has_held; /* an event that came while listeners were waited for */
     struct reloader_event held;
     struct buffer input, output;
@@ -68,6 +70,14 @@ struct reloader *reloader_free(struct reloader *reloader)
 
 DEFINE_FREEP(struct reloader *, reloader_free)
 
+static double random_unit(void)
+{
+    uint32_t value;
+    if (getrandom(&value, sizeof(value), GRND_NONBLOCK) != sizeof(value))
+        return 0.5;
+    return (double)value / ((double)UINT32_MAX + 1);
+}
+
 int reloader_new(unsigned flags, struct reloader **ret)
 {
     if (flags & ~RELOADER_UNSET_ENVIRONMENT)
@@ -78,6 +88,7 @@ int reloader_new(unsigned flags, struct reloader **ret)
     buffer_init(&reloader->input, RELOADER_LINE_MAX);
     buffer_init(&reloader->output, QUEUE_FOR_MESSAGES + QUEUE_FOR_WORDS);
     reloader->epoll_fd = -1;
+    reloader->spread_offset = random_unit();
     /* Before any fd of our own, which could take the place of one that the environment names and is not there. */
     int r = environment_read(&reloader->environment);
     if (r < 0)
@@ -305,7 +316,8 @@ unsigned reloader_disconnect_delay(const struct reloader *reloader, size_t index
 {
     if (index >= count)
         return count > 0 ? reloader->spread_msec : 0;
-    return (unsigned)((double)reloader->spread_msec * ((double)index / (double)count));
+    return (unsigned)((double)reloader->spread_msec *
+                      (((double)index + reloader->spread_offset) / (double)count));
 }
 
 size_t reloader_listeners_awaited(const struct reloader *reloader)

@@ -155,8 +155,9 @@ RELOADER_API int reloader_dispatch(struct reloader *reloader, reloader_callback 
 RELOADER_API unsigned reloader_disconnect_spread(const struct reloader *reloader);
 
 /*
- * When to end connection number `index` of `count`: milliseconds after graceful_shutdown, evenly, 0 for the first. Who does not
- * number its connections may take a random index below any large count for each.
+ * When to end connection number `index` of `count`: milliseconds after graceful_shutdown, at even distances. All are moved by one
+ * random part of a distance, which stays the same: workers that have a few connections each do not end them in step. Who does
+ * not number its connections may take a random index below any large count for each.
  */
 RELOADER_API unsigned reloader_disconnect_delay(const struct reloader *reloader, size_t index,
                                                 size_t count);

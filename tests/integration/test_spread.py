@@ -77,21 +77,23 @@ def test_without_it_nobody_waits(master, directory):
 @pytest.mark.sanitized
 def test_a_worker_spreads_by_itself(master, port):
     """tcp-echo is told over what time: it ends one connection at once and keeps the others. A shutdown ends the spread."""
-    one = master(configs.echo(f"127.0.0.1:{port}", workers=1, disconnect_timeout=LONG, disconnect_spread=LONG))
+    one = master(configs.echo(f"127.0.0.1:{port}", workers=1, disconnect_timeout=LONG, disconnect_spread="40s"))
     (old,) = one.pids()
-    assert proc.environment(old)["RELOADER_DISCONNECT_SPREAD"] == "600000"
+    assert proc.environment(old)["RELOADER_DISCONNECT_SPREAD"] == "40000"
     clients = [connect(("127.0.0.1", port)) for _ in range(20)]
     one.hup()
     (new,) = one.pids()
-    first = next_end(clients)
-    others = [client for client in clients if client is not first]
+    assert clients[-1].recv(100) == b"", "from the youngest on"
+    # Their time is half a minute from now.
+    others = clients[:5]
     for client in others:
         ask(client)
     assert proc.is_running(old) and new != old
     late = connect(("127.0.0.1", port))
     # The old one is told that there is no time any more, the new one never hears of any.
     one.kill(signal.SIGTERM)
-    first.close()
+    for client in clients[5:]:
+        client.close()
     for client in (*others, late):
         assert client.recv(100) == b""
         client.close()

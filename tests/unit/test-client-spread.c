@@ -110,9 +110,9 @@ static void what_is_no_number_is_dropped(void **state)
 {
     struct fixture *f = *state;
     tell(f, SPREAD("-1") SPREAD("") SPREAD("1.5") SPREAD("\"7\"") SPREAD("4294967296")
-                SPREAD("99999999999999999999999") SPREAD("7}") SPREAD("7,\"x\":1")
-                    "{\"reloader\":\"disconnect_spread\",\"msec\":7\n"
-                    "{\"reloader\":\"disconnect_spread\"}\n");
+                SPREAD("99999999999999999999999") SPREAD("7}")
+                    SPREAD("7,\"x\":1") "{\"reloader\":\"disconnect_spread\",\"msec\":7\n"
+                                        "{\"reloader\":\"disconnect_spread\"}\n");
     expect_nothing(f);
     assert_int_equal(reloader_disconnect_spread(f->reloader), 0);
     tell(f, SPREAD("4294967295"));
@@ -133,12 +133,12 @@ static void delays_are_even(void **state)
         unsigned spread = reloader_disconnect_spread(f->reloader);
         for (size_t c = 0; c < ARRAY_SIZE(counts); c++) {
             size_t n = counts[c];
-            unsigned before = 0;
-            assert_int_equal(reloader_disconnect_delay(f->reloader, 0, n), 0);
+            unsigned before = reloader_disconnect_delay(f->reloader, 0, n);
+            assert_in_range(before, 0, spread / n + 1);
             for (size_t i = 1; i < n; i++) {
                 unsigned delay = reloader_disconnect_delay(f->reloader, i, n);
                 assert_in_range(delay - before, spread / n, spread / n + 1);
-                assert_true(delay < spread);
+                assert_true(delay <= spread);
                 before = delay;
             }
         }
@@ -155,6 +155,24 @@ static void delays_of_odd_numbers(void **state)
     assert_int_equal(reloader_disconnect_delay(f->reloader, SIZE_MAX, 3), 1000);
     assert_int_equal(reloader_disconnect_delay(f->reloader, 0, 0), 0);
     assert_int_equal(reloader_disconnect_delay(f->reloader, SIZE_MAX / 2, SIZE_MAX), 500);
+}
+
+/* Workers with one connection each do not end them at the same time. */
+static void others_are_not_in_step(void **state)
+{
+    unsigned differ = 0, first = 0;
+    for (int i = 0; i < 8; i++) {
+        (void)tear_down(state);
+        (void)set_up(state);
+        const struct fixture *f = *state;
+        tell(f, SPREAD("4000000000"));
+        expect_nothing(f);
+        unsigned delay = reloader_disconnect_delay(f->reloader, 0, 1);
+        assert_int_equal(reloader_disconnect_delay(f->reloader, 0, 1), delay);
+        differ += i > 0 && delay != first;
+        first = i == 0 ? delay : first;
+    }
+    assert_true(differ > 0);
 }
 
 static void hello(void **state)
@@ -182,9 +200,11 @@ static void alone(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        WITH(it_is_known_with_the_word),    WITH(it_is_none_unless_said), WITH(it_ends_while_we_drain),
-        WITH(what_is_no_number_is_dropped), WITH(delays_are_even),        WITH(delays_of_odd_numbers),
-        WITH(hello),                        cmocka_unit_test(alone),
+        WITH(it_is_known_with_the_word), WITH(it_is_none_unless_said),
+        WITH(it_ends_while_we_drain),    WITH(what_is_no_number_is_dropped),
+        WITH(delays_are_even),           WITH(delays_of_odd_numbers),
+        WITH(others_are_not_in_step),    WITH(hello),
+        cmocka_unit_test(alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

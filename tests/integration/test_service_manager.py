@@ -185,12 +185,12 @@ def test_time_for_a_shutdown(master, manager, directory):
 def test_time_for_a_reload(master, manager, directory):
     """Its next step may take as long as workers have to drain, their disconnect_spread included."""
     config = configs.recorders(directory / "record", "--ready", workers=1, disconnect_timeout="100s", stop_timeout="30s",
-                               disconnect_spread="300s")
+                               disconnect_spread="300s", reload={"canary": True})
     one = master(config, environment=manager.environment())
     wait_phase(manager, "READY")
     one.hup()
     reloading = wait_phase(manager, "RELOADING")
-    assert int(manager.messages[reloading]["EXTEND_TIMEOUT_USEC"]) > 430e6
+    assert int(manager.messages[reloading]["EXTEND_TIMEOUT_USEC"]) > 500e6
     one.stop()
 
 

@@ -204,6 +204,9 @@ void config_print_keys(FILE *stream);
 int config_socket_address(const struct config_socket *socket, const struct config_program *program,
                           unsigned slot, struct address *ret);
 
+/* By its name, or NULL. */
+const struct config_program *config_find_program(const struct config *config, const char *name);
+
 /* The first program that uses the socket, or NULL. */
 const struct config_program *config_find_user(const struct config *config,
                                               const struct config_socket *socket);
@@ -227,14 +230,6 @@ bool config_socket_nonblocking(const struct config *config, const struct config_
 
 /* Percent of workers rounded down, but at least 1 unless it is 0%. */
 unsigned config_amount(struct config_amount amount, unsigned workers);
-
-/*
- * What this version cannot change at a reload (see the issue of the reload transaction): NULL if `to` may replace `from`
- * in a running master, else text that names the first thing that may not change and what to do (malloc-ed).
- * Sockets and programs: none added, removed, reordered or changed in listen, backlog, ipv6_only, nonblocking, mode, a program's sockets
- * or autostart; pid_file, process_title, runtime_directory, control.
- */
-char *config_refuse_change(const struct config *from, const struct config *to);
 
 /*
  * Reads an environment file in systemd's EnvironmentFile= syntax into "NAME=value" strings.

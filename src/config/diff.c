@@ -196,14 +196,6 @@ static int diff_sockets(struct config_diff *diff, const struct config *from,
 
 /* Programs */
 
-static const struct config_program *find_program(const struct config *config, const char *name)
-{
-    for (size_t i = 0; i < config->n_programs; i++)
-        if (strcmp(config->programs[i]->name, name) == 0)
-            return config->programs[i];
-    return NULL;
-}
-
 static bool is_old_program(const struct config_diff *diff, const struct config_program *from)
 {
     for (size_t i = 0; i < diff->n_programs; i++)
@@ -227,7 +219,7 @@ static int find_old_name(struct config_diff *diff, const struct config *from,
 {
     for (size_t i = 0; i < from->n_programs && !change->from; i++) {
         const struct config_program *old = from->programs[i];
-        if (find_program(to, old->name) || is_old_program(diff, old))
+        if (config_find_program(to, old->name) || is_old_program(diff, old))
             continue;
         int r = same_keys(from, old, to, change->to);
         if (r < 0)
@@ -315,7 +307,7 @@ static int diff_programs(struct config_diff *diff, const struct config *from,
     diff->n_programs = to->n_programs;
     for (size_t i = 0; i < to->n_programs; i++) {
         diff->programs[i].to = to->programs[i];
-        diff->programs[i].from = find_program(from, to->programs[i]->name);
+        diff->programs[i].from = config_find_program(from, to->programs[i]->name);
     }
     int r = 0;
     for (size_t i = 0; r == 0 && i < to->n_programs; i++)

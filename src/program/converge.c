@@ -207,11 +207,11 @@ static const char *leave_reason(const struct program *program)
     return "";
 }
 
-/* How many slots drain at a time in a rollout: where replacements are ready first, nobody waits for a drain. */
+/* How many slots drain at a time: where replacements are ready first, or there are none, nobody waits for a drain. */
 static unsigned drain_together(const struct program *program)
 {
     const struct config_program *config = options(program);
-    return config_program_ready_first(config)
+    return config_program_ready_first(config) || !program->started
                ? (unsigned)program->n_slots
                : config_amount(config->reload.max_unavailable, config->workers);
 }
@@ -219,7 +219,7 @@ static unsigned drain_together(const struct program *program)
 static void drain(struct slot *slot, struct worker *worker)
 {
     struct program *program = slot->program;
-    if (program->stopping) {
+    if (program->ends_at_once) {
         worker_drain(worker, leave_reason(program), NULL);
         return;
     }

@@ -160,35 +160,40 @@ static void stop_now(struct program *program)
     }
 }
 
-/* Nobody comes back to here. */
 static void end_spread(struct program *program)
 {
+    program->ends_at_once = true;
     for (size_t i = 0; i < program->n_slots; i++)
         LIST_FOREACH (worker, &program->slots[i]->leaving, struct worker, link)
             worker_end_spread(worker);
 }
 
-void program_stop(struct program *program, bool force)
+static void want_nobody(struct program *program)
 {
     program->started = false;
     program->stopping = true;
-    program->forced = program->forced || force;
     program->phase = ROLLOUT_IDLE;
     reset_reload(program);
     program->takes_part = false;
     program->target = generation_unref(program->target);
+    program_mark(program);
+}
+
+void program_stop(struct program *program, bool force)
+{
+    program->forced = program->forced || force;
+    want_nobody(program);
+    end_spread(program);
     if (force)
         stop_now(program);
-    else
-        end_spread(program);
-    program_mark(program);
 }
 
 void program_remove(struct program *program)
 {
     program->removed = true;
     program->is_new = program->is_unnamed = false;
-    program_stop(program, false);
+    begin_spread(program);
+    want_nobody(program);
 }
 
 bool program_is_empty(const struct program *program)

@@ -100,6 +100,27 @@ def test_a_worker_spreads_by_itself(master, port):
     one.wait_end()
 
 
+def test_a_removed_program(master, port):
+    """Its connections are spread as those of a replaced one are; a shutdown hurries it as well."""
+    one = master(configs.echo(f"127.0.0.1:{port}", workers=1, disconnect_timeout=LONG, disconnect_spread="40s"))
+    (old,) = one.pids()
+    clients = [connect(("127.0.0.1", port)) for _ in range(20)]
+    one.config["programs"]["other"] = one.config["programs"].pop("echo") | {"command": ["sleep", "1000"], "start_seconds": "10ms"}
+    one.write()
+    one.hup()
+    assert clients[-1].recv(100) == b"", "from the youngest on"
+    for client in clients[:5]:
+        ask(client)
+    assert proc.is_running(old)
+    one.kill(signal.SIGTERM)
+    for client in clients[5:]:
+        client.close()
+    for client in clients[:5]:
+        assert client.recv(100) == b""
+        client.close()
+    one.wait_end()
+
+
 def test_shutdown_does_not_spread(master, port):
     """Nobody comes back to a server that is gone: all are ended at once."""
     one = master(configs.echo(f"127.0.0.1:{port}", workers=2, disconnect_timeout=LONG, disconnect_spread=LONG))

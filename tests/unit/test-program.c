@@ -597,6 +597,24 @@ static void test_spread_of_the_late(void **state)
     assert_int_equal(fixture->program->drain_began_usec, 0);
 }
 
+/* Its clients may come back to another one, unless the master leaves: then the removed one hurries as well. */
+static void test_spread_of_the_removed(void **state)
+{
+    struct fixture *fixture = *state;
+    start_all(fixture, ONE_BY_ONE, SPREADS HOLD);
+    const struct worker *old[] = {current(fixture, 0), current(fixture, 1)};
+    program_remove(fixture->program);
+    step(fixture);
+    for (unsigned i = 0; i < 2; i++) {
+        assert_int_equal(old[i]->state, WORKER_DRAINING);
+        assert_int_equal(old[i]->spread_usec, 40 * USEC_PER_SEC);
+    }
+    program_stop(fixture->program, false);
+    assert_true(fixture->program->removed);
+    for (unsigned i = 0; i < 2; i++)
+        assert_int_equal(old[i]->spread_usec, 0);
+}
+
 static void test_reload_of_one_that_is_not_started(void **state)
 {
     struct fixture *fixture = *state;
@@ -655,6 +673,7 @@ int main(void)
         A_TEST(test_spread),
         A_TEST(test_spread_by_workers_themselves),
         A_TEST(test_spread_of_the_late),
+        A_TEST(test_spread_of_the_removed),
         A_TEST(test_reload_of_one_that_is_not_started),
         A_TEST(test_freed_while_it_runs),
     };

@@ -17,6 +17,7 @@
 struct side {
     const struct config *config;
     const void *object;
+    const struct config_file *file; /* that holds it: in another directory %(here)s means something else */
 };
 
 /* "name: value\n" as it would be printed; NULL when memory is short. */
@@ -27,7 +28,8 @@ static char *print_one(const struct key *key, const struct side *side)
     FILE *stream = open_memstream(&text, &size);
     if (!stream)
         return NULL;
-    struct printer printer = {.stream = stream, .config = side->config};
+    struct printer printer = {
+        .stream = stream, .config = side->config, .file = side->file};
     key->type->print(&printer, key, side->object);
     if (fclose(stream) != 0 || printer.failed) {
         free(text);
@@ -163,7 +165,8 @@ static int compare_socket(const struct config *from, const struct config *to,
         change->fate = CONFIG_ADDED;
         return 0;
     }
-    const struct side a = {from, change->from}, b = {to, change->to};
+    const struct side a = {from, change->from, change->from->file},
+                      b = {to, change->to, change->to->file};
     int r = compare_keys(&socket_table, "", &a, &b, &change->keys);
     change->renamed = strcmp(change->from->name, change->to->name) != 0;
     if (change->rebind || change->renamed || change->keys)
@@ -209,7 +212,7 @@ static int same_keys(const struct config *from, const struct config_program *a,
                      const struct config *to, const struct config_program *b)
 {
     CLEANUP_STRV char **keys = NULL;
-    const struct side old = {from, a}, new = {to, b};
+    const struct side old = {from, a, a->file}, new = {to, b, b->file};
     int r = compare_keys(&program_table, "", &old, &new, &keys);
     return r < 0 ? r : keys == NULL;
 }
@@ -285,7 +288,8 @@ static int compare_program(const struct config_diff *diff, const struct config *
         change->rolls = true;
         return 0;
     }
-    const struct side a = {from, change->from}, b = {to, change->to};
+    const struct side a = {from, change->from, change->from->file},
+                      b = {to, change->to, change->to->file};
     int r = compare_keys(&program_table, "", &a, &b, &change->keys);
     change->rolls = change->keys || change->renamed;
     size_t about_others = change->renamed;
@@ -356,7 +360,7 @@ int config_diff_new(const struct config *from, const struct config *to, struct c
     CLEANUP(config_diff_freep) struct config_diff *diff = calloc(1, sizeof(*diff));
     if (!diff)
         return -ENOMEM;
-    const struct side a = {from, from}, b = {to, to};
+    const struct side a = {from, from, NULL}, b = {to, to, NULL};
     int r = compare_keys(&root_table, "", &a, &b, &diff->settings);
     if (r == 0)
         r = diff_sockets(diff, from, to);

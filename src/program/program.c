@@ -70,6 +70,13 @@ static void forget_slot_failures(struct program *program)
     program->n_slot_failures = 0;
 }
 
+/* What is told from here on is told together. */
+static void begin_spread(struct program *program)
+{
+    program->drain_began_usec = 0;
+    program->spread_offset = program_random();
+}
+
 int program_begin(struct program *program, struct generation *target)
 {
     int r = grow_slots(program,
@@ -77,6 +84,7 @@ int program_begin(struct program *program, struct generation *target)
     if (r < 0)
         return r;
     reset_reload(program);
+    begin_spread(program);
     program->failure = (free(program->failure), NULL);
     forget_slot_failures(program);
     (void)generation_unref(program->target);
@@ -128,6 +136,7 @@ void program_roll_back(struct program *program)
     (void)sd_event_source_set_enabled(program->probation_timer, SD_EVENT_OFF);
     program->waiting = program->canary_proven = program->done = false;
     program->failed = false;
+    begin_spread(program);
     program->phase = ROLLOUT_ROLLING_BACK;
     program_mark(program);
 }
@@ -159,25 +168,40 @@ static void stop_now(struct program *program)
     }
 }
 
-void program_stop(struct program *program, bool force)
+static void end_spread(struct program *program)
+{
+    program->ends_at_once = true;
+    for (size_t i = 0; i < program->n_slots; i++)
+        LIST_FOREACH (worker, &program->slots[i]->leaving, struct worker, link)
+            worker_end_spread(worker);
+}
+
+static void want_nobody(struct program *program)
 {
     program->started = false;
     program->stopping = true;
-    program->forced = program->forced || force;
     program->phase = ROLLOUT_IDLE;
     reset_reload(program);
     program->takes_part = false;
     program->target = generation_unref(program->target);
+    program_mark(program);
+}
+
+void program_stop(struct program *program, bool force)
+{
+    program->forced = program->forced || force;
+    want_nobody(program);
+    end_spread(program);
     if (force)
         stop_now(program);
-    program_mark(program);
 }
 
 void program_remove(struct program *program)
 {
     program->removed = true;
     program->is_new = program->is_unnamed = false;
-    program_stop(program, false);
+    begin_spread(program);
+    want_nobody(program);
 }
 
 bool program_is_empty(const struct program *program)

@@ -88,8 +88,11 @@ struct program {
     struct slot **slots;
     size_t n_slots;
     bool started;  /* workers are wanted at all: autostart, until program_stop() */
-    bool stopping; /* program_stop() was called */
+    bool stopping; /* program_stop() or program_remove() was called */
     bool removed;  /* for good: no configuration names it any more */
+    bool ends_at_once; /* its drains are not spread (any more) */
+    uint64_t drain_began_usec; /* monotonic: when this rollout told its first worker; 0: none yet */
+    double spread_offset;      /* of this rollout: see spread.h */
     char *start_failure; /* why a start outside of a reload failed, the first time; for people */
     bool forced;   /* with force */
 
@@ -132,10 +135,13 @@ static inline struct log_subject program_subject(const struct program *program)
 
 /* Workers are wanted from now on (until program_stop()). */
 void program_start(struct program *program);
-/* The same, gracefully, for good: it is freed when it is empty. */
-void program_remove(struct program *program);
-/* No workers are wanted any more: all are drained, or stopped at once with `force`. */
+/*
+ * No workers are wanted any more, as nobody will serve their clients: all are drained, without disconnect_spread, or stopped at
+ * once with `force`. Also of one that was removed.
+ */
 void program_stop(struct program *program, bool force);
+/* A reload has no place for it any more: all are drained, as in a rollout, for good. It is freed when it is empty. */
+void program_remove(struct program *program);
 /* Will it have workers of the target, or of what it goes back to? Programs that take no part, or are not started, have no say. */
 static inline bool program_is_rolling(const struct program *program)
 {

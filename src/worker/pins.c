@@ -18,6 +18,7 @@ struct pinned_directory {
 };
 
 struct pinned_file {
+    const char *directory; /* that a relative path begins at: a pinned one's; NULL for an absolute one */
     char *path;
     struct stat identity;
 };
@@ -185,7 +186,16 @@ static bool is_same_file(const struct stat *a, const struct stat *b)
            a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
 }
 
-static int remember_file(struct pins *pins, const char *name, const struct stat *st)
+static struct pinned_file *find_file(struct pins *pins, const char *directory, const char *name)
+{
+    for (size_t i = 0; i < pins->n_files; i++)
+        if (pins->files[i].directory == directory && strcmp(pins->files[i].path, name) == 0)
+            return &pins->files[i];
+    return NULL;
+}
+
+static int remember_file(struct pins *pins, const char *directory, const char *name,
+                         const struct stat *st)
 {
     struct pinned_file *larger = reallocarray(pins->files, pins->n_files + 1, sizeof(*larger));
     if (!larger)
@@ -194,7 +204,8 @@ static int remember_file(struct pins *pins, const char *name, const struct stat 
     char *path = strdup(name);
     if (!path)
         return -ENOMEM;
-    larger[pins->n_files++] = (struct pinned_file){.path = path, .identity = *st};
+    larger[pins->n_files++] = (struct pinned_file){
+        .directory = directory, .path = path, .identity = *st};
     return 0;
 }
 
@@ -205,15 +216,16 @@ int pins_compare_program(struct pins *pins, struct pinned_place *place, char *co
     const char *name = find_program_file(place, argv, executable, &st);
     if (!name)
         return 0;
-    for (size_t i = 0; i < pins->n_files; i++) {
-        if (strcmp(pins->files[i].path, name) != 0)
-            continue;
-        if (is_same_file(&pins->files[i].identity, &st))
-            return 0;
-        place->mixed = true;
-        if (!place->remark)
-            place->remark = string_format("%s was replaced since its generation began", name);
-        return place->remark ? 0 : -ENOMEM;
-    }
-    return remember_file(pins, name, &st);
+    const struct pinned_directory *begin = name[0] == '/' ? NULL
+                                                          : find_directory(pins, place->configured);
+    const char *directory = begin ? begin->path : NULL;
+    const struct pinned_file *known = find_file(pins, directory, name);
+    if (!known)
+        return remember_file(pins, directory, name, &st);
+    if (is_same_file(&known->identity, &st))
+        return 0;
+    place->mixed = true;
+    if (!place->remark)
+        place->remark = string_format("%s was replaced since its generation began", name);
+    return place->remark ? 0 : -ENOMEM;
 }

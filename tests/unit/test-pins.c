@@ -185,6 +185,24 @@ static void test_file_by_the_link(void **state)
     assert_true(is_mixed(fixture, argv, "/bin/sh"));
 }
 
+/* A directory of its own for each slot: what has the same name in another one is another file, not a replacement. */
+static void test_same_name_elsewhere(void **state)
+{
+    struct fixture *fixture = *state;
+    static const char *const argv[] = {"node", "app.js", NULL};
+    CLEANUP(pinned_place_clear) struct pinned_place one = {.fd = -1}, two = {.fd = -1};
+    replace_file(fixture->one, "app.js");
+    replace_file(fixture->two, "app.js");
+    assert_int_equal(pins_enter(fixture->pins, fixture->one, &one), 0);
+    assert_int_equal(pins_compare_program(fixture->pins, &one, (char *const *)argv, "/bin/sh"), 0);
+    assert_int_equal(pins_enter(fixture->pins, fixture->two, &two), 0);
+    assert_int_equal(pins_compare_program(fixture->pins, &two, (char *const *)argv, "/bin/sh"), 0);
+    assert_false(two.mixed);
+    replace_file(fixture->two, "app.js");
+    assert_int_equal(pins_compare_program(fixture->pins, &two, (char *const *)argv, "/bin/sh"), 0);
+    assert_true(two.mixed);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -196,6 +214,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_program_file, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_file_by_the_link, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_link_is_no_replacement, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_same_name_elsewhere, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

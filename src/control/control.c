@@ -124,29 +124,17 @@ static int set_error(char **ret_error, int r, const char *path, const char *what
     return r;
 }
 
-/* The socket was made with mode 0600: until here only root and our own user could connect. */
-static int set_access(const struct control_settings *settings, char **ret_error)
-{
-    if (settings->owner.set && lchown(settings->path, settings->owner.id, (gid_t)-1) < 0)
-        return set_error(ret_error, -errno, settings->path,
-                         "the control socket cannot be given to control.owner (only root may give "
-                         "it away)");
-    if (settings->group.set && lchown(settings->path, (uid_t)-1, settings->group.id) < 0)
-        return set_error(
-            ret_error, -errno, settings->path,
-            "the control socket cannot be given to control.group (only root may give it to a group "
-            "that it is not in)");
-    if (chmod(settings->path, settings->mode) < 0)
-        return set_error(ret_error, -errno, settings->path,
-                         "the control socket's mode cannot be set");
-    return 0;
-}
-
 static int bind_socket(const struct control_settings *settings, struct listener **ret,
                        char **ret_error)
 {
-    static const struct listener_options options = {
-        .backlog = BACKLOG, .nonblocking = true, .mode_set = true, .mode = 0600};
+    const struct listener_options options = {
+        .backlog = BACKLOG,
+        .nonblocking = true,
+        .mode_set = true,
+        .mode = settings->mode,
+        .owner = settings->owner,
+        .group = settings->group,
+    };
     CLEANUP_FREE char *text = string_format("unix:%s", settings->path);
     struct address address;
     const char *reason = "out of memory";
@@ -154,10 +142,9 @@ static int bind_socket(const struct control_settings *settings, struct listener 
         *ret_error = string_format("control.socket %s: %s", settings->path, reason);
         return -EINVAL;
     }
-    CLEANUP(listener_freep) struct listener *listener = NULL;
     CLEANUP_FREE char *error = NULL;
     pid_t owner;
-    int r = listener_new("control", &address, 1, &options, &listener, &error);
+    int r = listener_new("control", &address, 1, &options, ret, &error);
     if (r == -EADDRINUSE && peer_of_listener(settings->path, &owner) == 0) {
         *ret_error = string_format(
             "%s: the master with pid %d serves this control socket; stop it with "
@@ -165,14 +152,9 @@ static int bind_socket(const struct control_settings *settings, struct listener 
             settings->path, (int)owner, settings->path);
         return r;
     }
-    if (r < 0) {
+    if (r < 0)
         *ret_error = error ? TAKE_PTR(error)
                            : string_format("%s: %s", settings->path, strerror(-r));
-        return r;
-    }
-    r = set_access(settings, ret_error);
-    if (r == 0)
-        *ret = TAKE_PTR(listener);
     return r;
 }
 

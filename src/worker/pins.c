@@ -102,11 +102,39 @@ int pins_hold(struct pins *pins, const char *directory)
     return 0;
 }
 
-/* Removed directories can still be entered, but nothing can be found or made in them any more. */
+/* The name that the kernel has for it: 0 or -errno. */
+static int read_name(int fd, char name[PATH_MAX])
+{
+    char link[64];
+    (void)snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+    ssize_t n = fd < 0 ? -1 : readlink(link, name, PATH_MAX);
+    if (n <= 0 || n >= PATH_MAX || name[0] != '/')
+        return -ENOENT;
+    name[n] = '\0';
+    return 0;
+}
+
+/* Unless that is how it is really called. */
+static bool is_called_deleted(int fd, const struct stat *st)
+{
+    static const char mark[] = " (deleted)";
+    char name[PATH_MAX];
+    struct stat now;
+    if (read_name(fd, name) < 0)
+        return false;
+    size_t length = strlen(name);
+    return length > strlen(mark) && strcmp(name + length - strlen(mark), mark) == 0 &&
+           (stat(name, &now) < 0 || now.st_dev != st->st_dev || now.st_ino != st->st_ino);
+}
+
+/*
+ * Removed directories can still be entered, but nothing can be found or made in them any more. They have no link; only overlayfs,
+ * which containers have, says of those that it merged that they have one for ever.
+ */
 static bool is_removed(int fd)
 {
     struct stat st;
-    return fstat(fd, &st) < 0 || st.st_nlink == 0;
+    return fstat(fd, &st) < 0 || st.st_nlink == 0 || is_called_deleted(fd, &st);
 }
 
 static void refresh(struct pinned_directory *directory)
@@ -121,12 +149,8 @@ static void refresh(struct pinned_directory *directory)
 /* Where the directory is by now, under whatever name; its configured path where that cannot be told. */
 static char *current_path(const struct pinned_directory *directory)
 {
-    char link[64], path[PATH_MAX];
-    (void)snprintf(link, sizeof(link), "/proc/self/fd/%d", directory->fd);
-    ssize_t n = directory->fd < 0 ? -1 : readlink(link, path, sizeof(path));
-    if (n <= 0 || (size_t)n >= sizeof(path) || path[0] != '/')
-        return strdup(directory->path);
-    return strndup(path, (size_t)n);
+    char name[PATH_MAX];
+    return strdup(read_name(directory->fd, name) < 0 ? directory->path : name);
 }
 
 int pins_enter(struct pins *pins, const char *path, struct pinned_place *ret)

@@ -238,7 +238,7 @@ struct control *control_free(struct control *control)
     (void)sd_event_source_disable_unref(control->accept);
     (void)sd_event_source_disable_unref(control->resume);
     (void)service_free(control->service);
-    (void)listener_free(control->listener);
+    (void)listener_unref(control->listener);
     free(control);
     return NULL;
 }

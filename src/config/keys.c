@@ -56,6 +56,8 @@ static const struct foreign_key control_foreign[] = {
 static const struct key_table control_table = {"control", control_keys, control_foreign};
 
 static const struct key root_keys[] = {
+    {"include", &type_include, .default_help = "none",
+     .help = "files with more sockets and programs, as [conf.d/*.yaml]"},
     {"pid_file", &type_path, AT(pid_file), .default_help = "none",
      .help = "holds the master's pid, and is locked while it lives"},
     {"process_title", &type_text, AT(process_title), "reloader",
@@ -77,7 +79,6 @@ static const struct key root_keys[] = {
     {.name = "limits"},
     {.name = "watch_config"},
     {.name = "gateway"},
-    {.name = "include"},
     {0},
 };
 static const struct foreign_key root_foreign[] = {

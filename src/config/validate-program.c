@@ -50,7 +50,7 @@ static void prepare_expansion(struct checker *c)
     c->expansion = (struct expansion){
         .program_name = c->program->name,
         .group_name = c->program->name,
-        .here = c->reader->config->here,
+        .here = c->program->file->directory,
         .host_node_name = c->reader->host_node_name,
         .process_num = &c->process_num,
         .generation = &c->generation,

@@ -21,6 +21,8 @@ extern const struct value_type type_runtime_directory, type_environment_file, ty
 extern const struct value_type type_command, type_environment, type_handoff, type_ready;
 extern const struct value_type type_listen, type_private_listen, type_socket_names;
 extern const struct value_type type_sockets, type_programs;
+/* Reads the files that it names into reader->files; prints nothing, as what it brings is printed where it belongs. */
+extern const struct value_type type_include;
 
 void value_read_scalar(struct reader *reader, const struct key *key, const struct tree_node *node,
                        void *object);
@@ -39,5 +41,5 @@ const struct tree_node *value_list_item(const struct tree_node *node, size_t i);
  */
 char *value_expand(struct reader *reader, const struct tree_node *node, const char *text);
 
-/* Absolute, relative to the directory of the file. malloc-ed or NULL. */
+/* Absolute, relative to the directory of the file that is being read. malloc-ed or NULL. */
 char *value_absolute(const struct reader *reader, const char *path);

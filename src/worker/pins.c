@@ -19,7 +19,7 @@ struct pinned_directory {
 
 struct pinned_file {
     const char *directory; /* that a relative path begins at: a pinned one's; NULL for an absolute one */
-    char *path;
+    char *path;            /* as the command has it */
     struct stat identity;
 };
 
@@ -252,4 +252,34 @@ int pins_compare_program(struct pins *pins, struct pinned_place *place, char *co
     if (!place->remark)
         place->remark = string_format("%s was replaced since its generation began", name);
     return place->remark ? 0 : -ENOMEM;
+}
+
+static bool is_same_directory(const struct pinned_directory *a, const struct pinned_directory *b)
+{
+    struct stat one, other;
+    if (strcmp(a->path, b->path) != 0 || a->fd < 0 || b->fd < 0)
+        return false;
+    return fstat(a->fd, &one) == 0 && fstat(b->fd, &other) == 0 && one.st_dev == other.st_dev &&
+           one.st_ino == other.st_ino;
+}
+
+static bool is_unchanged(struct pins *pins, const struct pinned_file *file)
+{
+    struct stat st;
+    const struct pinned_directory *begin = file->directory ? find_directory(pins, file->directory)
+                                                           : NULL;
+    if (file->directory && (!begin || begin->fd < 0))
+        return false;
+    return fstatat(begin ? begin->fd : AT_FDCWD, file->path, &st, 0) == 0 &&
+           is_same_file(&file->identity, &st);
+}
+
+bool pins_are_same(const struct pins *old, struct pins *new)
+{
+    bool same = old->n_directories == new->n_directories;
+    for (size_t i = 0; same && i < new->n_directories; i++)
+        same = is_same_directory(&old->directories[i], &new->directories[i]);
+    for (size_t i = 0; same && i < old->n_files; i++)
+        same = is_unchanged(new, &old->files[i]);
+    return same;
 }

@@ -43,4 +43,7 @@ int pins_enter(struct pins *pins, const char *directory, struct pinned_place *re
 int pins_compare_program(struct pins *pins, struct pinned_place *place, char *const *argv,
                          const char *executable);
 
+/* Does `new`, which no worker was made of yet, hold the same directories, and are the program files of `old` still what they were? */
+bool pins_are_same(const struct pins *old, struct pins *new);
+
 void pinned_place_clear(struct pinned_place *place);

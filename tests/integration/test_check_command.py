@@ -113,6 +113,23 @@ def test_newer_reload_supersedes_a_check(master, directory, port):
     assert one.generation() == 2
 
 
+@pytest.mark.sanitized
+def test_newer_reload_has_more_slots(master, directory, port):
+    """The sockets that it brought are not closed with what the older one leaves behind."""
+    config = checked(port, f"[ -e {directory}/go ] || {{ {TAKES_ITS_TIME.format(directory=directory)} exec sleep 1000; }}")
+    config["sockets"]["echo"]["sharing"] = "per_worker"
+    one = master(config)
+    one.wait_ready()
+    one.kill(signal.SIGHUP)
+    await_file(directory / "pid")
+    (directory / "go").touch()
+    one.programs["echo"]["workers"] = 4
+    one.write()
+    one.expect_reload("committed")
+    sockets = [proc.socket_inode(pid, 3) for pid in one.pids()]
+    assert len(set(sockets)) == 4 and sorted(sockets) == sorted(proc.tcp_listeners(port))
+
+
 def test_broken_file_does_not_end_a_check(master, directory, port):
     """What is refused supersedes nothing."""
     os.mkfifo(directory / "gate")

@@ -120,8 +120,56 @@ static void take_name(struct program *program, const char *name)
     program->name = copy;
 }
 
+void program_begin_adoption(struct program *program, struct generation *generation)
+{
+    (void)generation_unref(program->adopted);
+    program->adopted = generation_ref(generation);
+    program->last_generation = MAX(program->last_generation, generation->number);
+}
+
+bool program_can_adopt(const struct program *program)
+{
+    for (size_t i = 0; i < program->n_slots; i++) {
+        const struct slot *slot = program->slots[i];
+        if (slot->successor || !slot->current || slot->current->state != WORKER_READY ||
+            !slot->current->understands)
+            return false;
+    }
+    return program->started;
+}
+
+/* One that cannot be told, or came up meanwhile and knows nothing of it, is replaced. */
+static void adopt(struct program *program, struct worker *worker)
+{
+    CLEANUP_FREE char *error = NULL;
+    if (!worker)
+        return;
+    if (worker->understands && worker_adopt(worker, program->committed, &error) == 0) {
+        log_about(worker_subject(worker), LOG_LEVEL_INFO, "was handed the added sockets");
+        return;
+    }
+    if (error)
+        log_about(worker_subject(worker), LOG_LEVEL_WARNING, "%s; replacing it", error);
+    worker_drain(worker, "added sockets", NULL);
+}
+
+static void commit_adoption(struct program *program)
+{
+    (void)generation_unref(program->committed);
+    program->committed = TAKE_PTR(program->adopted);
+    for (size_t i = 0; i < program->n_slots; i++) {
+        adopt(program, program->slots[i]->current);
+        adopt(program, program->slots[i]->successor);
+    }
+    program_mark(program);
+}
+
 void program_commit(struct program *program)
 {
+    if (program->adopted) {
+        commit_adoption(program);
+        return;
+    }
     (void)generation_unref(program->committed);
     program->committed = TAKE_PTR(program->target);
     take_name(program, program->committed->program->name);
@@ -144,6 +192,7 @@ void program_roll_back(struct program *program)
 void program_forget_target(struct program *program)
 {
     program->target = generation_unref(program->target);
+    program->adopted = generation_unref(program->adopted);
     program->takes_part = false;
 }
 
@@ -183,6 +232,7 @@ static void want_nobody(struct program *program)
     program->phase = ROLLOUT_IDLE;
     reset_reload(program);
     program->takes_part = false;
+    program->adopted = generation_unref(program->adopted);
     program->target = generation_unref(program->target);
     program_mark(program);
 }
@@ -260,6 +310,7 @@ struct program *program_free(struct program *program)
     (void)sd_event_source_disable_unref(program->probation_timer);
     (void)sd_event_source_disable_unref(program->settle_timer);
     (void)generation_unref(program->target);
+    (void)generation_unref(program->adopted);
     (void)generation_unref(program->committed);
     free(program->failure);
     forget_slot_failures(program);

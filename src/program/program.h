@@ -83,6 +83,7 @@ struct program {
     char *name;
     struct generation *committed;
     struct generation *target; /* of the reload that runs; else NULL */
+    struct generation *adopted; /* likewise, where nobody needs to be replaced for it; else NULL */
     uint64_t last_generation;  /* numbers are never used twice */
     enum rollout_phase phase;
     struct slot **slots;
@@ -162,6 +163,13 @@ void program_release(struct program *program);
 void program_commit(struct program *program);
 void program_roll_back(struct program *program);
 void program_forget_target(struct program *program);
+/*
+ * Instead of program_begin(): at program_commit() its workers become of that generation, which has further sockets and is else the same. A
+ * reference is taken.
+ */
+void program_begin_adoption(struct program *program, struct generation *generation);
+/* Have all of its workers a part in that: are they ready, and did they say hello? */
+bool program_can_adopt(const struct program *program);
 
 /* Brings what is towards what is wished, as far as that goes now. */
 void program_converge(struct program *program);

@@ -17,7 +17,8 @@
 struct side {
     const struct config *config;
     const void *object;
-    const struct config_file *file; /* that holds it: in another directory %(here)s means something else */
+    const struct config_file
+        *file; /* that holds it: in another directory %(here)s means something else */
 };
 
 /* "name: value\n" as it would be printed; NULL when memory is short. */
@@ -28,8 +29,7 @@ static char *print_one(const struct key *key, const struct side *side)
     FILE *stream = open_memstream(&text, &size);
     if (!stream)
         return NULL;
-    struct printer printer = {
-        .stream = stream, .config = side->config, .file = side->file};
+    struct printer printer = {.stream = stream, .config = side->config, .file = side->file};
     key->type->print(&printer, key, side->object);
     if (fclose(stream) != 0 || printer.failed) {
         free(text);
@@ -49,7 +49,8 @@ static const char *short_value(const struct key *key, char *text)
         key->type == &type_environment)
         return NULL;
     value++;
-    return value + strspn(value, " ");
+    value += strspn(value, " ");
+    return strcmp(value, "null") == 0 || strcmp(value, "~") == 0 ? "unset" : value;
 }
 
 static int note(const char *section, const struct key *key, char *from, char *to, char ***keys)

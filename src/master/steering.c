@@ -60,11 +60,11 @@ void master_steer(struct master *master)
     bool trim = false;
     for (size_t i = 0; i < master->n_programs; i++) {
         const struct program *program = master->programs[i];
+        trim = trim || has_too_many(program);
         if (!program->started)
             continue;
         steer_generation(program, program->committed);
         steer_generation(program, program->target);
-        trim = trim || has_too_many(program);
     }
     if (trim)
         master_trim_listeners(master);

@@ -241,3 +241,14 @@ def test_many_workers(master, directory, port):
     assert len(load.served_by("slot")) > 64
     assert "cannot be steered" not in one.log.text()
     one.stop(signal.SIGQUIT)
+
+
+def test_fewer_slots_of_a_program_that_is_not_started(master, port):
+    """Its sockets wait for it, but no more of them than it has slots."""
+    one = master(echo(port, autostart=False), ready=False)
+    one.await_socket().close()
+    assert len(proc.tcp_listeners(port)) == 4
+    one.programs["echo"]["workers"] = 2
+    one.write()
+    one.hup()
+    proc.wait_until(lambda: len(proc.tcp_listeners(port)) == 2, "two sockets")

@@ -396,7 +396,7 @@ BREAKAGES = [
     ("unknown key", _set({"wrokers": 3}), "refused"),
     ("unknown socket", _set({"sockets": ["nowhere"]}), "refused"),
     ("missing include", _top(include=["conf.d/nothing.yaml"]), "refused"),
-    ("fixed setting", _top(process_title="another"), "refused"),
+    ("fixed setting", _top(runtime_directory="/nonexistent"), "refused"),
     ("sharing changed", _unshare, "refused"),
     ("port in use", _take(lambda places: places.taken), "refused"),
     ("path in use", _take(lambda places: f"unix:{places.sockets}/taken.sock"), "refused"),

@@ -100,3 +100,24 @@ bool known_is_of(const struct listener *listener, const struct program *program)
 {
     return is_in(program->committed, listener) || is_in(program->target, listener);
 }
+
+static bool is_given_in(const struct slot *slot, const struct listener *listener)
+{
+    if ((slot->current && is_in(slot->current->generation, listener)) ||
+        (slot->successor && is_in(slot->successor->generation, listener)))
+        return true;
+    LIST_FOREACH (worker, &slot->leaving, struct worker, link)
+        if (is_in(worker->generation, listener))
+            return true;
+    return false;
+}
+
+size_t known_slots(const struct listener *listener, const struct program *program)
+{
+    size_t n = program->n_slots;
+    if (known_is_of(listener, program))
+        return n;
+    while (n > 0 && !is_given_in(program->slots[n - 1], listener))
+        n--;
+    return n;
+}

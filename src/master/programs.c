@@ -47,9 +47,9 @@ static void on_worker_message(struct program *program, struct worker *worker, js
 }
 
 static bool on_slot_queue(struct program *program, unsigned slot, unsigned *ret_waiting,
-                          void *userdata UNUSED)
+                          void *userdata)
 {
-    return master_slot_queue(program, slot, ret_waiting);
+    return master_slot_queue(userdata, program, slot, ret_waiting);
 }
 
 static const struct program_ops program_ops = {

@@ -1,4 +1,5 @@
 /*
+ * A slot is surplus when its program has fewer workers from now on; all slots of one that was removed are.
  * New connections are steered away from a surplus slot in the same step that finds it surplus. Handshakes that had begun then
  * still end at its socket, so it is watched for a second at least; then its queue has to be found empty twice. A queue that never empties
  * has no worker that accepts: disconnect_timeout is the end of the patience.
@@ -33,8 +34,8 @@ int program_add_settle_timer(struct program *program)
 static bool is_surplus(const struct slot *slot)
 {
     const struct program *program = slot->program;
-    return program->started && slot->number >= program_wanted(program) && slot->current &&
-           slot->current->state == WORKER_READY;
+    return (program->started || program->removed) && slot->number >= program_wanted(program) &&
+           slot->current && slot->current->state == WORKER_READY;
 }
 
 static bool look(struct slot *slot, unsigned waiting, uint64_t now)

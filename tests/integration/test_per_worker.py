@@ -252,3 +252,22 @@ def test_fewer_slots_of_a_program_that_is_not_started(master, port):
     one.write()
     one.hup()
     proc.wait_until(lambda: len(proc.tcp_listeners(port)) == 2, "two sockets")
+
+
+@pytest.mark.limit(120)
+def test_moves_to_other_programs_under_load(master, directory, port):
+    """From program to program, each with another number of workers, and with reloads that supersede each other halfway."""
+    def moved(number):
+        config = echo(port, workers=[6, 2, 5, 1][number % 4], environment={**configs.WORKER_ENVIRONMENT, "NUMBER": str(number)})
+        return {**config, "programs": {f"echo-{number}": config["programs"]["echo"]}}
+
+    one = master(moved(0))
+    with Load(directory, f"127.0.0.1:{port}", 1500, 10, arguments=["--stream-linger", "50ms"]) as load:
+        for number in range(1, 100):
+            one.write({**moved(number), "runtime_directory": str(one.runtime)})
+            one.kill(signal.SIGHUP)
+            load.flow(0.015)
+            if number % 10 == 0:
+                one.expect_reload("committed")
+        one.expect_reload("committed")
+        proc.wait_until(lambda: len(proc.tcp_listeners(port)) == 1, "as many sockets as workers")

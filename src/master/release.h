@@ -11,14 +11,12 @@ struct release {
     struct config *config;
     void *prepared; /* of master_options.prepare(); NULL: nothing outside changes */
     void (*discard)(void *prepared);
-    struct listener *
-        *listeners; /* one for each of the config's sockets, in their order; NULL-terminated */
+    struct listener **listeners; /* one for each of the config's sockets, in their order; NULL-terminated */
 };
 
 /* Gives back its references. */
 void release_clear(struct release *release);
 /* The listener of a socket of its configuration, or NULL. Borrowed. */
-struct listener *release_listener(const struct release *release,
-                                  const struct config_socket *socket);
+struct listener *release_listener(const struct release *release, const struct config_socket *socket);
 /* How many sockets it wants of a listener; 0: it does not have it. */
 size_t release_wants(const struct release *release, const struct listener *listener);

@@ -55,8 +55,9 @@ class Ledger:
         self.before = None
         self.newest = 0
         self.requested = {}  # {id: since when it may have been asked for}
+        self.read = set()  # those that have read what was on disk
         self.ended = collections.defaultdict(list)  # {id: records}
-        self.began = set()
+        self.is_degraded = False  # the last one that changed anything
         self.since = now()
         self.is_loose = False  # there may be ids that nobody has heard of
         self.wrong = []
@@ -102,10 +103,11 @@ class Ledger:
 
     def _note(self, event):
         self.know(event["id"])
-        if event["state"] == "began":
-            self.began.add(event["id"])
+        self.read.add(event["id"])
         if event["state"] != "ended":
             return
+        if event["result"] in ("committed", "rolled_back", "degraded"):
+            self.is_degraded = event["result"] == "degraded"
         self.ended[event["id"]].append(event)
         if event["result"] == "committed":
             self._commit(event)
@@ -117,12 +119,11 @@ class Ledger:
             self.since = now()
         return self.newest
 
-    def wait_new(self, before, seconds=30):
-        """Until a reload after `before` is known. False: none came."""
+    def wait_read(self, number, seconds=30):
+        self.know(number)
         deadline = time.monotonic() + seconds
-        while self.newest <= before and time.monotonic() < deadline:
+        while number not in self.read and time.monotonic() < deadline:
             self.take(0.1)
-        return self.newest > before
 
     def wait_ended(self, number, seconds=60):
         deadline = time.monotonic() + seconds

@@ -131,6 +131,10 @@ struct config_program {
     uint64_t stop_timeout_usec;
     enum config_kill_mode kill_mode;
     struct config_reload reload;
+    bool watch;          /* its program file, and: */
+    char **watch_paths;  /* relative to `directory`, with wildcards (base/pattern.h); known expansions only */
+    char **watch_ignore; /* names of files and directories below them */
+    uint64_t reload_delay_usec;
     bool autostart;
     unsigned priority;
     bool silent;
@@ -154,6 +158,7 @@ struct config {
         enum config_log_format format;
         char *file; /* absolute or NULL: stderr */
     } log;
+    bool watch_config;
     struct {
         char *socket; /* absolute; NULL: none */
         mode_t mode;

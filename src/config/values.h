@@ -21,6 +21,7 @@ extern const struct value_type type_runtime_directory, type_environment_file, ty
 extern const struct value_type type_command, type_environment, type_handoff, type_ready;
 extern const struct value_type type_listen, type_private_listen, type_socket_names;
 extern const struct value_type type_sockets, type_programs;
+extern const struct value_type type_watch, type_watch_ignore;
 
 void value_read_scalar(struct reader *reader, const struct key *key, const struct tree_node *node,
                        void *object);
@@ -38,6 +39,9 @@ const struct tree_node *value_list_item(const struct tree_node *node, size_t i);
  * NULL after an error was said.
  */
 char *value_expand(struct reader *reader, const struct tree_node *node, const char *text);
+
+/* What is ignored where nothing is said of it. 0 or -ENOMEM. */
+int watch_ignore_default(char ***ret);
 
 /* Absolute, relative to the directory of the file. malloc-ed or NULL. */
 char *value_absolute(const struct reader *reader, const char *path);

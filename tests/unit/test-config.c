@@ -173,7 +173,7 @@ static void test_not_in_this_version(void **state UNUSED)
 {
     static const char *const top[] = {"user",         "umask",         "directory",
                                       "environment",  "log_directory", "limits",
-                                      "watch_config", "gateway",       "include"};
+                                      "gateway",      "include"};
     for (size_t i = 0; i < ARRAY_SIZE(top); i++) {
         char text[100], part[100];
         (void)snprintf(text, sizeof(text), "programs: {p: {command: x}}\n%s: x", top[i]);
@@ -196,9 +196,6 @@ static void test_not_in_this_version(void **state UNUSED)
                                        "exit_on_fatal",
                                        "watchdog",
                                        "health",
-                                       "watch",
-                                       "watch_ignore",
-                                       "reload_delay",
                                        "disconnect_spread",
                                        "on_event",
                                        "recycle",

@@ -154,7 +154,7 @@ static int bind_socket(const struct control_settings *settings, struct listener 
         *ret_error = string_format("control.socket %s: %s", settings->path, reason);
         return -EINVAL;
     }
-    CLEANUP(listener_freep) struct listener *listener = NULL;
+    CLEANUP(listener_unrefp) struct listener *listener = NULL;
     CLEANUP_FREE char *error = NULL;
     pid_t owner;
     int r = listener_new("control", &address, 1, &options, &listener, &error);
@@ -256,7 +256,7 @@ struct control *control_free(struct control *control)
     (void)sd_event_source_disable_unref(control->accept);
     (void)sd_event_source_disable_unref(control->resume);
     (void)service_free(control->service);
-    (void)listener_free(control->listener);
+    (void)listener_unref(control->listener);
     free(control);
     return NULL;
 }

@@ -104,7 +104,7 @@ static json_t *view_listeners(const struct master *master)
     for (size_t i = 0; i < master->n_listeners; i++)
         for (size_t j = 0; master->listeners[i] && j < master->listeners[i]->n_sockets; j++)
             (void)json_array_append_new(
-                listeners, view_socket(master->listeners[i], &master->listeners[i]->sockets[j]));
+                listeners, view_socket(master->listeners[i], master->listeners[i]->sockets[j]));
     return listeners;
 }
 

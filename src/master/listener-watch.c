@@ -49,7 +49,7 @@ void listener_tell(struct log_subject subject, const struct listener *listener, 
 static bool has_listener(const struct program *program, const struct listener *listener)
 {
     for (size_t i = 0; program->started && i < program_config(program)->n_sockets; i++)
-        if (program->params.listeners[i] == listener)
+        if (program->committed->listeners[i] == listener)
             return true;
     return false;
 }
@@ -145,6 +145,6 @@ int listener_watch_add(struct listener_watch *watch, struct listener *listener)
 {
     int r = 0;
     for (size_t i = 0; r == 0 && i < listener->n_sockets; i++)
-        r = listener_socket_watch(&listener->sockets[i], watch->epoll_fd);
+        r = listener_socket_watch(listener->sockets[i], watch->epoll_fd);
     return r;
 }

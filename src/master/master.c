@@ -302,15 +302,19 @@ void master_raise_nofile(struct master *master, const struct config *config)
     (void)master;
 }
 
-static struct listener **find_listeners(const struct master *master,
-                                        const struct config_program *program)
+int master_hand_listeners(const struct master *master, struct generation *generation)
 {
+    const struct config_program *program = generation->program;
     struct listener **found = calloc(program->n_sockets + 1, sizeof(struct listener *));
-    for (size_t i = 0; found && i < program->n_sockets; i++)
+    if (!found)
+        return -ENOMEM;
+    for (size_t i = 0; i < program->n_sockets; i++)
         for (size_t j = 0; j < master->n_listeners; j++)
             if (strcmp(master->listeners[j]->name, program->sockets[i]->name) == 0)
                 found[i] = master->listeners[j];
-    return found;
+    int r = generation_hand(generation, found);
+    free(found);
+    return r;
 }
 
 static int add_program(struct master *master, size_t i, char **ret_error)
@@ -319,16 +323,14 @@ static int add_program(struct master *master, size_t i, char **ret_error)
     CLEANUP(generation_unrefp) struct generation *generation = NULL;
     int r = generation_new(master->config, config, 1, NULL, master->options.environment,
                            &generation, ret_error);
+    if (r == 0)
+        r = master_hand_listeners(master, generation);
     if (r < 0)
         return r;
-    master->handed[i] = find_listeners(master, config);
-    if (!master->handed[i])
-        return -ENOMEM;
     const struct program_params params = {
         .event = master->event,
         .reaper = master->reaper,
         .generation = generation,
-        .listeners = master->handed[i],
         .notify_directory = master->notify_directory,
         .nofile = &master->nofile,
         .next_worker_id = &master->next_worker_id,
@@ -344,9 +346,8 @@ static int add_program(struct master *master, size_t i, char **ret_error)
 static int add_programs(struct master *master, char **ret_error)
 {
     size_t n = master->config->n_programs;
-    master->handed = calloc(n + 1, sizeof(struct listener **));
     master->programs = calloc(n + 1, sizeof(struct program *));
-    if (!master->handed || !master->programs)
+    if (!master->programs)
         return -ENOMEM;
     for (size_t i = 0; i < n; i++) {
         int r = add_program(master, i, ret_error);
@@ -496,11 +497,8 @@ struct master *master_free(struct master *master)
     for (size_t i = 0; i < master->n_programs; i++)
         (void)program_free(master->programs[i]);
     free(master->programs);
-    for (size_t i = 0; master->handed && i < master->config->n_programs; i++)
-        free(master->handed[i]);
-    free(master->handed);
     for (size_t i = 0; i < master->n_listeners; i++)
-        (void)listener_free(master->listeners[i]);
+        (void)listener_unref(master->listeners[i]);
     free(master->listeners);
     (void)listener_watch_free(master->listener_watch);
     reload_clear(&master->reload);

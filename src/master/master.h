@@ -57,7 +57,6 @@ struct master {
     struct listener **listeners;
     size_t n_listeners;
     struct listener_watch *listener_watch;
-    struct listener ***handed; /* for each program: its listeners, in the order of its sockets */
     struct program **programs; /* by priority, then in the order of the file */
     size_t n_programs;
     uint64_t next_worker_id;
@@ -97,6 +96,9 @@ void master_wake(struct master *master);
 enum master_state master_get_state(const struct master *master);
 
 /* For the layers of the master itself: */
+/* Gives a new generation the listeners of its program's sockets. 0 or -ENOMEM. */
+int master_hand_listeners(const struct master *master, struct generation *generation);
+
 int master_add_signals(struct master *master);
 int master_bind(struct master *master, char **ret_error);
 /*

@@ -53,6 +53,8 @@ static int make_generations(struct master *master, enum reload_kind kind, struct
     for (size_t i = 0; i < master->n_programs; i++) {
         int r = make_generation(master, kind, config, master->programs[i], &generations[i],
                                 ret_reason);
+        if (r == 0)
+            r = master_hand_listeners(master, generations[i]);
         if (r < 0) {
             free_generations(generations, master->n_programs);
             return r;

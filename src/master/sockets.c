@@ -79,8 +79,8 @@ static int bind_or_take_over(const struct config *config, const struct config_so
     if (r < 0)
         return r;
     log_info("%s: listening on %s", socket->name, socket->listen);
-    if ((*ret)->n_sockets > 0 && (*ret)->sockets[0].warning)
-        log_warning("%s", (*ret)->sockets[0].warning);
+    if ((*ret)->n_sockets > 0 && (*ret)->sockets[0]->warning)
+        log_warning("%s", (*ret)->sockets[0]->warning);
     return r;
 }
 
@@ -186,7 +186,7 @@ void master_restore_listeners(const struct program *program, const struct worker
 {
     /* A program that is being stopped may have outlived its listeners. */
     for (size_t i = 0; program->started && i < program_config(program)->n_sockets; i++) {
-        struct listener *listener = program->params.listeners[i];
+        struct listener *listener = program->committed->listeners[i];
         listener_tell(worker_subject(worker), listener, listener_restore(listener, worker->slot));
         if (worker->state == WORKER_READY)
             tell_of_mode(worker, listener, program_config(program)->sockets[i]);
@@ -198,7 +198,7 @@ static bool is_needed(const struct master *master, const struct listener *listen
     for (size_t i = 0; i < master->n_programs; i++) {
         const struct program *program = master->programs[i];
         for (size_t j = 0; program->started && j < program_config(program)->n_sockets; j++)
-            if (program->params.listeners[j] == listener)
+            if (program->committed->listeners[j] == listener)
                 return true;
     }
     return false;
@@ -208,5 +208,5 @@ void master_close_listeners(struct master *master)
 {
     for (size_t i = 0; i < master->n_listeners; i++)
         if (!is_needed(master, master->listeners[i]))
-            master->listeners[i] = listener_free(master->listeners[i]);
+            listener_close(master->listeners[i]);
 }

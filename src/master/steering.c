@@ -33,7 +33,7 @@ void master_steer(struct master *master)
     for (size_t i = 0; i < master->n_programs; i++) {
         const struct program *program = master->programs[i];
         for (size_t j = 0; program->started && j < program_config(program)->n_sockets; j++) {
-            struct listener *listener = program->params.listeners[j];
+            struct listener *listener = program->committed->listeners[j];
             if (listener->options.reuseport)
                 steer(program, listener);
             /* Sockets of slots that are gone wait for nobody any more. */
@@ -49,12 +49,12 @@ bool master_slot_queue(const struct program *program, unsigned slot, unsigned *r
     bool any = false;
     *ret_waiting = 0;
     for (size_t i = 0; i < program_config(program)->n_sockets; i++) {
-        const struct listener *listener = program->params.listeners[i];
+        const struct listener *listener = program->committed->listeners[i];
         unsigned queue, backlog;
         if (!listener->options.reuseport || slot >= listener->n_sockets)
             continue;
         any = true;
-        if (listener_queue(&listener->sockets[slot], &queue, &backlog) == 0)
+        if (listener_queue(listener->sockets[slot], &queue, &backlog) == 0)
             *ret_waiting += queue;
     }
     return any;

@@ -140,7 +140,7 @@ int take_over_listener(const struct config_socket *socket, const struct listener
                        const struct passed_wish *wishes, size_t n, struct listener **ret,
                        char **ret_error)
 {
-    CLEANUP(listener_freep) struct listener *listener = NULL;
+    CLEANUP(listener_unrefp) struct listener *listener = NULL;
     int r = listener_new(socket->name, NULL, 0, options, &listener, ret_error);
     for (size_t i = 0; r >= 0 && i < n; i++) {
         r = wishes[i].taken ? adopt(listener, &wishes[i], ret_error)

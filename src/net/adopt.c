@@ -22,7 +22,7 @@ static int make_ready(int fd, const struct listener_options *options, int type)
 }
 
 static int describe(int fd, const struct address *address, const struct listener_options *options,
-                    struct listener_socket *ret)
+                    struct listener_socket **ret)
 {
     struct stat st;
     int type = 0;
@@ -32,8 +32,12 @@ static int describe(int fd, const struct address *address, const struct listener
     int r = make_ready(fd, options, type);
     if (r < 0)
         return r;
-    *ret = (struct listener_socket){
-        .fd = fd, .address = *address, .inode = st.st_ino, .taken_over = true};
+    struct listener_socket *socket = malloc(sizeof(*socket));
+    if (!socket)
+        return -ENOMEM;
+    *socket = (struct listener_socket){
+        .references = 1, .fd = fd, .address = *address, .inode = st.st_ino, .taken_over = true};
+    *ret = socket;
     return 0;
 }
 
@@ -41,7 +45,8 @@ int listener_adopt(struct listener *listener, int fd, const struct address *addr
                    char **ret_error)
 {
     size_t n = listener->n_sockets;
-    struct listener_socket *larger = reallocarray(listener->sockets, n + 1, sizeof(*larger));
+    struct listener_socket **larger = reallocarray(listener->sockets, n + 1,
+                                                   sizeof(struct listener_socket *));
     if (!larger)
         return -ENOMEM;
     listener->sockets = larger;
@@ -53,6 +58,6 @@ int listener_adopt(struct listener *listener, int fd, const struct address *addr
         return r;
     }
     listener->n_sockets++;
-    listener_remember_backlog(&larger[n]);
+    listener_remember_backlog(larger[n]);
     return 0;
 }

@@ -60,10 +60,10 @@ static int lose(struct listener_socket *socket, int error)
 /* Members of a group leave it when they are shut down; which of several left first cannot be seen any more. */
 static int listen_again(struct listener *listener, size_t index)
 {
-    struct listener_socket *socket = &listener->sockets[index];
+    struct listener_socket *socket = listener->sockets[index];
     bool alone = true;
     for (size_t i = 0; i < listener->n_sockets; i++)
-        alone = alone && (i == index || is_listening(listener->sockets[i].fd));
+        alone = alone && (i == index || is_listening(listener->sockets[i]->fd));
     if (listen(socket->fd, backlog_of(listener, socket)) < 0) {
         int error = -errno;
         listener_group_return(listener, index, false);
@@ -77,10 +77,10 @@ static int listen_again(struct listener *listener, size_t index)
 int listener_restore(struct listener *listener, unsigned slot)
 {
     size_t index = listener->n_sockets == 1 ? 0 : slot;
-    struct listener_socket *socket = &listener->sockets[index];
-    unsigned queue, backlog;
-    if (index >= listener->n_sockets || socket->address.datagram)
+    if (index >= listener->n_sockets || listener->sockets[index]->address.datagram)
         return 0;
+    struct listener_socket *socket = listener->sockets[index];
+    unsigned queue, backlog;
     if (is_shut_down_unix(socket))
         return lose(socket, -ESHUTDOWN);
     if (!is_listening(socket->fd))

@@ -244,30 +244,33 @@ static int open_and_listen(struct listener_socket *result, const struct listener
 }
 
 int listener_socket_open(const struct address *address, const struct listener_options *options,
-                         bool joins, struct listener_socket *ret, char **ret_error)
+                         bool joins, struct listener_socket **ret, char **ret_error)
 {
-    struct listener_socket result = {.fd = -1, .address = *address};
-
-    int r = open_and_listen(&result, options, joins, ret_error);
+    struct listener_socket *result = malloc(sizeof(*result));
+    if (!result)
+        return -ENOMEM;
+    *result = (struct listener_socket){.references = 1, .fd = -1, .address = *address};
+    int r = open_and_listen(result, options, joins, ret_error);
     if (r < 0)
-        listener_socket_close(&result);
+        (void)listener_socket_unref(result);
     else
         *ret = result;
     return r;
 }
 
-void listener_socket_close(struct listener_socket *socket)
+struct listener_socket *listener_socket_unref(struct listener_socket *socket)
 {
+    if (!socket || --socket->references > 0)
+        return NULL;
     const struct stat file = {.st_dev = socket->file_device, .st_ino = socket->file_inode};
-
     /* Before closing: as long as the socket is open, its file's inode number is not given to another. */
     if (socket->owns_file)
         (void)socket_file_remove(address_unix_path(&socket->address), &file);
-    socket->owns_file = false;
     /* Closing is not enough: workers have it open, too. */
     if (socket->watch_fd > 0)
         (void)epoll_ctl(socket->watch_fd, EPOLL_CTL_DEL, socket->fd, NULL);
+    (void)fd_close(socket->fd);
     free(socket->warning);
-    socket->warning = NULL;
-    socket->fd = fd_close(socket->fd);
+    free(socket);
+    return NULL;
 }

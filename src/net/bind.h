@@ -8,7 +8,7 @@
  * 0 or -errno with *ret_error (malloc-ed; NULL when memory is short).
  */
 int listener_socket_open(const struct address *address, const struct listener_options *options,
-                         bool joins, struct listener_socket *ret, char **ret_error);
+                         bool joins, struct listener_socket **ret, char **ret_error);
 
-/* Removes the file of a Unix socket if it is still the one that was bound, and closes. */
-void listener_socket_close(struct listener_socket *socket);
+/* The last one removes the file of a Unix socket if it is still the one that was bound, and closes. Returns NULL. */
+struct listener_socket *listener_socket_unref(struct listener_socket *socket);

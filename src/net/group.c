@@ -33,10 +33,10 @@ int listener_group_join(struct listener *listener)
 
 void listener_group_leave(struct listener *listener)
 {
-    const struct listener_socket *socket = &listener->sockets[listener->n_sockets];
+    const struct listener_socket *socket = listener->sockets[listener->n_sockets];
     if (!listener->options.reuseport)
         return;
-    if (!socket->address.datagram)
+    if (!socket->address.datagram && socket->references == 1)
         (void)shutdown(socket->fd, SHUT_RDWR);
     steering_remove_last(&listener->steering);
 }
@@ -61,7 +61,7 @@ static int attach(struct listener *listener)
     int r = steering_build(&listener->steering, alive, &program, &length);
     if (r < 0)
         return r;
-    r = steering_attach(listener->sockets[0].fd, program, length);
+    r = steering_attach(listener->sockets[0]->fd, program, length);
     free(program);
     return r;
 }

@@ -7,12 +7,23 @@
 #include <errno.h>
 #include <string.h>
 
-struct listener *listener_free(struct listener *listener)
+struct listener *listener_ref(struct listener *listener)
 {
-    if (!listener)
-        return NULL;
+    listener->references++;
+    return listener;
+}
+
+void listener_close(struct listener *listener)
+{
     while (listener->n_sockets > 0)
-        listener_socket_close(&listener->sockets[--listener->n_sockets]);
+        (void)listener_socket_unref(listener->sockets[--listener->n_sockets]);
+}
+
+struct listener *listener_unref(struct listener *listener)
+{
+    if (!listener || --listener->references > 0)
+        return NULL;
+    listener_close(listener);
     steering_clear(&listener->steering);
     free(listener->alive);
     free(listener->sockets);
@@ -21,40 +32,72 @@ struct listener *listener_free(struct listener *listener)
     return NULL;
 }
 
-int listener_new(const char *name, const struct address *addresses, size_t n_addresses,
-                 const struct listener_options *options, struct listener **ret, char **ret_error)
+int listener_new_empty(const char *name, const struct listener_options *options,
+                       struct listener **ret)
 {
-    CLEANUP(listener_freep) struct listener *listener = calloc(1, sizeof(*listener));
-    *ret_error = NULL;
+    CLEANUP(listener_unrefp) struct listener *listener = calloc(1, sizeof(*listener));
     if (!listener)
         return -ENOMEM;
+    listener->references = 1;
     listener->options = *options;
     listener->name = strdup(name);
     if (!listener->name)
         return -ENOMEM;
     listener->options.name = listener->name;
     listener_group_begin(listener);
-    int r = listener_add(listener, addresses, n_addresses, ret_error);
+    *ret = TAKE_PTR(listener);
+    return 0;
+}
+
+int listener_new(const char *name, const struct address *addresses, size_t n_addresses,
+                 const struct listener_options *options, struct listener **ret, char **ret_error)
+{
+    CLEANUP(listener_unrefp) struct listener *listener = NULL;
+    *ret_error = NULL;
+    int r = listener_new_empty(name, options, &listener);
+    if (r == 0)
+        r = listener_add(listener, addresses, n_addresses, ret_error);
     if (r < 0)
         return r;
     *ret = TAKE_PTR(listener);
     return 0;
 }
 
+int listener_share(struct listener *listener, struct listener_socket *socket)
+{
+    struct listener_socket **larger = reallocarray(listener->sockets, listener->n_sockets + 1,
+                                                   sizeof(struct listener_socket *));
+    if (!larger)
+        return -ENOMEM;
+    listener->sockets = larger;
+    socket->references++;
+    larger[listener->n_sockets++] = socket;
+    return 0;
+}
+
+struct listener_socket *listener_find(const struct listener *listener,
+                                      const struct address *address)
+{
+    for (size_t i = 0; i < listener->n_sockets; i++)
+        if (address_equal(&listener->sockets[i]->address, address))
+            return listener->sockets[i];
+    return NULL;
+}
+
 static int open_next(struct listener *listener, const struct address *address, char **ret_error)
 {
-    struct listener_socket *socket = &listener->sockets[listener->n_sockets];
-    int r = listener_socket_open(address, &listener->options, listener->n_sockets > 0, socket,
+    struct listener_socket *socket = NULL;
+    int r = listener_socket_open(address, &listener->options, listener->n_sockets > 0, &socket,
                                  ret_error);
     if (r < 0)
         return r;
     listener_remember_backlog(socket);
     r = listener_group_join(listener);
     if (r < 0) {
-        listener_socket_close(socket);
+        (void)listener_socket_unref(socket);
         return r;
     }
-    listener->n_sockets++;
+    listener->sockets[listener->n_sockets++] = socket;
     return 0;
 }
 
@@ -62,9 +105,8 @@ int listener_add(struct listener *listener, const struct address *addresses, siz
                  char **ret_error)
 {
     size_t before = listener->n_sockets;
-    struct listener_socket *larger = reallocarray(listener->sockets, before + n_addresses + 1,
-                                                  sizeof(*larger));
-
+    struct listener_socket **larger = reallocarray(listener->sockets, before + n_addresses + 1,
+                                                   sizeof(struct listener_socket *));
     *ret_error = NULL;
     if (!larger)
         return -ENOMEM;
@@ -82,10 +124,10 @@ int listener_add(struct listener *listener, const struct address *addresses, siz
 void listener_truncate(struct listener *listener, size_t n)
 {
     size_t before = listener->n_sockets;
-    while (listener->n_sockets > n && !listener->sockets[listener->n_sockets - 1].taken_over) {
+    while (listener->n_sockets > n && !listener->sockets[listener->n_sockets - 1]->taken_over) {
         listener->n_sockets--;
         listener_group_leave(listener);
-        listener_socket_close(&listener->sockets[listener->n_sockets]);
+        (void)listener_socket_unref(listener->sockets[listener->n_sockets]);
     }
     if (listener->n_sockets < before)
         listener_group_follow(listener);
@@ -94,6 +136,6 @@ void listener_truncate(struct listener *listener, size_t n)
 int listener_fd(const struct listener *listener, unsigned slot)
 {
     if (listener->n_sockets == 1)
-        return listener->sockets[0].fd;
-    return slot < listener->n_sockets ? listener->sockets[slot].fd : -1;
+        return listener->sockets[0]->fd;
+    return slot < listener->n_sockets ? listener->sockets[slot]->fd : -1;
 }

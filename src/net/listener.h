@@ -1,8 +1,10 @@
 /*
- * listener.h - listening sockets (of UDP: bound ones), bound once and kept for as long as the master lives.
+ * listener.h - listening sockets (of UDP: bound ones), bound once and kept for as long as anybody may need them.
  *
  * A listener is a named group of sockets: one for all workers (shared), or one for each slot (per_slot). The master
- * never accepts from them. A Unix socket's file is removed with its listener, if it is still the one we made.
+ * never accepts from them. Both are counted by reference: the configuration that names a listener holds it, and so does each
+ * generation whose workers have it; a socket may be in two listeners when a configuration groups its addresses anew. The last
+ * reference closes. A Unix socket's file is removed with its socket, if it is still the one we made.
  * Errors: 0 or -errno with *ret_error, one line for people (malloc-ed; NULL when memory is short), e.g.
  *   "127.0.0.1:7000: address in use by nginx (pid 4711)" · "0.0.0.0:80: binding a port below 1024 needs root or CAP_NET_BIND_SERVICE"
  */
@@ -30,6 +32,7 @@ struct listener_options {
 };
 
 struct listener_socket {
+    unsigned references; /* listeners that have it */
     int fd;
     struct address address;
     ino_t inode;       /* of the socket itself, as /proc/PID/fd shows it */
@@ -44,10 +47,11 @@ struct listener_socket {
 };
 
 struct listener {
+    unsigned references;
     char *name;
     struct listener_options options;
     size_t n_sockets; /* 1 if shared, else one per slot */
-    struct listener_socket *sockets;
+    struct listener_socket **sockets;
     struct steering steering; /* of a group */
     bool *alive;              /* of its sockets, as listener_steer() was told */
     bool is_steered;          /* and the kernel knows */
@@ -62,9 +66,32 @@ struct listener {
 int listener_new(const char *name, const struct address *addresses, size_t n_addresses,
                  const struct listener_options *options, struct listener **ret, char **ret_error);
 
-/* Closes the sockets and unlinks Unix socket files that are still ours. Returns NULL. */
-struct listener *listener_free(struct listener *listener);
-DEFINE_FREEP(struct listener *, listener_free)
+struct listener *listener_ref(struct listener *listener);
+/* The last one closes the sockets and unlinks Unix socket files that are still ours. Returns NULL. */
+struct listener *listener_unref(struct listener *listener);
+DEFINE_FREEP(struct listener *, listener_unref)
+
+/* A listener without sockets yet, of a new name and options, for listener_share() and listener_add(). Likewise. */
+int listener_new_empty(const char *name, const struct listener_options *options,
+                       struct listener **ret);
+/* Appends a socket that another listener has as well. 0 or -ENOMEM. Not for reuseport. */
+int listener_share(struct listener *listener, struct listener_socket *socket);
+/* Its socket at that address, or NULL. Borrowed. */
+struct listener_socket *listener_find(const struct listener *listener,
+                                      const struct address *address);
+
+/*
+ * Another name and other options for a listener that stays open: listener_try_change() looks whether it can be done and changes nothing,
+ * listener_change() does it. What the kernel fixes when a socket is bound (ipv6_only, freebind, transparent, device; reuseport is the
+ * caller's) is -EOPNOTSUPP. Sockets that were taken over keep their options. *ret_warning is as listener_socket's.
+ */
+int listener_try_change(const struct listener *listener, const struct listener_options *options,
+                        char **ret_error);
+int listener_change(struct listener *listener, const char *name,
+                    const struct listener_options *options, char **ret_warning, char **ret_error);
+
+/* Closes the sockets at once, whoever still refers to it; it has none from then on. */
+void listener_close(struct listener *listener);
 
 /* Binds further per-slot sockets behind those it has (workers were raised). All or none. */
 int listener_add(struct listener *listener, const struct address *addresses, size_t n_addresses,

@@ -75,33 +75,62 @@ static int set_buffers(int fd, const char *name, const struct config_socket_opti
 
 struct option {
     const char *name;
-    bool wanted;
-    int level, option;
-    const void *value;
-    socklen_t size;
+    int before, wanted, level, option;
 };
+
+/* Those that are what they were before need nothing; a new socket has none of them. */
+static int set_numbers(int fd, const char *name, const struct option *list, size_t n,
+                       char **ret_error)
+{
+    for (size_t i = 0; i < n; i++)
+        if (list[i].wanted != list[i].before &&
+            setsockopt(fd, list[i].level, list[i].option, &list[i].wanted, sizeof(int)) < 0)
+            return fail(name, list[i].name, errno, ret_error);
+    return 0;
+}
+
+/* The kernel counts seconds. */
+static int defer_seconds(const struct config_socket_options *options)
+{
+    return (int)((options->defer_accept_usec + USEC_PER_SEC - 1) / USEC_PER_SEC);
+}
+
+int socket_options_change(int fd, const char *name, const struct config_socket_options *before,
+                          const struct config_socket_options *options, char **ret_warning,
+                          char **ret_error)
+{
+    const struct option list[] = {
+        {"mark", (int)before->mark, (int)options->mark, SOL_SOCKET, SO_MARK},
+        {"nodelay", before->nodelay, options->nodelay, IPPROTO_TCP, TCP_NODELAY},
+        {"keepalive", before->keepalive, options->keepalive, SOL_SOCKET, SO_KEEPALIVE},
+        {"defer_accept", defer_seconds(before), defer_seconds(options), IPPROTO_TCP,
+         TCP_DEFER_ACCEPT},
+        {"fastopen", (int)before->fastopen, (int)options->fastopen, IPPROTO_TCP, TCP_FASTOPEN},
+    };
+    int r = set_numbers(fd, name, list, ARRAY_SIZE(list), ret_error);
+    return r < 0 ? r : set_buffers(fd, name, options, ret_warning, ret_error);
+}
+
+static int set_device(int fd, const char *name, const char *device, char **ret_error)
+{
+    if (*device &&
+        setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, device, (socklen_t)strlen(device)) < 0)
+        return fail(name, "device", errno, ret_error);
+    return 0;
+}
 
 int socket_options_set(int fd, const char *name, const struct config_socket_options *options,
                        const struct address *address, char **ret_warning, char **ret_error)
 {
-    const int on = 1, fastopen = (int)options->fastopen;
-    const int seconds = (int)((options->defer_accept_usec + USEC_PER_SEC - 1) / USEC_PER_SEC);
+    static const struct config_socket_options none = {0};
     bool ipv6 = address->socket.generic.sa_family == AF_INET6;
     const struct option list[] = {
-        {"freebind", options->freebind, IPPROTO_IP, IP_FREEBIND, &on, sizeof(on)},
-        {"transparent", options->transparent, ipv6 ? IPPROTO_IPV6 : IPPROTO_IP,
-         ipv6 ? IPV6_TRANSPARENT : IP_TRANSPARENT, &on, sizeof(on)},
-        {"device", options->device[0] != '\0', SOL_SOCKET, SO_BINDTODEVICE, options->device,
-         (socklen_t)strlen(options->device)},
-        {"mark", options->mark > 0, SOL_SOCKET, SO_MARK, &options->mark, sizeof(options->mark)},
-        {"nodelay", options->nodelay, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)},
-        {"keepalive", options->keepalive, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on)},
-        {"defer_accept", seconds > 0, IPPROTO_TCP, TCP_DEFER_ACCEPT, &seconds, sizeof(seconds)},
-        {"fastopen", fastopen > 0, IPPROTO_TCP, TCP_FASTOPEN, &fastopen, sizeof(fastopen)},
+        {"freebind", 0, options->freebind, IPPROTO_IP, IP_FREEBIND},
+        {"transparent", 0, options->transparent, ipv6 ? IPPROTO_IPV6 : IPPROTO_IP,
+         ipv6 ? IPV6_TRANSPARENT : IP_TRANSPARENT},
     };
-    for (size_t i = 0; i < ARRAY_SIZE(list); i++)
-        if (list[i].wanted &&
-            setsockopt(fd, list[i].level, list[i].option, list[i].value, list[i].size) < 0)
-            return fail(name, list[i].name, errno, ret_error);
-    return set_buffers(fd, name, options, ret_warning, ret_error);
+    int r = set_numbers(fd, name, list, ARRAY_SIZE(list), ret_error);
+    if (r == 0)
+        r = set_device(fd, name, options->device, ret_error);
+    return r < 0 ? r : socket_options_change(fd, name, &none, options, ret_warning, ret_error);
 }

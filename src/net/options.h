@@ -12,3 +12,11 @@
  */
 int socket_options_set(int fd, const char *name, const struct config_socket_options *options,
                        const struct address *address, char **ret_warning, char **ret_error);
+
+/*
+ * The same for a socket that is bound, and has what `before` says: what a listener can change while it listens. freebind, transparent and
+ * device are not looked at. A buffer that is not given any more stays as it is.
+ */
+int socket_options_change(int fd, const char *name, const struct config_socket_options *before,
+                          const struct config_socket_options *options, char **ret_warning,
+                          char **ret_error);

@@ -160,7 +160,6 @@ static void start_worker(struct slot *slot, struct generation *generation, struc
         .reaper = program->params.reaper,
         .generation = generation,
         .slot = slot->number,
-        .listeners = program->params.listeners,
         .notify_directory = program->params.notify_directory,
         .id = (*program->params.next_worker_id)++,
         .nofile = program->params.nofile,

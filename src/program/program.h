@@ -65,9 +65,7 @@ struct program_params {
     sd_event *event;
     struct reaper *reaper;
     struct generation *generation; /* the first; a reference is taken */
-    struct listener *const
-        *listeners;               /* in the order of its sockets; borrowed for the program's life */
-    const char *notify_directory; /* borrowed likewise; NULL: there is none */
+    const char *notify_directory; /* borrowed for the program's life; NULL: there is none */
     const struct rlimit *nofile;  /* borrowed likewise */
     uint64_t *next_worker_id;     /* the master's counter */
     const struct program_ops *ops;

@@ -129,7 +129,7 @@ static int appended(char **text, const char *separator, const char *more)
 
 static int append_starter_port(char **ports, const struct listener *listener, unsigned slot, int fd)
 {
-    const struct listener_socket *socket = &listener->sockets[listener->n_sockets == 1 ? 0 : slot];
+    const struct listener_socket *socket = listener->sockets[listener->n_sockets == 1 ? 0 : slot];
     CLEANUP_FREE char *key = address_to_starter_key(&socket->address);
     CLEANUP_FREE char *port = key ? string_format("%s=%d", key, fd) : NULL;
     return port ? appended(ports, ";", port) : -ENOMEM;
@@ -157,14 +157,15 @@ static int set_listen_variables(size_t n, const char *names, char ***envp)
 /* systemd's and Server::Starter's variables: `handoff: env`. */
 static int add_listeners(const struct worker_place *place, char ***envp)
 {
-    size_t n = place->generation->program->n_sockets;
+    const struct generation *generation = place->generation;
+    size_t n = generation->program->n_sockets;
     CLEANUP_FREE char *names = strdup(""), *ports = strdup("");
     if (!names || !ports)
         return -ENOMEM;
     for (size_t i = 0; i < n; i++) {
-        int r = appended(&names, ":", place->listeners[i]->name);
+        int r = appended(&names, ":", generation->program->sockets[i]->name);
         if (r == 0)
-            r = append_starter_port(&ports, place->listeners[i], place->slot,
+            r = append_starter_port(&ports, generation->listeners[i], place->slot,
                                     WORKER_FIRST_FD + (int)i);
         if (r < 0)
             return r;

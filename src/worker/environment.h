@@ -19,7 +19,6 @@ size_t worker_inherited(const struct config_program *program);
 struct worker_place {
     const struct generation *generation;
     unsigned slot;
-    struct listener *const *listeners; /* as many as the program has sockets, in their order */
     const char *notify_path;
 };
 

@@ -132,6 +132,24 @@ int generation_again(const struct generation *earlier, uint64_t number, struct g
     return 0;
 }
 
+int generation_hand(struct generation *generation, struct listener *const *listeners)
+{
+    size_t n = generation->program->n_sockets;
+    generation->listeners = calloc(n + 1, sizeof(struct listener *));
+    if (!generation->listeners)
+        return -ENOMEM;
+    for (size_t i = 0; i < n; i++)
+        generation->listeners[i] = listener_ref(listeners[i]);
+    return 0;
+}
+
+static void drop_listeners(struct generation *generation)
+{
+    for (size_t i = 0; generation->listeners && generation->listeners[i]; i++)
+        (void)listener_unref(generation->listeners[i]);
+    free(generation->listeners);
+}
+
 struct generation *generation_ref(struct generation *generation)
 {
     generation->references++;
@@ -142,6 +160,7 @@ struct generation *generation_unref(struct generation *generation)
 {
     if (!generation || --generation->references > 0)
         return NULL;
+    drop_listeners(generation);
     (void)strv_free(generation->environment);
     (void)habits_unref(generation->habits);
     (void)pins_unref(generation->pins);

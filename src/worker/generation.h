@@ -2,12 +2,13 @@
  * generation.h - what workers of one generation are made from: immutable but for what it learns about the command.
  *
  * Reference-counted: the program holds the committed one and the target of a reload, each worker holds its own. Numbers count
- * from 1 per program and are never used twice.
+ * from 1 per program and are never used twice. So a socket stays open as long as there is a worker that was given it.
  */
 #pragma once
 
 #include "base/macros.h"
 #include "config/config.h"
+#include "net/listener.h"
 #include "worker/pins.h"
 
 /* What is known of a command by having run it; shared by all generations with the very same command. */
@@ -27,6 +28,7 @@ struct generation {
     char **environment;
     struct generation_habits *habits;
     struct pins *pins; /* its directory and program file, whatever their names lead to later */
+    struct listener **listeners; /* of the program's sockets, in their order; NULL before generation_hand() */
 };
 
 /*
@@ -38,6 +40,8 @@ int generation_new(struct config *config, const struct config_program *program, 
                    struct generation **ret, char **ret_error);
 /* A new generation made of the very same things as an earlier one. 0 or -ENOMEM. */
 int generation_again(const struct generation *earlier, uint64_t number, struct generation **ret);
+/* Gives it the listeners of its program's sockets, in their order; references are taken. Once. 0 or -ENOMEM. */
+int generation_hand(struct generation *generation, struct listener *const *listeners);
 struct generation *generation_ref(struct generation *generation);
 struct generation *generation_unref(struct generation *generation);
 DEFINE_FREEP(struct generation *, generation_unref)

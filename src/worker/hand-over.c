@@ -9,27 +9,28 @@
 #include <errno.h>
 #include <string.h>
 
-static int send_some(struct channel *channel, struct listener *const *listeners, size_t n,
-                     unsigned slot)
+static int send_some(struct channel *channel, const struct generation *generation, unsigned slot,
+                     size_t first, size_t n)
 {
     int fds[CHANNEL_FDS_MAX];
     json_auto_t *names = json_array();
     for (size_t i = 0; i < n; i++) {
-        fds[i] = listener_fd(listeners[i], slot);
-        if (json_array_append_new(names, json_string(listeners[i]->name)) < 0)
+        fds[i] = listener_fd(generation->listeners[first + i], slot);
+        const char *name = generation->program->sockets[first + i]->name;
+        if (json_array_append_new(names, json_string(name)) < 0)
             return -ENOMEM;
     }
     json_auto_t *line = json_pack("{s:s, s:O}", "reloader", "listeners", "names", names);
     return line ? channel_send_fds(channel, line, fds, n) : -ENOMEM;
 }
 
-int hand_over_listeners(struct channel *channel, const struct worker_params *params,
-                        char **ret_error)
+int hand_over_listeners(struct channel *channel, const struct generation *generation, unsigned slot,
+                        size_t first, char **ret_error)
 {
-    size_t left = params->generation->program->n_sockets, n;
-    for (struct listener *const *next = params->listeners; left > 0; next += n, left -= n) {
-        n = MIN(left, (size_t)CHANNEL_FDS_MAX);
-        int r = send_some(channel, next, n, params->slot);
+    size_t all = generation->program->n_sockets, n;
+    for (; first < all; first += n) {
+        n = MIN(all - first, (size_t)CHANNEL_FDS_MAX);
+        int r = send_some(channel, generation, slot, first, n);
         if (r < 0) {
             *ret_error = string_format("cannot hand over its sockets (scm-rights): %s",
                                        strerror(-r));

@@ -22,7 +22,7 @@ static int collect_fds(const struct worker_params *params, int channel_fd, int *
     if (!fds)
         return -ENOMEM;
     for (size_t i = 0; i < n; i++)
-        fds[i] = listener_fd(params->listeners[i], params->slot);
+        fds[i] = listener_fd(params->generation->listeners[i], params->slot);
     fds[n] = channel_fd;
     *ret = fds;
     *ret_n = n + 1;
@@ -110,6 +110,6 @@ int worker_launch(struct worker *worker, const struct worker_params *params,
         .nofile = params->nofile,
     };
     if ((program->handoff & CONFIG_HANDOFF_STDIN) && program->n_sockets > 0)
-        spawn_params.stdin_fd = listener_fd(params->listeners[0], params->slot);
+        spawn_params.stdin_fd = listener_fd(params->generation->listeners[0], params->slot);
     return find_and_spawn(worker, params, command, channel_fd, &place, &spawn_params, ret_error);
 }

@@ -45,10 +45,8 @@ struct worker_ops {
 struct worker_params {
     sd_event *event;
     struct reaper *reaper;
-    struct generation *generation; /* a reference is taken */
+    struct generation *generation; /* a reference is taken; it has the listeners */
     unsigned slot;
-    /* in the order of the program's sockets; borrowed during worker_new() */
-    struct listener *const *listeners;
     const char *notify_directory; /* NULL: none is to be had, notify sockets are abstract */
     uint64_t id;                 /* unique in this master */
     const struct rlimit *nofile; /* the limit that the master was started with */

@@ -63,11 +63,17 @@ static void make(struct fixture *fixture, unsigned slot, struct listener *const 
 {
     const struct worker_place place = {.generation = fixture->generation,
                                        .slot = slot,
-                                       .listeners = listeners,
                                        .notify_path = "/run/x/notify/1-1"};
     CLEANUP_FREE char *error = NULL;
     worker_command_clear(&fixture->command);
-    if (worker_make_command(&place, &fixture->command, &error) < 0)
+    struct listener **borrowed = calloc(fixture->generation->program->n_sockets + 1, sizeof(void *));
+    for (size_t i = 0; listeners && i < fixture->generation->program->n_sockets; i++)
+        borrowed[i] = listeners[i];
+    fixture->generation->listeners = borrowed;
+    int r = worker_make_command(&place, &fixture->command, &error);
+    fixture->generation->listeners = NULL;
+    free(borrowed);
+    if (r < 0)
         fail_msg("%s", error);
 }
 
@@ -105,11 +111,14 @@ static void test_without_sockets(void **state)
 
 /* As if they were bound: nothing is asked of a listener but its name and addresses. */
 static void pretend_listener(struct listener *ret, const struct config_socket *socket,
-                             struct listener_socket *sockets, size_t n)
+                             struct listener_socket *sockets, struct listener_socket **places,
+                             size_t n)
 {
-    *ret = (struct listener){.name = socket->name, .n_sockets = n, .sockets = sockets};
-    for (size_t i = 0; i < n; i++)
+    *ret = (struct listener){.name = socket->name, .n_sockets = n, .sockets = places};
+    for (size_t i = 0; i < n; i++) {
         sockets[i] = (struct listener_socket){.fd = -1, .address = socket->address};
+        places[i] = &sockets[i];
+    }
 }
 
 static void test_sockets(void **state)
@@ -120,9 +129,9 @@ static void test_sockets(void **state)
               "    reload: {canary: false}\n");
     const struct config_program *program = fixture->generation->program;
     struct listener listeners[5], *handed[5];
-    struct listener_socket sockets[5];
+    struct listener_socket sockets[5], *places[5];
     for (size_t i = 0; i < 5; i++) {
-        pretend_listener(&listeners[i], program->sockets[i], &sockets[i], 1);
+        pretend_listener(&listeners[i], program->sockets[i], &sockets[i], &places[i], 1);
         handed[i] = &listeners[i];
     }
     make(fixture, 0, handed);
@@ -140,8 +149,8 @@ static void test_a_socket_for_each_slot(void **state)
     configure(fixture, "    workers: 2\n    listen: 'unix:/w%(process_num)s.sock'\n");
     const struct config_program *program = fixture->generation->program;
     struct listener listener, *handed[] = {&listener};
-    struct listener_socket sockets[2];
-    pretend_listener(&listener, program->sockets[0], sockets, 2);
+    struct listener_socket sockets[2], *places[2];
+    pretend_listener(&listener, program->sockets[0], sockets, places, 2);
     for (unsigned i = 0; i < 2; i++)
         assert_int_equal(
             config_socket_address(program->sockets[0], program, i, &sockets[i].address), 0);
@@ -155,8 +164,8 @@ static void test_node(void **state)
     struct fixture *fixture = *state;
     configure(fixture, "    listen: '8080'\n    handoff: [node-ipc]\n");
     struct listener listener, *handed[] = {&listener};
-    struct listener_socket sockets[1];
-    pretend_listener(&listener, fixture->generation->program->sockets[0], sockets, 1);
+    struct listener_socket sockets[1], *places[1];
+    pretend_listener(&listener, fixture->generation->program->sockets[0], sockets, places, 1);
     make(fixture, 0, handed);
     expect(fixture, "NODE_CHANNEL_FD", "4");
     expect(fixture, "NODE_CHANNEL_SERIALIZATION_MODE", "json");
@@ -170,9 +179,9 @@ static void test_scm_rights(void **state)
 {
     struct fixture *fixture = *state;
     struct listener listener, *handed[] = {&listener};
-    struct listener_socket sockets[1];
+    struct listener_socket sockets[1], *places[1];
     configure(fixture, "    listen: '8080'\n    handoff: scm-rights\n");
-    pretend_listener(&listener, fixture->generation->program->sockets[0], sockets, 1);
+    pretend_listener(&listener, fixture->generation->program->sockets[0], sockets, places, 1);
     make(fixture, 0, handed);
     expect(fixture, "RELOADER_CHANNEL_FD", "3");
     expect(fixture, "RELOADER_LISTENERS", "1");
@@ -180,7 +189,7 @@ static void test_scm_rights(void **state)
     expect(fixture, "SERVER_STARTER_PORT", NULL);
     assert_null(fixture->command.pid_text);
     configure(fixture, "    listen: '8080'\n    handoff: [scm-rights, env]\n");
-    pretend_listener(&listener, fixture->generation->program->sockets[0], sockets, 1);
+    pretend_listener(&listener, fixture->generation->program->sockets[0], sockets, places, 1);
     make(fixture, 0, handed);
     expect(fixture, "RELOADER_CHANNEL_FD", "4");
     expect(fixture, "RELOADER_LISTENERS", "1");
@@ -255,8 +264,8 @@ static void test_own_names_are_not_for_others(void **state)
               "    listen: '8080'\n    handoff: [env, node-ipc]\n    environment_file: env\n"
               "    environment: {RELOADER_SLOT: '9', LISTEN_FDNAMES: x}\n");
     struct listener listener, *handed[] = {&listener};
-    struct listener_socket sockets[1];
-    pretend_listener(&listener, fixture->generation->program->sockets[0], sockets, 1);
+    struct listener_socket sockets[1], *places[1];
+    pretend_listener(&listener, fixture->generation->program->sockets[0], sockets, places, 1);
     make(fixture, 0, handed);
     expect(fixture, "LISTEN_FDS", "1");
     expect(fixture, "LISTEN_FDNAMES", "web");
@@ -293,9 +302,9 @@ static void test_command_and_directory(void **state)
                        "    worker_name: '%(program_name)s:%(process_num)s'\n"
                        "    environment: {FD: '%(fd:web-2)s', WORDS: '%(ENV_WORD)s'}\n");
     struct listener listeners[2], *handed[] = {&listeners[0], &listeners[1]};
-    struct listener_socket sockets[2];
+    struct listener_socket sockets[2], *places[2];
     for (size_t i = 0; i < 2; i++)
-        pretend_listener(&listeners[i], fixture->generation->program->sockets[i], &sockets[i], 1);
+        pretend_listener(&listeners[i], fixture->generation->program->sockets[i], &sockets[i], &places[i], 1);
     make(fixture, 2, handed);
     CLEANUP_FREE char *wanted = string_format("%s/sub-07", fixture->directory);
     CLEANUP_FREE char *made = NULL, *error = NULL;

@@ -44,14 +44,18 @@ static int tear_down(void **state)
 static int hand_over(struct fixture *fixture, size_t n, const char *name, int fd, char **ret_error)
 {
     struct listener_socket socket = {.fd = fd};
-    struct listener listener = {.name = (char *)(uintptr_t)name, .n_sockets = 1, .sockets = &socket};
+    struct listener_socket *sockets[] = {&socket};
+    struct listener listener = {.n_sockets = 1, .sockets = sockets};
+    struct config_socket config = {.name = (char *)(uintptr_t)name};
     struct listener *listeners[SOCKETS_MAX];
-    for (size_t i = 0; i < n; i++)
+    struct config_socket *configs[SOCKETS_MAX];
+    for (size_t i = 0; i < n; i++) {
         listeners[i] = &listener;
-    const struct config_program program = {.n_sockets = n};
-    struct generation generation = {.program = &program};
-    const struct worker_params params = {.generation = &generation, .listeners = listeners};
-    return hand_over_listeners(fixture->channel, &params, ret_error);
+        configs[i] = &config;
+    }
+    const struct config_program program = {.sockets = configs, .n_sockets = n};
+    const struct generation generation = {.program = &program, .listeners = listeners};
+    return hand_over_listeners(fixture->channel, &generation, 0, 0, ret_error);
 }
 
 static void expect_line(struct fixture *fixture, size_t n)

@@ -45,7 +45,7 @@ static struct listener *open_one(const char *text)
 
 static int connect_to(const struct listener *listener)
 {
-    const struct address *address = &listener->sockets[0].address;
+    const struct address *address = &listener->sockets[0]->address;
     int fd = socket(address->socket.generic.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (connect(fd, &address->socket.generic, address->length) == 0)
         return fd;
@@ -57,7 +57,7 @@ static int connect_to(const struct listener *listener)
 static unsigned backlog_of(const struct listener *listener)
 {
     unsigned queue, backlog;
-    assert_int_equal(listener_queue(&listener->sockets[0], &queue, &backlog), 0);
+    assert_int_equal(listener_queue(listener->sockets[0], &queue, &backlog), 0);
     return backlog;
 }
 
@@ -65,7 +65,7 @@ static void test_backlog(void **state UNUSED)
 {
     static const char *const addresses[] = {"127.0.0.1:1", "unix:@restore-backlog"};
     for (size_t i = 0; i < ARRAY_SIZE(addresses); i++) {
-        CLEANUP(listener_freep) struct listener *listener = open_one(addresses[i]);
+        CLEANUP(listener_unrefp) struct listener *listener = open_one(addresses[i]);
         assert_int_equal(listen(listener_fd(listener, 0), 5), 0);
         assert_int_equal(backlog_of(listener), 5);
         assert_int_equal(listener_restore(listener, 3), 0);
@@ -79,7 +79,7 @@ static void test_backlog(void **state UNUSED)
 
 static void test_shut_down(void **state UNUSED)
 {
-    CLEANUP(listener_freep) struct listener *listener = open_one("127.0.0.1:1");
+    CLEANUP(listener_unrefp) struct listener *listener = open_one("127.0.0.1:1");
     assert_int_equal(shutdown(listener_fd(listener, 0), SHUT_RDWR), 0);
     assert_int_equal(connect_to(listener), -ECONNREFUSED);
     assert_int_equal(listener_restore(listener, 0), 1);
@@ -92,8 +92,8 @@ static void test_shut_down(void **state UNUSED)
 /* Somebody else took the address while nobody listened there. */
 static void test_taken_meanwhile(void **state UNUSED)
 {
-    CLEANUP(listener_freep) struct listener *listener = open_one("127.0.0.1:1");
-    const struct address *address = &listener->sockets[0].address;
+    CLEANUP(listener_unrefp) struct listener *listener = open_one("127.0.0.1:1");
+    const struct address *address = &listener->sockets[0]->address;
     int on = 1, thief = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     assert_int_equal(shutdown(listener_fd(listener, 0), SHUT_RDWR), 0);
     assert_int_equal(setsockopt(thief, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)), 0);
@@ -107,7 +107,7 @@ static void test_taken_meanwhile(void **state UNUSED)
 
 static void test_unix_is_lost(void **state UNUSED)
 {
-    CLEANUP(listener_freep) struct listener *listener = open_one("unix:@restore-lost");
+    CLEANUP(listener_unrefp) struct listener *listener = open_one("unix:@restore-lost");
     assert_int_equal(shutdown(listener_fd(listener, 0), SHUT_WR), 0);
     assert_int_equal(listener_restore(listener, 0), 0);
     assert_int_equal(shutdown(listener_fd(listener, 0), SHUT_RD), 0);
@@ -118,9 +118,9 @@ static void test_unix_is_lost(void **state UNUSED)
 
 static void test_udp_is_left_alone(void **state UNUSED)
 {
-    CLEANUP(listener_freep) struct listener *listener = open_one("udp:127.0.0.1:1");
+    CLEANUP(listener_unrefp) struct listener *listener = open_one("udp:127.0.0.1:1");
     CLEANUP_FD int epoll = epoll_create1(EPOLL_CLOEXEC);
-    assert_int_equal(listener_socket_watch(&listener->sockets[0], epoll), 0);
+    assert_int_equal(listener_socket_watch(listener->sockets[0], epoll), 0);
     assert_int_equal(listener_restore(listener, 0), 0);
 }
 
@@ -137,8 +137,8 @@ static void test_watch(void **state UNUSED)
     for (size_t i = 0; i < ARRAY_SIZE(addresses); i++) {
         struct listener *listener = open_one(addresses[i]);
         int worker = dup(listener_fd(listener, 0));
-        assert_int_equal(listener_socket_watch(&listener->sockets[0], epoll), 0);
-        assert_int_equal(listener_socket_watch(&listener->sockets[0], epoll), 0);
+        assert_int_equal(listener_socket_watch(listener->sockets[0], epoll), 0);
+        assert_int_equal(listener_socket_watch(listener->sockets[0], epoll), 0);
         int client = connect_to(listener);
         assert_true(client >= 0);
         assert_int_equal(events(epoll), 0);
@@ -153,7 +153,7 @@ static void test_watch(void **state UNUSED)
             assert_int_equal(listener_restore(listener, 0), 1);
         }
         /* The worker has it still, but we are not told any more. */
-        (void)listener_free(listener);
+        (void)listener_unref(listener);
         (void)shutdown(worker, SHUT_RDWR);
         assert_int_equal(events(epoll), 0);
         (void)close(client);

@@ -101,7 +101,7 @@ static unsigned system_backlog(void)
 static void assert_queue(const struct listener *listener, unsigned queue, unsigned backlog)
 {
     unsigned is = 4711, may = 4711;
-    assert_int_equal(listener_queue(&listener->sockets[0], &is, &may), 0);
+    assert_int_equal(listener_queue(listener->sockets[0], &is, &may), 0);
     assert_int_equal(is, queue);
     assert_int_equal(may, backlog);
 }
@@ -109,8 +109,8 @@ static void assert_queue(const struct listener *listener, unsigned queue, unsign
 static void check_socket(struct address address)
 {
     char path[32], link[64] = "", expected[64];
-    CLEANUP(listener_freep) struct listener *listener = open_one(&address, &defaults);
-    CLEANUP(listener_freep) struct listener *small = NULL;
+    CLEANUP(listener_unrefp) struct listener *listener = open_one(&address, &defaults);
+    CLEANUP(listener_unrefp) struct listener *small = NULL;
     int fd = listener_fd(listener, 0);
 
     assert_string_equal(listener->name, "web");
@@ -119,7 +119,7 @@ static void check_socket(struct address address)
     (void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
     assert_true(readlink(path, link, sizeof(link) - 1) > 0);
     (void)snprintf(expected, sizeof(expected), "socket:[%llu]",
-                   (unsigned long long)listener->sockets[0].inode);
+                   (unsigned long long)listener->sockets[0]->inode);
     assert_string_equal(link, expected);
 
     assert_int_equal(address_of_socket(fd, &address), 0);
@@ -131,7 +131,7 @@ static void check_socket(struct address address)
     assert_true(accepted >= 0);
     assert_queue(listener, 1, system_backlog());
 
-    listener = listener_free(listener);
+    listener = listener_unref(listener);
     struct listener_options options = {.backlog = 7, .nonblocking = true};
     small = open_one(&address, &options);
     assert_int_equal(fcntl(listener_fd(small, 0), F_GETFL) & O_NONBLOCK, O_NONBLOCK);
@@ -174,7 +174,7 @@ static void test_ipv6(void **state)
         struct address address = any_port("[::]:1"), bound;
         int is = -1;
         socklen_t size = sizeof(is);
-        CLEANUP(listener_freep) struct listener *listener = open_one(&address, &options);
+        CLEANUP(listener_unrefp) struct listener *listener = open_one(&address, &options);
         assert_int_equal(
             getsockopt(listener_fd(listener, 0), IPPROTO_IPV6, IPV6_V6ONLY, &is, &size), 0);
         assert_int_equal(is, only);
@@ -192,7 +192,7 @@ static void test_ipv6(void **state)
 static void test_in_use(void **state)
 {
     struct address address = any_port("127.0.0.1:1"), unused = address;
-    CLEANUP(listener_freep) struct listener *listener = open_one(&address, &defaults);
+    CLEANUP(listener_unrefp) struct listener *listener = open_one(&address, &defaults);
     assert_int_equal(address_of_socket(listener_fd(listener, 0), &address), 0);
     unsigned port = ntohs(address.socket.in.sin_port);
 
@@ -279,7 +279,7 @@ static void test_without_rights(void **state)
 static void test_all_or_none(void **state)
 {
     struct address taken = any_port("127.0.0.1:1");
-    CLEANUP(listener_freep) struct listener *first = open_one(&taken, &defaults), *listener = NULL;
+    CLEANUP(listener_unrefp) struct listener *first = open_one(&taken, &defaults), *listener = NULL;
     CLEANUP_FREE char *error = NULL, *error_of_add = NULL;
 
     assert_int_equal(address_of_socket(listener_fd(first, 0), &taken), 0);
@@ -299,17 +299,17 @@ static void test_all_or_none(void **state)
 static void test_per_slot(void **state)
 {
     struct address addresses[4];
-    CLEANUP(listener_freep) struct listener *listener = NULL;
+    CLEANUP(listener_unrefp) struct listener *listener = NULL;
     CLEANUP_FREE char *error = NULL;
 
     for (unsigned i = 0; i < 4; i++)
         addresses[i] = parse("unix:%s/%u", (char *)*state, i);
     listener = open_one(&addresses[0], &defaults);
     /* One is for all. */
-    assert_int_equal(listener_fd(listener, 5), listener->sockets[0].fd);
+    assert_int_equal(listener_fd(listener, 5), listener->sockets[0]->fd);
     assert_int_equal(listener_add(listener, addresses + 1, 3, &error), 0);
     for (unsigned i = 0; i < 4; i++) {
-        assert_int_equal(listener_fd(listener, i), listener->sockets[i].fd);
+        assert_int_equal(listener_fd(listener, i), listener->sockets[i]->fd);
         CLEANUP_FD int client = connect_to(&addresses[i]);
         assert_true(client >= 0);
     }
@@ -320,7 +320,7 @@ static void test_per_slot(void **state)
     assert_int_equal(connect_to(&addresses[2]), -ENOENT);
     CLEANUP_FD int client = connect_to(&addresses[1]);
     assert_true(client >= 0);
-    assert_null(listener_free(NULL));
+    assert_null(listener_unref(NULL));
 }
 
 static void test_mode(void **state)
@@ -338,7 +338,7 @@ static void test_mode(void **state)
     };
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
         mode_t before = umask(cases[i].umask);
-        CLEANUP(listener_freep)
+        CLEANUP(listener_unrefp)
         struct listener *listener UNUSED = open_one(&address, &cases[i].options);
         assert_int_equal(umask(before), cases[i].umask);
         assert_int_equal(stat(address_unix_path(&address), &st), 0);
@@ -366,7 +366,7 @@ static void test_stale_and_live(void **state)
     CLEANUP_FREE char *owner = string_format("%s: address in use by ", path);
     assert_refused(&address, -EADDRINUSE, owner);
     assert_queue(listener, 1, system_backlog());
-    assert_null(listener_free(listener));
+    assert_null(listener_unref(listener));
     assert_int_equal(lstat(path, &after), -1);
 
     /* A server that is about to listen. */
@@ -419,20 +419,20 @@ static void test_replaced_file(void **state)
     assert_int_equal(unlink(address_unix_path(&address)), 0);
     CLEANUP_FD int other UNUSED = bind_raw(&address);
     assert_int_equal(lstat(address_unix_path(&address), &before), 0);
-    assert_null(listener_free(listener));
+    assert_null(listener_unref(listener));
     assert_int_equal(lstat(address_unix_path(&address), &after), 0);
     assert_int_equal(before.st_ino, after.st_ino);
 
     assert_int_equal(unlink(address_unix_path(&address)), 0);
     listener = open_one(&address, &defaults);
     assert_int_equal(unlink(address_unix_path(&address)), 0);
-    assert_null(listener_free(listener));
+    assert_null(listener_unref(listener));
 }
 
 /* While it holds the address nobody else does, and clients reach it. Then it leaves a dead file behind, as a crash does. */
 static int hold_and_crash(struct listener *listener, unsigned *holders)
 {
-    struct listener_socket *socket = &listener->sockets[0];
+    struct listener_socket *socket = listener->sockets[0];
     int failed = __atomic_add_fetch(holders, 1, __ATOMIC_SEQ_CST) == 1 ? 0 : 3;
 
     for (int i = 0; i < 20 && !failed; i++) {
@@ -448,7 +448,7 @@ static int hold_and_crash(struct listener *listener, unsigned *holders)
     }
     (void)__atomic_sub_fetch(holders, 1, __ATOMIC_SEQ_CST);
     socket->owns_file = false;
-    (void)listener_free(listener);
+    (void)listener_unref(listener);
     return failed;
 }
 

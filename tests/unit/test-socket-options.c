@@ -70,19 +70,19 @@ static void test_tcp(void **state UNUSED)
 {
     static const char *const addresses[] = {"127.0.0.1:1", "[::1]:1"};
     for (size_t i = 0; i < ARRAY_SIZE(addresses); i++) {
-        CLEANUP(listener_freep) struct listener *listener = open_one(addresses[i], &tcp_options);
+        CLEANUP(listener_unrefp) struct listener *listener = open_one(addresses[i], &tcp_options);
         int fd = listener_fd(listener, 0);
         assert_tcp(fd);
         /* Seconds are rounded up, and the kernel counts in retransmissions: 1, 3, 7 … */
         assert_int_equal(get(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT), 3);
         assert_int_equal(get(fd, IPPROTO_TCP, TCP_FASTOPEN), 17);
-        assert_null(listener->sockets[0].warning);
+        assert_null(listener->sockets[0]->warning);
     }
 }
 
 static void test_connections_inherit(void **state UNUSED)
 {
-    CLEANUP(listener_freep) struct listener *listener = open_one("127.0.0.1:1", &tcp_options);
+    CLEANUP(listener_unrefp) struct listener *listener = open_one("127.0.0.1:1", &tcp_options);
     struct address address;
     assert_int_equal(address_of_socket(listener_fd(listener, 0), &address), 0);
     CLEANUP_FD int client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -96,7 +96,7 @@ static void test_connections_inherit(void **state UNUSED)
 static void test_nothing_unasked(void **state UNUSED)
 {
     static const struct listener_options defaults;
-    CLEANUP(listener_freep) struct listener *listener = open_one("127.0.0.1:1", &defaults);
+    CLEANUP(listener_unrefp) struct listener *listener = open_one("127.0.0.1:1", &defaults);
     CLEANUP_FD int plain = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     int fd = listener_fd(listener, 0);
     assert_int_equal(get(fd, IPPROTO_TCP, TCP_NODELAY), 0);
@@ -111,7 +111,7 @@ static void test_udp(void **state UNUSED)
 {
     static const struct listener_options options = {.nonblocking = true,
                                                     .settings = {.receive_buffer = 100000}};
-    CLEANUP(listener_freep) struct listener *listener = open_one("udp:127.0.0.1:1", &options);
+    CLEANUP(listener_unrefp) struct listener *listener = open_one("udp:127.0.0.1:1", &options);
     int fd = listener_fd(listener, 0);
     assert_int_equal(get(fd, SOL_SOCKET, SO_TYPE), SOCK_DGRAM);
     assert_int_equal(get(fd, SOL_SOCKET, SO_REUSEADDR), 0);
@@ -129,12 +129,12 @@ static void test_udp(void **state UNUSED)
     assert_non_null(strstr(error, own));
 
     unsigned queue, size;
-    assert_int_equal(listener_queue(&listener->sockets[0], &queue, &size), 0);
+    assert_int_equal(listener_queue(listener->sockets[0], &queue, &size), 0);
     assert_int_equal(queue, 0);
     assert_int_equal(size, 2 * 100000);
     CLEANUP_FD int client = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     assert_int_equal(sendto(client, "hello", 5, 0, &address.socket.generic, address.length), 5);
-    assert_int_equal(listener_queue(&listener->sockets[0], &queue, &size), 0);
+    assert_int_equal(listener_queue(listener->sockets[0], &queue, &size), 0);
     assert_true(queue >= 5);
 }
 
@@ -149,9 +149,9 @@ static void test_with_rights(void **state UNUSED)
         skip();
     }
     for (size_t i = 0; i < ARRAY_SIZE(addresses); i++) {
-        CLEANUP(listener_freep) struct listener *listener = open_one(addresses[i], &options);
+        CLEANUP(listener_unrefp) struct listener *listener = open_one(addresses[i], &options);
         int fd = listener_fd(listener, 0);
-        bool ipv6 = listener->sockets[0].address.socket.generic.sa_family == AF_INET6;
+        bool ipv6 = listener->sockets[0]->address.socket.generic.sa_family == AF_INET6;
         char device[CONFIG_INTERFACE_SIZE] = "";
         socklen_t size = sizeof(device);
         assert_int_equal(get(fd, SOL_SOCKET, SO_MARK), 42);
@@ -182,11 +182,11 @@ static int set_without_rights(void)
         return 3;
     if (listener_new("web", &address, 1, &large, &listener, &none) != 0)
         return 4;
-    const char *warning = listener->sockets[0].warning;
+    const char *warning = listener->sockets[0]->warning;
     bool right = warning &&
                  strstr(warning, "sockets.web.options.receive_buffer: the system gives ") &&
                  strstr(warning, " bytes instead of 1072693248: raise net.core.rmem_max");
-    (void)listener_free(listener);
+    (void)listener_unref(listener);
     return right ? 0 : 5;
 }
 

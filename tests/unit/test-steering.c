@@ -546,14 +546,14 @@ static void test_never_two_masters(void **state UNUSED)
 /* How many of that many clients, one after the other, came to each socket. */
 static void count_clients(const struct listener *listener, unsigned n, unsigned *counts)
 {
-    const struct address *address = &listener->sockets[0].address;
+    const struct address *address = &listener->sockets[0]->address;
     memset(counts, 0, listener->n_sockets * sizeof(*counts));
     for (unsigned i = 0; i < n; i++) {
         CLEANUP_FD int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
         unsigned found = 0;
         assert_int_equal(connect(fd, &address->socket.generic, address->length), 0);
         for (size_t j = 0; j < listener->n_sockets; j++) {
-            CLEANUP_FD int accepted = accept4(listener->sockets[j].fd, NULL, NULL, SOCK_CLOEXEC);
+            CLEANUP_FD int accepted = accept4(listener->sockets[j]->fd, NULL, NULL, SOCK_CLOEXEC);
             counts[j] += accepted >= 0;
             found += accepted >= 0;
         }
@@ -583,7 +583,7 @@ static void test_members_come_and_go(void **state UNUSED)
     uint32_t random = 3;
     for (unsigned round = 0; round < 30; round++) {
         unsigned number = next_random(&random) % (unsigned)listener->n_sockets;
-        assert_int_equal(shutdown(listener->sockets[number].fd, SHUT_RDWR), 0);
+        assert_int_equal(shutdown(listener->sockets[number]->fd, SHUT_RDWR), 0);
         assert_int_equal(listener_restore(listener, number), 1);
         check_clients(listener, alive);
         if (round % 5 == 4)
@@ -595,11 +595,11 @@ static void test_members_come_and_go(void **state UNUSED)
     }
     /* A group that was empty for a moment has forgotten its program. */
     listener_truncate(listener, 1);
-    assert_int_equal(shutdown(listener->sockets[0].fd, SHUT_RDWR), 0);
+    assert_int_equal(shutdown(listener->sockets[0]->fd, SHUT_RDWR), 0);
     assert_int_equal(listener_restore(listener, 0), 1);
     assert_int_equal(listener_add(listener, more, 1, &error), 0);
     check_clients(listener, alive);
-    assert_null(listener_free(listener));
+    assert_null(listener_unref(listener));
 }
 
 /* Two left before anybody looked: who has which place cannot be known, so everybody gets a share again. */
@@ -611,12 +611,12 @@ static void test_order_is_not_known(void **state UNUSED)
     assert_int_equal(open_group(&address, 4, &listener), 0);
     assert_int_equal(listener_steer(listener, alive), 0);
     check_clients(listener, alive);
-    assert_int_equal(shutdown(listener->sockets[1].fd, SHUT_RDWR), 0);
-    assert_int_equal(shutdown(listener->sockets[0].fd, SHUT_RDWR), 0);
+    assert_int_equal(shutdown(listener->sockets[1]->fd, SHUT_RDWR), 0);
+    assert_int_equal(shutdown(listener->sockets[0]->fd, SHUT_RDWR), 0);
     assert_int_equal(listener_restore(listener, 0), 1);
     assert_int_equal(listener_restore(listener, 1), 1);
     check_clients(listener, all);
-    assert_null(listener_free(listener));
+    assert_null(listener_unref(listener));
 }
 
 /* The kernel takes even that; where it gives less memory, it says so. */
@@ -638,11 +638,11 @@ static void test_longest_program(void **state UNUSED)
     assert_int_equal(steering_build(&steering, alive, &program, &n), 0);
     assert_true(n > 2000);
     assert_int_equal(open_group(&address, 1, &listener), 0);
-    int r = steering_attach(listener->sockets[0].fd, program, n);
+    int r = steering_attach(listener->sockets[0]->fd, program, n);
     assert_true(r == 0 || r == -ENOMEM);
     free(program);
     steering_clear(&steering);
-    assert_null(listener_free(listener));
+    assert_null(listener_unref(listener));
 }
 
 /* A second socket gets nothing before somebody says so. */
@@ -656,10 +656,10 @@ static void test_who_joins_waits(void **state UNUSED)
     for (unsigned i = 0; i < 50; i++) {
         CLEANUP_FD int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
         assert_int_equal(connect(fd, &address.socket.generic, address.length), 0);
-        CLEANUP_FD int accepted = accept4(listener->sockets[0].fd, NULL, NULL, SOCK_CLOEXEC);
+        CLEANUP_FD int accepted = accept4(listener->sockets[0]->fd, NULL, NULL, SOCK_CLOEXEC);
         assert_true(accepted >= 0);
     }
-    assert_null(listener_free(listener));
+    assert_null(listener_unref(listener));
 }
 
 int main(void)

@@ -157,8 +157,10 @@ void master_shutdown(struct master *master, bool force)
     enum intent_type before = master->intent.type;
     master->intent = intent_next(master->intent,
                                  force ? INTENT_EVENT_FORCE : INTENT_EVENT_SHUTDOWN);
-    if (before != INTENT_SHUTDOWN && before != INTENT_FORCED)
+    if (before != INTENT_SHUTDOWN && before != INTENT_FORCED) {
+        watching_stop(master->watching);
         reload_abandon(master);
+    }
     if (before != master->intent.type) {
         const char *how = master->intent.type == INTENT_FORCED ? "forced" : "graceful";
         log_info("reloader: %s shutdown", how);
@@ -433,6 +435,8 @@ static int set_up(struct master *master, char **ret_error)
     if (r == 0)
         r = listener_watch_new(master, &master->listener_watch);
     if (r == 0)
+        r = watching_new(master, &master->watching);
+    if (r == 0)
         r = master_bind(master, ret_error);
     if (r == 0)
         r = add_programs(master, ret_error);
@@ -473,6 +477,7 @@ void master_start(struct master *master)
 {
     log_info("reloader %s up, pid %d, configuration %s", RELOADER_VERSION, (int)getpid(),
              master->config->path ? master->config->path : "from the command line");
+    watching_update(master->watching, clock_monotonic_usec());
     for (size_t i = 0; i < master->n_programs; i++)
         if (program_config(master->programs[i])->autostart)
             program_start(master->programs[i]);
@@ -501,6 +506,7 @@ struct master *master_free(struct master *master)
         (void)listener_unref(master->listeners[i]);
     free(master->listeners);
     (void)listener_watch_free(master->listener_watch);
+    (void)watching_free(master->watching);
     reload_clear(&master->reload);
     (void)service_manager_free(master->service);
     (void)reaper_free(master->reaper);

@@ -17,6 +17,7 @@
 #include "master/listener-watch.h"
 #include "master/reload.h"
 #include "master/service-manager.h"
+#include "master/watching.h"
 #include "net/listener.h"
 #include "net/passed.h"
 #include "program/program.h"
@@ -57,6 +58,7 @@ struct master {
     struct listener **listeners;
     size_t n_listeners;
     struct listener_watch *listener_watch;
+    struct watching *watching;
     struct program **programs; /* by priority, then in the order of the file */
     size_t n_programs;
     uint64_t next_worker_id;

@@ -315,6 +315,7 @@ static void commit(struct master *master)
     CLEANUP_FREE char *error = NULL;
     if (master_apply_log(master->config, master->options.journal, &error) < 0)
         log_error("%s; logging goes on as before", error ? error : "log");
+    watching_update(master->watching, reload->running.began_usec);
     finish(master, RELOAD_COMMITTED);
 }
 

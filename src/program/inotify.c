@@ -134,7 +134,7 @@ int inotify_set(struct inotify *inotify, const char *path, uint32_t mask,
                 struct inotify_mark *mark)
 {
     inotify_clear(mark);
-    int wd = inotify_add_watch(inotify->fd, path, mask | IN_MASK_ADD | IN_ONLYDIR);
+    int wd = inotify_add_watch(inotify->fd, path, mask | IN_MASK_ADD | IN_ONLYDIR | IN_DONT_FOLLOW);
     if (wd < 0)
         return -errno;
     struct inotify_place *place = *find_place(inotify, wd);

@@ -68,7 +68,7 @@ struct watch_directory {
     char name[];
 };
 
-/* How far a path was followed, and the name in it that is next. */
+/* A directory on the way, and the name in it that is next; NULL: it is only watched for being moved. */
 struct watch_step {
     struct watch_route *route;
     struct inotify_mark mark;

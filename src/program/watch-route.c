@@ -1,6 +1,11 @@
 /*
- * A route follows a path as the kernel would, name by name and link by link, and watches each directory on the way for the one
- * name that is next. When anything happens to such a name, all of it is followed anew.
+ * A route follows a path as the kernel would, name by name and link by link, and watches the way. When anything happens to it,
+ * all of it is followed anew.
+ *
+ * A link, and what the path leads to, is watched by the directory it is in. A directory on the way is only watched for
+ * being moved: it cannot be removed before what is in it, and its own parent may be as busy as /tmp. Where the path leads nowhere, each
+ * directory is watched for the name that is next: one that was removed may return, and the kernel does not tell of
+ * the removal itself while somebody works in it.
  */
 #include "program/watch-internal.h"
 
@@ -20,6 +25,7 @@ struct walk {
     struct watch_path at;   /* a real path; empty: the root */
     struct watch_path rest; /* what is left of the path */
     unsigned links;
+    bool by_name; /* all of it: the path leads nowhere */
     struct watch_step **steps;
     size_t n_steps;
     struct stat st; /* of what `at` is, but for the root */
@@ -28,7 +34,8 @@ struct walk {
 static void on_event(struct inotify_mark *mark, uint32_t mask, const char *name)
 {
     const struct watch_step *step = LIST_ENTRY(mark, struct watch_step, mark);
-    if ((mask & IN_IGNORED) || strcmp(name, step->name) == 0)
+    bool is_next = step->name ? strcmp(name, step->name) == 0 : (mask & IN_MOVE_SELF) != 0;
+    if ((mask & IN_IGNORED) || is_next)
         watch_task_queue(&step->route->follow);
 }
 
@@ -49,8 +56,8 @@ static int new_step(struct walk *walk, const char *name)
         return -ENOMEM;
     walk->steps = more;
     struct watch_step *step = calloc(1, sizeof(*step));
-    char *copy = strdup(name);
-    if (!step || !copy) {
+    char *copy = name ? strdup(name) : NULL;
+    if (!step || (name && !copy)) {
         free(step);
         free(copy);
         return -ENOMEM;
@@ -62,8 +69,11 @@ static int new_step(struct walk *walk, const char *name)
     return 0;
 }
 
-/* Watches the directory where it is for a name. What cannot be watched may be followed all the same. */
-static void add_step(struct walk *walk, uint32_t mask, const char *name)
+/*
+ * Watches the directory where it is for a name, or for being moved (NULL). What cannot be watched may be followed all the
+ * same. False: it is no directory any more.
+ */
+static bool add_step(struct walk *walk, uint32_t mask, const char *name)
 {
     struct watch *watch = walk->route->params.watch;
     const char *path = walk->at.length > 0 ? walk->at.text : "/";
@@ -72,6 +82,7 @@ static void add_step(struct walk *walk, uint32_t mask, const char *name)
         r = inotify_set(watch_inotify(watch), path, mask, &walk->steps[walk->n_steps - 1]->mark);
     if (r < 0)
         watch_tell_failure(watch, path, -r);
+    return r != -ENOENT && r != -ENOTDIR;
 }
 
 /* Takes the next name off the rest: false where there is none. */
@@ -139,6 +150,19 @@ static bool look(struct walk *walk)
     return fstatat(AT_FDCWD, walk->at.text, &walk->st, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT) == 0;
 }
 
+/* Goes into a directory that is only on the way. False: it is none, and nothing was done. */
+static bool is_way(struct walk *walk, const char *name)
+{
+    size_t length = walk->at.length;
+    if (walk->by_name || !has_more(walk) || append(walk, name) < 0)
+        return false;
+    if (look(walk) && S_ISDIR(walk->st.st_mode) && add_step(walk, IN_MOVE_SELF, NULL))
+        return true;
+    walk->at.length = length;
+    walk->at.text[length] = '\0';
+    return false;
+}
+
 /* One name further. False: it leads nowhere. */
 static bool walk_on(struct walk *walk, const char *name)
 {
@@ -148,7 +172,9 @@ static bool walk_on(struct walk *walk, const char *name)
         go_up(walk);
         return walk->at.length == 0 || look(walk);
     }
-    add_step(walk, WATCH_NAMES, name);
+    if (is_way(walk, name))
+        return true;
+    (void)add_step(walk, WATCH_NAMES, name);
     if (append(walk, name) < 0 || !look(walk))
         return false;
     if (S_ISLNK(walk->st.st_mode))
@@ -161,7 +187,7 @@ static bool watch_file(struct walk *walk, const char *name)
 {
     struct watch_path file = walk->at;
     go_up(walk);
-    add_step(walk, WATCH_FILES, name);
+    (void)add_step(walk, WATCH_FILES, name);
     walk->at = file;
     return look(walk) && S_ISREG(walk->st.st_mode);
 }
@@ -245,15 +271,23 @@ static void arrive(struct walk *walk, uint64_t state)
     route->known = true;
 }
 
+static uint64_t walk_from_root(struct walk *walk, struct watch_route *route, bool by_name)
+{
+    *walk = (struct walk){.route = route, .by_name = by_name};
+    return watch_path_add(&walk->rest, route->path) < 0 ? 0 : walk_all(walk);
+}
+
 static bool run_follow(struct watch_task *task)
 {
     struct watch_route *route = LIST_ENTRY(task, struct watch_route, follow);
-    struct walk walk = {.route = route};
-    if (watch_path_add(&walk.rest, route->path) < 0)
-        return true;
     struct watch_step **old = route->steps;
     size_t n_old = route->n_steps;
-    uint64_t state = walk_all(&walk);
+    struct walk walk;
+    uint64_t state = walk_from_root(&walk, route, false);
+    if (state == 0) {
+        free_steps(walk.steps, walk.n_steps);
+        state = walk_from_root(&walk, route, true);
+    }
     route->steps = walk.steps;
     route->n_steps = walk.n_steps;
     arrive(&walk, state);

@@ -1,9 +1,8 @@
 /*
  * watch.h - tells when files changed, a while after the last change.
  *
- * A watch has paths, with wildcards (base/pattern.h). Each is followed from "/" on, through symbolic links, and every directory on the
- * way is watched for the name that is next: so a link that is swapped, or a directory that vanishes and returns, is seen, and
- * what is not there yet is waited for. In a directory that is meant, everything below is watched, but for names that are ignored. A link to a file
+ * A watch has paths, with wildcards (base/pattern.h). Each is followed from "/" on, through symbolic links, and the way is watched as
+ * well: so a link that is swapped, or a directory that vanishes and returns, is seen, and what is not there yet is waited for. In a directory that is meant, everything below is watched, but for names that are ignored. A link to a file
  * counts as that file; one to a directory counts by itself and is not entered, unless a part of the pattern names it.
  *
  * A change is a regular file or link that came, went, or has another inode, size, time of modification, mode or owner than before. So a

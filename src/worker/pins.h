@@ -43,4 +43,8 @@ int pins_enter(struct pins *pins, const char *directory, struct pinned_place *re
 int pins_compare_program(struct pins *pins, struct pinned_place *place, char *const *argv,
                          const char *executable);
 
+/* The same file: one of argv, or `executable` (which may be NULL), as written there; NULL: it is not there. */
+const char *pinned_place_find_program(const struct pinned_place *place, char *const *argv,
+                                      const char *executable);
+
 void pinned_place_clear(struct pinned_place *place);

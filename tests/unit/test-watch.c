@@ -2,6 +2,7 @@
 #include "live.h"
 
 #include "base/clock.h"
+#include "base/fd.h"
 #include "base/strv.h"
 #include "program/seen.h"
 #include "program/watch.h"
@@ -220,6 +221,10 @@ static void test_vanishes_and_returns(void **state)
     make_directory(kit, "app/lib");
     write_file(kit, "app/lib/x", "1");
     watch_names(kit, "app/lib", "app/later/file");
+    /* As workers do: the kernel does not tell whoever watches these that they were removed. */
+    CLEANUP_FREE char *app = in(kit, "app"), *library = in(kit, "app/lib");
+    CLEANUP_FD int app_fd = open(app, O_PATH | O_CLOEXEC);
+    CLEANUP_FD int library_fd = open(library, O_PATH | O_CLOEXEC);
     delete (kit, "app");
     expect(kit, "app/lib/x", 0);
     make_directory(kit, "app");
@@ -232,6 +237,28 @@ static void test_vanishes_and_returns(void **state)
     expect(kit, "app/later/file", 1);
     write_file(kit, "app/later/file", "22");
     expect(kit, "app/later/file", 1);
+}
+
+/* Directories on the way that are moved, with all that is in them. */
+static void test_moved_away(void **state)
+{
+    struct kit *kit = *state;
+    make_directory(kit, "a");
+    make_directory(kit, "a/b");
+    make_directory(kit, "a/b/lib");
+    write_file(kit, "a/b/lib/x", "1");
+    watch_names(kit, "a/b/lib", "a/b/lib/*.js");
+    move(kit, "a", "c");
+    expect(kit, "a/b/lib", 0);
+    move(kit, "c", "a");
+    expect(kit, "a/b/lib", 0);
+    move(kit, "a/b", "a/c");
+    expect(kit, "a/b/lib", 0);
+    write_file(kit, "a/c/lib/x", "22");
+    make_link(kit, "c", "a/b");
+    expect(kit, "a/b/lib", 0);
+    write_file(kit, "a/c/lib/x", "1");
+    expect(kit, "a/c/lib/x", 1);
 }
 
 static void test_single_file(void **state)
@@ -537,6 +564,7 @@ int main(void)
         WATCH_TEST(test_no_changes),
         WATCH_TEST(test_deep),
         WATCH_TEST(test_vanishes_and_returns),
+        WATCH_TEST(test_moved_away),
         WATCH_TEST(test_single_file),
         WATCH_TEST(test_swapped_link),
         WATCH_TEST(test_config_map),

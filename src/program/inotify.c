@@ -254,6 +254,9 @@ static int add_sources(struct inotify *inotify, sd_event *event)
         r = sd_event_add_defer(event, &inotify->removal, on_removal, inotify);
     if (r >= 0)
         r = sd_event_source_set_enabled(inotify->removal, SD_EVENT_OFF);
+    /* Of all pending sources of one priority such a one comes first, always. */
+    if (r >= 0)
+        r = sd_event_source_set_priority(inotify->removal, INOTIFY_WORK_PRIORITY);
     if (r < 0)
         return r;
     (void)sd_event_source_set_description(inotify->source, "inotify");

@@ -14,6 +14,9 @@
 #include <sys/inotify.h>
 #include <systemd/sd-event.h>
 
+/* Of what can wait until nothing else is to be done. */
+#define INOTIFY_WORK_PRIORITY (SD_EVENT_PRIORITY_NORMAL + 1)
+
 struct inotify;
 
 /* Put into what watches; zeroed at first. */

@@ -55,9 +55,10 @@ static int on_work(sd_event_source *source, void *userdata)
         if (task->run(task))
             watch_task_cancel(task);
         if (clock_monotonic_usec() - began > SLICE_USEC)
-            return 0;
+            break;
     }
-    (void)sd_event_source_set_enabled(source, SD_EVENT_OFF);
+    if (list_is_empty(&watcher->tasks))
+        (void)sd_event_source_set_enabled(source, SD_EVENT_OFF);
     return 0;
 }
 
@@ -84,6 +85,9 @@ int watcher_new(sd_event *event, struct watcher **ret)
         r = sd_event_add_defer(event, &watcher->work, on_work, watcher);
     if (r >= 0)
         r = sd_event_source_set_enabled(watcher->work, SD_EVENT_OFF);
+    /* Of all pending sources of one priority such a one comes first, always. */
+    if (r >= 0)
+        r = sd_event_source_set_priority(watcher->work, INOTIFY_WORK_PRIORITY);
     if (r < 0)
         return r;
     (void)sd_event_source_set_description(watcher->work, "watch-work");

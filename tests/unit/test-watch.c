@@ -225,6 +225,7 @@ static void test_vanishes_and_returns(void **state)
     CLEANUP_FREE char *app = in(kit, "app"), *library = in(kit, "app/lib");
     CLEANUP_FD int app_fd = open(app, O_PATH | O_CLOEXEC);
     CLEANUP_FD int library_fd = open(library, O_PATH | O_CLOEXEC);
+    assert_true(app_fd >= 0 && library_fd >= 0);
     delete (kit, "app");
     expect(kit, "app/lib/x", 0);
     make_directory(kit, "app");
@@ -382,6 +383,38 @@ static void test_storm(void **state)
     unsigned before = kit->reports;
     RUN_UNTIL(kit->event, kit->reports > before);
     assert_int_equal(kit->changes, 1001);
+}
+
+static int on_time(sd_event_source *source UNUSED, uint64_t now UNUSED, void *userdata)
+{
+    *(bool *)userdata = true;
+    return 0;
+}
+
+/* A large tree is looked at when nothing else is to be done. */
+static void test_nobody_waits(void **state)
+{
+    struct kit *kit = *state;
+    bool fired = false;
+    char name[64];
+    make_directory(kit, "lib");
+    for (unsigned i = 0; i < 5000; i++) {
+        (void)snprintf(name, sizeof(name), "lib/%u", i);
+        make_directory(kit, name);
+    }
+    CLEANUP_FREE char *path = in(kit, "lib");
+    const struct watch_params params = {.watcher = kit->watcher,
+                                        .paths = (char *[]){path, NULL},
+                                        .changed = on_changed,
+                                        .userdata = kit};
+    assert_int_equal(watch_new(&params, &kit->watch), 0);
+    sd_event_source *source = NULL;
+    assert_true(sd_event_add_time(kit->event, &source, CLOCK_MONOTONIC, clock_monotonic_usec(), 0,
+                                  on_time, &fired) >= 0);
+    RUN_UNTIL(kit->event, fired);
+    assert_false(watch_is_settled(kit->watch));
+    RUN_UNTIL(kit->event, watch_is_settled(kit->watch));
+    (void)sd_event_source_disable_unref(source);
 }
 
 /* Changes that go on are told at last. */
@@ -571,6 +604,7 @@ int main(void)
         WATCH_TEST(test_links_in_a_tree),
         WATCH_TEST(test_globs),
         WATCH_TEST(test_storm),
+        WATCH_TEST(test_nobody_waits),
         WATCH_TEST(test_endless),
         WATCH_TEST(test_overflow),
         WATCH_TEST(test_overflow_alone_counts),

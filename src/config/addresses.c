@@ -4,6 +4,7 @@
 #include "base/strv.h"
 #include "config/expand.h"
 #include "config/paths.h"
+#include "config/quote.h"
 
 #include <errno.h>
 #include <string.h>
@@ -35,7 +36,7 @@ static int expand_listen(const struct config_socket *socket, const struct config
     if (gethostname(host, sizeof(host) - 1) < 0)
         return -errno;
     unsigned process_num = program ? program->numprocs_start + slot : 0;
-    struct expansion known = {.here = socket->here, .host_node_name = host, .environment = environ};
+    struct expansion known = {.here = socket->file->directory, .host_node_name = host, .environment = environ};
     if (program) {
         known.program_name = known.group_name = program->name;
         known.process_num = &process_num;
@@ -77,7 +78,7 @@ int config_resolve_address(const struct config_socket *socket, const struct conf
                     string_format("'%.60s': a descriptor is one socket for all slots: it cannot be "
                                   "named by %%(process_num)s",
                                   text));
-    text = make_absolute(text, socket->here);
+    text = make_absolute(text, socket->file->directory);
     if (!text)
         return -ENOMEM;
     r = address_parse(text, ret, &reason);
@@ -88,6 +89,20 @@ int config_resolve_address(const struct config_socket *socket, const struct conf
                           "unix:/path, unix:@name or fd:3)",
                           text, reason));
     return r;
+}
+
+char *config_listen_elsewhere(const struct config_socket *socket,
+                              const struct config_program *program)
+{
+    const char *directory = socket->file->directory;
+    CLEANUP_FREE char *expanded = NULL, *reason = NULL, *doubled = percent_double(directory);
+    CLEANUP_FREE char *listen = expand_here(socket->listen, directory);
+    if (!doubled || !listen || expand_listen(socket, program, 0, &expanded, &reason) < 0)
+        return NULL;
+    /* Only what it expands to tells whether the path is relative. */
+    if (string_starts_with(expanded, "unix:") && strchr("/@", expanded[5]))
+        return TAKE_PTR(listen);
+    return make_absolute(TAKE_PTR(listen), doubled);
 }
 
 int config_socket_address(const struct config_socket *socket, const struct config_program *program,

@@ -17,3 +17,10 @@ int config_resolve_descriptor(const struct config_socket *socket,
  */
 int config_resolve_address(const struct config_socket *socket, const struct config_program *program,
                            unsigned slot, struct address *ret, char **ret_reason);
+
+/*
+ * `listen` as it has to be written in a file of another directory: %(here)s spelled out, a relative path absolute. `program`
+ * may be NULL where one socket serves all slots. malloc-ed or NULL.
+ */
+char *config_listen_elsewhere(const struct config_socket *socket,
+                              const struct config_program *program);

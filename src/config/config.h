@@ -17,10 +17,24 @@
 #include <sys/types.h>
 
 #define CONFIG_FILE_SIZE_MAX ((size_t)1 << 20)
+#define CONFIG_FILES_MAX     1000 /* the main one and those that it includes */
 #define CONFIG_WORKERS_MAX   1024
 #define CONFIG_SIGNAL_UNSET  0
 
 enum config_nonblocking { CONFIG_NONBLOCKING_AUTO, CONFIG_NONBLOCKING_TRUE, CONFIG_NONBLOCKING_FALSE };
+
+/* A file that was read. */
+struct config_file {
+    char *path;      /* absolute; NULL: the command line */
+    char *directory; /* its own, else the current one: %(here)s in it, and where its relative paths begin */
+    unsigned number; /* place in config->files: 0 is the main one */
+};
+
+/* One pattern of `include:`. */
+struct config_include {
+    char *pattern;  /* absolute, as of glob(7), but without backslashes; of a single file, too */
+    size_t n_files; /* that it matched */
+};
 
 /* A user or group. */
 struct config_id {
@@ -50,7 +64,7 @@ enum config_sharing {
 struct config_socket {
     char *name;     /* for a private one: the program's name, then "NAME-2", … */
     char *listen;   /* as written; expansions still in it */
-    const char *here; /* the config's, for the expansions; borrowed */
+    const struct config_file *file; /* that holds it; borrowed from the config */
     bool is_private;  /* of a program's `listen:` */
     bool per_slot;  /* `listen` names %(process_num)s: one socket per slot, of exactly one program */
     struct address
@@ -138,15 +152,21 @@ struct config_program {
     bool autostart;
     unsigned priority;
     bool silent;
+    const struct config_file *file; /* that holds it; borrowed from the config */
     unsigned line, column;
+    unsigned number; /* place in config->programs */
 };
 
 enum config_log_format { CONFIG_LOG_AUTO, CONFIG_LOG_TEXT, CONFIG_LOG_JSON, CONFIG_LOG_JOURNAL };
 
 struct config {
     unsigned references;
-    char *path; /* absolute path of the file; NULL when made from the command line */
-    char *here; /* directory of the file, else the current one: %(here)s */
+    const char *path; /* absolute path of the main file; NULL when made from the command line */
+    const char *here; /* directory of the main file, else the current one */
+    struct config_file **files; /* NULL-terminated: the main one, then those that it includes, in order */
+    size_t n_files;
+    struct config_include *includes; /* where to look for new ones */
+    size_t n_includes;
 
     char *pid_file; /* absolute or NULL */
     char *process_title;
@@ -165,9 +185,9 @@ struct config {
         struct config_id owner, group;
     } control;
 
-    struct config_socket **sockets; /* NULL-terminated, in the order of the file, private ones last */
+    struct config_socket **sockets; /* NULL-terminated, in the order of the files, private ones last */
     size_t n_sockets;
-    struct config_program **programs; /* NULL-terminated, in the order of the file */
+    struct config_program **programs; /* NULL-terminated, in the order of the files */
     size_t n_programs;
 };
 
@@ -185,7 +205,7 @@ struct config_source {
 };
 
 /*
- * Loads and validates. 0 and a new reference in *ret, or -errno and in *ret_errors every error of the file, one per line,
+ * Loads and validates. 0 and a new reference in *ret, or -errno and in *ret_errors every error of its files, one per line,
  * each ended by a newline, "FILE:LINE:COLUMN: path.to.key: what is wrong, what is expected" (malloc-ed). -EINVAL is an invalid file; others are
  * open's and read's, with a line of text just the same (*ret_errors may be NULL when memory is short).
  */
@@ -199,6 +219,12 @@ DEFINE_FREEP(struct config *, config_unref)
 /* Writes the whole effective configuration, defaults included, as YAML that loads to the same. 0 or -errno. */
 int config_print(const struct config *config, FILE *stream);
 
+/* What messages call a file: its path, or "command line". */
+const char *config_file_name(const struct config_file *file);
+
+/* What `watch_ignore` is where it is not set. 0 or -ENOMEM. */
+int config_default_watch_ignore(char ***ret);
+
 /* Prints every key with type, default and a line of help, from the key tables. */
 void config_print_keys(FILE *stream);
 
@@ -208,6 +234,9 @@ void config_print_keys(FILE *stream);
  */
 int config_socket_address(const struct config_socket *socket, const struct config_program *program,
                           unsigned slot, struct address *ret);
+
+/* By its name, or NULL. */
+const struct config_program *config_find_program(const struct config *config, const char *name);
 
 /* The first program that uses the socket, or NULL. */
 const struct config_program *config_find_user(const struct config *config,
@@ -232,14 +261,6 @@ bool config_socket_nonblocking(const struct config *config, const struct config_
 
 /* Percent of workers rounded down, but at least 1 unless it is 0%. */
 unsigned config_amount(struct config_amount amount, unsigned workers);
-
-/*
- * What this version cannot change at a reload (see the issue of the reload transaction): NULL if `to` may replace `from`
- * in a running master, else text that names the first thing that may not change and what to do (malloc-ed).
- * Sockets and programs: none added, removed, reordered or changed in listen, backlog, ipv6_only, nonblocking, mode, a program's sockets
- * or autostart; pid_file, process_title, runtime_directory, control.
- */
-char *config_refuse_change(const struct config *from, const struct config *to);
 
 /*
  * Reads an environment file in systemd's EnvironmentFile= syntax into "NAME=value" strings.

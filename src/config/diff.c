@@ -17,6 +17,8 @@
 struct side {
     const struct config *config;
     const void *object;
+    const struct config_file
+        *file; /* that holds it: in another directory %(here)s means something else */
 };
 
 /* "name: value\n" as it would be printed; NULL when memory is short. */
@@ -27,7 +29,7 @@ static char *print_one(const struct key *key, const struct side *side)
     FILE *stream = open_memstream(&text, &size);
     if (!stream)
         return NULL;
-    struct printer printer = {.stream = stream, .config = side->config};
+    struct printer printer = {.stream = stream, .config = side->config, .file = side->file};
     key->type->print(&printer, key, side->object);
     if (fclose(stream) != 0 || printer.failed) {
         free(text);
@@ -47,7 +49,8 @@ static const char *short_value(const struct key *key, char *text)
         key->type == &type_environment)
         return NULL;
     value++;
-    return value + strspn(value, " ");
+    value += strspn(value, " ");
+    return strcmp(value, "null") == 0 || strcmp(value, "~") == 0 ? "unset" : value;
 }
 
 static int note(const char *section, const struct key *key, char *from, char *to, char ***keys)
@@ -163,7 +166,8 @@ static int compare_socket(const struct config *from, const struct config *to,
         change->fate = CONFIG_ADDED;
         return 0;
     }
-    const struct side a = {from, change->from}, b = {to, change->to};
+    const struct side a = {from, change->from, change->from->file},
+                      b = {to, change->to, change->to->file};
     int r = compare_keys(&socket_table, "", &a, &b, &change->keys);
     change->renamed = strcmp(change->from->name, change->to->name) != 0;
     if (change->rebind || change->renamed || change->keys)
@@ -196,14 +200,6 @@ static int diff_sockets(struct config_diff *diff, const struct config *from,
 
 /* Programs */
 
-static const struct config_program *find_program(const struct config *config, const char *name)
-{
-    for (size_t i = 0; i < config->n_programs; i++)
-        if (strcmp(config->programs[i]->name, name) == 0)
-            return config->programs[i];
-    return NULL;
-}
-
 static bool is_old_program(const struct config_diff *diff, const struct config_program *from)
 {
     for (size_t i = 0; i < diff->n_programs; i++)
@@ -217,7 +213,7 @@ static int same_keys(const struct config *from, const struct config_program *a,
                      const struct config *to, const struct config_program *b)
 {
     CLEANUP_STRV char **keys = NULL;
-    const struct side old = {from, a}, new = {to, b};
+    const struct side old = {from, a, a->file}, new = {to, b, b->file};
     int r = compare_keys(&program_table, "", &old, &new, &keys);
     return r < 0 ? r : keys == NULL;
 }
@@ -227,7 +223,7 @@ static int find_old_name(struct config_diff *diff, const struct config *from,
 {
     for (size_t i = 0; i < from->n_programs && !change->from; i++) {
         const struct config_program *old = from->programs[i];
-        if (find_program(to, old->name) || is_old_program(diff, old))
+        if (config_find_program(to, old->name) || is_old_program(diff, old))
             continue;
         int r = same_keys(from, old, to, change->to);
         if (r < 0)
@@ -293,7 +289,8 @@ static int compare_program(const struct config_diff *diff, const struct config *
         change->rolls = true;
         return 0;
     }
-    const struct side a = {from, change->from}, b = {to, change->to};
+    const struct side a = {from, change->from, change->from->file},
+                      b = {to, change->to, change->to->file};
     int r = compare_keys(&program_table, "", &a, &b, &change->keys);
     change->rolls = change->keys || change->renamed;
     size_t about_others = change->renamed;
@@ -315,7 +312,7 @@ static int diff_programs(struct config_diff *diff, const struct config *from,
     diff->n_programs = to->n_programs;
     for (size_t i = 0; i < to->n_programs; i++) {
         diff->programs[i].to = to->programs[i];
-        diff->programs[i].from = find_program(from, to->programs[i]->name);
+        diff->programs[i].from = config_find_program(from, to->programs[i]->name);
     }
     int r = 0;
     for (size_t i = 0; r == 0 && i < to->n_programs; i++)
@@ -364,7 +361,7 @@ int config_diff_new(const struct config *from, const struct config *to, struct c
     CLEANUP(config_diff_freep) struct config_diff *diff = calloc(1, sizeof(*diff));
     if (!diff)
         return -ENOMEM;
-    const struct side a = {from, from}, b = {to, to};
+    const struct side a = {from, from, NULL}, b = {to, to, NULL};
     int r = compare_keys(&root_table, "", &a, &b, &diff->settings);
     if (r == 0)
         r = diff_sockets(diff, from, to);

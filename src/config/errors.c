@@ -37,13 +37,27 @@ static void replace_controls(char *text)
             *text = '?';
 }
 
+char *place_to_text(const struct place *place)
+{
+    if (place->line == 0)
+        return strdup(place->origin);
+    return string_format("%s:%u:%u", place->origin, place->line, place->column);
+}
+
+char *place_seen_from(const struct place *place, const struct place *from)
+{
+    char line[LINE_TEXT_SIZE];
+    if (place->file == from->file || place->line == 0)
+        return strdup(line_to_text(place->line, line));
+    return string_format(" in %s:%u:%u", place->origin, place->line, place->column);
+}
+
 static char *format_error(const struct place *place, const char *path, const char *what)
 {
-    char position[32] = "";
-    if (place->line > 0)
-        (void)snprintf(position, sizeof(position), ":%u:%u", place->line, place->column);
-    return string_format("%s%s: %s%s%s", place->origin, position, path ? path : "",
-                         path && *path ? ": " : "", what);
+    CLEANUP_FREE char *where = place_to_text(place);
+    if (!where)
+        return NULL;
+    return string_format("%s: %s%s%s", where, path ? path : "", path && *path ? ": " : "", what);
 }
 
 void errors_add(struct errors *errors, const struct place *place, const char *path,
@@ -79,7 +93,9 @@ static int compare_unsigned(size_t a, size_t b)
 static int compare_errors(const void *a, const void *b)
 {
     const struct error *x = a, *y = b;
-    int r = compare_unsigned(x->place.line, y->place.line);
+    int r = compare_unsigned(x->place.file, y->place.file);
+    if (r == 0)
+        r = compare_unsigned(x->place.line, y->place.line);
     if (r == 0)
         r = compare_unsigned(x->place.column, y->place.column);
     return r != 0 ? r : compare_unsigned(x->order, y->order);

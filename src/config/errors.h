@@ -13,6 +13,7 @@
 
 struct place {
     const char *origin;    /* borrowed */
+    unsigned file;         /* its place among all files, for the order of messages; 0: the main one, or none */
     unsigned line, column; /* from 1; 0: not known */
 };
 
@@ -47,9 +48,14 @@ static inline bool errors_wanted(const struct errors *errors)
 #define LINE_TEXT_SIZE 32
 const char *line_to_text(unsigned line, char buffer[LINE_TEXT_SIZE]);
 
+/* "ORIGIN:LINE:COLUMN", or "ORIGIN" where lines are not known. malloc-ed or NULL. */
+char *place_to_text(const struct place *place);
+/* " in line 7" of the same file, " in FILE:7:1" of another one, or "" where lines are not known. malloc-ed or NULL. */
+char *place_seen_from(const struct place *place, const struct place *from);
+
 /* `path` is that of the key ("programs.web.workers"), or NULL. */
 void errors_add(struct errors *errors, const struct place *place, const char *path,
                 const char *format, ...) PRINTF_LIKE(4, 5);
 
-/* "ORIGIN:LINE:COLUMN: PATH: TEXT\n" each, in the order of the file. malloc-ed or NULL. */
+/* "ORIGIN:LINE:COLUMN: PATH: TEXT\n" each, in the order of the files. malloc-ed or NULL. */
 char *errors_to_text(struct errors *errors);

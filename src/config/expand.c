@@ -232,6 +232,49 @@ int expand(const char *text, const struct expansion *expansion, char **ret, char
     return r;
 }
 
+/* How long what begins with a percent sign is: a doubled one, an expansion, else the sign itself. */
+static size_t measure_percent(const char *text, struct directive *ret)
+{
+    *ret = (struct directive){.begin = text};
+    if (text[1] == '%')
+        return 2;
+    return parse_directive(text, ret) ? ret->length : 1;
+}
+
+static int put_here(FILE *stream, const struct directive *d, const char *here)
+{
+    CLEANUP_FREE char *padded = string_format("%*s", (int)d->width, here),
+                      *doubled = padded ? percent_double(padded) : NULL;
+    if (!doubled)
+        return -ENOMEM;
+    (void)fputs(doubled, stream);
+    return 0;
+}
+
+char *expand_here(const char *text, const char *here)
+{
+    char *expanded = NULL;
+    size_t size;
+    FILE *stream = open_memstream(&expanded, &size);
+    int r = stream ? 0 : -ENOMEM;
+    while (r == 0 && *text != '\0') {
+        struct directive directive = {0};
+        size_t length = *text == '%' ? measure_percent(text, &directive) : strcspn(text, "%");
+        if (strcmp(directive.name, "here") == 0)
+            r = put_here(stream, &directive, here);
+        else
+            (void)fwrite(text, 1, length, stream);
+        text += length;
+    }
+    if (stream && !memory_stream_close(stream, &expanded))
+        r = -ENOMEM;
+    if (r < 0) {
+        free(expanded);
+        return NULL;
+    }
+    return expanded;
+}
+
 bool expand_uses(const char *text, const char *name)
 {
     for (; *text != '\0'; text++) {

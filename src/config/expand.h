@@ -27,5 +27,8 @@ struct expansion {
 /* 0 and malloc-ed text, or -EINVAL with a reason for people that lists what is known here (malloc-ed), or -ENOMEM. */
 int expand(const char *text, const struct expansion *expansion, char **ret, char **ret_reason);
 
+/* The same text with %(here)s spelled out, and everything else as it is. malloc-ed or NULL. */
+char *expand_here(const char *text, const char *here);
+
 /* Does `text` use %(name)s, with whatever width? */
 bool expand_uses(const char *text, const char *name);

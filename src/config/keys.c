@@ -56,6 +56,8 @@ static const struct foreign_key control_foreign[] = {
 static const struct key_table control_table = {"control", control_keys, control_foreign};
 
 static const struct key root_keys[] = {
+    {"include", &type_include, .default_help = "none",
+     .help = "files with more sockets and programs, as [conf.d/*.yaml]"},
     {"pid_file", &type_path, AT(pid_file), .default_help = "none",
      .help = "holds the master's pid, and is locked while it lives"},
     {"process_title", &type_text, AT(process_title), "reloader",
@@ -66,7 +68,7 @@ static const struct key root_keys[] = {
      .default_help = "/run/reloader as root, else $XDG_RUNTIME_DIR/reloader",
      .help = "for the control socket"},
     {"watch_config", &type_bool, AT(watch_config), "false",
-     .help = "reload when this file changes"},
+     .help = "reload when this file, or one that it includes, changes"},
     {"log", &type_section, .table = &log_table},
     {"control", &type_section, .table = &control_table},
     {"sockets", &type_sockets, .table = &socket_table},
@@ -78,7 +80,6 @@ static const struct key root_keys[] = {
     {.name = "log_directory"},
     {.name = "limits"},
     {.name = "gateway"},
-    {.name = "include"},
     {0},
 };
 static const struct foreign_key root_foreign[] = {

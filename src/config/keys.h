@@ -24,8 +24,20 @@ struct draft {
     bool broken;                   /* one of its keys is wrong by itself */
 };
 
+/* What the reader knows of each of config->files. */
+struct source_file {
+    struct tree_node *root; /* NULL: empty, or not to be read */
+    bool known;             /* device and inode are: nothing is read twice */
+    dev_t device;
+    ino_t inode;
+};
+
 struct reader {
     struct config *config;
+    struct tree *tree;                    /* all files' nodes */
+    struct source_file *files;            /* parallel to config->files */
+    size_t size, weight;                  /* of all files */
+    const struct config_file *file;       /* that holds what is being read */
     struct errors *errors;
     const struct scope *scope;
     struct config_program *program; /* the one that is being read, or NULL */
@@ -38,6 +50,7 @@ struct printer {
     FILE *stream;
     unsigned indent;
     const struct config *config;
+    const struct config_file *file; /* that holds what is being printed; NULL: the main one */
     bool failed; /* a text that YAML cannot hold, or no memory */
 };
 

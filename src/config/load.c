@@ -3,6 +3,7 @@
 #include "base/fd.h"
 #include "base/runtime-directory.h"
 #include "base/strv.h"
+#include "config/files.h"
 #include "config/paths.h"
 #include "config/section.h"
 #include "config/tree.h"
@@ -57,8 +58,7 @@ struct config *config_unref(struct config *config)
         program_free(config->programs[i]);
     free(config->sockets);
     free(config->programs);
-    free(config->path);
-    free(config->here);
+    files_free(config);
     free(config->pid_file);
     free(config->process_title);
     free(config->identifier);
@@ -74,43 +74,33 @@ static void reader_clear(struct reader *reader)
     free(reader->host_node_name);
     free(reader->sockets);
     free(reader->programs);
+    free(reader->files);
 }
 
-static char *directory_of(const char *path)
+static int config_new(struct config **ret)
 {
-    const char *slash = strrchr(path, '/');
-    return slash == path ? strdup("/") : strndup(path, (size_t)(slash - path));
-}
-
-static int config_new(const struct config_source *source, struct config **ret)
-{
-    CLEANUP_CONFIG struct config *config = calloc(1, sizeof(struct config));
+    struct config *config = calloc(1, sizeof(struct config));
     if (!config)
         return -ENOMEM;
     config->references = 1;
-    if (source->path) {
-        config->path = path_absolute(source->path);
-        config->here = config->path ? directory_of(config->path) : NULL;
-    } else {
-        config->here = path_absolute(source->directory ? source->directory : ".");
-    }
-    if (!config->here)
-        return errno != 0 ? -errno : -ENOMEM;
-    *ret = TAKE_PTR(config);
+    *ret = config;
     return 0;
 }
 
-static const char *describe_failure(int error)
+static int add_main_file(struct reader *reader, const struct config_source *source)
 {
-    switch (error) {
-    case EISDIR:
-        return "this is a directory, expected a file";
-    case ENOTSUP:
-        return "this is no regular file (a FIFO or a device?)";
-    case EFBIG:
-        return "this file is larger than 1 MiB";
-    }
-    return strerror(error);
+    const char *written = source->path        ? source->path
+                          : source->directory ? source->directory
+                                              : ".";
+    CLEANUP_FREE char *path = path_absolute(written);
+    if (!path)
+        return errno != 0 ? -errno : -ENOMEM;
+    reader->file = files_add(reader, source->path ? path : NULL, path);
+    if (!reader->file)
+        return -ENOMEM;
+    reader->config->path = reader->file->path;
+    reader->config->here = reader->file->directory;
+    return 0;
 }
 
 /* The text and what messages call it. */
@@ -125,30 +115,49 @@ static int read_source(const struct config_source *source, struct errors *errors
     int r = fd_read_file(source->path, CONFIG_FILE_SIZE_MAX, ret_text, ret_size);
     if (r < 0 && r != -ENOMEM) {
         struct place place = {.origin = source->path};
-        errors_add(errors, &place, NULL, "cannot read the configuration: %s", describe_failure(-r));
+        errors_add(errors, &place, NULL, "cannot read the configuration: %s",
+                   files_describe_failure(-r));
     }
     return r;
 }
 
-static int read_tree(const struct config_source *source, struct tree *tree, struct errors *errors)
+static int read_main_file(struct reader *reader, const struct config_source *source)
 {
     CLEANUP_FREE char *text = NULL;
-    size_t size;
-    int r = read_source(source, errors, &text, &size);
-    if (r == 0)
-        r = tree_parse(tree, text, size, source->path ? source->path : "command line",
-                       source->path != NULL, errors, &tree->root);
-    /* All wrong --set are said together. */
-    int r_sets = 0;
-    if (r == 0)
-        STRV_FOREACH (set, source->sets) {
-            int r_set = tree_set(tree, *set, errors);
-            if (r_set == -ENOMEM)
-                return r_set;
-            if (r_set < 0)
-                r_sets = r_set;
-        }
-    return r < 0 ? r : r_sets;
+    const struct place start = {.origin = source->path ? source->path : "command line",
+                                .line = source->path ? 1 : 0,
+                                .column = source->path ? 1 : 0};
+    int r = read_source(source, reader->errors, &text, &reader->size);
+    return r < 0 ? r
+                 : tree_parse(reader->tree, text, reader->size, &start, reader->errors,
+                              &reader->tree->root);
+}
+
+/* Reads the files that the main one names, and makes one tree of all. */
+static int read_included(struct reader *reader)
+{
+    struct tree_node *root = reader->tree->root;
+    if (!tree_get(root, "include"))
+        return 0;
+    reader->files[0].root = root;
+    reader->weight = root->weight;
+    section_read_key(reader, &root_table, "include", root, reader->config);
+    return reader->errors->no_memory ? -ENOMEM : files_merge(reader);
+}
+
+/* --set wins over all files; what it says of `include` has to be known before the others are read. */
+static int read_tree(struct reader *reader, const struct config_source *source)
+{
+    int r = read_main_file(reader, source);
+    if (r < 0)
+        return r;
+    int r_include = files_apply_sets(reader, source->sets, true);
+    if (r_include == 0)
+        r_include = read_included(reader);
+    if (r_include == -ENOMEM)
+        return r_include;
+    r = files_apply_sets(reader, source->sets, false);
+    return r < 0 ? r : r_include;
 }
 
 /* A name is in the runtime directory, a path where any path is. */
@@ -213,29 +222,32 @@ static char *host_name(void)
     return strdup(name);
 }
 
-static int build(const struct config_source *source, const struct tree *tree, struct errors *errors,
-                 struct config **ret)
+static int build(struct reader *reader, const struct config_source *source)
 {
-    CLEANUP_CONFIG struct config *config = NULL;
-    int r = config_new(source, &config);
-    if (r < 0)
-        return r;
-    CLEANUP(reader_clear)
-    struct reader reader = {.config = config, .errors = errors, .host_node_name = host_name()};
-    if (!reader.host_node_name)
-        return -ENOMEM;
+    const struct tree_node *root = reader->tree->root;
     const struct place top = {.origin = source->path ? source->path : "command line"};
-    struct scope scope = {.name = "", .place = tree->root ? &tree->root->place : &top};
-    reader.scope = &scope;
-    section_read(&reader, &root_table, tree->root, config);
-    if (!errors->no_memory)
-        finish(&reader, tree->root);
-    if (errors->no_memory)
+    struct scope scope = {.name = "", .place = root ? &root->place : &top};
+    reader->scope = &scope;
+    section_read(reader, &root_table, root, reader->config);
+    if (!reader->errors->no_memory)
+        finish(reader, root);
+    if (reader->errors->no_memory)
         return -ENOMEM;
-    if (errors_any(errors))
-        return -EINVAL;
-    *ret = TAKE_PTR(config);
-    return 0;
+    return errors_any(reader->errors) ? -EINVAL : 0;
+}
+
+static int load(struct reader *reader, const struct config_source *source)
+{
+    reader->host_node_name = host_name();
+    int r = reader->host_node_name ? add_main_file(reader, source) : -ENOMEM;
+    if (r == 0)
+        r = read_tree(reader, source);
+    /* What can be read is checked even if something else could not be: all errors at once. */
+    if (r == 0 || (r == -EINVAL && reader->tree->root)) {
+        int r_build = build(reader, source);
+        r = r < 0 ? r : r_build;
+    }
+    return r == 0 && errors_any(reader->errors) ? -EINVAL : r;
 }
 
 int config_load(const struct config_source *source, struct config **ret, char **ret_errors)
@@ -243,14 +255,11 @@ int config_load(const struct config_source *source, struct config **ret, char **
     CLEANUP_TREE struct tree tree = {0};
     CLEANUP_ERRORS struct errors errors = {0};
     CLEANUP_CONFIG struct config *config = NULL;
-    int r = read_tree(source, &tree, &errors);
-    /* What can be read is checked even if something else could not be: all errors at once. */
-    if (r == 0 || (r == -EINVAL && tree.root)) {
-        int r_build = build(source, &tree, &errors, &config);
-        r = r < 0 ? r : r_build;
-    }
-    if (r == 0 && errors_any(&errors))
-        r = -EINVAL;
+    CLEANUP(reader_clear) struct reader reader = {.errors = &errors, .tree = &tree};
+    int r = config_new(&config);
+    reader.config = config;
+    if (r == 0)
+        r = load(&reader, source);
     if (r == 0) {
         *ret = TAKE_PTR(config);
         return 0;

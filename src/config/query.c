@@ -1,6 +1,8 @@
 /* Questions to a loaded configuration. */
 #include "config/config.h"
 
+#include <string.h>
+
 unsigned config_amount(struct config_amount amount, unsigned workers)
 {
     if (!amount.percent || amount.value == 0)
@@ -20,6 +22,14 @@ bool config_program_inherits(const struct config_program *program)
 {
     return (program->handoff & CONFIG_HANDOFF_ENV) ||
            !(program->handoff & CONFIG_HANDOFF_SCM_RIGHTS);
+}
+
+const struct config_program *config_find_program(const struct config *config, const char *name)
+{
+    for (size_t i = 0; i < config->n_programs; i++)
+        if (strcmp(config->programs[i]->name, name) == 0)
+            return config->programs[i];
+    return NULL;
 }
 
 const struct config_program *config_find_user(const struct config *config,

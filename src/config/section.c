@@ -1,6 +1,7 @@
 #include "config/section.h"
 
 #include "base/strv.h"
+#include "config/expand.h"
 #include "config/quote.h"
 #include "config/suggest.h"
 
@@ -66,8 +67,8 @@ static const char *find_home(const char *name)
     return NULL;
 }
 
-static void explain_unknown(struct reader *reader, const struct key_table *table,
-                            const struct tree_node *key)
+void section_unknown_key(struct reader *reader, const struct key_table *table,
+                         const struct tree_node *key)
 {
     if (!errors_wanted(reader->errors)) {
         reader->errors->dropped++;
@@ -98,7 +99,7 @@ static void check_keys(struct reader *reader, const struct key_table *table,
         const struct key *key = key_find(table, name->text);
         reader->scope = &scope;
         if (!key)
-            explain_unknown(reader, table, name);
+            section_unknown_key(reader, table, name);
         else if (!key->type)
             reader_error(reader, &name->place, "not in this version");
         reader->scope = scope.up;
@@ -139,6 +140,12 @@ void section_read(struct reader *reader, const struct key_table *table,
             read_key(reader, key, node, object);
 }
 
+void section_read_key(struct reader *reader, const struct key_table *table, const char *name,
+                      const struct tree_node *node, void *object)
+{
+    read_key(reader, key_find(table, name), node, object);
+}
+
 void section_require(struct reader *reader, const struct key_table *table,
                      const struct tree_node *node)
 {
@@ -170,6 +177,19 @@ void print_text(struct printer *printer, const char *text)
         printer->failed = true;
     else
         (void)fprintf(printer->stream, " %s", quoted);
+}
+
+bool printer_is_elsewhere(const struct printer *printer)
+{
+    return printer->file && strcmp(printer->file->directory, printer->config->here) != 0;
+}
+
+char *printer_template(struct printer *printer, const char *text)
+{
+    char *seen = printer_is_elsewhere(printer) ? expand_here(text, printer->file->directory)
+                                               : strdup(text);
+    printer->failed = printer->failed || !seen;
+    return seen;
 }
 
 void print_list(struct printer *printer, const char *name, char *const *items)

@@ -180,7 +180,7 @@ int tree_set(struct tree *tree, const char *set, struct errors *errors)
     if (!path)
         return -ENOMEM;
     struct tree_node *value = NULL;
-    int r = tree_parse(tree, equals + 1, strlen(equals + 1), origin, false, errors, &value);
+    int r = tree_parse(tree, equals + 1, strlen(equals + 1), &place, errors, &value);
     if (r == 0 && !value) {
         value = new_scalar(tree, "", 0, &place);
         r = value ? 0 : -ENOMEM;

@@ -24,8 +24,8 @@ struct parser {
     yaml_parser_t yaml;
     struct tree *tree;
     struct errors *errors;
-    const char *origin, *text;
-    bool positions;
+    struct place start;
+    const char *text;
     unsigned depth;
     const char *path[TREE_DEPTH_MAX]; /* the key that is being read at each depth; NULL in lists */
     size_t nodes;                     /* written in this document */
@@ -62,8 +62,8 @@ static char *tree_copy_text(struct tree *tree, const char *text, size_t length)
 
 static struct place place_of(const struct parser *p, const yaml_mark_t *mark)
 {
-    struct place place = {.origin = p->origin};
-    if (p->positions) {
+    struct place place = p->start;
+    if (p->start.line > 0) {
         place.line = (unsigned)mark->line + 1;
         place.column = (unsigned)mark->column + 1;
     }
@@ -110,9 +110,13 @@ static int fail_parse(struct parser *p)
     if (!yaml->context)
         return fail_at(p, &yaml->problem_mark, "no valid YAML: %s%s", problem,
                        hint_for_line(p, yaml->problem_mark.line));
+    /* `include: [*.yaml]` is what people write: a star begins an alias. */
+    const char *hint = strstr(yaml->context, "an alias")
+                           ? " (what begins with a star needs quotes: \"*.yaml\")"
+                           : hint_for_line(p, yaml->problem_mark.line);
     return fail_at(p, &yaml->problem_mark, "no valid YAML: %s %s%s that began%s%s", problem,
                    string_starts_with(yaml->context, "while") ? "" : "in ", yaml->context,
-                   line_to_text(place.line, line), hint_for_line(p, yaml->problem_mark.line));
+                   line_to_text(place.line, line), hint);
 }
 
 static void delete_event(yaml_event_t *event)
@@ -469,7 +473,7 @@ static int read_stream(struct parser *p, struct tree_node **ret)
     return 0;
 }
 
-int tree_parse(struct tree *tree, const char *text, size_t size, const char *origin, bool positions,
+int tree_parse(struct tree *tree, const char *text, size_t size, const struct place *start,
                struct errors *errors, struct tree_node **ret)
 {
     struct parser *p = calloc(1, sizeof(struct parser));
@@ -479,9 +483,8 @@ int tree_parse(struct tree *tree, const char *text, size_t size, const char *ori
     }
     p->tree = tree;
     p->errors = errors;
-    p->origin = origin;
+    p->start = *start;
     p->text = text;
-    p->positions = positions;
     yaml_parser_set_input_string(&p->yaml, (const unsigned char *)text, size);
     int r = read_stream(p, ret);
     yaml_parser_delete(&p->yaml);

@@ -43,10 +43,10 @@ void *tree_allocate(struct tree *tree, size_t size);
 #define CLEANUP_TREE CLEANUP(tree_clear)
 
 /*
- * Reads one YAML document from NUL-terminated text; *ret is NULL for an empty one. `origin` is borrowed for the life of the tree; with `positions` off the nodes know only their
- * origin. -EINVAL with the reason in `errors`, or -ENOMEM.
+ * Reads one YAML document from NUL-terminated text; *ret is NULL for an empty one. It begins at `start`, whose origin is
+ * borrowed for the life of the tree; where that has no line, nodes have none. -EINVAL with the reason in `errors`, or -ENOMEM.
  */
-int tree_parse(struct tree *tree, const char *text, size_t size, const char *origin, bool positions,
+int tree_parse(struct tree *tree, const char *text, size_t size, const struct place *start,
                struct errors *errors, struct tree_node **ret);
 
 /*

@@ -4,7 +4,6 @@
 #include "base/strv.h"
 #include "config/expand.h"
 #include "config/section.h"
-#include "config/values.h"
 
 #include <errno.h>
 #include <string.h>
@@ -51,7 +50,7 @@ static void prepare_expansion(struct checker *c)
     c->expansion = (struct expansion){
         .program_name = c->program->name,
         .group_name = c->program->name,
-        .here = c->reader->config->here,
+        .here = c->program->file->directory,
         .host_node_name = c->reader->host_node_name,
         .process_num = &c->process_num,
         .generation = &c->generation,
@@ -206,7 +205,7 @@ static void resolve(struct reader *reader, struct config_program *program,
                     const struct draft *draft)
 {
     if (!tree_get(draft->value, "watch_ignore") &&
-        watch_ignore_default(&program->watch_ignore) < 0)
+        config_default_watch_ignore(&program->watch_ignore) < 0)
         reader->errors->no_memory = true;
     if (program->command && is_node(program->command[0]))
         program->handoff |= CONFIG_HANDOFF_NODE_IPC;

@@ -142,16 +142,27 @@ static int compare_bindings(const void *a, const void *b)
         return x->address.datagram ? 1 : -1;
     int r = memcmp(&x->address.socket, &y->address.socket, x->address.length);
     if (r == 0)
+        r = (x->socket->file->number > y->socket->file->number) -
+            (x->socket->file->number < y->socket->file->number);
+    if (r == 0)
         r = (x->socket->line > y->socket->line) - (x->socket->line < y->socket->line);
     return r != 0 ? r : (x->order > y->order) - (x->order < y->order);
+}
+
+/* Where another socket is: " in line 7". malloc-ed, or NULL when memory is short. */
+static char *where_is(const struct reader *reader, const struct config_socket *other,
+                      const struct config_socket *socket)
+{
+    return place_seen_from(&find_draft(reader, other)->key->place,
+                           &find_draft(reader, socket)->key->place);
 }
 
 static void fail_same_address(struct reader *reader, const struct binding *a,
                               const struct binding *b)
 {
-    char line[LINE_TEXT_SIZE];
     CLEANUP_FREE char *address = address_to_text(&b->address);
-    if (!address)
+    CLEANUP_FREE char *where = where_is(reader, a->socket, b->socket);
+    if (!address || !where)
         reader->errors->no_memory = true;
     else if (a->socket == b->socket)
         fail_socket(reader, b->socket, "listen", "slots %u and %u would both get %s", a->slot,
@@ -160,7 +171,7 @@ static void fail_same_address(struct reader *reader, const struct binding *a,
         fail_socket(reader, b->socket, "listen",
                     "%s is the address of socket '%s'%s as well: two sockets cannot "
                     "share it, let both programs name one",
-                    address, a->socket->name, line_to_text(a->socket->line, line));
+                    address, a->socket->name, where);
 }
 
 static void check_control_path(struct reader *reader, const struct binding *binding)
@@ -195,15 +206,19 @@ static void check_addresses(struct reader *reader)
 static void check_descriptors(struct reader *reader)
 {
     const struct config *config = reader->config;
-    char line[LINE_TEXT_SIZE];
     for (size_t i = 1; i < config->n_sockets; i++)
         for (size_t j = 0; j < i; j++) {
             const struct config_socket *a = config->sockets[j], *b = config->sockets[i];
             if (b->fd < 0 || b->fd != a->fd)
                 continue;
-            fail_socket(reader, b, "listen",
-                        "descriptor %d is socket '%s'%s as well: let both programs name that one",
-                        b->fd, a->name, line_to_text(a->line, line));
+            CLEANUP_FREE char *where = where_is(reader, a, b);
+            if (where)
+                fail_socket(
+                    reader, b, "listen",
+                    "descriptor %d is socket '%s'%s as well: let both programs name that one",
+                    b->fd, a->name, where);
+            else
+                reader->errors->no_memory = true;
             break;
         }
 }
@@ -345,10 +360,7 @@ static void worker_names_clear(struct worker_names *names)
 static void fail_worker_name(struct reader *reader, const struct config_program *program,
                              const char *text)
 {
-    size_t i = 0;
-    while (reader->config->programs[i] != program)
-        i++;
-    const struct draft *draft = &reader->programs[i];
+    const struct draft *draft = &reader->programs[program->number];
     const struct tree_node *node = tree_get(draft->value, "worker_name");
     char path[200];
     (void)snprintf(path, sizeof(path), "programs.%s.worker_name", program->name);
@@ -373,7 +385,7 @@ static int add_worker_name(struct reader *reader, struct worker_names *names,
     const struct expansion known = {
         .program_name = program->name,
         .group_name = program->name,
-        .here = reader->config->here,
+        .here = program->file->directory,
         .host_node_name = reader->host_node_name,
         .process_num = &process_num,
         .environment = environ,
@@ -420,7 +432,7 @@ static void fail_same_name(struct reader *reader, const struct worker_name *a,
                            const struct worker_name *b)
 {
     CLEANUP_FREE char *text = NULL;
-    const struct worker_name *later = a->program->line > b->program->line ? a : b;
+    const struct worker_name *later = a->program->number > b->program->number ? a : b;
     if (a->program == b->program)
         text = string_format(
             "slots %u and %u would both be called '%s': use %%(process_num)s in it", a->slot,

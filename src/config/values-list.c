@@ -78,11 +78,22 @@ static void read_command(struct reader *reader, const struct key *key,
     *field = TAKE_PTR(command);
 }
 
+static void print_templates(struct printer *printer, const struct key *key, char *const *texts)
+{
+    CLEANUP_STRV char **list = NULL;
+    STRV_FOREACH (text, texts) {
+        char *seen = printer_template(printer, *text);
+        if (!seen || strv_consume(&list, seen) < 0)
+            printer->failed = true;
+    }
+    print_list(printer, key->name, list);
+}
+
 static void print_command(struct printer *printer, const struct key *key, const void *object)
 {
     char *const *const *field = (const void *)((const char *)object + key->offset);
     if (*field) {
-        print_list(printer, key->name, *field);
+        print_templates(printer, key, *field);
         return;
     }
     print_key(printer, key->name);
@@ -138,9 +149,10 @@ static void print_environment(struct printer *printer, const struct key *key, co
     printer->indent += 2;
     STRV_FOREACH (variable, program->environment) {
         size_t length = strcspn(*variable, "=");
-        CLEANUP_FREE char *name = strndup(*variable, length);
+        CLEANUP_FREE char *name = strndup(*variable, length),
+                          *value = printer_template(printer, *variable + length + 1);
         print_key(printer, name ? name : "");
-        print_text(printer, *variable + length + 1);
+        print_text(printer, value ? value : "");
         (void)fputc('\n', printer->stream);
         printer->failed = printer->failed || !name;
     }

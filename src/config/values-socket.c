@@ -61,11 +61,20 @@ static void read_listen(struct reader *reader, const struct key *key UNUSED,
     read_listen_into(reader, node, object);
 }
 
+static char *listen_to_print(struct printer *printer, const struct config_socket *socket)
+{
+    char *listen = printer_is_elsewhere(printer)
+                       ? config_listen_elsewhere(socket, config_find_user(printer->config, socket))
+                       : strdup(socket->listen);
+    printer->failed = printer->failed || !listen;
+    return listen;
+}
+
 static void print_listen(struct printer *printer, const struct key *key, const void *object)
 {
-    const struct config_socket *socket = object;
+    CLEANUP_FREE char *listen = listen_to_print(printer, object);
     print_key(printer, key->name);
-    print_text(printer, socket->listen);
+    print_text(printer, listen ? listen : "");
     (void)fputc('\n', printer->stream);
 }
 
@@ -95,7 +104,7 @@ static struct config_socket *add_socket(struct reader *reader, const char *name,
     sockets[n + 1] = NULL;
     config->n_sockets++;
     *socket = (struct config_socket){
-        .name = strdup(name), .here = config->here, .fd = -1, .line = key->place.line};
+        .name = strdup(name), .file = reader->file, .fd = -1, .line = key->place.line};
     socket->column = key->place.column;
     return socket->name ? socket : NULL;
 }
@@ -168,12 +177,14 @@ static void read_socket_names(struct reader *reader, const struct key *key UNUSE
 static void print_sockets_of(struct printer *printer, const struct key *key,
                              const struct config_program *program, bool is_private)
 {
-    char *texts[2 * LISTEN_MAX + 1] = {NULL};
-    size_t n = 0;
+    CLEANUP_STRV char **texts = NULL;
     for (size_t i = 0; i < program->n_sockets; i++) {
         const struct config_socket *socket = program->sockets[i];
-        if (socket->is_private == is_private)
-            texts[n++] = is_private ? socket->listen : socket->name;
+        if (socket->is_private != is_private)
+            continue;
+        char *text = is_private ? listen_to_print(printer, socket) : strdup(socket->name);
+        if (!text || strv_consume(&texts, text) < 0)
+            printer->failed = true;
     }
     print_list(printer, key->name, texts);
 }
@@ -189,13 +200,18 @@ const struct value_type type_socket_names = {
 static void check_private_name(struct reader *reader, const struct tree_node *node,
                                const char *name)
 {
-    char line[LINE_TEXT_SIZE];
-    for (size_t i = 0; i + 1 < reader->config->n_sockets; i++)
-        if (strcmp(reader->config->sockets[i]->name, name) == 0)
+    for (size_t i = 0; i + 1 < reader->config->n_sockets; i++) {
+        if (strcmp(reader->config->sockets[i]->name, name) != 0)
+            continue;
+        CLEANUP_FREE char *where = place_seen_from(&reader->sockets[i].key->place, &node->place);
+        if (!where)
+            no_memory(reader);
+        else
             reader_error(reader, &node->place,
                          "this socket would be called '%s', as one%s is: give that one another "
                          "name, or name both under 'sockets'",
-                         name, line_to_text(reader->config->sockets[i]->line, line));
+                         name, where);
+    }
 }
 
 static void read_private_socket(struct reader *reader, const struct tree_node *node, size_t number)
@@ -234,6 +250,19 @@ const struct value_type type_private_listen = {
     .print = print_private_listen,
 };
 
+/* What an entry says of paths begins at the file that holds it. */
+static void read_entry_of_file(struct reader *reader, const struct tree_node *key,
+                               const struct tree_node *value,
+                               void (*read_entry)(struct reader *reader,
+                                                  const struct tree_node *key,
+                                                  const struct tree_node *value))
+{
+    const struct config_file *outer = reader->file;
+    reader->file = reader->config->files[key->place.file];
+    read_entry(reader, key, value);
+    reader->file = outer;
+}
+
 /* Calls `read_entry` for each entry of a mapping of names. */
 static void read_map(struct reader *reader, const struct tree_node *node,
                      void (*read_entry)(struct reader *reader, const struct tree_node *key,
@@ -256,7 +285,7 @@ static void read_map(struct reader *reader, const struct tree_node *node,
             reader_error(reader, NULL, "a name has 1 to %d letters, digits and any of _ . -",
                          NAME_LENGTH_MAX);
         else if (i < ENTRIES_MAX)
-            read_entry(reader, node->keys[i], node->items[i]);
+            read_entry_of_file(reader, node->keys[i], node->items[i], read_entry);
         reader->scope = scope.up;
     }
 }
@@ -301,8 +330,11 @@ static void print_sockets(struct printer *printer, const struct key *key, const 
         named++;
     print_key(printer, key->name);
     (void)fputs(named > 0 ? "\n" : " {}\n", printer->stream);
-    for (size_t i = 0; i < named; i++)
+    for (size_t i = 0; i < named; i++) {
+        printer->file = config->sockets[i]->file;
         print_entry(printer, config->sockets[i]->name, &socket_table, config->sockets[i]);
+    }
+    printer->file = NULL;
 }
 
 const struct value_type type_sockets = {.read = read_sockets, .print = print_sockets};
@@ -329,7 +361,9 @@ static struct config_program *add_program(struct reader *reader, const struct tr
     programs[n + 1] = NULL;
     config->n_programs++;
     *program = (struct config_program){
-        .name = strdup(key->text), .line = key->place.line, .column = key->place.column};
+        .name = strdup(key->text), .file = reader->file, .number = (unsigned)n};
+    program->line = key->place.line;
+    program->column = key->place.column;
     return program->name ? program : NULL;
 }
 
@@ -360,8 +394,11 @@ static void print_programs(struct printer *printer, const struct key *key, const
     const struct config *config = object;
     print_key(printer, key->name);
     (void)fputc('\n', printer->stream);
-    for (size_t i = 0; i < config->n_programs; i++)
+    for (size_t i = 0; i < config->n_programs; i++) {
+        printer->file = config->programs[i]->file;
         print_entry(printer, config->programs[i]->name, &program_table, config->programs[i]);
+    }
+    printer->file = NULL;
 }
 
 const struct value_type type_programs = {.read = read_programs, .print = print_programs};

@@ -45,7 +45,7 @@ char *value_expand(struct reader *reader, const struct tree_node *node, const ch
     const struct expansion known = {
         .program_name = reader->program ? reader->program->name : NULL,
         .group_name = reader->program ? reader->program->name : NULL,
-        .here = reader->config->here,
+        .here = reader->file->directory,
         .host_node_name = reader->host_node_name,
         .environment = environ,
     };
@@ -61,7 +61,7 @@ char *value_expand(struct reader *reader, const struct tree_node *node, const ch
 
 char *value_absolute(const struct reader *reader, const char *path)
 {
-    return path_join(reader->config->here, path);
+    return path_join(reader->file->directory, path);
 }
 
 /* Text that is known now is printed so that it is not expanded again. */
@@ -83,8 +83,9 @@ static void print_known(struct printer *printer, const struct key *key, const vo
 
 static void print_template(struct printer *printer, const struct key *key, const void *object)
 {
+    CLEANUP_FREE char *text = printer_template(printer, *field_of(key, object));
     print_key(printer, key->name);
-    print_text(printer, *field_of(key, object));
+    print_text(printer, text ? text : "");
     (void)fputc('\n', printer->stream);
 }
 
@@ -194,7 +195,7 @@ static bool begins_absolute(struct reader *reader, const char *text)
     const struct expansion sample = {
         .program_name = reader->program->name,
         .group_name = reader->program->name,
-        .here = reader->config->here,
+        .here = reader->file->directory,
         .host_node_name = reader->host_node_name,
         .process_num = &process_num,
         .generation = &generation,
@@ -215,7 +216,7 @@ static void read_directory(struct reader *reader, const struct key *key,
         return;
     }
     /* The file's directory is a fact, not a template: its percent signs mean themselves. */
-    CLEANUP_FREE char *here = percent_double(reader->config->here);
+    CLEANUP_FREE char *here = percent_double(reader->file->directory);
     set_field(reader, key, object, here ? path_join(here, text) : NULL);
 }
 

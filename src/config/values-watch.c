@@ -140,7 +140,7 @@ const struct value_type type_watch_ignore = {
 static const char *const ignored[] = {".git",   ".hg",   ".svn", "__pycache__", "*~",
                                       ".*.sw?", ".#*",   "#*#",  NULL};
 
-int watch_ignore_default(char ***ret)
+int config_default_watch_ignore(char ***ret)
 {
     return strv_copy((char *const *)(uintptr_t)ignored, ret);
 }

@@ -22,6 +22,8 @@ extern const struct value_type type_command, type_environment, type_handoff, typ
 extern const struct value_type type_listen, type_private_listen, type_socket_names;
 extern const struct value_type type_sockets, type_programs;
 extern const struct value_type type_watch, type_watch_ignore;
+/* Reads the files that it names into reader->files; prints nothing, as what it brings is printed where it belongs. */
+extern const struct value_type type_include;
 
 void value_read_scalar(struct reader *reader, const struct key *key, const struct tree_node *node,
                        void *object);
@@ -40,8 +42,5 @@ const struct tree_node *value_list_item(const struct tree_node *node, size_t i);
  */
 char *value_expand(struct reader *reader, const struct tree_node *node, const char *text);
 
-/* What is ignored where nothing is said of it. 0 or -ENOMEM. */
-int watch_ignore_default(char ***ret);
-
-/* Absolute, relative to the directory of the file. malloc-ed or NULL. */
+/* Absolute, relative to the directory of the file that is being read. malloc-ed or NULL. */
 char *value_absolute(const struct reader *reader, const char *path);

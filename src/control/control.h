@@ -27,6 +27,13 @@ struct control_settings {
     uint64_t message_timeout_usec, idle_timeout_usec;
 };
 
+/* What a client asks for; its strings are borrowed. */
+struct control_reload {
+    bool undo;
+    bool changed_only;
+    char *const *programs; /* NULL without changed_only: all */
+};
+
 /*
  * The owner's side. All are called from the event loop, never from inside control_publish(); none may call
  * control_finish() or control_free(), but each may call control_publish().
@@ -35,10 +42,13 @@ struct control_ops {
     /* The parameters of Status' reply (its types are in methods.c); a new reference, NULL: no memory. */
     json_t *(*status)(void *userdata);
     /*
-     * Asks for a reload of everything, or to undo the last one that committed, on behalf of that peer. 0 and its id, or -ESHUTDOWN, or another -errno. The result comes as the event
+     * Asks for a reload on behalf of that peer. 0 and its id, or -ESHUTDOWN, or another -errno. The result comes as the event
      * {"type":"reload","id":…,"state":"ended",…}; every id gets exactly one, a reload that never began included.
      */
-    int (*reload)(bool undo, const struct ucred *peer, void *userdata, uint64_t *ret_id);
+    int (*reload)(const struct control_reload *wish, const struct ucred *peer, void *userdata,
+                  uint64_t *ret_id);
+    /* What that reload would do: the parameters of the reply, as those of Status. */
+    json_t *(*plan)(const struct control_reload *wish, void *userdata);
     /*
      * The final result {id, result, reason, duration_usec, programs[], …} if the reload has one already, else NULL; a new
      * reference. It must be there when the event "ended" is published, and some time after.

@@ -88,8 +88,7 @@ static json_t *view_socket(const struct listener *listener, const struct listene
     unsigned queue = 0, backlog = 0;
     bool known = listener_queue(socket, &queue, &backlog) == 0;
     json_t *view = json_pack("{s:s, s:s*, s:I, s:b}", "name", listener->name, "address", address,
-                             "inode", (json_int_t)socket->inode, "taken_over",
-                             socket->taken_over);
+                             "inode", (json_int_t)socket->inode, "taken_over", socket->taken_over);
     if (view && known) {
         (void)json_object_set_new(view, "queue", json_integer(queue));
         (void)json_object_set_new(view, "backlog", json_integer(backlog));
@@ -101,10 +100,10 @@ static json_t *view_socket(const struct listener *listener, const struct listene
 static json_t *view_listeners(const struct master *master)
 {
     json_t *listeners = json_array();
-    for (size_t i = 0; i < master->n_listeners; i++)
-        for (size_t j = 0; master->listeners[i] && j < master->listeners[i]->n_sockets; j++)
-            (void)json_array_append_new(
-                listeners, view_socket(master->listeners[i], master->listeners[i]->sockets[j]));
+    struct listener *const *all = master->release.listeners;
+    for (size_t i = 0; all && all[i]; i++)
+        for (size_t j = 0; j < all[i]->n_sockets; j++)
+            (void)json_array_append_new(listeners, view_socket(all[i], all[i]->sockets[j]));
     return listeners;
 }
 
@@ -141,10 +140,25 @@ static json_t *op_status(void *userdata)
     return master_view_status(userdata);
 }
 
-static int op_reload(bool undo, const struct ucred *peer, void *userdata, uint64_t *ret_id)
+static struct reload_wish make_wish(const struct control_reload *reload)
+{
+    return (struct reload_wish){.kind = reload->undo ? RELOAD_UNDO : RELOAD_READ,
+                                .changed_only = reload->changed_only,
+                                .programs = reload->programs};
+}
+
+static int op_reload(const struct control_reload *reload, const struct ucred *peer, void *userdata,
+                     uint64_t *ret_id)
 {
     const struct reload_cause cause = {.pid = peer->pid, .uid = peer->uid};
-    return master_reload(userdata, undo ? RELOAD_UNDO : RELOAD_READ, &cause, ret_id);
+    const struct reload_wish wish = make_wish(reload);
+    return master_reload(userdata, &wish, &cause, ret_id);
+}
+
+static json_t *op_plan(const struct control_reload *reload, void *userdata)
+{
+    const struct reload_wish wish = make_wish(reload);
+    return reload_plan(userdata, &wish);
 }
 
 static json_t *op_history(void *userdata)
@@ -168,6 +182,7 @@ static void op_shutdown(bool force, void *userdata)
 const struct control_ops master_control_ops = {
     .status = op_status,
     .reload = op_reload,
+    .plan = op_plan,
     .history = op_history,
     .reload_result = op_reload_result,
     .shutdown = op_shutdown,

@@ -4,6 +4,7 @@
  */
 #include "control/methods.h"
 
+#include "base/strv.h"
 #include "control/service.h"
 
 #include <errno.h>
@@ -71,10 +72,20 @@ static void handle_history(UNUSED const struct command *command,
     reply_or_fail(client, client_ops(client)->history(client_ops_userdata(client)));
 }
 
-static void ask_for_reload(bool undo, const struct varlink_call *call, struct client *client)
+static int read_names(json_t *list, char ***ret)
+{
+    json_t *item;
+    size_t i;
+    int r = 0;
+    json_array_foreach(list, i, item) r = r < 0 ? r : strv_append(ret, json_string_value(item));
+    return r;
+}
+
+static void wait_for_reload(const struct control_reload *wish, const struct varlink_call *call,
+                            struct client *client)
 {
     uint64_t id = 0;
-    int r = client_ops(client)->reload(undo, client_peer(client), client_ops_userdata(client), &id);
+    int r = client_ops(client)->reload(wish, client_peer(client), client_ops_userdata(client), &id);
     if (r == -ESHUTDOWN) {
         client_error(client, SERVICE_ERROR_SHUTTING_DOWN, NULL);
         return;
@@ -94,13 +105,33 @@ static void ask_for_reload(bool undo, const struct varlink_call *call, struct cl
 static void handle_reload(UNUSED const struct command *command, const struct varlink_call *call,
                           struct client *client)
 {
-    ask_for_reload(false, call, client);
+    CLEANUP_STRV char **programs = NULL;
+    int r = read_names(json_object_get(call->parameters, "programs"), &programs);
+    if (r < 0) {
+        reply_failed(client, r);
+        return;
+    }
+    const struct control_reload wish = {
+        .changed_only = json_is_true(json_object_get(call->parameters, "changed_only")),
+        .programs = programs};
+    if (json_is_true(json_object_get(call->parameters, "dry_run")))
+        reply_or_fail(client, client_ops(client)->plan(&wish, client_ops_userdata(client)));
+    else
+        wait_for_reload(&wish, call, client);
 }
 
 static void handle_undo(UNUSED const struct command *command, const struct varlink_call *call,
                         struct client *client)
 {
-    ask_for_reload(true, call, client);
+    const struct control_reload wish = {.undo = true};
+    wait_for_reload(&wish, call, client);
+}
+
+static void handle_check_config(UNUSED const struct command *command,
+                                UNUSED const struct varlink_call *call, struct client *client)
+{
+    const struct control_reload wish = {0};
+    reply_or_fail(client, client_ops(client)->plan(&wish, client_ops_userdata(client)));
 }
 
 static void handle_subscribe(UNUSED const struct command *command, const struct varlink_call *call,
@@ -161,9 +192,9 @@ static const char varlink_errors[] = "\nerror InterfaceNotFound (interface: stri
                                      "\nerror ExpectedMore ()\n";
 
 static const char reload_reply[] =
-    "(\n  id: int,\n"
-    "  result: ?(committed, rolled_back, superseded, degraded, refused),\n"
-    "  reason: ?string,\n  duration_usec: ?int,\n  programs: ?[]object,\n"
+    "(\n  id: ?int,\n"
+    "  result: ?(committed, rolled_back, superseded, degraded, refused, would_commit),\n"
+    "  reason: ?string,\n  duration_usec: ?int,\n  programs: ?[]object,\n  plan: ?object,\n"
     "  sequence: ?int,\n  event: ?object\n)";
 
 static const struct command control_commands[] = {
@@ -177,16 +208,20 @@ static const struct command control_commands[] = {
     },
     {
         .name = "Reload",
-        .help = "Reads the configuration again and replaces the workers. A reload that did not "
-                "commit is a reply too.\n"
-                "Replies when it has ended; with `wait` false at once, with its id alone. With "
-                "`more`, the first reply is\n"
-                "the id, then one for each event of type reload, rollout and worker, and at last "
-                "the result.",
+        .help =
+            "Reads the configuration again and replaces the workers. A reload that did not "
+            "commit is a reply too.\n"
+            "Replies when it has ended; with `wait` false at once, with its id alone. With "
+            "`more`, the first reply is\n"
+            "the id, then one for each event of type reload, rollout and worker, and at last "
+            "the result.\n"
+            "`programs` alone takes no changes but theirs; with `changed_only`, those join that "
+            "changed. With `dry_run`\n"
+            "nothing is done: the result is would_commit or refused, with the plan.",
         .parameters = {{.name = "wait", .type = COMMAND_BOOL},
-                       {.name = "programs", .type = COMMAND_STRINGS, .later = true},
-                       {.name = "changed_only", .type = COMMAND_BOOL, .later = true},
-                       {.name = "dry_run", .type = COMMAND_BOOL, .later = true}},
+                       {.name = "programs", .type = COMMAND_STRINGS},
+                       {.name = "changed_only", .type = COMMAND_BOOL},
+                       {.name = "dry_run", .type = COMMAND_BOOL}},
         .reply = reload_reply,
         .role = CONTROL_ROLE_OPERATOR,
         .handle = handle_reload,
@@ -207,6 +242,14 @@ static const struct command control_commands[] = {
         .help = "How the last 100 reloads ended, the oldest first.",
         .reply = "(reloads: []PastReload)",
         .handle = handle_history,
+    },
+    {
+        .name = "CheckConfig",
+        .help = "What a reload of everything would do now: would_commit with the plan, or refused "
+                "with the reason.",
+        .reply = "(result: (would_commit, refused), reason: ?string, plan: ?object)",
+        .role = CONTROL_ROLE_OPERATOR,
+        .handle = handle_check_config,
     },
     {
         .name = "Subscribe",
@@ -248,7 +291,6 @@ static const struct command control_commands[] = {
     {.name = "Sockets"},
     {.name = "Why"},
     {.name = "Upgrade"},
-    {.name = "CheckConfig"},
 };
 
 static const char control_types[] =
@@ -257,9 +299,11 @@ static const char control_types[] =
     "\n# by: the signal, or control; also: how many more asked before it began; phases: "
     "microseconds "
     "spent in each.\n"
-    "type PastReload (\n  id: int,\n  undo: bool,\n"
+    "type PastReload (\n  id: int,\n  undo: bool,\n  kind: (read, current, undo),\n  asked: "
+    "object,\n"
     "  result: (committed, rolled_back, superseded, degraded, refused),\n  reason: ?string,\n"
-    "  cause: (by: string, pid: int, uid: int),\n  also: int,\n  began_usec: int,\n"
+    "  cause: (by: string, pid: ?int, uid: ?int, path: ?string),\n  also: int,\n  began_usec: "
+    "int,\n"
     "  duration_usec: int,\n  phases: [string]int,\n  programs: []object\n)\n"
     "\n# A process. since_usec is when its state began, by the real clock; mixed: it is made of\n"
     "# something else than its generation began with (a program file replaced, a directory "

@@ -14,6 +14,8 @@ const char *event_type_to_string(enum event_type type)
         return "rollout";
     case EVENT_WORKER:
         return "worker";
+    case EVENT_SOCKET:
+        return "socket";
     case EVENT_MESSAGE:
         return "message";
     }

@@ -9,6 +9,7 @@
 
 #include "base/fd.h"
 #include "base/log.h"
+#include "master/known.h"
 #include "worker/throttle.h"
 
 #include <errno.h>
@@ -48,10 +49,7 @@ void listener_tell(struct log_subject subject, const struct listener *listener, 
 
 static bool has_listener(const struct program *program, const struct listener *listener)
 {
-    for (size_t i = 0; program->started && i < program_config(program)->n_sockets; i++)
-        if (program->committed->listeners[i] == listener)
-            return true;
-    return false;
+    return program->started && known_is_of(listener, program);
 }
 
 /* The kernel does not say who it was. Servers do it when they leave: if just one is leaving, it was that one. */
@@ -79,9 +77,12 @@ static struct log_subject find_culprit(const struct master *master, const struct
 
 static void restore_all(struct master *master)
 {
-    for (size_t i = 0; i < master->n_listeners; i++) {
-        struct listener *listener = master->listeners[i];
-        for (unsigned slot = 0; listener && slot < listener->n_sockets; slot++) {
+    CLEANUP_KNOWN struct known known = {0};
+    if (known_collect(master, &known) < 0)
+        return;
+    for (size_t i = 0; i < known.n; i++) {
+        struct listener *listener = known.list[i].listener;
+        for (unsigned slot = 0; slot < listener->n_sockets; slot++) {
             int r = listener_restore(listener, slot);
             if (r != 0)
                 listener_tell(find_culprit(master, listener, slot), listener, r);

@@ -5,8 +5,11 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/strv.h"
+#include "master/listener-use.h"
 #include "master/pid-file.h"
+#include "master/programs.h"
 #include "master/runtime-directory.h"
+#include "master/sockets.h"
 #include "process/nofile.h"
 
 #include <errno.h>
@@ -58,57 +61,6 @@ void master_wake(struct master *master)
                                    clock_monotonic_usec() + STEP_DELAY_MAX_USEC);
     (void)sd_event_source_set_enabled(master->step_in_time, SD_EVENT_ONESHOT);
 }
-
-/* What programs report */
-
-static void on_program_changed(struct program *program, void *userdata)
-{
-    program->dirty = true;
-    master_wake(userdata);
-}
-
-static void on_worker_changed(struct program *program, struct worker *worker,
-                              enum worker_state from, const char *reason, void *userdata)
-{
-    struct master *master = userdata;
-    bool started = worker->state == WORKER_STARTING;
-    if (worker->state != WORKER_STARTING)
-        master_restore_listeners(program, worker);
-    if (!event_bus_is_heard(&master->events))
-        return;
-    event_bus_publish(&master->events, EVENT_WORKER,
-                      json_pack("{s:s, s:s, s:I, s:I, s:I, s:s, s:s, s:s*}", "program",
-                                program->name, "name", worker->name, "slot",
-                                (json_int_t)worker->slot, "pid", (json_int_t)worker->pid,
-                                "generation", (json_int_t)worker->generation->number, "old",
-                                started ? "NONE" : worker_state_to_string(from), "new",
-                                worker_state_to_string(worker->state), "reason", reason));
-}
-
-static void on_worker_message(struct program *program, struct worker *worker, json_t *value,
-                              void *userdata)
-{
-    struct master *master = userdata;
-    if (!event_bus_is_heard(&master->events))
-        return;
-    event_bus_publish(&master->events, EVENT_MESSAGE,
-                      json_pack("{s:s, s:s, s:I, s:I, s:O}", "program", program->name, "name",
-                                worker->name, "slot", (json_int_t)worker->slot, "pid",
-                                (json_int_t)worker->pid, "value", value));
-}
-
-static bool on_slot_queue(struct program *program, unsigned slot, unsigned *ret_waiting,
-                          void *userdata UNUSED)
-{
-    return master_slot_queue(program, slot, ret_waiting);
-}
-
-static const struct program_ops program_ops = {
-    .changed = on_program_changed,
-    .worker_changed = on_worker_changed,
-    .worker_message = on_worker_message,
-    .slot_queue = on_slot_queue,
-};
 
 /* Shutting down */
 
@@ -170,14 +122,17 @@ void master_shutdown(struct master *master, bool force)
     master_wake(master);
 }
 
-int master_reload(struct master *master, enum reload_kind kind, const struct reload_cause *cause,
-                  uint64_t *ret_id)
+int master_reload(struct master *master, const struct reload_wish *wish,
+                  const struct reload_cause *cause, uint64_t *ret_id)
 {
     if (is_shutting_down(master))
         return -ESHUTDOWN;
+    uint64_t id = reload_want(master, wish, cause);
+    if (id == 0)
+        return -ENOMEM;
     master->intent = intent_next(master->intent, INTENT_EVENT_RELOAD);
-    *ret_id = reload_want(master, kind, cause);
     master_wake(master);
+    *ret_id = id;
     return 0;
 }
 
@@ -245,6 +200,7 @@ static void do_step(struct master *master)
     look_for_failed_start(master);
     if (!is_shutting_down(master))
         master_steer(master);
+    master_free_removed_programs(master);
     service_manager_update(master->service);
     if (master->gives_back)
         memory_give_back();
@@ -265,26 +221,11 @@ static int on_delay_over(sd_event_source *source UNUSED, uint64_t now UNUSED, vo
 
 /* The start */
 
-static int compare_priority(const void *a, const void *b)
-{
-    const struct program *left = *(struct program *const *)a, *right = *(struct program *const *)b;
-    const struct config_program *l = program_config(left), *r = program_config(right);
-    if (l->priority != r->priority)
-        return l->priority < r->priority ? -1 : 1;
-    return l->line != r->line ? (l->line < r->line ? -1 : 1) : 0;
-}
-
-void master_sort_programs(struct master *master)
-{
-    if (master->n_programs > 1)
-        qsort(master->programs, master->n_programs, sizeof(struct program *), compare_priority);
-}
-
 /* Workers with long-lived connections drain on while later reloads bring more of them. */
 #define NOFILE_WANTED ((rlim_t)64 * 1024)
 
 /* A worker costs a pidfd, a channel and a notify socket; while it is replaced there may be several of them in its slot. */
-void master_raise_nofile(struct master *master, const struct config *config)
+void master_raise_nofile(const struct config *config)
 {
     rlim_t needed = 256 + config->n_sockets, soft;
     for (size_t i = 0; i < config->n_programs; i++) {
@@ -301,63 +242,6 @@ void master_raise_nofile(struct master *master, const struct config *config)
                     "(%llu would do); "
                     "raise it with ulimit -Hn or LimitNOFILE=",
                     (unsigned long long)soft, (unsigned long long)needed);
-    (void)master;
-}
-
-int master_hand_listeners(const struct master *master, struct generation *generation)
-{
-    const struct config_program *program = generation->program;
-    struct listener **found = calloc(program->n_sockets + 1, sizeof(struct listener *));
-    if (!found)
-        return -ENOMEM;
-    for (size_t i = 0; i < program->n_sockets; i++)
-        for (size_t j = 0; j < master->n_listeners; j++)
-            if (strcmp(master->listeners[j]->name, program->sockets[i]->name) == 0)
-                found[i] = master->listeners[j];
-    int r = generation_hand(generation, found);
-    free(found);
-    return r;
-}
-
-static int add_program(struct master *master, size_t i, char **ret_error)
-{
-    const struct config_program *config = master->config->programs[i];
-    CLEANUP(generation_unrefp) struct generation *generation = NULL;
-    int r = generation_new(master->config, config, 1, NULL, master->options.environment,
-                           &generation, ret_error);
-    if (r == 0)
-        r = master_hand_listeners(master, generation);
-    if (r < 0)
-        return r;
-    const struct program_params params = {
-        .event = master->event,
-        .reaper = master->reaper,
-        .generation = generation,
-        .notify_directory = master->notify_directory,
-        .nofile = &master->nofile,
-        .next_worker_id = &master->next_worker_id,
-        .ops = &program_ops,
-        .userdata = master,
-    };
-    r = program_new(&params, &master->programs[i]);
-    if (r == 0)
-        master->n_programs = i + 1;
-    return r;
-}
-
-static int add_programs(struct master *master, char **ret_error)
-{
-    size_t n = master->config->n_programs;
-    master->programs = calloc(n + 1, sizeof(struct program *));
-    if (!master->programs)
-        return -ENOMEM;
-    for (size_t i = 0; i < n; i++) {
-        int r = add_program(master, i, ret_error);
-        if (r < 0)
-            return r;
-    }
-    master_sort_programs(master);
-    return 0;
 }
 
 static int add_step(struct master *master)
@@ -393,9 +277,8 @@ static int add_event_loop(struct master *master)
     return 0;
 }
 
-static int take_directory(struct master *master, char **ret_error)
+static int take_directory(struct master *master, const struct config *config, char **ret_error)
 {
-    const struct config *config = master->config;
     int r = runtime_directory_prepare(config->runtime_directory, ret_error);
     master->made_runtime_directory = r > 0;
     return r < 0 ? r
@@ -409,10 +292,9 @@ static bool can_do_without_directory(const struct config *config)
     return config->runtime_directory_default && !config->control.socket;
 }
 
-static int take_places(struct master *master, char **ret_error)
+static int take_places(struct master *master, const struct config *config, char **ret_error)
 {
-    const struct config *config = master->config;
-    int r = take_directory(master, ret_error);
+    int r = take_directory(master, config, ret_error);
     if (r < 0 && r != -ENOMEM && can_do_without_directory(config)) {
         log_info("%s; notify sockets get abstract names instead", *ret_error);
         free(TAKE_PTR(*ret_error));
@@ -423,23 +305,23 @@ static int take_places(struct master *master, char **ret_error)
     return r;
 }
 
-static int set_up(struct master *master, char **ret_error)
+static int set_up(struct master *master, struct config *config, char **ret_error)
 {
     int r = nofile_get(&master->nofile);
     if (r < 0)
         return r;
-    master_raise_nofile(master, master->config);
+    master_raise_nofile(config);
     r = add_event_loop(master);
     if (r == 0)
-        r = take_places(master, ret_error);
+        r = take_places(master, config, ret_error);
     if (r == 0)
         r = listener_watch_new(master, &master->listener_watch);
     if (r == 0)
         r = watching_new(master, &master->watching);
     if (r == 0)
-        r = master_bind(master, ret_error);
+        r = sockets_bind(master, config, ret_error);
     if (r == 0)
-        r = add_programs(master, ret_error);
+        r = master_add_programs(master, ret_error);
     if (r == 0)
         r = service_manager_new(master, &master->options.service, &master->service);
     return r;
@@ -453,7 +335,7 @@ int master_new(const struct master_options *options, struct config *config, stru
         return -ENOMEM;
     *master = (struct master){
         .options = *options,
-        .config = config_ref(config),
+        .release.config = config_ref(config),
         .pid_fd = -1,
         .terminal_fd = options->outlive_terminal
                            ? -1
@@ -464,7 +346,7 @@ int master_new(const struct master_options *options, struct config *config, stru
     event_bus_init(&master->events);
     reload_init(&master->reload);
     CLEANUP_FREE char *error = NULL;
-    int r = set_up(master, &error);
+    int r = set_up(master, config, &error);
     if (r < 0) {
         *ret_error = error ? TAKE_PTR(error) : strdup(strerror(-r));
         return r;
@@ -476,8 +358,8 @@ int master_new(const struct master_options *options, struct config *config, stru
 void master_start(struct master *master)
 {
     log_info("reloader %s up, pid %d, configuration %s", RELOADER_VERSION, (int)getpid(),
-             master->config->path ? master->config->path : "from the command line");
-    watching_update(master->watching, clock_monotonic_usec());
+             master->release.config->path ? master->release.config->path : "from the command line");
+    watching_update(master->watching, clock_monotonic_usec(), true);
     for (size_t i = 0; i < master->n_programs; i++)
         if (program_config(master->programs[i])->autostart)
             program_start(master->programs[i]);
@@ -490,9 +372,9 @@ static void leave_places(struct master *master)
     if (master->notify_directory)
         (void)rmdir(master->notify_directory);
     if (master->made_runtime_directory)
-        (void)rmdir(master->config->runtime_directory);
-    if (master->config->pid_file)
-        master->pid_fd = pid_file_remove(master->config->pid_file, master->pid_fd);
+        (void)rmdir(master->release.config->runtime_directory);
+    if (master->release.config->pid_file)
+        master->pid_fd = pid_file_remove(master->release.config->pid_file, master->pid_fd);
 }
 
 struct master *master_free(struct master *master)
@@ -502,12 +384,12 @@ struct master *master_free(struct master *master)
     for (size_t i = 0; i < master->n_programs; i++)
         (void)program_free(master->programs[i]);
     free(master->programs);
-    for (size_t i = 0; i < master->n_listeners; i++)
-        (void)listener_unref(master->listeners[i]);
-    free(master->listeners);
-    (void)listener_watch_free(master->listener_watch);
     (void)watching_free(master->watching);
     reload_clear(&master->reload);
+    undo_clear(&master->undo);
+    for (size_t i = 0; master->release.listeners && master->release.listeners[i]; i++)
+        listener_close(master->release.listeners[i]);
+    (void)listener_watch_free(master->listener_watch);
     (void)service_manager_free(master->service);
     (void)reaper_free(master->reaper);
     for (size_t i = 0; i < master->n_signals; i++)
@@ -517,8 +399,7 @@ struct master *master_free(struct master *master)
     (void)fd_close(master->terminal_fd);
     (void)sd_event_unref(master->event);
     leave_places(master);
-    (void)config_unref(master->config);
-    (void)config_unref(master->previous_config);
+    release_clear(&master->release);
     free(master->notify_directory);
     free(master);
     return NULL;

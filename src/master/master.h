@@ -15,8 +15,10 @@
 #include "master/event.h"
 #include "master/intent.h"
 #include "master/listener-watch.h"
+#include "master/release.h"
 #include "master/reload.h"
 #include "master/service-manager.h"
+#include "master/undo.h"
 #include "master/watching.h"
 #include "net/listener.h"
 #include "net/passed.h"
@@ -47,19 +49,16 @@ struct master {
     struct master_options options;
     sd_event *event;
     struct event_bus events;
-    struct config *config; /* the current one: committed */
-    struct config *previous_config; /* committed before it, for an undo; NULL: none */
+    struct release release; /* in force */
+    struct undo undo;
     char *notify_directory; /* NULL: none was to be had */
     bool made_runtime_directory; /* and so remove it in the end */
     int pid_fd;
     struct rlimit nofile; /* as it was when we were started */
     struct reaper *reaper;
-    /* one for each of config->sockets, in its order; NULL once closed */
-    struct listener **listeners;
-    size_t n_listeners;
     struct listener_watch *listener_watch;
     struct watching *watching;
-    struct program **programs; /* by priority, then in the order of the file */
+    struct program **programs; /* by priority, then in the order of the file; removed ones until they are empty */
     size_t n_programs;
     uint64_t next_worker_id;
     uint64_t started_usec; /* monotonic */
@@ -77,8 +76,8 @@ struct master {
 };
 
 /*
- * Makes the master and everything it owns, binds the sockets, starts no worker. Signals must be blocked already. `config` is a new reference
- * that is taken over in success. 0 or -errno with *ret_error (malloc-ed, one line).
+ * Makes the master and everything it owns, binds the sockets, starts no worker. Signals must be blocked already. A reference to
+ * `config` is taken. 0 or -errno with *ret_error (malloc-ed, one line).
  */
 int master_new(const struct master_options *options, struct config *config, struct master **ret,
                char **ret_error);
@@ -89,35 +88,22 @@ DEFINE_FREEP(struct master *, master_free)
 /* Starts the workers; from here on the event loop does the rest. */
 void master_start(struct master *master);
 
-/* 0 and the id of the reload that will take what is asked for now, or -ESHUTDOWN. */
-int master_reload(struct master *master, enum reload_kind kind, const struct reload_cause *cause,
-                  uint64_t *ret_id);
+/* 0 and the id of the reload that will take what is asked for now, -ESHUTDOWN or -ENOMEM. cause->path is copied. */
+int master_reload(struct master *master, const struct reload_wish *wish,
+                  const struct reload_cause *cause, uint64_t *ret_id);
 void master_shutdown(struct master *master, bool force);
 
 void master_wake(struct master *master);
 enum master_state master_get_state(const struct master *master);
 
 /* For the layers of the master itself: */
-/* Gives a new generation the listeners of its program's sockets. 0 or -ENOMEM. */
-int master_hand_listeners(const struct master *master, struct generation *generation);
 
 int master_add_signals(struct master *master);
-int master_bind(struct master *master, char **ret_error);
-/*
- * Per-slot sockets for more workers, before a reload touches anything; and back to what the current configuration has, and
- * that of the reload that runs.
- */
-int master_grow_listeners(struct master *master, const struct config *config, char **ret_error);
-void master_trim_listeners(struct master *master);
-/* After a worker may have called listen() or shutdown() on its sockets. */
-void master_restore_listeners(const struct program *program, const struct worker *worker);
 /* Sends new clients of a program with a socket for each slot to slots that are ready, and closes the sockets of slots that are gone. */
 void master_steer(struct master *master);
 /* How many clients wait at the sockets that a slot does not share; false: it has none. */
 bool master_slot_queue(const struct program *program, unsigned slot, unsigned *ret_waiting);
-/* Closes the listeners that no program needs any more; the shutdown's. */
-void master_close_listeners(struct master *master);
-void master_sort_programs(struct master *master);
-void master_raise_nofile(struct master *master, const struct config *config);
+/* Enough descriptors for a configuration, as far as the limit goes. */
+void master_raise_nofile(const struct config *config);
 /* `journal`: standard error was the journal when we were started. */
 int master_apply_log(const struct config *config, bool journal, char **ret_error);

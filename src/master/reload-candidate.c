@@ -1,5 +1,5 @@
 /*
- * A reload before it touches anything: reading, validating, making generations, binding, and running each program's
+ * A reload before it touches anything: reading, validating, binding, making generations, and running each program's
  * check_command. What comes out is a candidate; until it is taken, a reload that runs goes on.
  */
 #include "master/reload.h"
@@ -7,62 +7,13 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/strv.h"
+#include "master/listener-use.h"
 #include "master/master.h"
-#include "worker/check.h"
+#include "master/programs.h"
+#include "master/sockets.h"
 
 #include <errno.h>
 #include <string.h>
-
-static const struct config_program *find_program(const struct config *config, const char *name)
-{
-    for (size_t i = 0; i < config->n_programs; i++)
-        if (strcmp(config->programs[i]->name, name) == 0)
-            return config->programs[i];
-    return NULL;
-}
-
-static void free_generations(struct generation **generations, size_t n)
-{
-    for (size_t i = 0; generations && i < n; i++)
-        (void)generation_unref(generations[i]);
-    free(generations);
-}
-
-static int make_generation(struct master *master, enum reload_kind kind, struct config *config,
-                           const struct program *program, struct generation **ret,
-                           char **ret_reason)
-{
-    uint64_t number = program->last_generation + 1;
-    switch (kind) {
-    case RELOAD_READ:
-        return generation_new(config, find_program(config, program->name), number,
-                              program->committed, master->options.environment, ret, ret_reason);
-    case RELOAD_UNDO:
-        return generation_again(program->previous, number, ret);
-    }
-    return -EINVAL;
-}
-
-/* A target generation for each program, in the order of master->programs. */
-static int make_generations(struct master *master, enum reload_kind kind, struct config *config,
-                            struct generation ***ret, char **ret_reason)
-{
-    struct generation **generations = calloc(master->n_programs + 1, sizeof(struct generation *));
-    if (!generations)
-        return -ENOMEM;
-    for (size_t i = 0; i < master->n_programs; i++) {
-        int r = make_generation(master, kind, config, master->programs[i], &generations[i],
-                                ret_reason);
-        if (r == 0)
-            r = master_hand_listeners(master, generations[i]);
-        if (r < 0) {
-            free_generations(generations, master->n_programs);
-            return r;
-        }
-    }
-    *ret = generations;
-    return 0;
-}
 
 static void strip_newline(char *text)
 {
@@ -71,45 +22,137 @@ static void strip_newline(char *text)
         text[length - 1] = '\0';
 }
 
+static struct config *current_config(const struct master *master)
+{
+    const struct reload *reload = &master->reload;
+    bool on_its_way = reload->running.id != 0 && reload->state != RELOAD_ROLLING_BACK;
+    return on_its_way ? reload->release.config : master->release.config;
+}
+
 static int get_config(struct master *master, enum reload_kind kind, struct config **ret,
                       char **ret_reason)
 {
     switch (kind) {
     case RELOAD_READ:
         return config_load(master->options.source, ret, ret_reason);
+    case RELOAD_CURRENT:
+        *ret = config_ref(current_config(master));
+        return 0;
     case RELOAD_UNDO:
-        if (!master->previous_config) {
+        if (!master->undo.config) {
             *ret_reason = strdup("there is nothing to undo: no reload has committed yet");
             return -ENOENT;
         }
-        *ret = config_ref(master->previous_config);
+        *ret = config_ref(master->undo.config);
         return 0;
     }
     return -EINVAL;
 }
 
+/* What a running master cannot move. */
+static int refuse_settings(const struct config_diff *diff, char **ret_reason)
+{
+    static const char *const fixed[] = {"pid_file", "runtime_directory", "process_title",
+                                        "control"};
+    for (size_t i = 0; i < ARRAY_SIZE(fixed); i++)
+        if (config_diff_has_setting(diff, fixed[i])) {
+            *ret_reason = string_format("%s changed: only a restart of the master changes it",
+                                        fixed[i]);
+            return -EOPNOTSUPP;
+        }
+    return 0;
+}
+
+static int refuse_unknown(const struct config *config, const struct reload_request *request,
+                          char **ret_reason)
+{
+    STRV_FOREACH (name, request->programs)
+        if (!config_find_program(config, *name)) {
+            *ret_reason = string_format("there is no program '%s'", *name);
+            return -ENOENT;
+        }
+    return 0;
+}
+
+static bool has_socket(const struct config_program *program, const struct config_socket *socket)
+{
+    for (size_t i = 0; program && i < program->n_sockets; i++)
+        if (program->sockets[i] == socket)
+            return true;
+    return false;
+}
+
+static bool is_about(const struct config_diff *diff, const struct config_socket_change *socket,
+                     char *const *programs)
+{
+    for (size_t i = 0; i < diff->n_programs; i++) {
+        const struct config_program_change *program = &diff->programs[i];
+        if (program->to && strv_contains(programs, program->to->name) &&
+            ((socket->from && has_socket(program->from, socket->from)) ||
+             (socket->to && has_socket(program->to, socket->to))))
+            return true;
+    }
+    return false;
+}
+
+/* The first change that those who named programs did not ask for, or NULL: "program 'api'" (malloc-ed). */
+static char *find_other_change(const struct config_diff *diff, char *const *programs)
+{
+    for (size_t i = 0; i < diff->n_programs; i++) {
+        const struct config_program_change *change = &diff->programs[i];
+        const char *name = (change->to ? change->to : change->from)->name;
+        if (change->fate != CONFIG_KEPT && !strv_contains(programs, name))
+            return string_format("program '%s'", name);
+    }
+    for (size_t i = 0; i < diff->n_sockets; i++) {
+        const struct config_socket_change *change = &diff->sockets[i];
+        if (change->fate != CONFIG_KEPT && !is_about(diff, change, programs))
+            return string_format("socket '%s'", (change->to ? change->to : change->from)->name);
+    }
+    return diff->settings ? string_format("%s", diff->settings[0]) : NULL;
+}
+
+/* A configuration is in force as a whole: who asks for one program does not get the others' changes by the way. */
+static int refuse_others(const struct config_diff *diff, const struct reload_request *request,
+                         char **ret_reason)
+{
+    if (request->all || request->changed_only || request->kind != RELOAD_READ)
+        return 0;
+    CLEANUP_FREE char *other = find_other_change(diff, request->programs);
+    if (!other)
+        return 0;
+    *ret_reason = string_format(
+        "the configuration changes more than was asked for: %s; `reloaderctl "
+        "update` takes all that changed",
+        other);
+    return -EINVAL;
+}
+
 /* All that can be refused at once is refused in here. */
-static int prepare(struct master *master, struct reload_candidate *candidate, char **ret_reason)
+static int prepare(struct master *master, struct reload_candidate *candidate, bool dry,
+                   char **ret_reason)
 {
     CLEANUP_CONFIG struct config *config = NULL;
-    enum reload_kind kind = candidate->request.kind;
-    int r = get_config(master, kind, &config, ret_reason);
+    const struct reload_request *request = &candidate->request;
+    int r = get_config(master, request->kind, &config, ret_reason);
     if (r < 0) {
         strip_newline(*ret_reason);
         return r;
     }
-    *ret_reason = config_refuse_change(master->config, config);
-    if (*ret_reason)
-        return -EOPNOTSUPP;
-    r = make_generations(master, kind, config, &candidate->generations, ret_reason);
+    candidate->from = config_ref(master->release.config);
+    r = config_diff_new(candidate->from, config, &candidate->diff);
+    if (r == 0)
+        r = refuse_settings(candidate->diff, ret_reason);
+    if (r == 0)
+        r = refuse_unknown(config, request, ret_reason);
+    if (r == 0)
+        r = refuse_others(candidate->diff, request, ret_reason);
     if (r < 0)
         return r;
-    candidate->n_generations = master->n_programs;
-    master_raise_nofile(master, config);
-    r = master_grow_listeners(master, config, ret_reason);
-    if (r == 0)
-        candidate->config = TAKE_PTR(config);
-    return r;
+    if (!dry)
+        master_raise_nofile(config);
+    r = sockets_open(master, config, dry, &candidate->release, ret_reason);
+    return r < 0 ? r : reload_make_parts(master, candidate, ret_reason);
 }
 
 static void log_lines(uint64_t id, const char *prefix, const char *lines)
@@ -121,7 +164,7 @@ static void log_lines(uint64_t id, const char *prefix, const char *lines)
     }
 }
 
-static void refuse(struct master *master, const struct reload_request *request, char *reason)
+static void refuse(struct master *master, struct reload_request *request, char *reason)
 {
     log_about(reload_subject(request->id, NULL), LOG_LEVEL_ERROR,
               "reload %llu refused, nothing changed:", (unsigned long long)request->id);
@@ -132,104 +175,43 @@ static void refuse(struct master *master, const struct reload_request *request, 
         master->intent = intent_next(master->intent, INTENT_EVENT_RELOAD_ENDED);
 }
 
-/* Checks */
-
-static struct check *find_check(const struct reload *reload, const struct generation *generation)
-{
-    LIST_FOREACH (check, &reload->checks, struct check, link)
-        if (check->generation == generation)
-            return check;
-    return NULL;
-}
-
-static void stop_checks(struct reload *reload)
-{
-    for (size_t i = 0; i < reload->candidate.n_generations; i++) {
-        struct check *check = find_check(reload, reload->candidate.generations[i]);
-        if (check)
-            check_stop(check);
-    }
-}
-
-static void free_gone_checks(struct reload *reload)
-{
-    LIST_FOREACH_SAFE (check, &reload->checks, struct check, link)
-        if (check->gone)
-            (void)check_free(check);
-}
-
-static void on_check_changed(struct check *check UNUSED, void *userdata)
-{
-    master_wake(userdata);
-}
-
-static int start_check(struct master *master, struct generation *generation, char **ret_reason)
-{
-    const struct check_params params = {
-        .event = master->event,
-        .reaper = master->reaper,
-        .generation = generation,
-        .nofile = &master->nofile,
-        .changed = on_check_changed,
-        .userdata = master,
-    };
-    struct check *check = NULL;
-    CLEANUP_FREE char *error = NULL;
-    int r = check_new(&params, &check, &error);
-    if (r < 0) {
-        *ret_reason = string_format("%s: %s", generation->program->name,
-                                    error ? error : strerror(-r));
-        return r;
-    }
-    list_append(&master->reload.checks, &check->link);
-    return 0;
-}
-
-/* All at once: they take the time of the slowest. */
-static int start_checks(struct master *master, char **ret_reason)
-{
-    const struct reload_candidate *candidate = &master->reload.candidate;
-    bool any = false;
-    /* It has served before. What it checks may have changed since, but that is not what is asked. */
-    if (candidate->request.kind == RELOAD_UNDO)
-        return 0;
-    for (size_t i = 0; i < candidate->n_generations; i++) {
-        if (!candidate->generations[i]->program->reload.check_command)
-            continue;
-        int r = start_check(master, candidate->generations[i], ret_reason);
-        if (r < 0)
-            return r;
-        any = true;
-    }
-    if (any)
-        event_bus_publish(
-            &master->events, EVENT_RELOAD,
-            json_pack("{s:I, s:s}", "id", (json_int_t)candidate->request.id, "state", "checking"));
-    return 0;
-}
-
 /* The candidate */
 
 void reload_candidate_clear(struct reload_candidate *candidate)
 {
-    free_generations(candidate->generations, candidate->n_generations);
-    (void)config_unref(candidate->config);
+    for (size_t i = 0; i < candidate->n_parts; i++) {
+        (void)program_free(candidate->parts[i].added);
+        (void)generation_unref(candidate->parts[i].generation);
+        free(candidate->parts[i].program);
+    }
+    free(candidate->parts);
+    (void)config_diff_free(candidate->diff);
+    (void)config_unref(candidate->from);
+    release_clear(&candidate->release);
+    reload_request_clear(&candidate->request);
     *candidate = (struct reload_candidate){0};
 }
 
 /* It comes to nothing: its checks are stopped, its new sockets closed. */
 static void discard(struct master *master)
 {
-    stop_checks(&master->reload);
+    reload_stop_checks(&master->reload);
     reload_candidate_clear(&master->reload.candidate);
     master_trim_listeners(master);
 }
 
+static struct reload_request take_request(struct reload_request *request)
+{
+    struct reload_request taken = *request;
+    *request = (struct reload_request){0};
+    return taken;
+}
+
 void reload_drop_candidate(struct master *master, const char *by)
 {
-    struct reload_request request = master->reload.candidate.request;
-    if (request.id == 0)
+    if (master->reload.candidate.request.id == 0)
         return;
+    struct reload_request request = take_request(&master->reload.candidate.request);
     log_about(reload_subject(request.id, NULL), LOG_LEVEL_INFO, "reload %llu superseded by %s",
               (unsigned long long)request.id, by);
     discard(master);
@@ -238,23 +220,51 @@ void reload_drop_candidate(struct master *master, const char *by)
 
 static void refuse_candidate(struct master *master, char *reason)
 {
-    struct reload_request request = master->reload.candidate.request;
+    struct reload_request request = take_request(&master->reload.candidate.request);
     request.phase_usec[RELOAD_CHECKING] = clock_monotonic_usec() - request.began_usec -
                                           request.phase_usec[RELOAD_NONE];
     discard(master);
     refuse(master, &request, reason);
 }
 
+/*
+ * One that asks for a few programs says nothing about the others, so it does not do away with what a candidate is about to bring them: it
+ * waits, or asks for that as well.
+ */
+static bool has_to_wait(const struct master *master)
+{
+    const struct reload_request *wanted = &master->reload.wanted,
+                                *candidate = &master->reload.candidate.request;
+    return candidate->id != 0 && !wanted->all && wanted->kind != candidate->kind;
+}
+
+static int widen_by_candidate(struct reload_request *request,
+                              const struct reload_request *candidate)
+{
+    const struct reload_wish wish = {.kind = candidate->kind,
+                                     .changed_only = candidate->changed_only,
+                                     .programs = candidate->programs};
+    if (candidate->id == 0 || request->all)
+        return 0;
+    if (!candidate->all)
+        return reload_request_widen(request, &wish);
+    request->all = true;
+    return 0;
+}
+
 void reload_begin(struct master *master)
 {
     struct reload *reload = &master->reload;
-    struct reload_candidate candidate = {.request = reload->wanted};
-    CLEANUP_FREE char *reason = NULL;
-    reload->wanted = (struct reload_request){0};
-    candidate.request.began_usec = clock_monotonic_usec();
-    master->intent = intent_next(master->intent, INTENT_EVENT_RELOAD_BEGAN);
-    int r = prepare(master, &candidate, &reason);
+    if (has_to_wait(master))
+        return;
+    struct reload_candidate candidate = {.request = take_request(&reload->wanted)};
     struct reload_request *request = &candidate.request;
+    CLEANUP_FREE char *reason = NULL;
+    request->began_usec = clock_monotonic_usec();
+    master->intent = intent_next(master->intent, INTENT_EVENT_RELOAD_BEGAN);
+    int r = widen_by_candidate(request, &reload->candidate.request);
+    if (r == 0)
+        r = prepare(master, &candidate, false, &reason);
     request->phase_usec[RELOAD_NONE] = clock_monotonic_usec() - request->began_usec;
     if (r < 0) {
         refuse(master, request, reason ? TAKE_PTR(reason) : strdup(strerror(-r)));
@@ -266,28 +276,53 @@ void reload_begin(struct master *master)
     (void)snprintf(by, sizeof(by), "reload %llu", (unsigned long long)request->id);
     reload_drop_candidate(master, by);
     reload->candidate = candidate;
-    r = start_checks(master, &reason);
+    r = reload_start_checks(master, &reason);
     if (r < 0)
         refuse_candidate(master, reason ? TAKE_PTR(reason) : strdup(strerror(-r)));
 }
 
-/* What the checks say so far; *ret_reason where they failed. */
-static enum check_verdict judge(const struct reload *reload, char **ret_reason)
+static bool has_all_of(const struct config *config, const struct config *other)
 {
-    enum check_verdict verdict = CHECK_PASSED;
-    for (size_t i = 0; i < reload->candidate.n_generations; i++) {
-        const struct generation *generation = reload->candidate.generations[i];
-        const struct check *check = find_check(reload, generation);
-        if (!check || check->verdict == CHECK_PASSED)
-            continue;
-        verdict = check->verdict;
-        if (verdict == CHECK_FAILED) {
-            *ret_reason = string_format("%s: %s", generation->program->name,
-                                        check->failure ? check->failure : "check_command failed");
-            return verdict;
-        }
+    for (size_t i = 0; i < other->n_programs; i++)
+        if (!config_find_program(config, other->programs[i]->name))
+            return false;
+    return true;
+}
+
+/* One for all programs goes on as it is, if they are still the same ones. 0 or -ENOMEM. */
+static int compare_anew(struct reload_candidate *candidate, struct config *now)
+{
+    struct config_diff *diff = NULL;
+    int r = config_diff_new(now, candidate->release.config, &diff);
+    if (r < 0)
+        return r;
+    (void)config_diff_free(candidate->diff);
+    candidate->diff = diff;
+    (void)config_unref(candidate->from);
+    candidate->from = config_ref(now);
+    return 0;
+}
+
+void reload_candidate_reconsider(struct master *master, enum reload_result result)
+{
+    struct reload *reload = &master->reload;
+    struct reload_candidate *candidate = &reload->candidate;
+    struct config *now = master->release.config;
+    if (candidate->request.id == 0)
+        return;
+    if (candidate->request.all
+            ? has_all_of(now, candidate->from) && has_all_of(candidate->from, now) &&
+                  compare_anew(candidate, now) == 0
+            : result != RELOAD_COMMITTED && !candidate->is_entangled)
+        return;
+    if (reload->wanted.id != 0) {
+        reload_drop_candidate(master, "a newer one");
+        return;
     }
-    return verdict;
+    reload->wanted = take_request(&candidate->request);
+    discard(master);
+    master->intent = intent_next(master->intent, INTENT_EVENT_RELOAD);
+    master_wake(master);
 }
 
 bool reload_candidate_step(struct master *master)
@@ -295,7 +330,8 @@ bool reload_candidate_step(struct master *master)
     struct reload *reload = &master->reload;
     struct reload_candidate *candidate = &reload->candidate;
     char *reason = NULL;
-    enum check_verdict verdict = candidate->request.id ? judge(reload, &reason) : CHECK_RUNNING;
+    enum check_verdict verdict = candidate->request.id ? reload_judge_checks(reload, &reason)
+                                                       : CHECK_RUNNING;
     switch (verdict) {
     case CHECK_RUNNING:
         break;
@@ -309,11 +345,21 @@ bool reload_candidate_step(struct master *master)
         refuse_candidate(master, reason);
         break;
     }
-    free_gone_checks(reload);
+    reload_free_gone_checks(reload);
     return verdict != CHECK_RUNNING;
 }
 
-bool reload_has_checks(const struct reload *reload)
+json_t *reload_plan(struct master *master, const struct reload_wish *wish)
 {
-    return !list_is_empty(&reload->checks);
+    CLEANUP(reload_candidate_clear)
+    struct reload_candidate candidate = {.request = {.kind = wish->kind}};
+    CLEANUP_FREE char *reason = NULL;
+    int r = reload_request_widen(&candidate.request, wish);
+    if (r == 0)
+        r = prepare(master, &candidate, true, &reason);
+    if (r < 0)
+        return json_pack("{s:s, s:s}", "result", "refused", "reason",
+                         reason ? reason : strerror(-r));
+    return json_pack("{s:s, s:o}", "result", "would_commit", "plan",
+                     reload_plan_to_json(&candidate));
 }

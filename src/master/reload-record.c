@@ -27,6 +27,7 @@ const char *reload_result_to_string(enum reload_result result)
 static void record_clear(struct reload_record *record)
 {
     free(record->reason);
+    reload_request_clear(&record->request);
     json_decref(record->programs);
     *record = (struct reload_record){0};
 }
@@ -44,7 +45,9 @@ void reload_clear(struct reload *reload)
     reload_candidate_clear(&reload->candidate);
     for (size_t i = 0; i < RELOAD_HISTORY_MAX; i++)
         record_clear(&reload->history[i]);
-    reload->config = config_unref(reload->config);
+    release_clear(&reload->release);
+    reload_request_clear(&reload->wanted);
+    reload_request_clear(&reload->running);
     free(reload->reason);
     reload->reason = NULL;
 }
@@ -67,18 +70,54 @@ const char *reload_cause_to_text(const struct reload_cause *cause,
                                  char buffer[RELOAD_CAUSE_TEXT_SIZE])
 {
     char name[SIGNAL_NAME_SIZE];
-    (void)snprintf(buffer, RELOAD_CAUSE_TEXT_SIZE, "%s of pid %d, uid %u",
-                   cause->signal ? signal_to_string(cause->signal, name) : "control",
-                   (int)cause->pid, cause->uid);
+    if (cause->path)
+        (void)snprintf(buffer, RELOAD_CAUSE_TEXT_SIZE, "watch, %s changed", cause->path);
+    else
+        (void)snprintf(buffer, RELOAD_CAUSE_TEXT_SIZE, "%s of pid %d, uid %u",
+                       cause->signal ? signal_to_string(cause->signal, name) : "control",
+                       (int)cause->pid, cause->uid);
+    string_make_utf8(buffer); /* a path may be anything, and be cut anywhere */
     return buffer;
 }
 
 static json_t *cause_to_json(const struct reload_cause *cause)
 {
     char name[SIGNAL_NAME_SIZE];
+    if (cause->path)
+        return json_pack("{s:s, s:s}", "by", "watch", "path", cause->path);
     const char *by = cause->signal ? signal_to_string(cause->signal, name) : "control";
     return json_pack("{s:s, s:I, s:I}", "by", by, "pid", (json_int_t)cause->pid, "uid",
                      (json_int_t)cause->uid);
+}
+
+static const char *kind_to_string(enum reload_kind kind)
+{
+    switch (kind) {
+    case RELOAD_READ:
+        return "read";
+    case RELOAD_CURRENT:
+        return "current";
+    case RELOAD_UNDO:
+        return "undo";
+    }
+    return "?";
+}
+
+/* What was asked for: "all", or the names; "changed" beside them. */
+static json_t *wish_to_json(const struct reload_request *request)
+{
+    if (request->all)
+        return json_string("all");
+    json_t *names = json_array();
+    STRV_FOREACH (name, request->programs)
+        (void)json_array_append_new(names, json_string(*name));
+    if (!request->changed_only)
+        return names;
+    bool alone = json_array_size(names) == 0;
+    json_t *wish = alone ? json_string("changed")
+                         : json_pack("{s:b, s:O}", "changed", 1, "programs", names);
+    json_decref(names);
+    return wish;
 }
 
 static json_t *phases_to_json(const struct reload_request *request)
@@ -95,8 +134,9 @@ static json_t *phases_to_json(const struct reload_request *request)
 json_t *reload_record_to_json(const struct reload_record *record)
 {
     const struct reload_request *request = &record->request;
-    return json_pack("{s:I, s:b, s:s, s:s*, s:o, s:I, s:I, s:I, s:o, s:O}", "id",
-                     (json_int_t)request->id, "undo", request->kind == RELOAD_UNDO, "result",
+    return json_pack("{s:I, s:b, s:s, s:o, s:s, s:s*, s:o, s:I, s:I, s:I, s:o, s:O}", "id",
+                     (json_int_t)request->id, "undo", request->kind == RELOAD_UNDO, "kind",
+                     kind_to_string(request->kind), "asked", wish_to_json(request), "result",
                      reload_result_to_string(record->result), "reason", record->reason, "cause",
                      cause_to_json(&request->cause), "also", (json_int_t)request->also,
                      "began_usec", (json_int_t)record->began_realtime_usec, "duration_usec",
@@ -114,19 +154,60 @@ json_t *reload_history_to_json(const struct reload *reload)
     return history;
 }
 
+/* "untouched" had no part in it; a refused reload touched nobody. */
+static const char *describe_result(const struct program *program, enum reload_result result)
+{
+    bool failed = result == RELOAD_DEGRADED || result == RELOAD_ROLLED_BACK;
+    if (program->removed && result == RELOAD_COMMITTED)
+        return "removed";
+    if (!program->in_result && result != RELOAD_REFUSED)
+        return "untouched";
+    return failed && !(result == RELOAD_DEGRADED && program->degraded)
+               ? "rolled_back"
+               : reload_result_to_string(result);
+}
+
+static json_t *describe_slot(const struct slot *slot)
+{
+    const struct worker *worker = slot->current ? slot->current : slot->successor;
+    json_t *json = json_pack("{s:I, s:s, s:s*}", "slot", (json_int_t)slot->number, "state",
+                             slot_state_to_string(slot_get_state(slot)), "reason", slot->failure);
+    if (json && worker) {
+        (void)json_object_set_new(json, "pid", json_integer(worker->pid));
+        (void)json_object_set_new(json, "generation",
+                                  json_integer((json_int_t)worker->generation->number));
+    }
+    return json;
+}
+
+static json_t *describe_slots(const struct program *program)
+{
+    json_t *slots = json_array();
+    for (size_t i = 0; i < program->n_slots; i++)
+        (void)json_array_append_new(slots, describe_slot(program->slots[i]));
+    return slots;
+}
+
+static bool is_worth_telling(const struct program *program, enum reload_result result)
+{
+    return !program->removed || (program->in_result && result == RELOAD_COMMITTED);
+}
+
 static json_t *describe_programs(const struct master *master, enum reload_result result)
 {
     json_t *programs = json_array();
+    bool failed = result == RELOAD_DEGRADED || result == RELOAD_ROLLED_BACK;
     for (size_t i = 0; i < master->n_programs; i++) {
         const struct program *program = master->programs[i];
-        bool failed = result == RELOAD_DEGRADED || result == RELOAD_ROLLED_BACK;
-        bool degraded = result == RELOAD_DEGRADED && program->degraded;
-        const char *text = failed && !degraded ? "rolled_back" : reload_result_to_string(result);
+        if (!is_worth_telling(program, result))
+            continue;
         (void)json_array_append_new(
-            programs, json_pack("{s:s, s:s, s:I, s:I, s:s*}", "name", program->name, "result", text,
-                                "generation", (json_int_t)program->committed->number, "workers",
+            programs, json_pack("{s:s, s:s, s:I, s:I, s:s*, s:o}", "name", program->name, "result",
+                                describe_result(program, result), "generation",
+                                (json_int_t)program->committed->number, "workers",
                                 (json_int_t)program_wanted(program), "reason",
-                                failed ? program->failure : NULL));
+                                failed && program->in_result ? program->failure : NULL, "slots",
+                                describe_slots(program)));
     }
     return programs;
 }
@@ -139,8 +220,8 @@ static void publish_end(struct master *master, const struct reload_record *recor
     event_bus_publish(&master->events, EVENT_RELOAD, fields);
 }
 
-void reload_end(struct master *master, const struct reload_request *request,
-                enum reload_result result, char *reason)
+void reload_end(struct master *master, struct reload_request *request, enum reload_result result,
+                char *reason)
 {
     uint64_t duration = clock_monotonic_usec() - request->began_usec;
     struct reload *reload = &master->reload;
@@ -157,5 +238,6 @@ void reload_end(struct master *master, const struct reload_request *request,
         .duration_usec = duration,
         .programs = describe_programs(master, result),
     };
+    *request = (struct reload_request){0};
     publish_end(master, record);
 }

@@ -4,7 +4,10 @@
 #include "base/log.h"
 #include "base/parse.h"
 #include "base/strv.h"
+#include "master/listener-use.h"
 #include "master/master.h"
+#include "master/programs.h"
+#include "master/sockets.h"
 
 #include <errno.h>
 #include <string.h>
@@ -53,7 +56,7 @@ static void log_result(const struct master *master, enum reload_result result, u
     char took[DURATION_TEXT_SIZE];
     for (size_t i = 0; i < master->n_programs; i++) {
         const struct program *program = master->programs[i];
-        if (!program->started)
+        if (!program->in_result || !program->started)
             continue;
         if (result == RELOAD_COMMITTED)
             log_about(reload_subject(master->reload.running.id, program), LOG_LEVEL_INFO,
@@ -70,6 +73,17 @@ static void log_result(const struct master *master, enum reload_result result, u
     }
 }
 
+static void leave_reload(struct program *program)
+{
+    if (program->removed)
+        return;
+    program->is_unnamed = program->in_result = false;
+    if (program->is_new)
+        program_remove(program);
+    else
+        program_forget_target(program);
+}
+
 /* The end of the one that runs. */
 static void finish(struct master *master, enum reload_result result)
 {
@@ -77,11 +91,10 @@ static void finish(struct master *master, enum reload_result result)
     log_result(master, result, clock_monotonic_usec() - reload->running.began_usec);
     set_state(reload, RELOAD_NONE);
     reload_end(master, &reload->running, result, TAKE_PTR(reload->reason));
-    reload->running = (struct reload_request){0};
-    reload->config = config_unref(reload->config);
+    release_clear(&reload->release);
     for (size_t i = 0; i < master->n_programs; i++)
-        if (!master->programs[i]->started)
-            program_forget_target(master->programs[i]);
+        leave_reload(master->programs[i]);
+    reload_candidate_reconsider(master, result);
     master_trim_listeners(master);
     master->gives_back = true;
     if (reload->candidate.request.id == 0)
@@ -103,26 +116,7 @@ static void supersede(struct master *master, const char *by)
     reload->reason = NULL;
     set_state(reload, RELOAD_NONE);
     reload_end(master, &reload->running, RELOAD_SUPERSEDED, reason);
-    reload->running = (struct reload_request){0};
-    reload->config = config_unref(reload->config);
-}
-
-uint64_t reload_want(struct master *master, enum reload_kind kind, const struct reload_cause *cause)
-{
-    struct reload *reload = &master->reload;
-    struct reload_request before = reload->wanted;
-    if (before.id != 0 && before.kind == kind) {
-        reload->wanted.also++;
-        return before.id;
-    }
-    reload->wanted = (struct reload_request){.id = ++reload->last_id,
-                                             .kind = kind,
-                                             .cause = *cause,
-                                             .began_usec = clock_monotonic_usec()};
-    if (before.id != 0)
-        reload_end(master, &before, RELOAD_SUPERSEDED,
-                   string_format("superseded by reload %llu", (unsigned long long)reload->last_id));
-    return reload->wanted.id;
+    release_clear(&reload->release);
 }
 
 void reload_abandon(struct master *master)
@@ -132,50 +126,106 @@ void reload_abandon(struct master *master)
     supersede(master, "a shutdown");
     if (reload->wanted.id != 0)
         reload_end(master, &reload->wanted, RELOAD_SUPERSEDED, strdup("superseded by a shutdown"));
-    reload->wanted = (struct reload_request){0};
 }
 
 /* Beginning */
 
 static void publish_rollouts(struct master *master);
 
-static struct generation *find_generation(const struct reload_candidate *candidate,
-                                          const char *name)
+static struct reload_part *find_part(const struct reload_candidate *candidate,
+                                     const struct program *program)
 {
-    for (size_t i = 0; i < candidate->n_generations; i++)
-        if (strcmp(candidate->generations[i]->program->name, name) == 0)
-            return candidate->generations[i];
+    for (size_t i = 0; i < candidate->n_parts; i++)
+        if (strcmp(candidate->parts[i].program, program->name) == 0)
+            return &candidate->parts[i];
     return NULL;
 }
 
-static void begin_programs(struct master *master, const struct reload_candidate *candidate)
+static void begin_program(struct master *master, struct program *program,
+                          struct generation *generation)
+{
+    program->told_step = NULL;
+    if (program_begin(program, generation) < 0)
+        log_about(reload_subject(master->reload.running.id, program), LOG_LEVEL_ERROR,
+                  "out of memory, it stays in its old generation");
+}
+
+/* Those that are there: with a part they go on, and without a name they will go when it commits. */
+static void begin_old_programs(struct master *master, const struct reload_candidate *candidate)
 {
     for (size_t i = 0; i < master->n_programs; i++) {
         struct program *program = master->programs[i];
-        struct generation *generation = find_generation(candidate, program->name);
-        program->told_step = NULL;
-        if (program_begin(program, generation) < 0)
-            log_about(reload_subject(master->reload.running.id, program), LOG_LEVEL_ERROR,
-                      "out of memory, it stays in its old generation");
+        const struct reload_part *part = find_part(candidate, program);
+        if (program->removed)
+            continue;
+        program->is_unnamed = part ? !part->is_named || part->added
+                                   : !config_find_program(master->reload.release.config,
+                                                          program->name);
+        program->in_result = program->takes_part = false;
+        if (part && !part->added)
+            begin_program(master, program, part->generation);
+        else if (program->is_unnamed && program->is_new)
+            program_remove(program);
     }
+}
+
+static void begin_new_programs(struct master *master, struct reload_candidate *candidate)
+{
+    for (size_t i = 0; i < candidate->n_parts; i++) {
+        struct reload_part *part = &candidate->parts[i];
+        struct program *program = TAKE_PTR(part->added);
+        if (!program)
+            continue;
+        master_take_program(master, program);
+        program->is_new = true;
+        program->last_generation = part->generation->number - 1;
+        if (part->generation->program->autostart)
+            program_start(program);
+        begin_program(master, program, part->generation);
+    }
+}
+
+static void begin_programs(struct master *master, struct reload_candidate *candidate)
+{
+    begin_old_programs(master, candidate);
+    begin_new_programs(master, candidate);
+    for (size_t i = 0; i < master->n_programs; i++)
+        master->programs[i]->in_result = master->programs[i]->takes_part ||
+                                         master->programs[i]->is_unnamed;
+    master_sort_programs(master);
     publish_rollouts(master);
+}
+
+static const char *describe_kind(const struct reload_request *request)
+{
+    switch (request->kind) {
+    case RELOAD_READ:
+    case RELOAD_CURRENT:
+        return request->all ? "" : request->changed_only ? ", of what changed" : ", in part";
+    case RELOAD_UNDO:
+        return ", an undo";
+    }
+    return "";
 }
 
 void reload_take(struct master *master, struct reload_candidate *candidate)
 {
     struct reload *reload = &master->reload;
-    const struct reload_request *request = &candidate->request;
     char by[64], cause[RELOAD_CAUSE_TEXT_SIZE];
-    (void)snprintf(by, sizeof(by), "reload %llu", (unsigned long long)request->id);
+    (void)snprintf(by, sizeof(by), "reload %llu", (unsigned long long)candidate->request.id);
     supersede(master, by);
+    reload->running = candidate->request;
+    candidate->request = (struct reload_request){0};
+    const struct reload_request *request = &reload->running;
     log_about(reload_subject(request->id, NULL), LOG_LEVEL_INFO, "reload %llu began%s: %s",
-              (unsigned long long)request->id, request->kind == RELOAD_UNDO ? ", an undo" : "",
+              (unsigned long long)request->id, describe_kind(request),
               reload_cause_to_text(&request->cause, cause));
-    reload->running = *request;
-    reload->config = TAKE_PTR(candidate->config);
+    reload->release = candidate->release;
+    candidate->release = (struct release){0};
     set_state(reload, RELOAD_CANARIES);
     event_bus_publish(&master->events, EVENT_RELOAD,
-                      json_pack("{s:I, s:s}", "id", (json_int_t)request->id, "state", "began"));
+                      json_pack("{s:I, s:s, s:o*}", "id", (json_int_t)request->id, "state", "began",
+                                "plan", reload_plan_to_json(candidate)));
     begin_programs(master, candidate);
     reload_candidate_clear(candidate);
 }
@@ -216,7 +266,7 @@ static void publish_rollouts(struct master *master)
     for (size_t i = 0; i < master->n_programs; i++) {
         struct program *program = master->programs[i];
         const char *step = describe_step(program);
-        if (!program->started || step == program->told_step)
+        if (!program_is_rolling(program) || step == program->told_step)
             continue;
         program->told_step = step;
         event_bus_publish(&master->events, EVENT_ROLLOUT,
@@ -230,7 +280,7 @@ static void publish_rollouts(struct master *master)
 static const struct program *find_failed(const struct master *master)
 {
     for (size_t i = 0; i < master->n_programs; i++)
-        if (master->programs[i]->started && master->programs[i]->failed)
+        if (program_is_rolling(master->programs[i]) && master->programs[i]->failed)
             return master->programs[i];
     return NULL;
 }
@@ -238,7 +288,7 @@ static const struct program *find_failed(const struct master *master)
 static bool all_started(const struct master *master, bool (*holds)(const struct program *program))
 {
     for (size_t i = 0; i < master->n_programs; i++)
-        if (master->programs[i]->started && !holds(master->programs[i]))
+        if (program_is_rolling(master->programs[i]) && !holds(master->programs[i]))
             return false;
     return true;
 }
@@ -270,7 +320,7 @@ static bool release_next(struct master *master)
     bool released = false;
     for (size_t i = 0; i < master->n_programs; i++) {
         struct program *program = master->programs[i];
-        if (!program->started)
+        if (!program_is_rolling(program))
             continue;
         if (is_released(program)) {
             if (!program->done)
@@ -295,7 +345,7 @@ static bool begin_roll_back(struct master *master, const struct program *failed)
               (unsigned long long)reload->running.id, reload->reason ? reload->reason : "");
     set_state(reload, RELOAD_ROLLING_BACK);
     for (size_t i = 0; i < master->n_programs; i++)
-        if (master->programs[i]->started)
+        if (program_is_rolling(master->programs[i]))
             program_roll_back(master->programs[i]);
     return true;
 }
@@ -303,26 +353,29 @@ static bool begin_roll_back(struct master *master, const struct program *failed)
 static void commit(struct master *master)
 {
     struct reload *reload = &master->reload;
+    undo_remember(master);
     for (size_t i = 0; i < master->n_programs; i++) {
         struct program *program = master->programs[i];
         if (program->target)
             program_commit(program);
     }
-    (void)config_unref(master->previous_config);
-    master->previous_config = master->config;
-    master->config = config_ref(reload->config);
+    sockets_commit(master, &reload->release);
+    for (size_t i = 0; i < master->n_programs; i++)
+        if (master->programs[i]->is_unnamed)
+            program_remove(master->programs[i]);
     master_sort_programs(master);
     CLEANUP_FREE char *error = NULL;
-    if (master_apply_log(master->config, master->options.journal, &error) < 0)
+    if (master_apply_log(master->release.config, master->options.journal, &error) < 0)
         log_error("%s; logging goes on as before", error ? error : "log");
-    watching_update(master->watching, reload->running.began_usec);
+    watching_update(master->watching, reload->running.began_usec,
+                    reload->running.kind == RELOAD_READ);
     finish(master, RELOAD_COMMITTED);
 }
 
 static enum reload_result roll_back_result(const struct master *master)
 {
     for (size_t i = 0; i < master->n_programs; i++)
-        if (master->programs[i]->started && master->programs[i]->degraded)
+        if (program_is_rolling(master->programs[i]) && master->programs[i]->degraded)
             return RELOAD_DEGRADED;
     return RELOAD_ROLLED_BACK;
 }

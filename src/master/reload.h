@@ -10,6 +10,10 @@
 #include "base/log.h"
 #include "base/macros.h"
 #include "config/config.h"
+#include "config/diff.h"
+#include "master/release.h"
+
+#include "worker/check.h"
 
 #include <jansson.h>
 #include <stdbool.h>
@@ -39,22 +43,36 @@ const char *reload_result_to_string(enum reload_result result);
 
 #define RELOAD_STATES (RELOAD_ROLLING_BACK + 1)
 
-/* Who asked for it, as the kernel tells: the sender of a signal or the peer of the control socket. */
+/* Who asked for it, as the kernel tells: the sender of a signal or the peer of the control socket; or a file that changed. */
 struct reload_cause {
     int signal; /* 0: a client of the control socket */
     pid_t pid;
     uid_t uid;
+    char *path; /* what changed, where a watch asked; else NULL */
 };
 
 enum reload_kind {
-    RELOAD_READ, /* what the configuration file says now */
+    RELOAD_READ,    /* what the configuration file says now */
+    RELOAD_CURRENT, /* the configuration that is in force or on its way; the file is not read */
     RELOAD_UNDO, /* what was committed before the last one that committed, down to directory and environment */
 };
 
-/* One that is wanted, that runs or that ended. */
+/* What is asked for. */
+struct reload_wish {
+    enum reload_kind kind;
+    bool changed_only;     /* programs whose workers would be made of something else */
+    char *const *programs; /* these as well; NULL without changed_only: all. Borrowed */
+};
+
+/*
+ * One that is wanted, that runs or that ended. It has one owner at a time, and in the end the record of its result; what it
+ * points to moves along.
+ */
 struct reload_request {
     uint64_t id; /* 0: none */
     enum reload_kind kind;
+    bool all, changed_only; /* which programs are asked for: all, those that changed, */
+    char **programs;        /* and these */
     struct reload_cause cause;
     unsigned also;       /* how many more asked for it before it began */
     uint64_t began_usec; /* monotonic; while it is wanted: since when */
@@ -72,12 +90,24 @@ struct reload_record {
 
 #define RELOAD_HISTORY_MAX 100
 
+/* What a program does in a reload. */
+struct reload_part {
+    char *program; /* its name now; of one that is added: its new one */
+    struct generation *generation;
+    struct program *added; /* not there yet; NULL once it was taken, and for others */
+    bool is_named;  /* the configuration of the reload has it; else it goes back to what was committed, and then goes */
+    bool is_checked; /* check_command is to be run */
+};
+
 /* What a reload will make true, if its checks pass. Until then nothing that serves was touched. */
 struct reload_candidate {
     struct reload_request request; /* id 0: there is none */
-    struct config *config;
-    struct generation **generations; /* one for each program */
-    size_t n_generations;
+    struct release release;
+    struct config *from;      /* in force when it was made */
+    struct config_diff *diff; /* against that one */
+    struct reload_part *parts;
+    size_t n_parts;
+    bool is_entangled; /* with a reload that ran when it was made */
 };
 
 struct reload {
@@ -88,7 +118,7 @@ struct reload {
     struct reload_request running;
     struct reload_candidate candidate; /* may be there while an older one still runs */
     struct list checks;                /* its own, and stopped ones whose processes have yet to go */
-    struct config *config;
+    struct release release;            /* of the one that runs */
     char *reason; /* of the failure */
     struct reload_record history[RELOAD_HISTORY_MAX];
     size_t n_history; /* ever written; the newest is at (n_history - 1) % RELOAD_HISTORY_MAX */
@@ -97,8 +127,9 @@ struct reload {
 void reload_init(struct reload *reload);
 void reload_clear(struct reload *reload);
 
-/* An id for what is asked for now. The caller moves the intent. */
-uint64_t reload_want(struct master *master, enum reload_kind kind, const struct reload_cause *cause);
+/* An id for what is asked for now; 0: no memory. The caller moves the intent. */
+uint64_t reload_want(struct master *master, const struct reload_wish *wish,
+                     const struct reload_cause *cause);
 /* Reads what the one that is wanted asks for: refuses it, or makes it the candidate. */
 void reload_begin(struct master *master);
 /* Looks where the checks and programs have got to and takes the next step. True: something was done, so converge again. */
@@ -112,7 +143,7 @@ const struct reload_record *reload_newest(const struct reload *reload);
 /* {id, result, reason, cause, also, began_usec, duration_usec, phases, programs}; a new reference or NULL. */
 json_t *reload_record_to_json(const struct reload_record *record);
 /* "SIGHUP of pid 4711, uid 0". Returns buffer. */
-#define RELOAD_CAUSE_TEXT_SIZE 80
+#define RELOAD_CAUSE_TEXT_SIZE 256
 const char *reload_cause_to_text(const struct reload_cause *cause,
                                  char buffer[RELOAD_CAUSE_TEXT_SIZE]);
 /* All that is remembered, the oldest first. Likewise. */
@@ -121,7 +152,30 @@ json_t *reload_history_to_json(const struct reload *reload);
 /* Is any check_command still there? The master does not leave before. */
 bool reload_has_checks(const struct reload *reload);
 
-/* What reload.c and reload-candidate.c need of each other. */
+/*
+ * What a reload would do now: {result: "would_commit" or "refused", reason, plan}. Nothing is bound and no check_command is run. A new
+ * reference or NULL.
+ */
+json_t *reload_plan(struct master *master, const struct reload_wish *wish);
+
+/* What the files of the reload need of each other. */
+
+void reload_request_clear(struct reload_request *request);
+/* Adds what is wished for to a request of the same kind. 0 or -ENOMEM. */
+int reload_request_widen(struct reload_request *request, const struct reload_wish *wish);
+/* Finds out who takes part, and makes what they need. With `dry` listeners may lack sockets. 0 or -errno with *ret_reason. */
+int reload_make_parts(struct master *master, struct reload_candidate *candidate, char **ret_reason);
+/*
+ * {sockets: [{name, action: "keep" "change" "bind" "close", address, was, changes[]}], programs: [{name, action: "keep" "roll" "start" "stop",
+ * was, workers, changes[]}], settings: []}. A new reference or NULL.
+ */
+json_t *reload_plan_to_json(const struct reload_candidate *candidate);
+/* reload-checks.c: of the candidate. 0 or -errno with *ret_reason (malloc-ed). */
+int reload_start_checks(struct master *master, char **ret_reason);
+void reload_stop_checks(struct reload *reload);
+void reload_free_gone_checks(struct reload *reload);
+/* What the checks say so far; *ret_reason where they failed. */
+enum check_verdict reload_judge_checks(const struct reload *reload, char **ret_reason);
 
 /* For log lines about a reload; `program` NULL: about all of it. */
 struct log_subject reload_subject(uint64_t id, const struct program *program);
@@ -129,9 +183,11 @@ struct log_subject reload_subject(uint64_t id, const struct program *program);
 void reload_take(struct master *master, struct reload_candidate *candidate);
 /* True: the candidate was taken or refused. */
 bool reload_candidate_step(struct master *master);
+/* The one that ran has ended: is what the candidate was made from still so? Else it is made anew. */
+void reload_candidate_reconsider(struct master *master, enum reload_result result);
 void reload_candidate_clear(struct reload_candidate *candidate);
 void reload_drop_candidate(struct master *master, const char *by);
 
-/* The only place where a reload ends: its record is kept and published. `reason` is taken over. For reload.c. */
-void reload_end(struct master *master, const struct reload_request *request,
+/* The only place where a reload ends: its record, which takes over the request and `reason`, is kept and published. */
+void reload_end(struct master *master, struct reload_request *request,
                 enum reload_result result, char *reason);

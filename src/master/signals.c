@@ -21,7 +21,9 @@ static void handle_reload(struct master *master, const struct signalfd_siginfo *
     const struct reload_cause cause = {
         .signal = (int)info->ssi_signo, .pid = (pid_t)info->ssi_pid, .uid = info->ssi_uid};
     uint64_t id;
-    (void)master_reload(master, RELOAD_READ, &cause, &id);
+    const struct reload_wish wish = {.kind = RELOAD_READ};
+    if (master_reload(master, &wish, &cause, &id) == -ENOMEM)
+        log_error("out of memory for a reload; send the signal again");
 }
 
 static void handle_hangup(struct master *master, const struct signalfd_siginfo *info)

@@ -1,8 +1,15 @@
-/* The master's listeners: bound once, one struct listener for each entry of the configuration's sockets. */
-#include "master/master.h"
+/*
+ * A configuration's sockets become listeners: bound, or taken over when the master starts; at a reload those that are open already,
+ * wherever their addresses are the same. What is opened for a reload changes nothing of what is open; changes are made when it commits.
+ */
+#include "master/sockets.h"
 
 #include "base/log.h"
 #include "base/strv.h"
+#include "config/diff.h"
+#include "master/known.h"
+#include "master/listener-watch.h"
+#include "master/master.h"
 #include "master/take-over.h"
 
 #include <errno.h>
@@ -84,129 +91,260 @@ static int bind_or_take_over(const struct config *config, const struct config_so
     return r;
 }
 
-int master_bind(struct master *master, char **ret_error)
+static int watch_all(struct master *master, const struct release *release)
 {
-    const struct config *config = master->config;
-    master->listeners = calloc(config->n_sockets + 1, sizeof(struct listener *));
-    if (!master->listeners)
-        return -ENOMEM;
-    CLEANUP(take_over_clear) struct take_over plan = {0};
-    int r = take_over_plan(config, master->options.passed, &plan, ret_error);
-    const struct passed_wish *wishes = plan.wishes;
-    for (size_t i = 0; r == 0 && i < config->n_sockets; i++) {
-        r = bind_or_take_over(config, config->sockets[i], &wishes, &master->listeners[i],
-                              ret_error);
-        if (r == 0)
-            master->n_listeners = i + 1;
-    }
-    for (size_t i = 0; r == 0 && i < master->n_listeners; i++)
-        r = listener_watch_add(master->listener_watch, master->listeners[i]);
+    int r = 0;
+    for (size_t i = 0; r == 0 && release->listeners[i]; i++)
+        r = listener_watch_add(master->listener_watch, release->listeners[i]);
     return r;
 }
 
-/* The socket of another configuration that is the listener's: names and order are the same (config_refuse_change). */
-static size_t wanted_sockets(const struct config *config, size_t i,
-                             const struct config_program **ret_program)
+static int allocate(const struct config *config, struct release *ret)
 {
-    const struct config_socket *socket = config->sockets[i];
-    *ret_program = config_find_user(config, socket);
-    return config_socket_is_of_slots(socket) && *ret_program ? (*ret_program)->workers : 1;
+    struct listener **listeners = calloc(config->n_sockets + 1, sizeof(struct listener *));
+    if (!listeners)
+        return -ENOMEM;
+    *ret = (struct release){.config = config_ref((struct config *)config), .listeners = listeners};
+    return 0;
 }
 
-static int grow_one(struct master *master, const struct config *config, size_t i, char **ret_error)
+int sockets_bind(struct master *master, struct config *config, char **ret_error)
 {
-    const struct config_program *program;
-    struct listener *listener = master->listeners[i];
-    size_t wanted = wanted_sockets(config, i, &program);
-    if (wanted <= listener->n_sockets)
+    CLEANUP(release_clear) struct release release = {0};
+    CLEANUP(take_over_clear) struct take_over plan = {0};
+    int r = allocate(config, &release);
+    if (r == 0)
+        r = take_over_plan(config, master->options.passed, &plan, ret_error);
+    const struct passed_wish *wishes = plan.wishes;
+    for (size_t i = 0; r == 0 && i < config->n_sockets; i++)
+        r = bind_or_take_over(config, config->sockets[i], &wishes, &release.listeners[i],
+                              ret_error);
+    if (r == 0)
+        r = watch_all(master, &release);
+    if (r < 0)
+        return r;
+    release_clear(&master->release);
+    master->release = release;
+    release = (struct release){0};
+    return 0;
+}
+
+/* At a reload */
+
+struct opening {
+    struct master *master;
+    struct known known;
+    struct release release; /* what was opened so far */
+    bool dry;               /* nothing is bound */
+};
+
+static bool is_claimed(const struct opening *opening, const struct listener *listener)
+{
+    for (size_t i = 0; i < opening->release.config->n_sockets; i++)
+        if (opening->release.listeners[i] == listener)
+            return true;
+    return false;
+}
+
+/* One that is open, not asked for by another socket of this configuration, and of the same address. */
+static struct listener *find_open(const struct opening *opening, const struct config_socket *socket)
+{
+    const struct config *config = opening->release.config;
+    for (size_t i = 0; i < opening->known.n; i++) {
+        const struct known_listener *known = &opening->known.list[i];
+        if (config_same_address(known->config, known->socket, config, socket) &&
+            known->listener->n_sockets > 0 && !is_claimed(opening, known->listener))
+            return known->listener;
+    }
+    return NULL;
+}
+
+static int refuse_sharing(const struct config_socket *socket, char **ret_error)
+{
+    *ret_error = string_format(
+        "sockets.%s.sharing cannot change while its address stays: connections would be lost in "
+        "between; give it another address, or restart the master",
+        socket->name);
+    return -EOPNOTSUPP;
+}
+
+/* More slots than it has sockets. */
+static int grow(const struct opening *opening, const struct config_socket *socket,
+                struct listener *listener, char **ret_error)
+{
+    const struct config *config = opening->release.config;
+    const struct config_program *user = config_find_user(config, socket);
+    size_t wanted = config_socket_is_of_slots(socket) ? user->workers : 1;
+    if (opening->dry || wanted <= listener->n_sockets)
         return 0;
     struct address *addresses = NULL;
-    int r = slot_addresses(config->sockets[i], program, listener->n_sockets, wanted, &addresses);
+    int r = slot_addresses(socket, user, listener->n_sockets, wanted, &addresses);
     if (r == 0)
         r = listener_add(listener, addresses, wanted - listener->n_sockets, ret_error);
-    if (r == 0)
-        r = listener_watch_add(master->listener_watch, listener);
     free(addresses);
     return r;
 }
 
-int master_grow_listeners(struct master *master, const struct config *config, char **ret_error)
+static int keep(const struct opening *opening, const struct config_socket *socket,
+                struct listener *listener, char **ret_error)
 {
-    for (size_t i = 0; i < master->n_listeners; i++) {
-        int r = grow_one(master, config, i, ret_error);
-        if (r < 0)
-            return r;
+    const struct listener_options options = make_options(opening->release.config, socket);
+    if (options.reuseport != listener->options.reuseport)
+        return refuse_sharing(socket, ret_error);
+    int r = listener_try_change(listener, &options, ret_error);
+    return r < 0 ? r : grow(opening, socket, listener, ret_error);
+}
+
+static struct listener_socket *find_socket(const struct opening *opening,
+                                           const struct address *address)
+{
+    struct listener_socket *found = NULL;
+    for (size_t i = 0; i < opening->known.n && !found; i++)
+        found = listener_find(opening->known.list[i].listener, address);
+    return found;
+}
+
+/* Slots that get other numbers take their sockets with them. */
+static int open_or_share(const struct opening *opening, struct listener *listener,
+                         const struct address *address, char **ret_error)
+{
+    struct listener_socket *open = listener->options.reuseport ? NULL
+                                                               : find_socket(opening, address);
+    if (open)
+        return listener_share(listener, open);
+    return opening->dry ? 0 : listener_add(listener, address, 1, ret_error);
+}
+
+static int open_new(const struct opening *opening, const struct config_socket *socket,
+                    struct listener **ret, char **ret_error)
+{
+    const struct config *config = opening->release.config;
+    const struct listener_options options = make_options(config, socket);
+    const struct config_program *user = config_find_user(config, socket);
+    size_t n = config_socket_is_of_slots(socket) ? user->workers : 1;
+    CLEANUP(listener_unrefp) struct listener *listener = NULL;
+    struct address *addresses = NULL;
+    if (socket->fd >= 0) {
+        *ret_error = string_format("socket '%s': listen: fd:%d: a descriptor is passed when the "
+                                   "master starts: restart it with that descriptor",
+                                   socket->name, socket->fd);
+        return -EOPNOTSUPP;
     }
+    int r = listener_new_empty(socket->name, &options, &listener);
+    if (r == 0)
+        r = slot_addresses(socket, user, 0, n, &addresses);
+    for (size_t i = 0; r == 0 && i < n; i++)
+        r = open_or_share(opening, listener, &addresses[i], ret_error);
+    free(addresses);
+    if (r < 0)
+        return r;
+    *ret = TAKE_PTR(listener);
     return 0;
 }
 
-static const struct program *find_program(const struct master *master,
-                                          const struct config_program *config)
+static int open_one(struct opening *opening, size_t i, char **ret_error)
 {
-    for (size_t i = 0; config && i < master->n_programs; i++)
-        if (strcmp(master->programs[i]->name, config->name) == 0)
-            return master->programs[i];
-    return NULL;
+    const struct config_socket *socket = opening->release.config->sockets[i];
+    struct listener *listener = find_open(opening, socket);
+    if (!listener)
+        return open_new(opening, socket, &opening->release.listeners[i], ret_error);
+    int r = keep(opening, socket, listener, ret_error);
+    if (r == 0)
+        opening->release.listeners[i] = listener_ref(listener);
+    return r;
 }
 
-void master_trim_listeners(struct master *master)
+static void opening_clear(struct opening *opening)
 {
-    const struct config_program *program;
-    for (size_t i = 0; i < master->n_listeners; i++) {
-        size_t wanted = wanted_sockets(master->config, i, &program);
-        if (master->reload.config)
-            wanted = MAX(wanted, wanted_sockets(master->reload.config, i, &program));
-        if (master->reload.candidate.config)
-            wanted = MAX(wanted, wanted_sockets(master->reload.candidate.config, i, &program));
-        /* A socket of a slot goes when nobody is in it any more. */
-        const struct program *user = find_program(master, program);
-        if (config_socket_is_of_slots(master->config->sockets[i]) && user)
-            wanted = MAX(wanted, user->n_slots);
-        if (master->listeners[i])
-            listener_truncate(master->listeners[i], wanted);
-    }
+    known_clear(&opening->known);
+    release_clear(&opening->release);
 }
 
-/* Where the configuration leaves it to us, servers may do as they like. */
-static void tell_of_mode(const struct worker *worker, struct listener *listener,
-                         const struct config_socket *socket)
+int sockets_open(struct master *master, const struct config *config, bool dry, struct release *ret,
+                 char **ret_error)
 {
-    if (socket->nonblocking == CONFIG_NONBLOCKING_AUTO || listener->mode_told ||
-        !listener_mode_differs(listener, worker->slot))
-        return;
-    listener->mode_told = true;
-    log_about(worker_subject(worker), LOG_LEVEL_WARNING,
-              "it %s O_NONBLOCK of socket '%s' for all who share it, but sockets.%s.nonblocking is "
-              "%s: a server that relies on that may hang; let the key say what its servers do",
-              listener->options.nonblocking ? "cleared" : "set", listener->name, socket->name,
-              listener->options.nonblocking ? "true" : "false");
+    CLEANUP(opening_clear) struct opening opening = {.master = master, .dry = dry};
+    int r = allocate(config, &opening.release);
+    if (r == 0)
+        r = known_collect(master, &opening.known);
+    for (size_t i = 0; r == 0 && i < config->n_sockets; i++)
+        r = open_one(&opening, i, ret_error);
+    if (r == 0)
+        r = watch_all(master, &opening.release);
+    if (r < 0)
+        return r;
+    *ret = opening.release;
+    opening.release = (struct release){0};
+    return 0;
 }
 
-void master_restore_listeners(const struct program *program, const struct worker *worker)
+static bool has(const struct release *release, const struct listener *listener)
 {
-    /* A program that is being stopped may have outlived its listeners. */
-    for (size_t i = 0; program->started && i < program_config(program)->n_sockets; i++) {
-        struct listener *listener = program->committed->listeners[i];
-        listener_tell(worker_subject(worker), listener, listener_restore(listener, worker->slot));
-        if (worker->state == WORKER_READY)
-            tell_of_mode(worker, listener, program_config(program)->sockets[i]);
-    }
-}
-
-static bool is_needed(const struct master *master, const struct listener *listener)
-{
-    for (size_t i = 0; i < master->n_programs; i++) {
-        const struct program *program = master->programs[i];
-        for (size_t j = 0; program->started && j < program_config(program)->n_sockets; j++)
-            if (program->committed->listeners[j] == listener)
-                return true;
-    }
+    for (size_t i = 0; release->listeners[i]; i++)
+        if (release->listeners[i] == listener)
+            return true;
     return false;
 }
 
-void master_close_listeners(struct master *master)
+static void publish(struct master *master, const struct listener *listener, const char *state)
 {
-    for (size_t i = 0; i < master->n_listeners; i++)
-        if (!is_needed(master, master->listeners[i]))
-            listener_close(master->listeners[i]);
+    for (size_t i = 0; i < listener->n_sockets && event_bus_is_heard(&master->events); i++) {
+        CLEANUP_FREE char *text = address_to_text(&listener->sockets[i]->address);
+        event_bus_publish(&master->events, EVENT_SOCKET,
+                          json_pack("{s:s, s:s, s:s*, s:I}", "state", state, "name", listener->name,
+                                    "address", text, "inode",
+                                    (json_int_t)listener->sockets[i]->inode));
+    }
+}
+
+static void change(struct listener *listener, const struct config *config,
+                   const struct config_socket *socket)
+{
+    const struct listener_options options = make_options(config, socket);
+    CLEANUP_FREE char *warning = NULL, *error = NULL;
+    int r = listener_change(listener, socket->name, &options, &warning, &error);
+    if (r < 0)
+        log_error("socket '%s' could not be changed as it should be: %s", socket->name,
+                  error ? error : strerror(-r));
+    if (warning)
+        log_warning("%s", warning);
+}
+
+void sockets_commit(struct master *master, struct release *release)
+{
+    struct release old = master->release;
+    const struct config *config = release->config;
+    for (size_t i = 0; i < config->n_sockets; i++) {
+        struct listener *listener = release->listeners[i];
+        change(listener, config, config->sockets[i]);
+        if (has(&old, listener))
+            continue;
+        log_info("%s: listening on %s", listener->name, config->sockets[i]->listen);
+        publish(master, listener, "listening");
+    }
+    for (size_t i = 0; old.listeners[i]; i++) {
+        if (has(release, old.listeners[i]))
+            continue;
+        log_info("%s: not listened to any more, it closes with the last worker that has it",
+                 old.listeners[i]->name);
+        publish(master, old.listeners[i], "removed");
+    }
+    master->release = *release;
+    *release = (struct release){0};
+    release_clear(&old);
+}
+
+int sockets_hand(const struct release *release, const struct config_program *program,
+                 struct generation *generation)
+{
+    if (program->n_sockets != generation->program->n_sockets)
+        return -EINVAL;
+    struct listener **found = calloc(program->n_sockets + 1, sizeof(struct listener *));
+    if (!found)
+        return -ENOMEM;
+    for (size_t i = 0; i < program->n_sockets; i++)
+        found[i] = release_listener(release, program->sockets[i]);
+    int r = generation_hand(generation, found);
+    free(found);
+    return r;
 }

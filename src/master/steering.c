@@ -2,14 +2,23 @@
 #include "master/master.h"
 
 #include "base/log.h"
+#include "master/known.h"
+#include "master/listener-use.h"
 
 #include <errno.h>
 #include <string.h>
 
-static bool has_ready_worker(const struct slot *slot)
+static bool is_given(const struct worker *worker, const struct listener *listener)
 {
-    return (slot->current && slot->current->state == WORKER_READY) ||
-           (slot->successor && slot->successor->state == WORKER_READY);
+    for (size_t i = 0; i < worker->generation->program->n_sockets; i++)
+        if (worker->generation->listeners[i] == listener)
+            return true;
+    return false;
+}
+
+static bool serves(const struct worker *worker, const struct listener *listener)
+{
+    return worker && worker->state == WORKER_READY && is_given(worker, listener);
 }
 
 static void steer(const struct program *program, struct listener *listener)
@@ -17,7 +26,8 @@ static void steer(const struct program *program, struct listener *listener)
     bool alive[CONFIG_WORKERS_MAX] = {false};
     size_t wanted = program_wanted(program);
     for (size_t i = 0; i < listener->n_sockets && i < program->n_slots && i < wanted; i++)
-        alive[i] = has_ready_worker(program->slots[i]);
+        alive[i] = serves(program->slots[i]->current, listener) ||
+                   serves(program->slots[i]->successor, listener);
     int r = listener_steer(listener, alive);
     if (r < 0 && !listener->steering_failed)
         log_about(
@@ -27,18 +37,34 @@ static void steer(const struct program *program, struct listener *listener)
     listener->steering_failed = r < 0;
 }
 
+static void steer_generation(const struct program *program, const struct generation *generation)
+{
+    for (size_t i = 0; generation && i < generation->program->n_sockets; i++)
+        if (generation->listeners[i]->options.reuseport)
+            steer(program, generation->listeners[i]);
+}
+
+/* Sockets of slots that are gone wait for nobody any more. */
+static bool has_too_many(const struct program *program)
+{
+    for (size_t i = 0; i < program_config(program)->n_sockets; i++) {
+        size_t n = program->committed->listeners[i]->n_sockets;
+        if (n > 1 && n > program->n_slots)
+            return true;
+    }
+    return false;
+}
+
 void master_steer(struct master *master)
 {
     bool trim = false;
     for (size_t i = 0; i < master->n_programs; i++) {
         const struct program *program = master->programs[i];
-        for (size_t j = 0; program->started && j < program_config(program)->n_sockets; j++) {
-            struct listener *listener = program->committed->listeners[j];
-            if (listener->options.reuseport)
-                steer(program, listener);
-            /* Sockets of slots that are gone wait for nobody any more. */
-            trim = trim || (listener->n_sockets > 1 && listener->n_sockets > program->n_slots);
-        }
+        if (!program->started)
+            continue;
+        steer_generation(program, program->committed);
+        steer_generation(program, program->target);
+        trim = trim || has_too_many(program);
     }
     if (trim)
         master_trim_listeners(master);
@@ -46,10 +72,11 @@ void master_steer(struct master *master)
 
 bool master_slot_queue(const struct program *program, unsigned slot, unsigned *ret_waiting)
 {
+    const struct worker *worker = program->slots[slot]->current;
     bool any = false;
     *ret_waiting = 0;
-    for (size_t i = 0; i < program_config(program)->n_sockets; i++) {
-        const struct listener *listener = program->committed->listeners[i];
+    for (size_t i = 0; worker && i < worker->generation->program->n_sockets; i++) {
+        const struct listener *listener = worker->generation->listeners[i];
         unsigned queue, backlog;
         if (!listener->options.reuseport || slot >= listener->n_sockets)
             continue;

@@ -20,14 +20,14 @@ static void warn_of_another_pid(void)
             pid);
 }
 
-static int collect_number(const struct config *config, const struct config_socket *socket,
-                          struct passed_sockets *passed, char **ret_error)
+static int collect_number(const struct config_socket *socket, struct passed_sockets *passed,
+                          char **ret_error)
 {
     CLEANUP_FREE char *reason = NULL;
     int r = passed_add(passed, socket->fd, &reason);
     if (r < 0)
         *ret_error = string_format("%s:%u:%u: socket '%s': listen: %s",
-                                   config->path ? config->path : "command line", socket->line,
+                                   config_file_name(socket->file), socket->line,
                                    socket->column, socket->name, reason ? reason : strerror(-r));
     return r;
 }
@@ -39,7 +39,7 @@ int take_over_collect(const struct config *config, struct passed_sockets *ret, c
     int r = passed_from_systemd(&passed, ret_error);
     for (size_t i = 0; r >= 0 && i < config->n_sockets; i++)
         if (config->sockets[i]->fd >= 0)
-            r = collect_number(config, config->sockets[i], &passed, ret_error);
+            r = collect_number(config->sockets[i], &passed, ret_error);
     if (r < 0)
         return r;
     *ret = passed;

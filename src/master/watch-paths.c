@@ -83,3 +83,28 @@ int watch_paths_of_program(struct generation *generation, char ***ret, char **re
     *ret = TAKE_PTR(paths);
     return 0;
 }
+
+/* A pattern of `include` has no backslashes and braces but those that stand for themselves. */
+static char *from_include(const char *pattern)
+{
+    char *quoted = malloc(2 * strlen(pattern) + 1), *to = quoted;
+    for (; quoted && *pattern != '\0'; pattern++) {
+        if (*pattern == '\\' || *pattern == '{')
+            *to++ = '\\';
+        *to++ = *pattern;
+    }
+    if (quoted)
+        *to = '\0';
+    return quoted;
+}
+
+int watch_paths_of_config(const struct config *config, char ***ret)
+{
+    CLEANUP_STRV char **paths = NULL;
+    int r = add(&paths, pattern_quote(config->path));
+    for (size_t i = 0; r == 0 && i < config->n_includes; i++)
+        r = add(&paths, from_include(config->includes[i].pattern));
+    if (r == 0)
+        *ret = TAKE_PTR(paths);
+    return r;
+}

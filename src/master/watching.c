@@ -2,7 +2,6 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/pattern.h"
 #include "base/strv.h"
 #include "master/master.h"
 #include "master/watch-paths.h"
@@ -28,6 +27,7 @@ struct watched {
     uint64_t delay_usec;
     struct watch *watch;
     bool wanted; /* by the update that is going on */
+    uint64_t generation; /* of the program, that its changes are to replace */
     char *last_path;
     uint64_t last_usec;
     unsigned repeats;
@@ -37,6 +37,7 @@ struct watching {
     struct master *master;
     struct watcher *watcher; /* NULL until something is to be watched */
     struct list watched;
+    uint64_t n_read; /* how often the configuration that is committed was read */
 };
 
 static struct log_subject subject_of(const struct watched *watched)
@@ -55,26 +56,40 @@ static void look_for_loop(struct watched *watched, const char *path)
     watched->last_usec = now;
     free(watched->last_path);
     watched->last_path = path ? strdup(path) : NULL;
-    if (watched->repeats == REPEATS_SUSPICIOUS)
+    if (path && watched->repeats == REPEATS_SUSPICIOUS)
         log_about(subject_of(watched), LOG_LEVEL_WARNING,
                   "watch: '%s' changes after every reload: if a worker writes it, name it in "
                   "watch_ignore",
                   path);
 }
 
+/* A program alone and with the configuration that is in force, or a whole reload where that has changed. */
+static void ask(const struct watched *watched, const char *path)
+{
+    CLEANUP_FREE char *what = strdup(path ? path : "something");
+    char *programs[] = {watched->program, NULL};
+    const struct reload_wish wish = {.kind = watched->program ? RELOAD_CURRENT : RELOAD_READ,
+                                     .programs = watched->program ? programs : NULL};
+    const struct reload_cause cause = {.pid = getpid(), .uid = getuid(), .path = what};
+    uint64_t id;
+    if (what)
+        string_make_utf8(what);
+    int r = what ? master_reload(watched->watching->master, &wish, &cause, &id) : -ENOMEM;
+    if (r < 0)
+        log_about(subject_of(watched), LOG_LEVEL_ERROR, "cannot reload: %s", strerror(-r));
+}
+
 static void on_changed(struct watch *watch UNUSED, const char *path, unsigned n, void *userdata)
 {
     struct watched *watched = userdata;
-    const struct reload_cause cause = {.pid = getpid(), .uid = getuid()};
     char more[48] = "";
-    uint64_t id;
     if (n > 1 && path)
         (void)snprintf(more, sizeof(more), " and %u more change%s", n - 1, n == 2 ? "" : "s");
     log_about(subject_of(watched), LOG_LEVEL_INFO, "%s: %s%s%s%s", watched->program ? "watch" : "watch_config",
               path ? "" : "too much changed at once to know all of it", path ? path : "",
               path ? " changed" : "", more);
     look_for_loop(watched, path);
-    (void)master_reload(watched->watching->master, RELOAD_READ, &cause, &id);
+    ask(watched, path);
 }
 
 /* What is watched */
@@ -109,6 +124,7 @@ static int watched_new(struct watching *watching, const struct watched *wanted,
     list_init(&watched->link);
     watched->watching = watching;
     watched->delay_usec = wanted->delay_usec;
+    watched->generation = wanted->generation;
     watched->program = wanted->program ? strdup(wanted->program) : NULL;
     r = wanted->program && !watched->program ? -ENOMEM : strv_copy(wanted->paths, &watched->paths);
     if (r == 0)
@@ -151,13 +167,15 @@ static void tell_failure(const struct watched *wanted, int error)
               wanted->program ? "watch" : "watch_config", strerror(error), hint);
 }
 
-/* One that could not watch everything may now. */
+/* One that could not watch everything may now. What the new generation was made from covers what changed before it was. */
 static void want(struct watching *watching, const struct watched *wanted, uint64_t began_usec)
 {
     struct watched *watched = find(watching, wanted->program);
     if (watched && is_same(watched, wanted) && watch_is_complete(watched->watch)) {
         watched->wanted = true;
-        watch_forget(watched->watch, began_usec);
+        if (watched->generation != wanted->generation)
+            watch_forget(watched->watch, began_usec);
+        watched->generation = wanted->generation;
         return;
     }
     (void)watched_free(watched);
@@ -180,6 +198,7 @@ static void want_program(struct watching *watching, struct generation *generatio
         .program = program->name,
         .ignore = program->watch_ignore,
         .delay_usec = program->reload_delay_usec,
+        .generation = generation->number,
     };
     int r = watch_paths_of_program(generation, &paths, &error);
     wanted.paths = paths;
@@ -190,29 +209,34 @@ static void want_program(struct watching *watching, struct generation *generatio
         want(watching, &wanted, began_usec);
 }
 
-static void want_config(struct watching *watching, const char *path, uint64_t began_usec)
+/* `n` counts what was read: it is the generation of the configuration. */
+static void want_config(struct watching *watching, const struct config *config, uint64_t n,
+                        uint64_t began_usec)
 {
-    CLEANUP_FREE char *quoted = pattern_quote(path);
-    struct watched wanted = {
-        .paths = (char *[]){quoted, NULL},
-        .delay_usec = CONFIG_DELAY_USEC,
-    };
-    if (quoted)
+    CLEANUP_STRV char **paths = NULL, **ignore = NULL;
+    int r = watch_paths_of_config(config, &paths);
+    if (r == 0)
+        r = config_default_watch_ignore(&ignore);
+    const struct watched wanted = {
+        .paths = paths, .ignore = ignore, .delay_usec = CONFIG_DELAY_USEC, .generation = n};
+    if (r == 0)
         want(watching, &wanted, began_usec);
     else
-        tell_failure(&wanted, ENOMEM);
+        tell_failure(&wanted, -r);
 }
 
-void watching_update(struct watching *watching, uint64_t began_usec)
+void watching_update(struct watching *watching, uint64_t began_usec, bool read)
 {
     const struct master *master = watching->master;
+    const struct config *config = master->release.config;
+    watching->n_read += read;
     LIST_FOREACH (watched, &watching->watched, struct watched, link)
         watched->wanted = false;
     for (size_t i = 0; i < master->n_programs; i++)
-        if (program_config(master->programs[i])->watch)
+        if (!master->programs[i]->removed && program_config(master->programs[i])->watch)
             want_program(watching, master->programs[i]->committed, began_usec);
-    if (master->config->watch_config && master->config->path)
-        want_config(watching, master->config->path, began_usec);
+    if (config->watch_config && config->path)
+        want_config(watching, config, watching->n_read, began_usec);
     LIST_FOREACH_SAFE (watched, &watching->watched, struct watched, link)
         if (!watched->wanted)
             (void)watched_free(watched);

@@ -8,6 +8,8 @@
 
 #include "base/macros.h"
 
+#include <stdbool.h>
+
 struct master;
 struct watching;
 
@@ -18,8 +20,8 @@ DEFINE_FREEP(struct watching *, watching_free)
 
 /*
  * Another configuration, or other generations, are committed. `began_usec` (monotonic) is when whatever made them so began: changes
- * until then are in them, and are forgotten; those after it count.
+ * until then are in the new generations, and, if it `read` the configuration, in that one, and are forgotten; those after it count.
  */
-void watching_update(struct watching *watching, uint64_t began_usec);
+void watching_update(struct watching *watching, uint64_t began_usec, bool read);
 /* Nothing is watched any more. */
 void watching_stop(struct watching *watching);

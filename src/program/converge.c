@@ -183,7 +183,7 @@ static void start_worker(struct slot *slot, struct generation *generation, struc
 static const char *leave_reason(const struct program *program)
 {
     if (program->stopping)
-        return "shutdown";
+        return program->removed ? "removed" : "shutdown";
     switch (program->phase) {
     case ROLLOUT_IDLE:
     case ROLLOUT_CANARY:

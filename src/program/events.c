@@ -12,6 +12,7 @@
 #include "process/pidfd.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #define PROBATION_DEFAULT_USEC (3 * USEC_PER_SEC)
 
@@ -43,13 +44,24 @@ static bool is_on_trial(const struct program *program, const struct generation *
     return false;
 }
 
+/* The first one in this slot. */
+static void note_slot_failure(struct slot *slot, const char *reason)
+{
+    if (slot->failure || !reason)
+        return;
+    slot->failure = strdup(reason);
+    if (slot->failure)
+        string_make_utf8(slot->failure);
+}
+
 /* A start did not succeed: `reason` ("web/0 exited with 1 before it was ready") is taken over. */
 void program_note_failed_start(struct slot *slot, struct generation *generation, char *reason)
 {
     struct program *program = slot->program;
-    if (is_on_trial(program, generation))
+    if (is_on_trial(program, generation)) {
+        note_slot_failure(slot, reason);
         fail(program, TAKE_PTR(reason));
-    else if (program->phase == ROLLOUT_IDLE && !program->start_failure)
+    } else if (program->phase == ROLLOUT_IDLE && !program->start_failure)
         program->start_failure = TAKE_PTR(reason);
     free(reason);
 }

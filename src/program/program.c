@@ -69,8 +69,11 @@ int program_begin(struct program *program, struct generation *target)
         return r;
     reset_reload(program);
     program->failure = (free(program->failure), NULL);
+    for (size_t i = 0; i < program->n_slots; i++)
+        program->slots[i]->failure = (free(program->slots[i]->failure), NULL);
     (void)generation_unref(program->target);
     program->target = generation_ref(target);
+    program->takes_part = true;
     program->last_generation = MAX(program->last_generation, target->number);
     program->phase = ROLLOUT_IDLE;
     if (!program->started)
@@ -90,13 +93,25 @@ void program_release(struct program *program)
     program_mark(program);
 }
 
+/* Its workers have the new name already; without memory the old one stays on show. */
+static void take_name(struct program *program, const char *name)
+{
+    char *copy = strcmp(program->name, name) == 0 ? NULL : strdup(name);
+    if (!copy)
+        return;
+    log_about(program_subject(program), LOG_LEVEL_INFO, "is called '%s' now", name);
+    free(program->name);
+    program->name = copy;
+}
+
 void program_commit(struct program *program)
 {
-    (void)generation_unref(program->previous);
-    program->previous = program->committed;
+    (void)generation_unref(program->committed);
     program->committed = TAKE_PTR(program->target);
+    take_name(program, program->committed->program->name);
     program->phase = ROLLOUT_IDLE;
     reset_reload(program);
+    program->takes_part = program->is_new = false;
     program_mark(program);
 }
 
@@ -112,6 +127,7 @@ void program_roll_back(struct program *program)
 void program_forget_target(struct program *program)
 {
     program->target = generation_unref(program->target);
+    program->takes_part = false;
 }
 
 void program_start(struct program *program)
@@ -142,10 +158,18 @@ void program_stop(struct program *program, bool force)
     program->forced = program->forced || force;
     program->phase = ROLLOUT_IDLE;
     reset_reload(program);
+    program->takes_part = false;
     program->target = generation_unref(program->target);
     if (force)
         stop_now(program);
     program_mark(program);
+}
+
+void program_remove(struct program *program)
+{
+    program->removed = true;
+    program->is_new = program->is_unnamed = false;
+    program_stop(program, false);
 }
 
 bool program_is_empty(const struct program *program)
@@ -205,7 +229,6 @@ struct program *program_free(struct program *program)
     (void)sd_event_source_disable_unref(program->settle_timer);
     (void)generation_unref(program->target);
     (void)generation_unref(program->committed);
-    (void)generation_unref(program->previous);
     free(program->failure);
     free(program->start_failure);
     free(program->name);

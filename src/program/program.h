@@ -42,6 +42,7 @@ struct slot {
     unsigned restarts; /* workers that left by themselves and were replaced */
     uint64_t surplus_usec; /* monotonic: since when clients are steered away from it; 0: they are not */
     uint64_t looked_usec;
+    char *failure;        /* of the reload's generation in this slot, for people; until the next reload */
     unsigned empty_looks; /* at the queue of its own socket, in a row */
 };
 
@@ -76,7 +77,6 @@ struct program {
     struct program_params params;
     char *name;
     struct generation *committed;
-    struct generation *previous; /* what was committed before it, for an undo; NULL: nothing */
     struct generation *target; /* of the reload that runs; else NULL */
     uint64_t last_generation;  /* numbers are never used twice */
     enum rollout_phase phase;
@@ -84,10 +84,15 @@ struct program {
     size_t n_slots;
     bool started;  /* workers are wanted at all: autostart, until program_stop() */
     bool stopping; /* program_stop() was called */
+    bool removed;  /* for good: no configuration names it any more */
     char *start_failure; /* why a start outside of a reload failed, the first time; for people */
     bool forced;   /* with force */
 
     /* While a reload runs: */
+    bool takes_part;
+    bool in_result; /* and its end will tell of it */
+    bool is_new;   /* it is there because of this reload alone */
+    bool is_unnamed; /* the configuration of this reload does not have it any more */
     bool waiting; /* without a canary: nothing is touched before the others' canaries are proven */
     bool canary_proven; /* and waiting for program_release() */
     bool done;          /* all is as wished; program_commit() may be called */
@@ -102,6 +107,7 @@ struct program {
     bool dirty;            /* the master's mark: something changed since it last converged */
 };
 
+/* With the generation of a program that is not there yet (generation_new_absent()), program_start() starts no worker. */
 int program_new(const struct program_params *params, struct program **ret);
 /* All workers must be gone; any that are not are killed. */
 struct program *program_free(struct program *program);
@@ -119,8 +125,15 @@ static inline struct log_subject program_subject(const struct program *program)
 
 /* Workers are wanted from now on (until program_stop()). */
 void program_start(struct program *program);
+/* The same, gracefully, for good: it is freed when it is empty. */
+void program_remove(struct program *program);
 /* No workers are wanted any more: all are drained, or stopped at once with `force`. */
 void program_stop(struct program *program, bool force);
+/* Will it have workers of the target, or of what it goes back to? Programs that take no part, or are not started, have no say. */
+static inline bool program_is_rolling(const struct program *program)
+{
+    return program->takes_part && program->started;
+}
 /* Has it no process any more, but for those that do not even die of SIGKILL? */
 bool program_is_empty(const struct program *program);
 unsigned program_count_ready(const struct program *program);
@@ -129,7 +142,7 @@ unsigned program_wanted(const struct program *program);
 
 /*
  * The reload: see above. program_begin() supersedes one that runs; a reference to `target` is taken. 0 or -ENOMEM, then nothing changed.
- * A program that is not started takes no part: its target just waits for program_commit() or program_forget_target().
+ * One that is not started has nothing to do: its target just waits for program_commit() or program_forget_target().
  */
 int program_begin(struct program *program, struct generation *target);
 void program_release(struct program *program);

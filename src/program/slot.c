@@ -19,6 +19,7 @@ struct slot *slot_free(struct slot *slot)
         (void)worker_free(worker);
     }
     (void)sd_event_source_disable_unref(slot->backoff_timer);
+    free(slot->failure);
     free(slot);
     return NULL;
 }

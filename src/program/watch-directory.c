@@ -52,7 +52,7 @@ static void drop_below(const struct look *look, struct seen_entry *entry)
     unsigned n = watch_directory_free(TAKE_PTR(entry->directory));
     n += watch_route_free(TAKE_PTR(entry->route));
     if (n > 0)
-        watch_count(look->directory->scan.watch, look->path->text);
+        watch_count(look->directory->scan.watch, look->path->text, NULL);
 }
 
 static bool has_room(struct watch *watch, unsigned depth, const char *path)
@@ -109,7 +109,7 @@ static void take_state(const struct look *look, struct seen_entry *entry, uint64
     struct watch_directory *directory = look->directory;
     bool is_found = look->scanning && directory->params.quiet && entry->state == 0;
     if (entry->state != state && (!is_found || watch_is_recent(directory->scan.watch, st)))
-        watch_count(directory->scan.watch, look->path->text);
+        watch_count(directory->scan.watch, look->path->text, state != 0 ? st : NULL);
     entry->state = state;
     entry->round = directory->round;
 }
@@ -117,7 +117,7 @@ static void take_state(const struct look *look, struct seen_entry *entry, uint64
 static void forget(const struct look *look, struct seen_entry *entry)
 {
     if (entry->state != 0)
-        watch_count(look->directory->scan.watch, look->path->text);
+        watch_count(look->directory->scan.watch, look->path->text, NULL);
     drop_below(look, entry);
     seen_remove(&look->directory->seen, entry);
 }

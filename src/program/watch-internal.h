@@ -40,7 +40,8 @@ struct watch {
     sd_event_source *timer;
     unsigned n_changes;
     char *first_path;
-    uint64_t first_usec, last_usec; /* monotonic */
+    uint64_t first_usec, last_usec; /* monotonic: when changes were noticed */
+    uint64_t happened_usec;         /* and when the newest of them happened */
     unsigned n_entries;             /* directories and links below its paths */
     unsigned n_tasks;               /* that are queued */
     bool incomplete;
@@ -98,8 +99,8 @@ struct watch_route {
 };
 
 struct inotify *watch_inotify(const struct watch *watch);
-/* A change of `path` now, or something unknown (NULL). */
-void watch_count(struct watch *watch, const char *path);
+/* A change of `path`, or something unknown (NULL). `st` is what is there now and tells when that changed; NULL: just now. */
+void watch_count(struct watch *watch, const char *path, const struct stat *st);
 /* Was it changed after `since`? */
 bool watch_is_recent(const struct watch *watch, const struct stat *st);
 /* A line about the watch. */

@@ -255,9 +255,10 @@ static void arrive(struct walk *walk, uint64_t state)
     struct watch_route *route = walk->route;
     struct watch *watch = route->params.watch;
     bool counts = route->params.wants_file || route->params.positions != 0;
-    bool recent = state != 0 && !is_directory(walk, state) && watch_is_recent(watch, &walk->st);
+    bool is_file = state != 0 && !is_directory(walk, state);
+    bool recent = is_file && watch_is_recent(watch, &walk->st);
     if (counts && (route->known ? state != route->state : recent))
-        watch_count(watch, route->path);
+        watch_count(watch, route->path, is_file && route->state != 0 ? &walk->st : NULL);
     if (!route->known && state == 0)
         tell_missing(route);
     if (is_there(walk, state)) {

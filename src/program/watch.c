@@ -66,7 +66,7 @@ static void on_overflow(void *userdata)
 {
     const struct watcher *watcher = userdata;
     LIST_FOREACH (watch, &watcher->watches, struct watch, link) {
-        watch_count(watch, NULL);
+        watch_count(watch, NULL, NULL);
         LIST_FOREACH (route, &watch->routes, struct watch_route, link)
             watch_route_queue_all(route);
     }
@@ -122,9 +122,25 @@ static void arm(struct watch *watch)
     (void)sd_event_source_set_enabled(watch->timer, SD_EVENT_ONESHOT);
 }
 
-void watch_count(struct watch *watch, const char *path)
+static uint64_t change_time(const struct stat *st)
+{
+    return (uint64_t)st->st_ctim.tv_sec * USEC_PER_SEC +
+           (uint64_t)st->st_ctim.tv_nsec / NSEC_PER_USEC;
+}
+
+/* It may have happened before we heard of it. */
+static uint64_t happened(const struct watch *watch, const struct stat *st)
+{
+    uint64_t now = clock_realtime_usec(), changed = st ? change_time(st) : now;
+    uint64_t age = changed < now ? now - changed : 0;
+    return age < watch->last_usec ? watch->last_usec - age : 0;
+}
+
+void watch_count(struct watch *watch, const char *path, const struct stat *st)
 {
     watch->last_usec = clock_monotonic_usec();
+    watch->happened_usec = MAX(watch->n_changes > 0 ? watch->happened_usec : 0,
+                               happened(watch, st));
     if (watch->n_changes == 0) {
         watch->first_usec = watch->last_usec;
         watch->first_path = path ? strdup(path) : NULL;
@@ -135,8 +151,7 @@ void watch_count(struct watch *watch, const char *path)
 
 bool watch_is_recent(const struct watch *watch, const struct stat *st)
 {
-    uint64_t changed = (uint64_t)st->st_ctim.tv_sec * USEC_PER_SEC +
-                       (uint64_t)st->st_ctim.tv_nsec / NSEC_PER_USEC;
+    uint64_t changed = change_time(st);
     return watch->params.since_usec > 0 && changed > watch->params.since_usec &&
            changed <= clock_realtime_usec();
 }
@@ -154,7 +169,7 @@ static int on_rest(sd_event_source *source UNUSED, uint64_t now UNUSED, void *us
 
 void watch_forget(struct watch *watch, uint64_t until_usec)
 {
-    if (watch->n_changes == 0 || watch->last_usec > until_usec)
+    if (watch->n_changes == 0 || watch->happened_usec > until_usec)
         return;
     watch->n_changes = 0;
     free(TAKE_PTR(watch->first_path));
@@ -235,7 +250,7 @@ static int add_route(struct watch *watch, const char *path)
         .pattern = *at,
         .positions = pattern_begin(*at),
         .wants_file = (*at)->plain,
-        .told = true,
+        .told = watch->params.program != NULL, /* includes may come or not */
         .path = (*at)->prefix,
     };
     struct watch_route *route;

@@ -56,6 +56,11 @@ static int say_valid(const struct config *config)
     (void)printf("%s: valid, %zu %s, %zu %s\n", config->path ? config->path : "the command line",
                  config->n_programs, config->n_programs == 1 ? "program" : "programs",
                  config->n_sockets, config->n_sockets == 1 ? "socket" : "sockets");
+    for (size_t i = 1; i < config->n_files; i++)
+        (void)printf("included: %s\n", config->files[i]->path);
+    for (size_t i = 0; i < config->n_includes; i++)
+        if (config->includes[i].n_files == 0)
+            (void)printf("matches no file: %s\n", config->includes[i].pattern);
     return end_output(EXIT_SUCCESS);
 }
 

@@ -44,7 +44,7 @@ static void scope_init(struct scope *scope, const struct generation *generation,
     scope->expansion = (struct expansion){
         .program_name = program->name,
         .group_name = program->name,
-        .here = generation->config->here,
+        .here = program->file->directory,
         .host_node_name = scope->host,
         .process_num = &scope->process_num,
         .generation = &scope->generation,

@@ -112,6 +112,31 @@ int generation_new(struct config *config, const struct config_program *program, 
     return 0;
 }
 
+int generation_new_absent(struct config *config, const struct config_program *program,
+                          struct generation **ret)
+{
+    CLEANUP(generation_unrefp) struct generation *generation = calloc(1, sizeof(*generation));
+    if (!generation)
+        return -ENOMEM;
+    generation->references = 1;
+    generation->config = config_ref(config);
+    generation->absent = malloc(sizeof(*generation->absent));
+    generation->pins = pins_new();
+    if (!generation->absent || !generation->pins)
+        return -ENOMEM;
+    *generation->absent = *program;
+    generation->absent->workers = 0;
+    generation->absent->n_sockets = 0;
+    generation->program = generation->absent;
+    int r = take_habits(generation, NULL);
+    if (r == 0)
+        r = generation_hand(generation, NULL);
+    if (r < 0)
+        return r;
+    *ret = TAKE_PTR(generation);
+    return 0;
+}
+
 int generation_again(const struct generation *earlier, uint64_t number, struct generation **ret)
 {
     CLEANUP(generation_unrefp) struct generation *generation = calloc(1, sizeof(*generation));
@@ -150,6 +175,11 @@ static void drop_listeners(struct generation *generation)
     free(generation->listeners);
 }
 
+bool generation_is_same(const struct generation *old, const struct generation *new)
+{
+    return strv_equal(old->environment, new->environment) && pins_are_same(old->pins, new->pins);
+}
+
 struct generation *generation_ref(struct generation *generation)
 {
     generation->references++;
@@ -164,6 +194,7 @@ struct generation *generation_unref(struct generation *generation)
     (void)strv_free(generation->environment);
     (void)habits_unref(generation->habits);
     (void)pins_unref(generation->pins);
+    free(generation->absent);
     (void)config_unref(generation->config);
     free(generation);
     return NULL;

@@ -23,6 +23,7 @@ struct generation {
     uint64_t number;
     struct config *config; /* keeps `program` alive */
     const struct config_program *program;
+    struct config_program *absent; /* its own `program`, of one that is not there; else NULL */
     char *const *master_environment; /* for %(ENV_X)s; borrowed, of the process */
     /* of the master (cleaned) and of environment_file, as read when it was made */
     char **environment;
@@ -38,10 +39,17 @@ struct generation {
 int generation_new(struct config *config, const struct config_program *program, uint64_t number,
                    const struct generation *previous, char *const *environment,
                    struct generation **ret, char **ret_error);
-/* A new generation made of the very same things as an earlier one. 0 or -ENOMEM. */
+/*
+ * Number 0: a program that is not there yet, so no workers are wanted. What a reload that adds it goes back to. 0 or -ENOMEM.
+ */
+int generation_new_absent(struct config *config, const struct config_program *program,
+                          struct generation **ret);
+/* A new generation made of the very same things as an earlier one, but for its listeners. 0 or -ENOMEM. */
 int generation_again(const struct generation *earlier, uint64_t number, struct generation **ret);
 /* Gives it the listeners of its program's sockets, in their order; references are taken. Once. 0 or -ENOMEM. */
 int generation_hand(struct generation *generation, struct listener *const *listeners);
+/* Would their workers be made of the same: environment, directories, program files as they are now? The configuration is the caller's to compare. */
+bool generation_is_same(const struct generation *old, const struct generation *new);
 struct generation *generation_ref(struct generation *generation);
 struct generation *generation_unref(struct generation *generation);
 DEFINE_FREEP(struct generation *, generation_unref)

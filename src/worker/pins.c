@@ -18,7 +18,7 @@ struct pinned_directory {
 };
 
 struct pinned_file {
-    char *path;
+    char *path; /* as the command has it; relative: to the first directory */
     struct stat identity;
 };
 
@@ -223,4 +223,33 @@ int pins_compare_program(struct pins *pins, struct pinned_place *place, char *co
         return place->remark ? 0 : -ENOMEM;
     }
     return remember_file(pins, name, &st);
+}
+
+static bool is_same_directory(const struct pinned_directory *a, const struct pinned_directory *b)
+{
+    struct stat one, other;
+    if (strcmp(a->path, b->path) != 0 || a->fd < 0 || b->fd < 0)
+        return false;
+    return fstat(a->fd, &one) == 0 && fstat(b->fd, &other) == 0 && one.st_dev == other.st_dev &&
+           one.st_ino == other.st_ino;
+}
+
+static bool is_unchanged(const struct pins *pins, const struct pinned_file *file)
+{
+    struct stat st;
+    for (size_t i = 0; i < pins->n_directories; i++)
+        if (fstatat(pins->directories[i].fd, file->path, &st, 0) == 0 &&
+            is_same_file(&file->identity, &st))
+            return true;
+    return false;
+}
+
+bool pins_are_same(const struct pins *old, const struct pins *new)
+{
+    bool same = old->n_directories == new->n_directories;
+    for (size_t i = 0; same && i < new->n_directories; i++)
+        same = is_same_directory(&old->directories[i], &new->directories[i]);
+    for (size_t i = 0; same && i < old->n_files; i++)
+        same = is_unchanged(new, &old->files[i]);
+    return same;
 }

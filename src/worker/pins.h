@@ -47,4 +47,7 @@ int pins_compare_program(struct pins *pins, struct pinned_place *place, char *co
 const char *pinned_place_find_program(const struct pinned_place *place, char *const *argv,
                                       const char *executable);
 
+/* Does `new`, which no worker was made of yet, hold the same directories, and are the program files of `old` still what they were? */
+bool pins_are_same(const struct pins *old, const struct pins *new);
+
 void pinned_place_clear(struct pinned_place *place);

@@ -415,8 +415,7 @@ static int start(struct worker *worker, const struct worker_params *params, char
     CLEANUP(worker_command_clear) struct worker_command command = {0};
     r = worker_make_command(&place, &command, ret_reason);
     if (r == 0 && (worker_settings(worker)->handoff & CONFIG_HANDOFF_SCM_RIGHTS))
-        r = hand_over_listeners(worker->channel, params->generation, params->slot, 0,
-                                ret_reason);
+        r = hand_over_listeners(worker->channel, params->generation, params->slot, 0, ret_reason);
     if (r < 0)
         return r;
     worker->started_usec = worker->state_usec = clock_monotonic_usec();

@@ -22,7 +22,12 @@ static json_t *fake_status(UNUSED void *userdata)
     return json_pack("{s:{}, s:[]}", "master", "programs");
 }
 
-static int fake_reload(UNUSED bool undo, UNUSED const struct ucred *peer, void *userdata,
+static json_t *fake_plan(UNUSED const struct control_reload *wish, UNUSED void *userdata)
+{
+    return json_pack("{s:s}", "result", "would_commit");
+}
+
+static int fake_reload(UNUSED const struct control_reload *wish, UNUSED const struct ucred *peer, void *userdata,
                        uint64_t *ret_id)
 {
     *ret_id = ++((struct pretender *)userdata)->reload_id;
@@ -47,6 +52,7 @@ static json_t *fake_history(UNUSED void *userdata)
 static const struct control_ops ops = {
     .status = fake_status,
     .reload = fake_reload,
+    .plan = fake_plan,
     .reload_result = fake_reload_result,
     .history = fake_history,
     .shutdown = fake_shutdown,

@@ -1,5 +1,6 @@
 /* Any text as a configuration: it is refused with words, or what is printed loads to the same. */
 #include "config/config.h"
+#include "config/diff.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,8 +39,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     CLEANUP_CONFIG struct config *again = load(once);
     if (!again)
         abort();
-    CLEANUP_FREE char *twice = print(again), *refusal = config_refuse_change(config, again);
-    if (strcmp(once, twice) != 0 || refusal)
+    CLEANUP_FREE char *twice = print(again);
+    CLEANUP(config_diff_freep) struct config_diff *diff = NULL;
+    if (config_diff_new(config, again, &diff) < 0 || strcmp(once, twice) != 0 ||
+        !config_diff_is_empty(diff))
         abort();
     return 0;
 }

@@ -92,6 +92,10 @@ BROKEN = {
     "delay without unit": (program(watch=True, reload_delay=5), r"programs\.web\.reload_delay: .*unit"),
     "delay of a day": (program(watch=True, reload_delay="24h"), r"programs\.web\.reload_delay: .*up to 1h"),
     "perhaps watch the file": ({"watch_config": "perhaps", **program()}, r"watch_config: .*true or false"),
+    "include of a missing file": ({"include": ["nowhere.yaml"], **program()}, r"bad\.yaml:\d+:\d+: include: there is no file '.*/nowhere\.yaml'"),
+    "include of a directory": ({"include": "/etc", **program()}, r"include: '/etc' is a directory: .*/etc/\*\.yaml"),
+    "include of all levels": ({"include": "**/*.yaml", **program()}, r"include: \*\* is not known"),
+    "include as of Supervisor": ({"include": {"files": "conf.d/*"}, **program()}, r"include: a mapping .*conf\.d/\*\.yaml"),
     "alias bomb": (ALIAS_BOMB + "programs: {web: {command: [a]}}\n", r"bad\.yaml"),
     "alias to itself": ("programs: &p {web: {command: *p}}\n", r"bad\.yaml:1:"),
     "unknown alias": ("programs: *nobody\n", r"bad\.yaml:1:"),
@@ -296,18 +300,13 @@ def test_one_bad_address_of_two(directory, port):
 
 
 CHANGES = {
-    "added socket": (lambda config: config["sockets"].update(new={"listen": "unix:@new"}), "new"),
-    "removed program": (lambda config: config["programs"].pop("extra"), "extra"),
-    "added program": (lambda config: config["programs"].update(new={"command": ["true"]}), "new"),
-    "changed listen": (lambda config: config["sockets"]["echo"].update(listen="unix:@other"), r"echo.*listen"),
-    "changed backlog": (lambda config: config["sockets"]["echo"].update(backlog=9), r"echo.*backlog"),
     "changed runtime directory": (lambda config: config.update(runtime_directory="/tmp/elsewhere"), "runtime_directory"),
     "changed control socket": (lambda config: config.update(control={"mode": "0666"}), "control"),
     "changed pid file": (lambda config: config.update(pid_file="/tmp/reloader-test.pid"), "pid_file"),
 }
 
 
-def test_changes_for_a_later_version(master, port):
+def test_changes_that_need_a_restart(master, port):
     """What this version can't change in a running master is refused by name."""
     config = configs.echo(f"127.0.0.1:{port}", workers=1)
     config["programs"]["extra"] = {"command": ["sleep", "1000"], "start_seconds": "10ms"}

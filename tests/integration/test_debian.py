@@ -95,6 +95,16 @@ def test_as_it_comes_it_says_what_is_missing(service):
     service.systemctl("stop")
 
 
+def test_a_file_in_conf_d_is_enough(service):
+    """As another package would bring it."""
+    path = "/etc/reloader/conf.d/nap.yaml"
+    service.machine.write(path, "programs: {nap: {command: [sleep, infinity], start_seconds: 100ms}}\n")
+    service.systemctl("start")
+    service.wait_workers(1)
+    service.systemctl("stop")
+    service.machine.run("rm", path)
+
+
 def test_started_by_the_socket(service):
     """Enabled, then a first connection."""
     service.configure(json.dumps({

@@ -88,7 +88,14 @@ void fake_master_end_reload(struct fake_master *fake, const char *result, const 
                         "state", "ended", "result", result, "reason", reason);
 }
 
-static int fake_reload(UNUSED bool undo, UNUSED const struct ucred *peer, void *userdata, uint64_t *ret_id)
+static json_t *fake_plan(const struct control_reload *wish, UNUSED void *userdata)
+{
+    return json_pack("{s:s, s:{s:b}}", "result", "would_commit", "plan", "changed",
+                     wish->changed_only);
+}
+
+static int fake_reload(UNUSED const struct control_reload *wish, UNUSED const struct ucred *peer,
+                       void *userdata, uint64_t *ret_id)
 {
     struct fake_master *fake = userdata;
     if (fake->refuse_reload)
@@ -144,6 +151,7 @@ static void fake_shutdown(bool force, void *userdata)
 const struct control_ops fake_master_ops = {
     .status = fake_status,
     .reload = fake_reload,
+    .plan = fake_plan,
     .history = fake_history,
     .reload_result = fake_reload_result,
     .shutdown = fake_shutdown,

@@ -173,7 +173,7 @@ static void test_not_in_this_version(void **state UNUSED)
 {
     static const char *const top[] = {"user",         "umask",         "directory",
                                       "environment",  "log_directory", "limits",
-                                      "gateway",      "include"};
+                                      "gateway"};
     for (size_t i = 0; i < ARRAY_SIZE(top); i++) {
         char text[100], part[100];
         (void)snprintf(text, sizeof(text), "programs: {p: {command: x}}\n%s: x", top[i]);

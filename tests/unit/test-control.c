@@ -225,8 +225,7 @@ static void test_errors(UNUSED void **state)
          "{\"error\":\"" INTERFACE "NotInThisVersion\",\"parameters\":{\"method\":\"" INTERFACE
          "Scale\"}}"},
         {"{\"method\":\"" INTERFACE "Reload\",\"parameters\":{\"dry_run\":true}}",
-         "{\"error\":\"" INTERFACE
-         "NotInThisVersion\",\"parameters\":{\"parameter\":\"dry_run\"}}"},
+         "{\"parameters\":{\"result\":\"would_commit\"}}"},
         {"{\"method\":\"" INTERFACE "Shutdown\",\"parameters\":{\"force\":1}}",
          "{\"error\":\"org.varlink.service.InvalidParameter\",\"parameters\":{\"parameter\":"
          "\"force\"}}"},

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+static const struct place start = {.origin = "F", .line = 1, .column = 1};
 static char directory[] = "/tmp/reloader-test-yaml-XXXXXX";
 
 static void assert_tree_refused(const char *text, size_t size, const char *part)
@@ -13,7 +14,7 @@ static void assert_tree_refused(const char *text, size_t size, const char *part)
     CLEANUP_TREE struct tree tree = {0};
     CLEANUP_ERRORS struct errors errors = {0};
     struct tree_node *root = NULL;
-    assert_int_equal(tree_parse(&tree, text, size, "F", true, &errors, &root), -EINVAL);
+    assert_int_equal(tree_parse(&tree, text, size, &start, &errors, &root), -EINVAL);
     CLEANUP_FREE char *said = errors_to_text(&errors);
     assert_has(said, part);
 }
@@ -28,7 +29,7 @@ static void test_nodes(void **state UNUSED)
     CLEANUP_TREE struct tree tree = {0};
     CLEANUP_ERRORS struct errors errors = {0};
     const char *text = "a: 1\nb: [x, 'y']\nc: {d: ~}\n";
-    assert_int_equal(tree_parse(&tree, text, strlen(text), "F", true, &errors, &tree.root), 0);
+    assert_int_equal(tree_parse(&tree, text, strlen(text), &start, &errors, &tree.root), 0);
     assert_int_equal(tree.root->n, 3);
     assert_string_equal(tree_get(tree.root, "a")->text, "1");
     assert_int_equal(tree_get(tree.root, "b")->n, 2);
@@ -47,7 +48,7 @@ static void test_empty(void **state UNUSED)
         CLEANUP_TREE struct tree tree = {0};
         CLEANUP_ERRORS struct errors errors = {0};
         assert_int_equal(
-            tree_parse(&tree, texts[i], strlen(texts[i]), "F", true, &errors, &tree.root), 0);
+            tree_parse(&tree, texts[i], strlen(texts[i]), &start, &errors, &tree.root), 0);
         assert_null(tree.root);
     }
 }

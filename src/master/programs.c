@@ -1,0 +1,181 @@
+#include "master/programs.h"
+
+#include "base/log.h"
+#include "master/listener-use.h"
+#include "master/master.h"
+#include "master/sockets.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* What programs report */
+
+static void on_program_changed(struct program *program, void *userdata)
+{
+    program->dirty = true;
+    master_wake(userdata);
+}
+
+static void on_worker_changed(struct program *program, struct worker *worker,
+                              enum worker_state from, const char *reason, void *userdata)
+{
+    struct master *master = userdata;
+    bool started = worker->state == WORKER_STARTING;
+    if (worker->state != WORKER_STARTING)
+        master_restore_listeners(program, worker);
+    if (!event_bus_is_heard(&master->events))
+        return;
+    event_bus_publish(&master->events, EVENT_WORKER,
+                      json_pack("{s:s, s:s, s:I, s:I, s:I, s:s, s:s, s:s*}", "program",
+                                program->name, "name", worker->name, "slot",
+                                (json_int_t)worker->slot, "pid", (json_int_t)worker->pid,
+                                "generation", (json_int_t)worker->generation->number, "old",
+                                started ? "NONE" : worker_state_to_string(from), "new",
+                                worker_state_to_string(worker->state), "reason", reason));
+}
+
+static void on_worker_message(struct program *program, struct worker *worker, json_t *value,
+                              void *userdata)
+{
+    struct master *master = userdata;
+    if (!event_bus_is_heard(&master->events))
+        return;
+    event_bus_publish(&master->events, EVENT_MESSAGE,
+                      json_pack("{s:s, s:s, s:I, s:I, s:O}", "program", program->name, "name",
+                                worker->name, "slot", (json_int_t)worker->slot, "pid",
+                                (json_int_t)worker->pid, "value", value));
+}
+
+static bool on_slot_queue(struct program *program, unsigned slot, unsigned *ret_waiting,
+                          void *userdata UNUSED)
+{
+    return master_slot_queue(program, slot, ret_waiting);
+}
+
+static const struct program_ops program_ops = {
+    .changed = on_program_changed,
+    .worker_changed = on_worker_changed,
+    .worker_message = on_worker_message,
+    .slot_queue = on_slot_queue,
+};
+
+/* Making them */
+
+static struct program_params make_params(struct master *master, struct generation *generation)
+{
+    return (struct program_params){
+        .event = master->event,
+        .reaper = master->reaper,
+        .generation = generation,
+        .notify_directory = master->notify_directory,
+        .nofile = &master->nofile,
+        .next_worker_id = &master->next_worker_id,
+        .ops = &program_ops,
+        .userdata = master,
+    };
+}
+
+int master_reserve_programs(struct master *master, size_t n)
+{
+    struct program **larger = reallocarray(master->programs, master->n_programs + n + 1,
+                                           sizeof(struct program *));
+    if (!larger)
+        return -ENOMEM;
+    master->programs = larger;
+    return 0;
+}
+
+void master_take_program(struct master *master, struct program *program)
+{
+    master->programs[master->n_programs++] = program;
+}
+
+static int add_program(struct master *master, const struct config_program *config, char **ret_error)
+{
+    CLEANUP(generation_unrefp) struct generation *generation = NULL;
+    int r = generation_new(master->release.config, config, 1, NULL, master->options.environment,
+                           &generation, ret_error);
+    if (r == 0)
+        r = sockets_hand(&master->release, config, generation);
+    if (r < 0)
+        return r;
+    const struct program_params params = make_params(master, generation);
+    struct program *program = NULL;
+    r = program_new(&params, &program);
+    if (r == 0)
+        master_take_program(master, program);
+    return r;
+}
+
+int master_add_programs(struct master *master, char **ret_error)
+{
+    const struct config *config = master->release.config;
+    int r = master_reserve_programs(master, config->n_programs);
+    for (size_t i = 0; r == 0 && i < config->n_programs; i++)
+        r = add_program(master, config->programs[i], ret_error);
+    if (r == 0)
+        master_sort_programs(master);
+    return r;
+}
+
+int master_make_program(struct master *master, struct config *config,
+                        const struct config_program *program, struct program **ret)
+{
+    CLEANUP(generation_unrefp) struct generation *absent = NULL;
+    int r = generation_new_absent(config, program, &absent);
+    if (r < 0)
+        return r;
+    const struct program_params params = make_params(master, absent);
+    return program_new(&params, ret);
+}
+
+struct program *master_find_program(const struct master *master, const char *name)
+{
+    for (size_t i = 0; i < master->n_programs; i++)
+        if (!master->programs[i]->removed && strcmp(master->programs[i]->name, name) == 0)
+            return master->programs[i];
+    return NULL;
+}
+
+void master_free_removed_programs(struct master *master)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < master->n_programs; i++) {
+        struct program *program = master->programs[i];
+        if (!program->removed || !program_is_empty(program)) {
+            master->programs[kept++] = program;
+            continue;
+        }
+        if (program->committed->number > 0)
+            log_about(program_subject(program), LOG_LEVEL_INFO, "removed");
+        (void)program_free(program);
+    }
+    master->n_programs = kept;
+}
+
+/* Order */
+
+static size_t place_in(const struct config *config, const char *name)
+{
+    size_t place = 0;
+    while (place < config->n_programs && strcmp(config->programs[place]->name, name) != 0)
+        place++;
+    return place;
+}
+
+static int compare_priority(const void *a, const void *b, void *userdata)
+{
+    const struct program *left = *(struct program *const *)a, *right = *(struct program *const *)b;
+    const struct config_program *l = program_config(left), *r = program_config(right);
+    if (l->priority != r->priority)
+        return l->priority < r->priority ? -1 : 1;
+    size_t i = place_in(userdata, l->name), j = place_in(userdata, r->name);
+    return i != j ? (i < j ? -1 : 1) : 0;
+}
+
+void master_sort_programs(struct master *master)
+{
+    if (master->n_programs > 1)
+        qsort_r(master->programs, master->n_programs, sizeof(struct program *), compare_priority,
+                master->release.config);
+}

@@ -1,0 +1,18 @@
+/*
+ * release.h - a configuration and what was opened for it: the one that is in force, that of a reload that runs, or of a
+ * candidate. A listener that two of them need is one and the same.
+ */
+#pragma once
+
+#include "config/config.h"
+#include "net/listener.h"
+
+struct release {
+    struct config *config;
+    struct listener **listeners; /* one for each of the config's sockets, in their order; NULL-terminated */
+};
+
+/* Gives back its references. */
+void release_clear(struct release *release);
+/* The listener of a socket of its configuration, or NULL. Borrowed. */
+struct listener *release_listener(const struct release *release, const struct config_socket *socket);

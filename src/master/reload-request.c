@@ -1,0 +1,79 @@
+/* What is asked for, from the wish to the record of its result. */
+#include "base/clock.h"
+#include "base/strv.h"
+#include "master/master.h"
+#include "master/reload.h"
+
+#include <errno.h>
+#include <string.h>
+
+void reload_request_clear(struct reload_request *request)
+{
+    (void)strv_free(request->programs);
+    free(request->cause.path);
+    *request = (struct reload_request){0};
+}
+
+int reload_request_widen(struct reload_request *request, const struct reload_wish *wish)
+{
+    request->all = request->all || (!wish->changed_only && !wish->programs);
+    request->changed_only = request->changed_only || wish->changed_only;
+    STRV_FOREACH (program, wish->programs) {
+        int r = strv_contains(request->programs, *program)
+                    ? 0
+                    : strv_append(&request->programs, *program);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+/* A configuration that is to be read anew is the newest one, too. */
+static enum reload_kind join(enum reload_kind a, enum reload_kind b)
+{
+    return a == RELOAD_READ || b == RELOAD_READ ? RELOAD_READ : a;
+}
+
+static bool can_be_one(const struct reload_request *request, const struct reload_wish *wish)
+{
+    return request->id != 0 && (request->kind == RELOAD_UNDO) == (wish->kind == RELOAD_UNDO);
+}
+
+static int make_request(struct reload *reload, const struct reload_wish *wish,
+                        const struct reload_cause *cause, struct reload_request *ret)
+{
+    CLEANUP(reload_request_clear)
+    struct reload_request request = {
+        .kind = wish->kind, .cause = *cause, .began_usec = clock_monotonic_usec()};
+    request.cause.path = cause->path ? strdup(cause->path) : NULL;
+    if (cause->path && !request.cause.path)
+        return -ENOMEM;
+    int r = reload_request_widen(&request, wish);
+    if (r < 0)
+        return r;
+    request.id = ++reload->last_id;
+    *ret = request;
+    request = (struct reload_request){0};
+    return 0;
+}
+
+uint64_t reload_want(struct master *master, const struct reload_wish *wish,
+                     const struct reload_cause *cause)
+{
+    struct reload *reload = &master->reload;
+    if (can_be_one(&reload->wanted, wish)) {
+        if (reload_request_widen(&reload->wanted, wish) < 0)
+            return 0;
+        reload->wanted.kind = join(reload->wanted.kind, wish->kind);
+        reload->wanted.also++;
+        return reload->wanted.id;
+    }
+    struct reload_request request;
+    if (make_request(reload, wish, cause, &request) < 0)
+        return 0;
+    if (reload->wanted.id != 0)
+        reload_end(master, &reload->wanted, RELOAD_SUPERSEDED,
+                   string_format("superseded by reload %llu", (unsigned long long)request.id));
+    reload->wanted = request;
+    return request.id;
+}

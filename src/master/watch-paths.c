@@ -84,12 +84,19 @@ int watch_paths_of_program(struct generation *generation, char ***ret, char **re
     return 0;
 }
 
+/* Does a bracket that is open here close in the same name? */
+static bool is_bracket(const char *text)
+{
+    size_t n = strcspn(text, "/");
+    return n > 2 && memchr(text + 2, ']', n - 2) != NULL;
+}
+
 /* A pattern of `include` has no backslashes and braces but those that stand for themselves. */
 static char *from_include(const char *pattern)
 {
     char *quoted = malloc(2 * strlen(pattern) + 1), *to = quoted;
     for (; quoted && *pattern != '\0'; pattern++) {
-        if (*pattern == '\\' || *pattern == '{')
+        if (*pattern == '\\' || *pattern == '{' || (*pattern == '[' && !is_bracket(pattern)))
             *to++ = '\\';
         *to++ = *pattern;
     }

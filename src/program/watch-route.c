@@ -233,11 +233,11 @@ static bool is_directory(const struct walk *walk, uint64_t state)
     return state != 0 && S_ISDIR(walk->st.st_mode);
 }
 
-/* True: it still leads into the directory that is watched. */
+/* True: it still leads to the path of the directory that is watched; even if that is another one, its files are compared. */
 static bool is_there(const struct walk *walk, uint64_t state)
 {
     const struct watch_route *route = walk->route;
-    return route->directory && is_directory(walk, state) && state == route->state &&
+    return route->directory && is_directory(walk, state) &&
            strcmp(route->directory->name, walk->at.length > 0 ? walk->at.text : "/") == 0;
 }
 

@@ -23,6 +23,7 @@ struct kit {
     struct watcher *watcher;
     struct watch *watch;
     char *directory;
+    uint64_t delay_usec;
     unsigned reports, changes;
     bool unknown; /* a report had no path */
     char *path;
@@ -44,6 +45,7 @@ static int set_up(void **state)
     assert_int_equal(sd_event_new(&kit->event), 0);
     assert_int_equal(watcher_new(kit->event, &kit->watcher), 0);
     kit->directory = live_make_directory();
+    kit->delay_usec = DELAY_USEC;
     *state = kit;
     return 0;
 }
@@ -123,7 +125,7 @@ static void watch_since(struct kit *kit, const char *const *names, const char *c
         .program = "web",
         .paths = paths,
         .ignore = (char *const *)ignore,
-        .delay_usec = DELAY_USEC,
+        .delay_usec = kit->delay_usec,
         .since_usec = since_usec,
         .changed = on_changed,
         .userdata = kit,
@@ -212,6 +214,29 @@ static void test_deep(void **state)
     expect(kit, "lib/a/b", 0);
     write_file(kit, "lib/b/c/y", "22");
     expect(kit, "lib/b/c/y", 1);
+}
+
+/* Another directory is there before we hear that the first one has gone. */
+static void test_replaced(void **state)
+{
+    struct kit *kit = *state;
+    make_directory(kit, "lib");
+    make_directory(kit, "lib/a");
+    make_directory(kit, "b");
+    make_directory(kit, "new");
+    make_directory(kit, "new/a");
+    watch_names(kit, "lib");
+    move(kit, "lib/a", "old");
+    move(kit, "b", "lib/a");
+    write_file(kit, "lib/x", "1");
+    expect(kit, "lib/x", 1);
+    write_file(kit, "lib/a/x", "1");
+    expect(kit, "lib/a/x", 1);
+    move(kit, "lib", "gone");
+    move(kit, "new", "lib");
+    expect(kit, "lib", 0);
+    write_file(kit, "lib/a/x", "1");
+    expect(kit, "lib/a/x", 1);
 }
 
 static void test_vanishes_and_returns(void **state)
@@ -422,6 +447,7 @@ static void test_endless(void **state)
 {
     struct kit *kit = *state;
     write_file(kit, "a", "1");
+    kit->delay_usec = 4 * DELAY_USEC; /* longer than the watcher rests */
     watch_names(kit, "a");
     uint64_t began = clock_monotonic_usec();
     for (unsigned i = 0; kit->reports == 0; i++) {
@@ -467,13 +493,16 @@ static void test_overflow_alone_counts(void **state)
 {
     struct kit *kit = *state;
     make_directory(kit, "lib");
+    write_file(kit, "lib/lost", "1");
     watch_since(kit, NAMES("lib"), NAMES("ignored*"), 0);
     CLEANUP_FREE char *a = in(kit, "lib/ignored-a"), *b = in(kit, "lib/ignored-b");
     write_file(kit, "lib/ignored-a", "1");
     for (unsigned i = 0; i < queue_length() / 2 + 1; i++)
         assert_int_equal(rename(i % 2 ? b : a, i % 2 ? a : b), 0);
+    delete (kit, "lib/lost");
     RUN_UNTIL(kit->event, kit->reports > 0);
     assert_true(kit->unknown);
+    assert_int_equal(kit->changes, 2);
 }
 
 static void test_since(void **state)
@@ -596,6 +625,7 @@ int main(void)
         WATCH_TEST(test_written),
         WATCH_TEST(test_no_changes),
         WATCH_TEST(test_deep),
+        WATCH_TEST(test_replaced),
         WATCH_TEST(test_vanishes_and_returns),
         WATCH_TEST(test_moved_away),
         WATCH_TEST(test_single_file),

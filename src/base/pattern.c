@@ -150,8 +150,7 @@ static int fill(struct pattern *pattern, char *path, const char **ret_reason)
         pattern->prefix = strdup("/");
     if (!pattern->prefix)
         return -ENOMEM;
-    bool all = pattern->plain || slash ||
-               strcmp(pattern->parts[pattern->n_parts - 1], "**") == 0;
+    bool all = pattern->plain || slash || strcmp(pattern->parts[pattern->n_parts - 1], "**") == 0;
     return all ? append_all(pattern) : 0;
 }
 

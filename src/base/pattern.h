@@ -15,10 +15,11 @@
 #define PATTERN_PARTS_MAX 32
 
 struct pattern {
-    char *prefix;  /* the path up to its first wildcard, absolute, backslashes resolved */
-    char **parts;  /* the names behind it: a pattern each */
+    char *prefix; /* the path up to its first wildcard, absolute, backslashes resolved */
+    char **parts; /* the names behind it: a pattern each */
     unsigned n_parts;
-    bool plain; /* no wildcards: `prefix` may be a file, and `parts` are all that is in a directory */
+    bool
+        plain; /* no wildcards: `prefix` may be a file, and `parts` are all that is in a directory */
 };
 
 /* `path` is absolute. 0, -ENOMEM, or -EINVAL with a reason for people in *ret_reason (static text). */
@@ -31,8 +32,9 @@ uint64_t pattern_begin(const struct pattern *pattern);
 
 /* One name further. */
 struct pattern_step {
-    bool matches;     /* as a file it is one of those that are meant */
-    uint64_t enter;   /* where the walk is inside, if it is a directory; 0: there is nothing to look for */
+    bool matches; /* as a file it is one of those that are meant */
+    uint64_t
+        enter; /* where the walk is inside, if it is a directory; 0: there is nothing to look for */
     uint64_t through; /* the same if it is a link to one: `**` does not go through links */
 };
 struct pattern_step pattern_step(const struct pattern *pattern, uint64_t positions,

@@ -66,8 +66,9 @@ static void read_watch(struct reader *reader, const struct key *key UNUSED,
                      "file alone",
                      tree_describe(node, text));
     else if (node->type == TREE_SEQUENCE && node->n == 0)
-        reader_error(reader, &node->place,
-                     "empty, expected paths, as [lib/, views/], or true for the program file alone");
+        reader_error(
+            reader, &node->place,
+            "empty, expected paths, as [lib/, views/], or true for the program file alone");
     else if (value_list_length(node) > PATHS_MAX)
         reader_error(reader, &node->place, "more than %d paths", PATHS_MAX);
     else
@@ -137,8 +138,8 @@ const struct value_type type_watch_ignore = {
     .label = "list of names", .read = read_watch_ignore, .print = print_watch_ignore};
 
 /* What version control, editors and Python write beside the files that matter. */
-static const char *const ignored[] = {".git",   ".hg",   ".svn", "__pycache__", "*~",
-                                      ".*.sw?", ".#*",   "#*#",  NULL};
+static const char *const ignored[] = {".git",   ".hg", ".svn", "__pycache__", "*~",
+                                      ".*.sw?", ".#*", "#*#",  NULL};
 
 int config_default_watch_ignore(char ***ret)
 {

@@ -43,9 +43,8 @@ static int add_program_file(const struct pinned_place *place, const struct worke
     int r = spawn_find_executable(command->argv[0], place->configured, command->envp, &executable);
     if (r == -ENOMEM)
         return r;
-    const char *name = executable
-                           ? pinned_place_find_program(place, command->argv, executable)
-                           : NULL;
+    const char *name = executable ? pinned_place_find_program(place, command->argv, executable)
+                                  : NULL;
     CLEANUP_FREE char *path = name ? path_join(place->configured, name) : NULL;
     if (!name)
         return 0;

@@ -15,7 +15,7 @@
 #define CONFIG_DELAY_USEC USEC_PER_SEC
 
 /* So many reloads in a row for one file that changes again within so long: who writes it? */
-#define REPEATS_SUSPICIOUS   5
+#define REPEATS_SUSPICIOUS  5
 #define REPEATS_WITHIN_USEC (10 * USEC_PER_SEC)
 
 /* What is watched for a program, or for the configuration. */
@@ -26,7 +26,7 @@ struct watched {
     char **paths, **ignore;
     uint64_t delay_usec;
     struct watch *watch;
-    bool wanted; /* by the update that is going on */
+    bool wanted;         /* by the update that is going on */
     uint64_t generation; /* of the program, that its changes are to replace */
     char *last_path;
     uint64_t last_usec;
@@ -85,7 +85,8 @@ static void on_changed(struct watch *watch UNUSED, const char *path, unsigned n,
     char more[48] = "";
     if (n > 1 && path)
         (void)snprintf(more, sizeof(more), " and %u more change%s", n - 1, n == 2 ? "" : "s");
-    log_about(subject_of(watched), LOG_LEVEL_INFO, "%s: %s%s%s%s", watched->program ? "watch" : "watch_config",
+    log_about(subject_of(watched), LOG_LEVEL_INFO, "%s: %s%s%s%s",
+              watched->program ? "watch" : "watch_config",
               path ? "" : "too much changed at once to know all of it", path ? path : "",
               path ? " changed" : "", more);
     look_for_loop(watched, path);
@@ -114,8 +115,8 @@ static int need_watcher(struct watching *watching)
     return watching->watcher ? 0 : watcher_new(watching->master->event, &watching->watcher);
 }
 
-static int watched_new(struct watching *watching, const struct watched *wanted,
-                       uint64_t began_usec, struct watched **ret)
+static int watched_new(struct watching *watching, const struct watched *wanted, uint64_t began_usec,
+                       struct watched **ret)
 {
     CLEANUP(watched_freep) struct watched *watched = calloc(1, sizeof(*watched));
     int r = watched ? need_watcher(watching) : -ENOMEM;

@@ -130,8 +130,7 @@ void inotify_clear(struct inotify_mark *mark)
     }
 }
 
-int inotify_set(struct inotify *inotify, const char *path, uint32_t mask,
-                struct inotify_mark *mark)
+int inotify_set(struct inotify *inotify, const char *path, uint32_t mask, struct inotify_mark *mark)
 {
     inotify_clear(mark);
     int wd = inotify_add_watch(inotify->fd, path, mask | IN_MASK_ADD | IN_ONLYDIR | IN_DONT_FOLLOW);

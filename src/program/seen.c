@@ -22,10 +22,14 @@ static uint64_t hash_name(const char *name)
 uint64_t seen_state(const struct stat *st)
 {
     const uint64_t facts[] = {
-        (uint64_t)st->st_dev,          (uint64_t)st->st_ino,
-        (uint64_t)st->st_mtim.tv_sec,  (uint64_t)st->st_mtim.tv_nsec,
-        (uint64_t)st->st_size,         st->st_mode,
-        st->st_uid,                    st->st_gid,
+        (uint64_t)st->st_dev,
+        (uint64_t)st->st_ino,
+        (uint64_t)st->st_mtim.tv_sec,
+        (uint64_t)st->st_mtim.tv_nsec,
+        (uint64_t)st->st_size,
+        st->st_mode,
+        st->st_uid,
+        st->st_gid,
     };
     return hash(facts, sizeof(facts));
 }

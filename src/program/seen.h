@@ -14,8 +14,8 @@ struct watch_directory;
 struct watch_route;
 
 struct seen_entry {
-    uint64_t name;  /* a hash; 0: the place is free */
-    uint64_t state; /* of seen_state() */
+    uint64_t name;                     /* a hash; 0: the place is free */
+    uint64_t state;                    /* of seen_state() */
     struct watch_directory *directory; /* what is watched below it; owned */
     struct watch_route *route;         /* where it leads, if it is a link; owned */
     unsigned round;                    /* of the scan that saw it last */

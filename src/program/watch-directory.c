@@ -128,9 +128,9 @@ static void compare(const struct look *look, const char *name, const struct patt
 {
     struct seen *seen = &look->directory->seen;
     struct seen_entry *entry = seen_find(seen, name);
-    if (entry && ((entry->directory &&
-                   (type != S_IFDIR || !inotify_is_set(&entry->directory->mark))) ||
-                  (entry->route && type != S_IFLNK)))
+    if (entry &&
+        ((entry->directory && (type != S_IFDIR || !inotify_is_set(&entry->directory->mark))) ||
+         (entry->route && type != S_IFLNK)))
         drop_below(look, entry);
     bool counts = step->matches && (type == S_IFREG || type == S_IFLNK);
     bool leads_on = (type == S_IFDIR && step->enter) || (type == S_IFLNK && step->through);

@@ -202,9 +202,8 @@ static uint64_t walk_all(struct walk *walk)
     if (walk->at.length == 0 && lstat("/", &walk->st) < 0)
         return 0;
     if (S_ISDIR(walk->st.st_mode)) {
-        const struct stat identity = {.st_dev = walk->st.st_dev,
-                                      .st_ino = walk->st.st_ino,
-                                      .st_mode = S_IFDIR};
+        const struct stat identity = {
+            .st_dev = walk->st.st_dev, .st_ino = walk->st.st_ino, .st_mode = S_IFDIR};
         return seen_state(&identity);
     }
     return walk->route->params.wants_file && watch_file(walk, name) ? seen_state(&walk->st) : 0;

@@ -35,10 +35,10 @@ DEFINE_FREEP(struct watcher *, watcher_free)
 
 struct watch_params {
     struct watcher *watcher;
-    const char *program;  /* for log lines; borrowed for the watch's life; NULL: none */
-    char *const *paths;   /* absolute, valid for pattern_new() */
-    char *const *ignore;  /* names, valid by pattern_check_name(); NULL: none */
-    uint64_t delay_usec;  /* after the last change */
+    const char *program; /* for log lines; borrowed for the watch's life; NULL: none */
+    char *const *paths;  /* absolute, valid for pattern_new() */
+    char *const *ignore; /* names, valid by pattern_check_name(); NULL: none */
+    uint64_t delay_usec; /* after the last change */
     /*
      * What changed since then (realtime), as the files' times tell, counts although the watch was not there yet; 0: nothing.
      */

@@ -6,8 +6,10 @@
 #include <errno.h>
 #include <libgen.h>
 #include <limits.h>
+#include <spawn.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static char *join(json_t *changes)
@@ -118,19 +120,22 @@ int show_plan(const struct invocation *invocation, const char *method, json_t *p
     return refused ? EXIT_CODE_FAILED : EXIT_CODE_OK;
 }
 
-/* The program that reads configurations, beside this one or where PATH finds it. */
-static void execute_reloader(char *file)
+/* The program that reads configurations, beside this one or where PATH finds it. Its exit status, or -1 and errno. */
+static int run_reloader(char *file)
 {
-    char path[PATH_MAX];
+    char path[PATH_MAX], beside[PATH_MAX + 16];
     char *const arguments[] = {(char *)"reloader", (char *)"--check", file, NULL};
     ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 1);
-    if (n > 0) {
-        path[n] = '\0';
-        char beside[PATH_MAX + 16];
-        (void)snprintf(beside, sizeof(beside), "%s/reloader", dirname(path));
-        (void)execv(beside, arguments);
-    }
-    (void)execvp("reloader", arguments);
+    path[MAX(n, 0)] = '\0';
+    (void)snprintf(beside, sizeof(beside), "%s/reloader", dirname(path));
+    pid_t pid;
+    int status;
+    errno = posix_spawn(&pid, beside, NULL, NULL, arguments, environ);
+    if (errno == ENOENT)
+        errno = posix_spawnp(&pid, "reloader", NULL, NULL, arguments, environ);
+    if (errno != 0 || waitpid(pid, &status, 0) < 0)
+        return -1;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : EXIT_CODE_FAILED;
 }
 
 int command_check(const struct invocation *invocation)
@@ -146,7 +151,8 @@ int command_check(const struct invocation *invocation)
         complain("check FILE does not take --json: it is what `reloader --check FILE` says");
         return EXIT_CODE_USAGE;
     }
-    execute_reloader(file);
-    complain("cannot execute reloader, which checks files: %s", strerror(errno));
-    return EXIT_CODE_FAILED;
+    int status = run_reloader(file);
+    if (status < 0)
+        complain("cannot run reloader, which checks files: %s", strerror(errno));
+    return status == 0 ? EXIT_CODE_OK : EXIT_CODE_FAILED;
 }

@@ -153,9 +153,9 @@ static void test_names(void **state UNUSED)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_plain), cmocka_unit_test(test_wildcards),
+        cmocka_unit_test(test_plain),     cmocka_unit_test(test_wildcards),
         cmocka_unit_test(test_any_depth), cmocka_unit_test(test_links),
-        cmocka_unit_test(test_wrong), cmocka_unit_test(test_quote),
+        cmocka_unit_test(test_wrong),     cmocka_unit_test(test_quote),
         cmocka_unit_test(test_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -106,7 +106,7 @@ static void move(const struct kit *kit, const char *from, const char *to)
     assert_int_equal(rename(old, new), 0);
 }
 
-static void delete(const struct kit *kit, const char *name)
+static void delete (const struct kit *kit, const char *name)
 {
     CLEANUP_FREE char *path = in(kit, name);
     remove_tree(path);
@@ -134,7 +134,7 @@ static void watch_since(struct kit *kit, const char *const *names, const char *c
     RUN_UNTIL(kit->event, watch_is_settled(kit->watch));
 }
 
-#define NAMES(...) ((const char *const[]){__VA_ARGS__, NULL})
+#define NAMES(...)            ((const char *const[]){__VA_ARGS__, NULL})
 #define watch_names(kit, ...) watch_since(kit, NAMES(__VA_ARGS__), NULL, 0)
 
 /* Exactly one more report comes, of exactly `n` changes; 0: however many. */

@@ -106,7 +106,7 @@ static void move(const struct kit *kit, const char *from, const char *to)
     assert_int_equal(rename(old, new), 0);
 }
 
-static void delete (const struct kit *kit, const char *name)
+static void discard(const struct kit *kit, const char *name)
 {
     CLEANUP_FREE char *path = in(kit, name);
     remove_tree(path);
@@ -161,7 +161,7 @@ static void test_written(void **state)
     expect(kit, "lib/a", 1);
     write_file(kit, "lib/b", "1");
     expect(kit, "lib/b", 1);
-    delete (kit, "lib/b");
+    discard(kit, "lib/b");
     expect(kit, "lib/b", 1);
     write_file(kit, "lib/.a.new", "333");
     move(kit, "lib/.a.new", "lib/a");
@@ -190,7 +190,7 @@ static void test_no_changes(void **state)
     assert_int_equal(mkfifo(fifo, 0600), 0);
     make_directory(kit, "lib/empty");
     write_file(kit, "lib/gone", "1");
-    delete (kit, "lib/gone");
+    discard(kit, "lib/gone");
     write_file(kit, "lib/x.tmp", "1");
     write_file(kit, "lib/node_modules/x", "1");
     write_file(kit, "other", "1");
@@ -251,7 +251,7 @@ static void test_vanishes_and_returns(void **state)
     CLEANUP_FD int app_fd = open(app, O_PATH | O_CLOEXEC);
     CLEANUP_FD int library_fd = open(library, O_PATH | O_CLOEXEC);
     assert_true(app_fd >= 0 && library_fd >= 0);
-    delete (kit, "app");
+    discard(kit, "app");
     expect(kit, "app/lib/x", 0);
     make_directory(kit, "app");
     make_directory(kit, "app/lib");
@@ -298,7 +298,7 @@ static void test_single_file(void **state)
     write_file(kit, "a.new", "333");
     move(kit, "a.new", "a");
     expect(kit, "a", 1);
-    delete (kit, "a");
+    discard(kit, "a");
     expect(kit, "a", 1);
     write_file(kit, "a", "1");
     expect(kit, "a", 1);
@@ -336,7 +336,7 @@ static void test_config_map(void **state)
     write_file(kit, "..2/key", "2");
     make_link(kit, "..2", "..data_tmp");
     move(kit, "..data_tmp", "..data");
-    delete (kit, "..1");
+    discard(kit, "..1");
     expect(kit, "key", 0);
     write_file(kit, "..2/key", "333");
     expect(kit, "key", 1);
@@ -359,7 +359,7 @@ static void test_links_in_a_tree(void **state)
     expect(kit, "on/x", 1);
     write_file(kit, "on/nowhere", "1");
     expect(kit, "on/nowhere", 2);
-    delete (kit, "on/x");
+    discard(kit, "on/x");
     expect(kit, "on/x", 0);
     write_file(kit, "available/x", "333");
     write_file(kit, "on/y", "1");
@@ -478,7 +478,7 @@ static void test_overflow(void **state)
     for (unsigned i = 0; i < queue_length() / 2 + 1; i++)
         assert_int_equal(rename(i % 2 ? b : a, i % 2 ? a : b), 0);
     /* Nobody is told of these. */
-    delete (kit, "lib/lost");
+    discard(kit, "lib/lost");
     make_directory(kit, "lib/lost");
     write_file(kit, "lib/lost/x", "1");
     RUN_UNTIL(kit->event, kit->reports > 0 && watch_is_settled(kit->watch));
@@ -499,7 +499,7 @@ static void test_overflow_alone_counts(void **state)
     write_file(kit, "lib/ignored-a", "1");
     for (unsigned i = 0; i < queue_length() / 2 + 1; i++)
         assert_int_equal(rename(i % 2 ? b : a, i % 2 ? a : b), 0);
-    delete (kit, "lib/lost");
+    discard(kit, "lib/lost");
     RUN_UNTIL(kit->event, kit->reports > 0);
     assert_true(kit->unknown);
     assert_int_equal(kit->changes, 2);

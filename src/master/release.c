@@ -34,3 +34,15 @@ size_t release_wants(const struct release *release, const struct listener *liste
     }
     return wanted;
 }
+
+bool release_keeps(const struct release *release, const struct listener_socket *socket)
+{
+    for (size_t i = 0; release->listeners && release->listeners[i]; i++) {
+        const struct listener *listener = release->listeners[i];
+        size_t n = MIN(listener->n_sockets, release_wants(release, listener));
+        for (size_t j = 0; j < n; j++)
+            if (listener->sockets[j] == socket)
+                return true;
+    }
+    return false;
+}

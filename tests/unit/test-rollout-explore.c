@@ -212,8 +212,8 @@ static void explore_all_options(struct scenario *scenario, bool mixed)
             }
 }
 
-/* MIXED: the last generation has the opposite options. BOOT, PAIRS and QUEUES: see struct scenario. */
-enum flag { MIXED = 1 << 0, BOOT = 1 << 1, PAIRS = 1 << 2, QUEUES = 1 << 3 };
+/* MIXED: the last generation has the opposite options. The others: see struct scenario. */
+enum flag { MIXED = 1 << 0, BOOT = 1 << 1, PAIRS = 1 << 2, QUEUES = 1 << 3, LEAVES = 1 << 4 };
 
 enum effort { QUICK, NORMAL, FULL };
 
@@ -244,6 +244,7 @@ static void explore_extent(const struct extent *extent)
                 .boot = extent->flags & BOOT,
                 .pairs = extent->flags & PAIRS,
                 .queues = extent->flags & QUEUES,
+                .leaves = extent->flags & LEAVES,
             };
             explore_all_options(&scenario, extent->flags & MIXED);
         }
@@ -303,6 +304,17 @@ static void test_clients_wait_at_surplus_slots(void **state UNUSED)
     explore_extents(extents, ARRAY_SIZE(extents));
 }
 
+static void test_sockets_that_nobody_takes_over(void **state UNUSED)
+{
+    static const struct extent extents[] = {
+        {QUICK, 1, 3, 1, 1, 1, LEAVES},           {QUICK, 1, 2, 2, 2, 1, LEAVES},
+        {NORMAL, 1, 3, 1, 1, 2, LEAVES},          {NORMAL, 4, 4, 1, 1, 1, LEAVES},
+        {NORMAL, 1, 3, 1, 1, 1, LEAVES | QUEUES}, {NORMAL, 1, 2, 1, 2, 1, LEAVES | MIXED},
+        {NORMAL, 1, 2, 1, 1, 2, LEAVES | PAIRS},  {FULL, 1, 4, 1, 2, 2, LEAVES | QUEUES},
+    };
+    explore_extents(extents, ARRAY_SIZE(extents));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -310,6 +322,7 @@ int main(void)
         cmocka_unit_test(test_one_reload),
         cmocka_unit_test(test_a_newer_reload_supersedes),
         cmocka_unit_test(test_clients_wait_at_surplus_slots),
+        cmocka_unit_test(test_sockets_that_nobody_takes_over),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

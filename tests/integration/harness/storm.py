@@ -467,7 +467,7 @@ class Storm:
         pid, truth = self.master.pid, storm_truth
         return [*truth.check_workers(pid, whole), *truth.check_listeners(pid, whole, self.master.socket),
                 *truth.check_paths(self.places.sockets, whole, [self.places.sockets / "taken.sock"]),
-                *truth.check_processes(pid), *truth.check_handed(pid, whole), *truth.check_generations(pid),
+                *truth.check_processes(pid), *truth.check_handed(pid, whole), *truth.check_generations(pid, whole),
                 *truth.check_releases(pid, whole, self.ledger.state.releases)]
 
     def _check_all(self):

@@ -63,7 +63,7 @@ class Model:
         self.sockets = {}
         self.programs = {}
         self.included = []
-        self.log = {}
+        self.top = {}
         for name in LOADED:
             self._add_loaded(name)
         for _ in range(3):
@@ -105,6 +105,8 @@ class Model:
         program.update({"directory": str(self.places.directory / "current"), "workers": rng.randint(1, 6 if loaded else 4)})
         if not loaded:
             program.update({"disconnect_timeout": "200ms", "stop_timeout": "150ms", "drain_grace": "50ms", "start_seconds": "50ms"})
+        if self.rng.random() < 0.1:
+            program["disconnect_spread"] = "100ms"
         program["backoff"] = {"initial": "10ms", "max": "200ms"}
         program["reload"] = self._reload_options(loaded)
         self.revise(program)
@@ -131,12 +133,15 @@ class Model:
             case "echo":
                 program["command"] = ["./echo", "--who"]
                 program["sockets"] = [self.add_socket(("tcp", "unix", "per_slot")), self.add_socket(("unix", "tcp"))]
+                if rng.random() < 0.5:
+                    program["handoff"] = rng.choice(["scm-rights", ["env", "scm-rights"]])
             case "udp":
                 program["command"] = [PYTHON, "-S", str(WORKERS / "udp.py")]
                 program["sockets"] = [self.add_socket(("udp",))]
         program["sockets"] = [name for name in program["sockets"] if name]
         if kind != "script" and not program["sockets"]:
             program["command"] = ["./serve", "leave", f"v{number}"]
+            program.pop("handoff", None)
         program["numprocs_start"] = self.places.numprocs_start() if self._is_per_slot(program) else 0
         if rng.random() < 0.1:
             program["autostart"] = False
@@ -203,6 +208,12 @@ class Model:
         if not socket["listen"].startswith(("udp:", "unix:")) and rng.random() < 0.3:
             socket["options"] = rng.choice([{"nodelay": True}, {"keepalive": True}, {"receive_buffer": "256K"}])
 
+    def _hand_socket(self):
+        """One more for workers that take it over their channel: nothing else of them changes."""
+        names = [name for name in self.others() if "handoff" in self.programs[name] and len(self.programs[name]["sockets"]) < 5]
+        if names and (socket := self.add_socket(("tcp", "unix"))):
+            self.programs[self.rng.choice(names)]["sockets"].append(socket)
+
     def _rename_socket(self, old):
         new = f"s{self.next_number()}"
         self.sockets = {new if name == old else name: socket for name, socket in self.sockets.items()}
@@ -240,8 +251,8 @@ class Model:
         """One to four changes."""
         for _ in range(self.rng.choice([1, 1, 2, 2, 3, 4])):
             self.rng.choices([self._change_loaded, self._change_other, self.add_program, self.remove_program, self._rename_program,
-                              self._change_socket, self._move_socket, self._replace_loaded, self._include, self._set_log],
-                             [4, 6, 3 if len(self.others()) < 5 else 0, 2, 2, 3, 2, 1, 1, 1])[0]()
+                              self._change_socket, self._move_socket, self._replace_loaded, self._include, self._set_top, self._hand_socket],
+                             [4, 6, 3 if len(self.others()) < 5 else 0, 2, 2, 3, 2, 1, 1, 1, 2])[0]()
 
     def _change(self, name):
         rng = self.rng
@@ -301,19 +312,20 @@ class Model:
         else:
             self.included.append(name)
 
-    def _set_log(self):
-        self.log = self.rng.choice([{}, {"level": "debug"}, {"file": str(self.places.directory / "other.log")}, {"format": "json"}])
+    def _set_top(self):
+        top = {"log": [{"level": "debug"}, {"file": str(self.places.directory / "other.log")}, {"format": "json"}],
+               "control": [{"mode": "0600"}, {"mode": "0660"}], "identifier": ["storm"], "process_title": ["storm"]}
+        key = self.rng.choice(list(top))
+        if self.rng.random() < 0.5:
+            self.top.pop(key, None)
+        else:
+            self.top[key] = self.rng.choice(top[key])
 
     # --- as files
 
     def whole(self):
-        """A copy that later steps leave alone: {sockets, programs, included, log}."""
-        return copy.deepcopy({"sockets": self.sockets, "programs": self.programs, "included": self.included, "log": self.log})
-
-    def restore(self, whole):
-        """As if it had been the last one; numbers and revisions go on."""
-        for key, value in copy.deepcopy(whole).items():
-            setattr(self, key, value)
+        """A copy that later steps leave alone: {sockets, programs, included, top}."""
+        return copy.deepcopy({"sockets": self.sockets, "programs": self.programs, "included": self.included, "top": self.top})
 
 
 class Files:
@@ -329,8 +341,7 @@ class Files:
     def render(self, whole, **more):
         top = {"runtime_directory": str(self.runtime), "sockets": whole["sockets"],
                "programs": {name: program for name, program in whole["programs"].items() if name not in whole["included"]}}
-        if whole["log"]:
-            top["log"] = whole["log"]
+        top.update(whole["top"])
         if whole["included"]:
             top["include"] = [self._include({name: whole["programs"][name] for name in whole["included"]})]
         return {**top, **more}

@@ -155,6 +155,8 @@ class Ledger:
             old = self.state.releases.get(name, set())
             if released.get(name) == "untouched":
                 releases[name] = old
+            elif any("handoff" in whole["programs"].get(name, {}) for whole in wholes):
+                releases[name] = old | (found or set())
             else:
                 releases[name] = found or self.before.releases.get(name, set()) | old
         self.before, self.state = self.state, State(wholes, releases)

@@ -137,6 +137,15 @@ def check_processes(pid):
     return wrong
 
 
+def _check_taken(worker, whole, addresses_held):
+    """Over its channel a worker gets them in any place."""
+    for name in whole["programs"][worker.program]["sockets"]:
+        every = _of_socket(whole, name)
+        address = every[worker.slot if len(every) > worker.slot else 0]
+        if address not in addresses_held:
+            yield f"{worker.program}:{worker.slot} has not got {name} at {address}"
+
+
 def check_handed(pid, whole):
     """Each worker has its program's sockets from descriptor 3 on, and they are those that the master holds."""
     known = addresses()
@@ -147,6 +156,9 @@ def check_handed(pid, whole):
         if not program:
             continue
         inodes = sockets_of(worker.pid)
+        if "handoff" in program:
+            wrong += _check_taken(worker, whole, [known.get(inode) for inode in inodes.values() if inode in held])
+            continue
         for number, name in enumerate(program["sockets"], start=3):
             every = _of_socket(whole, name)
             address = every[worker.slot if len(every) > worker.slot else 0]
@@ -166,11 +178,12 @@ def check_releases(pid, whole, releases):
     return wrong
 
 
-def check_generations(pid):
-    """All workers of a program are of one generation."""
+def check_generations(pid, whole):
+    """All workers of a program are of one generation; those to whom sockets were handed stay in theirs."""
     found = collections.defaultdict(set)
     for worker in workers(pid):
-        found[worker.program].add(worker.generation)
+        if "handoff" not in whole["programs"].get(worker.program, {}):
+            found[worker.program].add(worker.generation)
     return [f"{name} has workers of generations {sorted(numbers)}" for name, numbers in found.items() if len(numbers) > 1]
 
 

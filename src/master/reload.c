@@ -84,10 +84,13 @@ static void leave_reload(struct program *program)
     if (program->removed)
         return;
     program->is_unnamed = program->in_result = false;
-    if (program->is_new)
+    if (program->is_new) {
         program_remove(program);
-    else
-        program_forget_target(program);
+        return;
+    }
+    program_forget_target(program);
+    if (program->resumes)
+        program_resume(program);
 }
 
 /* The end of the one that runs. */

@@ -213,7 +213,14 @@ static void explore_all_options(struct scenario *scenario, bool mixed)
 }
 
 /* MIXED: the last generation has the opposite options. The others: see struct scenario. */
-enum flag { MIXED = 1 << 0, BOOT = 1 << 1, PAIRS = 1 << 2, QUEUES = 1 << 3, LEAVES = 1 << 4 };
+enum flag {
+    MIXED = 1 << 0,
+    BOOT = 1 << 1,
+    PAIRS = 1 << 2,
+    QUEUES = 1 << 3,
+    LEAVES = 1 << 4,
+    ENDS = 1 << 5
+};
 
 enum effort { QUICK, NORMAL, FULL };
 
@@ -245,6 +252,7 @@ static void explore_extent(const struct extent *extent)
                 .pairs = extent->flags & PAIRS,
                 .queues = extent->flags & QUEUES,
                 .leaves = extent->flags & LEAVES,
+                .ends = extent->flags & ENDS,
             };
             explore_all_options(&scenario, extent->flags & MIXED);
         }
@@ -315,6 +323,18 @@ static void test_sockets_that_nobody_takes_over(void **state UNUSED)
     explore_extents(extents, ARRAY_SIZE(extents));
 }
 
+static void test_slots_that_are_over(void **state UNUSED)
+{
+    static const struct extent extents[] = {
+        {QUICK, 1, 3, 1, 1, 1, ENDS},          {QUICK, 1, 2, 1, 1, 2, ENDS | BOOT},
+        {QUICK, 1, 2, 2, 2, 1, ENDS},          {NORMAL, 1, 3, 1, 1, 2, ENDS},
+        {NORMAL, 4, 4, 1, 1, 1, ENDS},         {NORMAL, 1, 2, 1, 2, 2, ENDS | MIXED},
+        {NORMAL, 1, 2, 1, 1, 2, ENDS | PAIRS}, {NORMAL, 1, 3, 1, 1, 1, ENDS | QUEUES},
+        {FULL, 1, 4, 1, 2, 2, ENDS},
+    };
+    explore_extents(extents, ARRAY_SIZE(extents));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -323,6 +343,7 @@ int main(void)
         cmocka_unit_test(test_a_newer_reload_supersedes),
         cmocka_unit_test(test_clients_wait_at_surplus_slots),
         cmocka_unit_test(test_sockets_that_nobody_takes_over),
+        cmocka_unit_test(test_slots_that_are_over),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -297,10 +297,20 @@ static void publish(struct master *master, const struct listener *listener, cons
     }
 }
 
+/*
+ * Workers that wait for several things at once rely on O_NONBLOCK, be it ours or their own doing: one that finds it gone hangs in accept().
+ * Only who says `nonblocking: false` gets that.
+ */
+static bool keeps_nonblocking(const struct listener *listener, const struct config_socket *socket)
+{
+    return socket->nonblocking == CONFIG_NONBLOCKING_AUTO && listener->options.nonblocking;
+}
+
 static void change(struct listener *listener, const struct config *config,
                    const struct config_socket *socket)
 {
-    const struct listener_options options = make_options(config, socket);
+    struct listener_options options = make_options(config, socket);
+    options.nonblocking = options.nonblocking || keeps_nonblocking(listener, socket);
     CLEANUP_FREE char *warning = NULL, *error = NULL;
     int r = listener_change(listener, socket->name, &options, &warning, &error);
     if (r < 0)

@@ -121,10 +121,12 @@ static void fail(struct check *check, const char *headline)
 
 void check_stop(struct check *check)
 {
-    if (check->gone)
-        return;
-    fail(check, "check_command was stopped");
-    kill_group(check);
+    if (!check->gone) {
+        fail(check, "check_command was stopped");
+        (void)sd_event_source_set_enabled(check->deadline_timer, SD_EVENT_OFF);
+        kill_group(check);
+    }
+    check->generation = generation_unref(check->generation);
 }
 
 static void tell(struct check *check)

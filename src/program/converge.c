@@ -54,8 +54,11 @@ static void cap_draining(struct program *program)
             }
 }
 
+/* Not before a reload has ended: its result tells why a slot failed that it was to add. */
 static void trim_slots(struct program *program)
 {
+    if (program->takes_part)
+        return;
     while (program->n_slots > program_max_workers(program) &&
            slot_is_empty(program->slots[program->n_slots - 1])) {
         program->n_slots--;

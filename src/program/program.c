@@ -128,6 +128,7 @@ void program_forget_target(struct program *program)
 {
     program->target = generation_unref(program->target);
     program->takes_part = false;
+    program_mark(program);
 }
 
 void program_start(struct program *program)

@@ -289,6 +289,15 @@ static bool has_all_of(const struct config *config, const struct config *other)
     return true;
 }
 
+/* One that a reload had added went again when that failed. */
+static bool has_lost_programs(const struct master *master, const struct reload_candidate *candidate)
+{
+    for (size_t i = 0; i < candidate->n_parts; i++)
+        if (!candidate->parts[i].added && !master_find_program(master, candidate->parts[i].program))
+            return true;
+    return false;
+}
+
 /* One for all programs goes on as it is, if they are still the same ones. 0 or -ENOMEM. */
 static int compare_anew(struct reload_candidate *candidate, struct config *now)
 {
@@ -310,10 +319,11 @@ void reload_candidate_reconsider(struct master *master, enum reload_result resul
     struct config *now = master->release.config;
     if (candidate->request.id == 0)
         return;
-    if (candidate->request.all
-            ? has_all_of(now, candidate->from) && has_all_of(candidate->from, now) &&
-                  compare_anew(candidate, now) == 0
-            : result != RELOAD_COMMITTED && !candidate->is_entangled)
+    bool stands = candidate->request.all
+                      ? has_all_of(now, candidate->from) && has_all_of(candidate->from, now) &&
+                            compare_anew(candidate, now) == 0
+                      : result != RELOAD_COMMITTED && !candidate->is_entangled;
+    if (stands && !has_lost_programs(master, candidate))
         return;
     if (reload->wanted.id != 0) {
         reload_drop_candidate(master, "a newer one");
@@ -339,6 +349,7 @@ bool reload_candidate_step(struct master *master)
         candidate->request.phase_usec[RELOAD_CHECKING] = clock_monotonic_usec() -
                                                          candidate->request.began_usec -
                                                          candidate->request.phase_usec[RELOAD_NONE];
+        reload_stop_checks(reload);
         reload_take(master, candidate);
         break;
     case CHECK_FAILED:

@@ -87,6 +87,8 @@ class Facts:
         status = one.wait(at_rest, "nobody comes or goes", 30)
         self.pids = {entry["name"]: [worker["pid"] for slot in entry["slots"] for worker in slot["workers"]]
                      for entry in status["programs"]}
+        known = {entry["inode"] for entry in status["listeners"]}
+        proc.wait_until(lambda: held(one.pid) <= known, "no listening socket is left over")
         self.listening = held(one.pid)
         self.children = sorted(proc.children(one.pid))
         one.descriptors()

@@ -2,7 +2,8 @@
  * connection.c - one client: what it sends comes back, as fast as it reads.
  *
  * At the end of a client's words the rest is echoed, then the connection is closed. While the server drains, it is
- * the server that ends: a client gets back all that had arrived when the drain began, then a FIN. From there on the
+ * the server that ends, each connection at its time: all when the drain begins, or one by one if the master says over what time.
+ * Until then it is served as ever. A client gets back all that had arrived when its time came, then a FIN. From there on the
  * server reads and drops until the client closes too, because closing with unread data would send a reset, which
  * could destroy an echo that is still on its way. So what a client has received, once it reads end-of-file, is a
  * prefix of what it sent, with not a byte missing of what the server had taken.
@@ -37,7 +38,9 @@ struct connection {
     bool client_done; /* the client has ended its side */
     bool server_done; /* we have ended ours: what comes is dropped */
     bool broken;
-    size_t owed;       /* while draining: bytes yet to be read that are still echoed */
+    bool ending;       /* the drain has come to it */
+    size_t number;     /* its place among those that the drain ends */
+    size_t owed;       /* when ending: bytes yet to be read that are still echoed */
     size_t begin, end; /* what waits in data to be sent */
     char data[16384];
 };
@@ -69,6 +72,8 @@ int connection_open(struct server *server, int fd)
 void connection_close(struct server *server, struct connection *connection)
 {
     close(connection->source.fd);
+    if (server->next_end == connection)
+        server->next_end = LIST_NEXT(connection, link);
     LIST_REMOVE(connection, link);
     server->n_connections--;
     free(connection);
@@ -88,10 +93,10 @@ static void answer_who(const struct server *server, struct connection *connectio
 }
 
 /* How much may be read in order to be echoed. Who has not spoken yet is not bound by what is owed. */
-static size_t wanted(const struct server *server, const struct connection *connection)
+static size_t wanted(const struct connection *connection)
 {
     size_t room = sizeof(connection->data) - connection->end;
-    if (server->draining && connection->heard && connection->owed < room)
+    if (connection->ending && connection->heard && connection->owed < room)
         return connection->owed;
     return room;
 }
@@ -104,9 +109,9 @@ static bool read_failed(struct connection *connection)
 }
 
 /* True if something came. */
-static bool read_words(struct server *server, struct connection *connection)
+static bool read_words(const struct server *server, struct connection *connection)
 {
-    size_t size = wanted(server, connection);
+    size_t size = wanted(connection);
     if (size == 0)
         return false;
     ssize_t n = read(connection->source.fd, connection->data + connection->end, size);
@@ -119,7 +124,7 @@ static bool read_words(struct server *server, struct connection *connection)
     bool first = !connection->heard;
     connection->heard = true;
     connection->end += (size_t)n;
-    if (server->draining)
+    if (connection->ending)
         connection->owed = first ? unread(connection) : connection->owed - (size_t)n;
     if (first && server->answers_who && n == 4 && memcmp(connection->data, "WHO\n", 4) == 0)
         answer_who(server, connection);
@@ -152,16 +157,16 @@ static bool write_words(struct connection *connection)
 }
 
 /* Ends our side once the drain owes this client nothing more. */
-static void finish(const struct server *server, struct connection *connection)
+static void finish(struct connection *connection)
 {
-    if (!server->draining || !connection->heard || connection->owed > 0 || connection->end > 0 ||
+    if (!connection->ending || !connection->heard || connection->owed > 0 || connection->end > 0 ||
         connection->server_done)
         return;
     (void)shutdown(connection->source.fd, SHUT_WR);
     connection->server_done = true;
 }
 
-static bool step(struct server *server, struct connection *connection)
+static bool step(const struct server *server, struct connection *connection)
 {
     bool moved = false;
     if (!connection->client_done && !connection->broken)
@@ -169,14 +174,14 @@ static bool step(struct server *server, struct connection *connection)
     if (!connection->broken && write_words(connection))
         moved = true;
     if (!connection->client_done)
-        finish(server, connection);
+        finish(connection);
     return moved;
 }
 
 static void watch(const struct server *server, struct connection *connection)
 {
     uint32_t events = connection->end > 0 ? EPOLLOUT : 0;
-    if (!connection->client_done && (connection->server_done || wanted(server, connection) > 0))
+    if (!connection->client_done && (connection->server_done || wanted(connection) > 0))
         events |= EPOLLIN;
     if (events == connection->watched)
         return;
@@ -195,24 +200,48 @@ void connection_run(struct server *server, struct connection *connection)
         connection_close(server, connection);
 }
 
-void connection_drain_all(struct server *server, bool silent)
+void connection_plan_ends(struct server *server)
 {
-    struct connection *next;
-    for (struct connection *c = LIST_FIRST(&server->connections); c; c = next) {
-        next = LIST_NEXT(c, link);
-        if (silent && c->heard)
-            continue;
-        c->owed = unread(c);
-        c->heard |= silent;
-        connection_run(server, c);
+    struct connection *c;
+    server->n_ends = 0;
+    server->next_end = LIST_FIRST(&server->connections);
+    LIST_FOREACH (c, &server->connections, link)
+        c->number = server->n_ends++;
+}
+
+uint64_t connection_next_end_msec(const struct server *server)
+{
+    if (!server->next_end)
+        return UINT64_MAX;
+    return server->drain_began_msec + reloader_disconnect_delay(server->reloader,
+                                                                server->next_end->number,
+                                                                server->n_ends);
+}
+
+static void end(struct server *server, struct connection *connection)
+{
+    connection->ending = true;
+    connection->owed = unread(connection);
+    connection->heard |= server->silence_over;
+    connection_run(server, connection);
+}
+
+void connection_end_due(struct server *server, uint64_t now_msec)
+{
+    while (connection_next_end_msec(server) <= now_msec) {
+        struct connection *c = server->next_end;
+        server->next_end = LIST_NEXT(c, link);
+        end(server, c);
     }
 }
 
-bool connection_any_silent(const struct server *server)
+void connection_end_silent(struct server *server)
 {
-    const struct connection *c;
-    LIST_FOREACH (c, &server->connections, link)
-        if (!c->heard)
-            return true;
-    return false;
+    server->silence_over = true;
+    struct connection *next;
+    for (struct connection *c = LIST_FIRST(&server->connections); c; c = next) {
+        next = LIST_NEXT(c, link);
+        if (c->ending && !c->heard)
+            end(server, c);
+    }
 }

@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -143,9 +144,10 @@ static void leave_listeners(struct server *server)
 static void drain(struct server *server)
 {
     server->draining = true;
-    server->silence_until_msec = now_msec() + SILENCE_MSEC;
+    server->drain_began_msec = now_msec();
     leave_listeners(server);
-    connection_drain_all(server, false);
+    connection_plan_ends(server);
+    connection_end_due(server, server->drain_began_msec);
     char text[64];
     (void)snprintf(text, sizeof(text), "draining, %zu connections", server->n_connections);
     (void)reloader_status(server->reloader, text);
@@ -221,6 +223,7 @@ static void on_master(struct reloader *reloader, const struct reloader_event *ev
             server->failure = add_listeners(server,
                                             reloader_listener_count(reloader) - event->length);
         break;
+    case RELOADER_DISCONNECT_SPREAD: /* is asked for at the end of each round */
     case RELOADER_MESSAGE:
         break;
     }
@@ -246,14 +249,24 @@ static void dispatch(struct server *server, struct source *source)
     }
 }
 
+static uint64_t silence_until_msec(const struct server *server)
+{
+    return server->silence_over ? UINT64_MAX : server->drain_began_msec + SILENCE_MSEC;
+}
+
 static int timeout_msec(const struct server *server)
 {
     if (server->paused_msec > 0)
         return PAUSE_MSEC;
-    if (!server->draining || !connection_any_silent(server))
+    if (!server->draining || server->n_connections == 0)
         return -1;
-    uint64_t now = now_msec();
-    return now < server->silence_until_msec ? (int)(server->silence_until_msec - now) : 0;
+    uint64_t end = connection_next_end_msec(server), silence = silence_until_msec(server);
+    uint64_t until = end < silence ? end : silence, now = now_msec();
+    if (until == UINT64_MAX)
+        return -1;
+    if (until <= now)
+        return 0;
+    return until - now < INT_MAX ? (int)(until - now) : INT_MAX;
 }
 
 /* What follows from the events that are through. */
@@ -261,8 +274,10 @@ static void converge(struct server *server)
 {
     if (server->drain_wanted && !server->draining)
         drain(server);
-    if (server->draining && now_msec() >= server->silence_until_msec)
-        connection_drain_all(server, true);
+    if (server->draining && now_msec() >= silence_until_msec(server))
+        connection_end_silent(server);
+    if (server->draining)
+        connection_end_due(server, now_msec());
     if (server->paused_msec > 0 && now_msec() >= server->paused_msec + PAUSE_MSEC)
         resume_accepting(server);
     if (server->draining && server->n_connections == 0 && !server->closed_told) {
@@ -339,7 +354,7 @@ int server_open(struct server *server, char *const *addresses)
                                      .fd = reloader_get_fd(server->reloader)};
     r = add_source(server, &server->master, EPOLLIN);
     if (r == 0)
-        r = reloader_hello(server->reloader);
+        r = reloader_hello_spread(server->reloader);
     if (r == 0)
         r = open_listeners(server, addresses);
     return r < 0 ? r : reloader_ready(server->reloader);

@@ -26,6 +26,8 @@ struct server {
     struct source **listeners;
     size_t n_listeners, n_connections;
     LIST_HEAD(, connection) connections;
+    struct connection *next_end; /* draining: the next one in the list whose time has not come yet */
+    size_t n_ends;               /* draining: how many there were to be ended */
     bool answers_who;  /* "WHO\n" as the first words of a client is a question */
     int failure;       /* of a listener that came later: -errno */
     bool drain_wanted; /* asked for; done once the events at hand are through */
@@ -35,7 +37,8 @@ struct server {
     bool closed_told;     /* the master knows that all is closed */
     uint64_t paused_msec; /* accepting is paused for want of fds since then; 0: it is not */
     bool pause_told;      /* once until a connection could be accepted again */
-    uint64_t silence_until_msec; /* draining: who has not said a word by then will not */
+    uint64_t drain_began_msec;
+    bool silence_over; /* draining: who has not said a word by now will not */
 };
 
 /* 0 or -errno. Takes all listeners that are handed over, by environment or channel; without any it listens on the `addresses`. */
@@ -48,9 +51,14 @@ void server_close(struct server *server);
 int connection_open(struct server *server, int fd);
 /* Goes as far as it can; frees the connection when it is at its end. */
 void connection_run(struct server *server, struct connection *connection);
-/* Owes the client what has arrived by now, and no more. `silent`: those that never spoke are owed nothing. */
-void connection_drain_all(struct server *server, bool silent);
-bool connection_any_silent(const struct server *server);
+/* The drain begins: from now on each has its time. */
+void connection_plan_ends(struct server *server);
+/* When the next one's time comes; UINT64_MAX: all have had theirs. */
+uint64_t connection_next_end_msec(const struct server *server);
+/* Ends those whose time has come: they are owed what has arrived by now, and no more. */
+void connection_end_due(struct server *server, uint64_t now_msec);
+/* Those whose time has come and that never spoke are owed nothing. */
+void connection_end_silent(struct server *server);
 void connection_close(struct server *server, struct connection *connection);
 
 /* "7000", "127.0.0.1:7000", "[::1]:7000", "unix:/path". *ret_fd or -errno; -EINVAL: not of these forms. */

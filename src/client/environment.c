@@ -28,6 +28,7 @@ static const char *const variables[] = {
     "RELOADER_GENERATION",
     "RELOADER_CHANNEL_FD",
     "RELOADER_LISTENERS",
+    "RELOADER_DISCONNECT_SPREAD",
     "NOTIFY_SOCKET",
     "NODE_CHANNEL_FD",
     "NODE_CHANNEL_SERIALIZATION_MODE",
@@ -185,6 +186,7 @@ static int read_text(const char *name, char **ret)
 int environment_read(struct environment *environment)
 {
     environment->channel_fd = -1;
+    environment->spread = getenv("RELOADER_DISCONNECT_SPREAD") != NULL;
     int r = read_systemd(environment);
     if (r == 0)
         r = read_server_starter(environment);

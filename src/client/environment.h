@@ -3,6 +3,7 @@
 
 #include "base/macros.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #define LISTENERS_MAX 4096
@@ -19,6 +20,7 @@ struct environment {
     char *notify_socket; /* NULL: none */
     char *program;
     long slot, generation; /* -1: not said */
+    bool spread; /* there is a disconnect_spread: it is worth while to say that we know it */
     size_t awaited; /* listeners that are still to come over the channel */
 };
 

@@ -11,6 +11,7 @@
 
 #include "base/buffer.h"
 #include "base/fd.h"
+#include "base/parse.h"
 #include "client/environment.h"
 #include "client/notify.h"
 #include "client/received.h"
@@ -21,6 +22,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <time.h>
 
@@ -39,6 +41,8 @@ struct reloader {
     bool unheard; /* the channel takes no words any more; what is to be read is still there */
     bool gone;    /* the channel came to its end, which is still to be told */
     bool wants_write;
+    unsigned spread_msec; /* as it was told */
+    double spread_offset; /* 0 to 1 */
     bool has_held; /* an event that came while listeners were waited for */
     struct reloader_event held;
     struct buffer input, output;
@@ -66,6 +70,14 @@ struct reloader *reloader_free(struct reloader *reloader)
 
 DEFINE_FREEP(struct reloader *, reloader_free)
 
+static double random_unit(void)
+{
+    uint32_t value;
+    if (getrandom(&value, sizeof(value), GRND_NONBLOCK) != sizeof(value))
+        return 0.5;
+    return (double)value / ((double)UINT32_MAX + 1);
+}
+
 int reloader_new(unsigned flags, struct reloader **ret)
 {
     if (flags & ~RELOADER_UNSET_ENVIRONMENT)
@@ -76,6 +88,7 @@ int reloader_new(unsigned flags, struct reloader **ret)
     buffer_init(&reloader->input, RELOADER_LINE_MAX);
     buffer_init(&reloader->output, QUEUE_FOR_MESSAGES + QUEUE_FOR_WORDS);
     reloader->epoll_fd = -1;
+    reloader->spread_offset = random_unit();
     /* Before any fd of our own, which could take the place of one that the environment names and is not there. */
     int r = environment_read(&reloader->environment);
     if (r < 0)
@@ -193,11 +206,35 @@ static int receive(struct reloader *reloader)
     return 1;
 }
 
+/* {"reloader":"disconnect_spread","msec":30000} */
+static bool read_spread(struct reloader *reloader, const char *line)
+{
+    static const char begin[] = "{\"reloader\":\"disconnect_spread\",\"msec\":";
+    char digits[16];
+    uint64_t msec;
+    if (strncmp(line, begin, strlen(begin)) != 0)
+        return false;
+    line += strlen(begin);
+    size_t length = strcspn(line, "}");
+    if (length >= sizeof(digits) || strcmp(line + length, "}") != 0)
+        return false;
+    memcpy(digits, line, length);
+    digits[length] = '\0';
+    if (parse_unsigned(digits, 0, UINT_MAX, &msec) < 0 || msec == reloader->spread_msec)
+        return false;
+    reloader->spread_msec = (unsigned)msec;
+    return true;
+}
+
 /* The master's own words: 1 and an event, 0 if there is nothing in it for the program, or -errno. */
 static int read_own(struct reloader *reloader, const char *line, bool due,
                     struct reloader_event *ret)
 {
     size_t added = 0;
+    if (read_spread(reloader, line)) {
+        *ret = (struct reloader_event){.type = RELOADER_DISCONNECT_SPREAD};
+        return reloader->drain_told;
+    }
     int r = received_take(&reloader->received, due, line, &reloader->environment, &added);
     if (r < 0)
         return r;
@@ -268,6 +305,19 @@ int reloader_process(struct reloader *reloader, struct reloader_event *ret)
         return 1;
     }
     return 0;
+}
+
+unsigned reloader_disconnect_spread(const struct reloader *reloader)
+{
+    return reloader->spread_msec;
+}
+
+unsigned reloader_disconnect_delay(const struct reloader *reloader, size_t index, size_t count)
+{
+    if (index >= count)
+        return count > 0 ? reloader->spread_msec : 0;
+    return (unsigned)((double)reloader->spread_msec *
+                      (((double)index + reloader->spread_offset) / (double)count));
 }
 
 size_t reloader_listeners_awaited(const struct reloader *reloader)
@@ -349,6 +399,13 @@ static int say_word(struct reloader *reloader, const char *line)
 int reloader_hello(struct reloader *reloader)
 {
     return say_word(reloader, "{\"reloader\":\"hello\",\"drain\":true}\n");
+}
+
+int reloader_hello_spread(struct reloader *reloader)
+{
+    if (!reloader->environment.spread)
+        return reloader_hello(reloader);
+    return say_word(reloader, "{\"reloader\":\"hello\",\"drain\":true,\"spread\":true}\n");
 }
 
 int reloader_ready(struct reloader *reloader)

@@ -50,6 +50,7 @@ enum reloader_event_type {
     RELOADER_MESSAGE, /* some other JSON value, sent by `reloaderctl send` */
     RELOADER_MASTER_GONE, /* the master is gone for good: finish and exit. Reported once, as the last event */
     RELOADER_LISTENERS, /* more listeners: the last `length` of reloader_listener_count(). See reloader_wait_listeners() */
+    RELOADER_DISCONNECT_SPREAD, /* after GRACEFUL_SHUTDOWN: reloader_disconnect_spread() is another one now */
 };
 
 struct reloader_event {
@@ -69,7 +70,7 @@ struct reloader_event {
  *   else from SERVER_STARTER_PORT;
  * - the channel from RELOADER_CHANNEL_FD, and from RELOADER_LISTENERS how many listeners come over it. A number that is no Unix stream socket counts as no channel:
  *   the variable was then meant for a parent of this process;
- * - NOTIFY_SOCKET; RELOADER_PROGRAM, RELOADER_SLOT, RELOADER_GENERATION.
+ * - NOTIFY_SOCKET; RELOADER_PROGRAM, RELOADER_SLOT, RELOADER_GENERATION; RELOADER_DISCONNECT_SPREAD.
  * All fds get close-on-exec. O_NONBLOCK of the listeners is left as it is, for it belongs to everybody who shares
  * them; an event loop sets it itself before it accepts.
  *
@@ -142,12 +143,35 @@ RELOADER_API int reloader_dispatch(struct reloader *reloader, reloader_callback 
                                    void *userdata);
 
 /*
+ * Long-lived connections (event streams, WebSockets, idle keep-alive) whose ends are the worker's decision should not all end at
+ * graceful_shutdown: their clients would come back in one instant. With `disconnect_spread` in the configuration a worker that has
+ * said reloader_hello_spread() is told over how many milliseconds, from graceful_shutdown on, to end them: known here when
+ * RELOADER_GRACEFUL_SHUTDOWN is reported. 0, as before that and without a master: at once. That is so in a shutdown of the master,
+ * too; one that begins while this worker drains makes it 0, which is the event RELOADER_DISCONNECT_SPREAD.
+ *
+ * The worker accepts no more at once, as ever, and serves a connection until its time has come. Then it ends it where it would
+ * have done so at graceful_shutdown: not within a request. disconnect_timeout is left for that behind the last one.
+ */
+RELOADER_API unsigned reloader_disconnect_spread(const struct reloader *reloader);
+
+/*
+ * When to end connection number `index` of `count`: milliseconds after graceful_shutdown, at even distances. All are moved by one
+ * random part of a distance, which stays the same: workers that have a few connections each do not end them in step. Who does
+ * not number its connections may take a random index below any large count for each.
+ */
+RELOADER_API unsigned reloader_disconnect_delay(const struct reloader *reloader, size_t index,
+                                                size_t count);
+
+/*
  * The words. Without a master, or when it is gone, they do nothing and return 0.
  * -ENOBUFS: the queue is full; -EAGAIN: the notify socket is full. Neither happens to a worker that says each once.
  */
 
 /* "I understand graceful_shutdown", to be said first: no drain signal is sent then. */
 RELOADER_API int reloader_hello(struct reloader *reloader);
+
+/* The same, and: "I end my connections one by one, over reloader_disconnect_spread()." */
+RELOADER_API int reloader_hello_spread(struct reloader *reloader);
 
 /* "I serve." Over the channel; without a channel as READY=1 to NOTIFY_SOCKET. */
 RELOADER_API int reloader_ready(struct reloader *reloader);

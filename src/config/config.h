@@ -137,7 +137,7 @@ struct config_program {
     uint64_t drain_grace_usec;
     int drain_signal; /* resolved: stop_signal where unset */
     char *drain_message; /* text of the message, "graceful_shutdown" */
-    uint64_t disconnect_timeout_usec;
+    uint64_t disconnect_timeout_usec, disconnect_spread_usec;
     unsigned max_draining; /* generations at a time */
     uint64_t start_seconds_usec, start_timeout_usec;
     struct config_backoff backoff;

@@ -49,7 +49,8 @@ static const char *short_value(const struct key *key, char *text)
         key->type == &type_environment)
         return NULL;
     value++;
-    return value + strspn(value, " ");
+    value += strspn(value, " ");
+    return strcmp(value, "null") == 0 || strcmp(value, "~") == 0 ? "unset" : value;
 }
 
 static int note(const char *section, const struct key *key, char *from, char *to, char ***keys)

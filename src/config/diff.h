@@ -20,7 +20,7 @@ struct config_socket_change {
     bool renamed;
     bool moved;  /* to another program, or further ones */
     bool rebind; /* it listens at an address where the old one did not */
-    char **keys; /* "backlog: null -> 128" for each key that differs; NULL: none */
+    char **keys; /* "backlog: unset -> 128" for each key that differs; NULL: none */
 };
 
 struct config_program_change {

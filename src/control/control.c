@@ -9,6 +9,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/strv.h"
+#include "control/bind.h"
 #include "control/methods.h"
 #include "control/peer.h"
 #include "control/service.h"
@@ -23,12 +24,12 @@
 #define IDLE_TIMEOUT_USEC    (300 * USEC_PER_SEC)
 #define FINISH_TIMEOUT_USEC  (USEC_PER_SEC / 2)
 #define ACCEPT_PAUSE_USEC    USEC_PER_SEC
-#define BACKLOG              SERVICE_CLIENTS_MAX
 
 struct control {
-    struct listener *listener;
+    sd_event *event;           /* borrowed */
+    struct listener *listener; /* NULL: there is no socket */
     struct service *service;
-    sd_event_source *accept;
+    sd_event_source *accept; /* likewise */
     sd_event_source *resume; /* only while accepting is paused */
     bool paused;             /* said once until a client could be accepted again */
     struct config_id owner, group;
@@ -116,84 +117,36 @@ static int on_accept(UNUSED sd_event_source *source, int fd, UNUSED uint32_t eve
     return 0;
 }
 
-/* Binding */
-
-static int set_error(char **ret_error, int r, const char *path, const char *what)
+/* Switched off. */
+static int add_accept(struct control *control, const struct listener *listener,
+                      sd_event_source **ret)
 {
-    *ret_error = string_format("%s: %s: %s", path, what, strerror(-r));
-    return r;
-}
-
-/* The socket was made with mode 0600: until here only root and our own user could connect. */
-static int set_access(const struct control_settings *settings, char **ret_error)
-{
-    if (settings->owner.set && lchown(settings->path, settings->owner.id, (gid_t)-1) < 0)
-        return set_error(ret_error, -errno, settings->path,
-                         "the control socket cannot be given to control.owner (only root may give "
-                         "it away)");
-    if (settings->group.set && lchown(settings->path, (uid_t)-1, settings->group.id) < 0)
-        return set_error(
-            ret_error, -errno, settings->path,
-            "the control socket cannot be given to control.group (only root may give it to a group "
-            "that it is not in)");
-    if (chmod(settings->path, settings->mode) < 0)
-        return set_error(ret_error, -errno, settings->path,
-                         "the control socket's mode cannot be set");
+    sd_event_source *source = NULL;
+    int r = sd_event_add_io(control->event, &source, listener_fd(listener, 0), EPOLLIN, on_accept,
+                            control);
+    if (r >= 0)
+        r = sd_event_source_set_enabled(source, SD_EVENT_OFF);
+    if (r < 0) {
+        (void)sd_event_source_disable_unref(source);
+        return r;
+    }
+    (void)sd_event_source_set_description(source, "control-accept");
+    *ret = source;
     return 0;
 }
 
-static int bind_socket(const struct control_settings *settings, struct listener **ret,
-                       char **ret_error)
+static int add_resume(struct control *control)
 {
-    static const struct listener_options options = {
-        .backlog = BACKLOG, .nonblocking = true, .mode_set = true, .mode = 0600};
-    CLEANUP_FREE char *text = string_format("unix:%s", settings->path);
-    struct address address;
-    const char *reason = "out of memory";
-    if (!text || address_parse(text, &address, &reason) < 0) {
-        *ret_error = string_format("control.socket %s: %s", settings->path, reason);
-        return -EINVAL;
-    }
-    CLEANUP(listener_unrefp) struct listener *listener = NULL;
-    CLEANUP_FREE char *error = NULL;
-    pid_t owner;
-    int r = listener_new("control", &address, 1, &options, &listener, &error);
-    if (r == -EADDRINUSE && peer_of_listener(settings->path, &owner) == 0) {
-        *ret_error = string_format(
-            "%s: the master with pid %d serves this control socket; stop it with "
-            "`reloaderctl -s %s shutdown`, or set another control.socket or runtime_directory",
-            settings->path, (int)owner, settings->path);
-        return r;
-    }
-    if (r < 0) {
-        *ret_error = error ? TAKE_PTR(error)
-                           : string_format("%s: %s", settings->path, strerror(-r));
-        return r;
-    }
-    r = set_access(settings, ret_error);
-    if (r == 0)
-        *ret = TAKE_PTR(listener);
-    return r;
-}
-
-static int add_sources(struct control *control, sd_event *event)
-{
-    int r = sd_event_add_io(event, &control->accept, listener_fd(control->listener, 0), EPOLLIN,
-                            on_accept, control);
-    if (r < 0)
-        return r;
-    (void)sd_event_source_set_description(control->accept, "control-accept");
-    r = sd_event_add_time(event, &control->resume, CLOCK_MONOTONIC, USEC_INFINITY, 0, on_resume,
-                          control);
+    int r = sd_event_add_time(control->event, &control->resume, CLOCK_MONOTONIC, USEC_INFINITY, 0,
+                              on_resume, control);
     if (r < 0)
         return r;
     (void)sd_event_source_set_description(control->resume, "control-resume");
     return sd_event_source_set_enabled(control->resume, SD_EVENT_OFF);
 }
 
-static int start_service(struct control *control, sd_event *event,
-                         const struct control_settings *settings, const struct control_ops *ops,
-                         void *userdata)
+static int start_service(struct control *control, const struct control_settings *settings,
+                         const struct control_ops *ops, void *userdata)
 {
     const struct service_options options = {
         .interfaces = methods_interfaces,
@@ -205,8 +158,99 @@ static int start_service(struct control *control, sd_event *event,
         .idle_timeout_usec = settings->idle_timeout_usec ? settings->idle_timeout_usec
                                                          : IDLE_TIMEOUT_USEC,
     };
-    int r = service_new(event, &options, &control->service);
-    return r < 0 ? r : add_sources(control, event);
+    int r = service_new(control->event, &options, &control->service);
+    return r < 0 ? r : add_resume(control);
+}
+
+/* Settings on their way */
+
+struct control_change {
+    struct listener *listener;        /* NULL: there will be no socket */
+    sd_event_source *accept;          /* of a new one; off; NULL: that one is served already */
+    struct control_settings settings; /* without the path */
+};
+
+struct control_change *control_change_free(struct control_change *change)
+{
+    if (!change)
+        return NULL;
+    (void)sd_event_source_disable_unref(change->accept);
+    (void)listener_unref(change->listener);
+    free(change);
+    return NULL;
+}
+
+static bool is_at(const struct listener *listener, const char *path)
+{
+    return listener && listener->n_sockets > 0 &&
+           strcmp(address_unix_path(&listener->sockets[0]->address), path) == 0;
+}
+
+static int find_or_bind(struct control *control, const struct control_settings *settings,
+                        struct control_change *other, struct control_change *change,
+                        char **ret_error)
+{
+    const struct listener_options options = control_listener_options(settings);
+    struct listener *known = is_at(control->listener, settings->path)          ? control->listener
+                             : other && is_at(other->listener, settings->path) ? other->listener
+                                                                               : NULL;
+    int r = known ? listener_try_change(known, &options, ret_error)
+                  : control_bind(settings, &change->listener, ret_error);
+    if (r < 0)
+        return r;
+    if (known)
+        change->listener = listener_ref(known);
+    if (known && known == control->listener)
+        return 0;
+    r = add_accept(control, change->listener, &change->accept);
+    return r < 0 ? control_fail(ret_error, r, settings->path, "the control socket cannot be served")
+                 : 0;
+}
+
+int control_prepare(struct control *control, const struct control_settings *settings,
+                    struct control_change *other, struct control_change **ret, char **ret_error)
+{
+    CLEANUP(control_change_freep) struct control_change *change = calloc(1, sizeof(*change));
+    if (!change)
+        return -ENOMEM;
+    change->settings = *settings;
+    change->settings.path = NULL;
+    int r = settings->path ? find_or_bind(control, settings, other, change, ret_error) : 0;
+    if (r < 0)
+        return r;
+    *ret = TAKE_PTR(change);
+    return 0;
+}
+
+static void swap_sockets(struct control *control, struct control_change *change)
+{
+    (void)sd_event_source_set_enabled(control->resume, SD_EVENT_OFF);
+    control->accept = sd_event_source_disable_unref(control->accept);
+    (void)listener_unref(control->listener);
+    control->listener = TAKE_PTR(change->listener);
+    control->accept = TAKE_PTR(change->accept);
+    if (control->accept)
+        (void)sd_event_source_set_enabled(control->accept, SD_EVENT_ON);
+    if (control->listener)
+        log_info("control: serves on %s now",
+                 address_unix_path(&control->listener->sockets[0]->address));
+    else
+        log_info("control: serves on no socket any more");
+}
+
+void control_move(struct control *control, struct control_change *change)
+{
+    control->owner = change->settings.owner;
+    control->group = change->settings.group;
+    if (change->listener != control->listener)
+        swap_sockets(control, change);
+    if (!control->listener)
+        return;
+    const struct listener_options options = control_listener_options(&change->settings);
+    CLEANUP_FREE char *warning = NULL, *error = NULL;
+    int r = listener_change(control->listener, control->listener->name, &options, &warning, &error);
+    if (r < 0)
+        log_error("control: %s", error ? error : strerror(-r));
 }
 
 int control_new(sd_event *event, const struct control_settings *settings,
@@ -215,16 +259,22 @@ int control_new(sd_event *event, const struct control_settings *settings,
 {
     CLEANUP(control_freep) struct control *control = calloc(1, sizeof(*control));
     if (!control)
-        return set_error(ret_error, -ENOMEM, settings->path, "the control socket cannot be served");
-    *control = (struct control){.owner = settings->owner,
+        return control_fail(ret_error, -ENOMEM, settings->path,
+                            "the control socket cannot be served");
+    *control = (struct control){.event = event,
+                                .owner = settings->owner,
                                 .group = settings->group,
                                 .limit = {.interval_usec = 10 * USEC_PER_SEC, .burst = 5}};
-    int r = bind_socket(settings, &control->listener, ret_error);
+    int r = settings->path ? control_bind(settings, &control->listener, ret_error) : 0;
     if (r < 0)
         return r;
-    r = start_service(control, event, settings, ops, userdata);
+    r = start_service(control, settings, ops, userdata);
+    if (r == 0 && control->listener)
+        r = add_accept(control, control->listener, &control->accept);
+    if (r == 0 && control->accept)
+        r = sd_event_source_set_enabled(control->accept, SD_EVENT_ON);
     if (r < 0)
-        return set_error(ret_error, r, settings->path, "the control socket cannot be served");
+        return control_fail(ret_error, r, settings->path, "the control socket cannot be served");
     *ret = TAKE_PTR(control);
     return 0;
 }

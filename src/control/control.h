@@ -20,7 +20,7 @@
 struct control;
 
 struct control_settings {
-    const char *path; /* absolute; borrowed for the call */
+    const char *path; /* absolute; borrowed for the call; NULL: no socket */
     mode_t mode;
     struct config_id owner, group; /* of the socket's file */
     /* 0: the defaults, 30 s for a client that owes us something and 5 min for an idle one. */
@@ -67,6 +67,20 @@ struct control_ops {
 int control_new(sd_event *event, const struct control_settings *settings,
                 const struct control_ops *ops, void *userdata, struct control **ret,
                 char **ret_error);
+
+/*
+ * Other settings for a control that goes on: clients that are connected stay so. control_prepare() does all that can fail, a new socket is
+ * bound and turns nobody away, but is not served before control_move(). Settings of the same path share the socket that `other` (NULL:
+ * none), which was prepared and not taken yet, has bound. 0 or -errno with *ret_error, as control_new().
+ */
+struct control_change;
+int control_prepare(struct control *control, const struct control_settings *settings,
+                    struct control_change *other, struct control_change **ret, char **ret_error);
+/* Makes it true; the old socket is unlinked, if it is another one. */
+void control_move(struct control *control, struct control_change *change);
+/* Returns NULL. */
+struct control_change *control_change_free(struct control_change *change);
+DEFINE_FREEP(struct control_change *, control_change_free)
 
 /*
  * Tells all who subscribed, and those who wait for a reload: event is {"type":…, "time_usec":…, its fields}, borrowed.

@@ -1,6 +1,7 @@
 #include "control/master-view.h"
 
 #include "base/clock.h"
+#include "base/strv.h"
 #include "worker/environment.h"
 
 #include <unistd.h>
@@ -85,6 +86,8 @@ static json_t *view_programs(const struct master *master)
 static json_t *view_socket(const struct listener *listener, const struct listener_socket *socket)
 {
     char *address = address_to_text(&socket->address);
+    if (address)
+        string_make_utf8(address); /* a path may have any bytes, JSON has not */
     unsigned queue = 0, backlog = 0;
     bool known = listener_queue(socket, &queue, &backlog) == 0;
     json_t *view = json_pack("{s:s, s:s*, s:I, s:b}", "name", listener->name, "address", address,

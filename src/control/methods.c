@@ -127,6 +127,13 @@ static void handle_undo(UNUSED const struct command *command, const struct varli
     wait_for_reload(&wish, call, client);
 }
 
+static void handle_check_config(UNUSED const struct command *command,
+                                UNUSED const struct varlink_call *call, struct client *client)
+{
+    const struct control_reload wish = {0};
+    reply_or_fail(client, client_ops(client)->plan(&wish, client_ops_userdata(client)));
+}
+
 static void handle_subscribe(UNUSED const struct command *command, const struct varlink_call *call,
                              struct client *client)
 {
@@ -237,6 +244,14 @@ static const struct command control_commands[] = {
         .handle = handle_history,
     },
     {
+        .name = "CheckConfig",
+        .help = "What a reload of everything would do now: would_commit with the plan, or refused "
+                "with the reason.",
+        .reply = "(result: (would_commit, refused), reason: ?string, plan: ?object)",
+        .role = CONTROL_ROLE_OPERATOR,
+        .handle = handle_check_config,
+    },
+    {
         .name = "Subscribe",
         .help = "Events from now on, of these types or of all: master, reload, rollout, worker, "
                 "message, log, socket.\n"
@@ -276,7 +291,6 @@ static const struct command control_commands[] = {
     {.name = "Sockets"},
     {.name = "Why"},
     {.name = "Upgrade"},
-    {.name = "CheckConfig"},
 };
 
 static const char control_types[] =

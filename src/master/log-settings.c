@@ -22,18 +22,21 @@ static enum log_format find_log_format(const struct config *config, bool journal
     return LOG_FORMAT_TEXT;
 }
 
+/* What may fail comes first, and of that either the journal or a file: so all of it is made true, or nothing. */
 int master_apply_log(const struct config *config, bool journal, char **ret_error)
 {
     enum log_format format = find_log_format(config, journal);
-    log_set_level(config->log.level);
     int r = format == LOG_FORMAT_JOURNAL ? log_set_journal(JOURNAL_SOCKET, config->identifier) : 0;
     if (r < 0) {
         *ret_error = string_format("log: cannot make a socket for the journal: %s", strerror(-r));
         return r;
     }
-    log_set_format(format);
     r = log_set_file(config->log.file);
-    if (r < 0)
+    if (r < 0) {
         *ret_error = string_format("log.file: cannot open %s: %s", config->log.file, strerror(-r));
-    return r;
+        return r;
+    }
+    log_set_level(config->log.level);
+    log_set_format(format);
+    return 0;
 }

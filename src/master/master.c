@@ -72,7 +72,7 @@ static bool stop_next(struct master *master)
         struct program *program = master->programs[i];
         if (last && program_config(program)->priority != program_config(last)->priority)
             return false;
-        if (!program->stopping)
+        if (!program->ends_at_once)
             program_stop(program, false);
         if (!program_is_empty(program))
             last = program;

@@ -38,6 +38,14 @@ struct master_options {
     bool exit_on_failed_start; /* -d: the first start that fails before all were ready ends the master */
     /* Once: every program that should run is ready. */
     void (*ready)(void *userdata);
+    /*
+     * Settings that are made true outside of the master, at a reload that changes any: prepare() does all that can fail, given what a reload that
+     * is on its way has prepared (or NULL), commit() cannot fail, discard() gets each that was prepared in the end. All or none may be NULL.
+     */
+    int (*prepare)(const struct config *config, void *other, void *userdata, void **ret,
+                   char **ret_error);
+    void (*commit)(const struct config *config, void *prepared, void *userdata);
+    void (*discard)(void *prepared);
     void *userdata;
 };
 

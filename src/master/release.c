@@ -7,6 +7,8 @@ void release_clear(struct release *release)
     for (size_t i = 0; release->listeners && release->listeners[i]; i++)
         (void)listener_unref(release->listeners[i]);
     free(release->listeners);
+    if (release->prepared)
+        release->discard(release->prepared);
     (void)config_unref(release->config);
     *release = (struct release){0};
 }

@@ -9,6 +9,8 @@
 
 struct release {
     struct config *config;
+    void *prepared; /* of master_options.prepare(); NULL: nothing outside changes */
+    void (*discard)(void *prepared);
     struct listener **listeners; /* one for each of the config's sockets, in their order; NULL-terminated */
 };
 

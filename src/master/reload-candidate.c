@@ -52,8 +52,7 @@ static int get_config(struct master *master, enum reload_kind kind, struct confi
 /* What a running master cannot move. */
 static int refuse_settings(const struct config_diff *diff, char **ret_reason)
 {
-    static const char *const fixed[] = {"pid_file", "runtime_directory", "process_title",
-                                        "control"};
+    static const char *const fixed[] = {"pid_file", "runtime_directory"};
     for (size_t i = 0; i < ARRAY_SIZE(fixed); i++)
         if (config_diff_has_setting(diff, fixed[i])) {
             *ret_reason = string_format("%s changed: only a restart of the master changes it",
@@ -128,6 +127,19 @@ static int refuse_others(const struct config_diff *diff, const struct reload_req
     return -EINVAL;
 }
 
+/* The settings that others than the master make true. */
+static int prepare_outside(const struct master *master, struct reload_candidate *candidate,
+                           char **ret_reason)
+{
+    const struct master_options *options = &master->options;
+    struct release *release = &candidate->release;
+    if (!options->prepare || !candidate->diff->settings)
+        return 0;
+    release->discard = options->discard;
+    return options->prepare(release->config, master->reload.release.prepared, options->userdata,
+                            &release->prepared, ret_reason);
+}
+
 /* All that can be refused at once is refused in here. */
 static int prepare(struct master *master, struct reload_candidate *candidate, bool dry,
                    char **ret_reason)
@@ -152,6 +164,8 @@ static int prepare(struct master *master, struct reload_candidate *candidate, bo
     if (!dry)
         master_raise_nofile(config);
     r = sockets_open(master, config, dry, &candidate->release, ret_reason);
+    if (r == 0 && !dry)
+        r = prepare_outside(master, candidate, ret_reason);
     return r < 0 ? r : reload_make_parts(master, candidate, ret_reason);
 }
 
@@ -192,11 +206,13 @@ void reload_candidate_clear(struct reload_candidate *candidate)
     *candidate = (struct reload_candidate){0};
 }
 
-/* It comes to nothing: its checks are stopped, its new sockets closed. */
-static void discard(struct master *master)
+/* It comes to nothing: its checks are stopped, and `next`, if any, takes its place before sockets that nobody wants are closed. */
+static void discard(struct master *master, const struct reload_candidate *next)
 {
     reload_stop_checks(&master->reload);
     reload_candidate_clear(&master->reload.candidate);
+    if (next)
+        master->reload.candidate = *next;
     master_trim_listeners(master);
 }
 
@@ -207,15 +223,21 @@ static struct reload_request take_request(struct reload_request *request)
     return taken;
 }
 
+static void replace(struct master *master, const struct reload_candidate *next, const char *by)
+{
+    struct reload_request request = take_request(&master->reload.candidate.request);
+    if (request.id != 0)
+        log_about(reload_subject(request.id, NULL), LOG_LEVEL_INFO, "reload %llu superseded by %s",
+                  (unsigned long long)request.id, by);
+    discard(master, next);
+    if (request.id != 0)
+        reload_end(master, &request, RELOAD_SUPERSEDED, string_format("superseded by %s", by));
+}
+
 void reload_drop_candidate(struct master *master, const char *by)
 {
-    if (master->reload.candidate.request.id == 0)
-        return;
-    struct reload_request request = take_request(&master->reload.candidate.request);
-    log_about(reload_subject(request.id, NULL), LOG_LEVEL_INFO, "reload %llu superseded by %s",
-              (unsigned long long)request.id, by);
-    discard(master);
-    reload_end(master, &request, RELOAD_SUPERSEDED, string_format("superseded by %s", by));
+    if (master->reload.candidate.request.id != 0)
+        replace(master, NULL, by);
 }
 
 static void refuse_candidate(struct master *master, char *reason)
@@ -223,7 +245,7 @@ static void refuse_candidate(struct master *master, char *reason)
     struct reload_request request = take_request(&master->reload.candidate.request);
     request.phase_usec[RELOAD_CHECKING] = clock_monotonic_usec() - request.began_usec -
                                           request.phase_usec[RELOAD_NONE];
-    discard(master);
+    discard(master, NULL);
     refuse(master, &request, reason);
 }
 
@@ -274,8 +296,7 @@ void reload_begin(struct master *master)
     }
     char by[64];
     (void)snprintf(by, sizeof(by), "reload %llu", (unsigned long long)request->id);
-    reload_drop_candidate(master, by);
-    reload->candidate = candidate;
+    replace(master, &candidate, by);
     r = reload_start_checks(master, &reason);
     if (r < 0)
         refuse_candidate(master, reason ? TAKE_PTR(reason) : strdup(strerror(-r)));
@@ -330,7 +351,7 @@ void reload_candidate_reconsider(struct master *master, enum reload_result resul
         return;
     }
     reload->wanted = take_request(&candidate->request);
-    discard(master);
+    discard(master, NULL);
     master->intent = intent_next(master->intent, INTENT_EVENT_RELOAD);
     master_wake(master);
 }

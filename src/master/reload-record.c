@@ -166,11 +166,20 @@ static const char *describe_result(const struct program *program, enum reload_re
                : reload_result_to_string(result);
 }
 
+static const char *find_failure(const struct program *program, unsigned slot)
+{
+    for (size_t i = 0; i < program->n_slot_failures; i++)
+        if (program->slot_failures[i].slot == slot)
+            return program->slot_failures[i].reason;
+    return NULL;
+}
+
 static json_t *describe_slot(const struct slot *slot)
 {
     const struct worker *worker = slot->current ? slot->current : slot->successor;
     json_t *json = json_pack("{s:I, s:s, s:s*}", "slot", (json_int_t)slot->number, "state",
-                             slot_state_to_string(slot_get_state(slot)), "reason", slot->failure);
+                             slot_state_to_string(slot_get_state(slot)), "reason",
+                             find_failure(slot->program, slot->number));
     if (json && worker) {
         (void)json_object_set_new(json, "pid", json_integer(worker->pid));
         (void)json_object_set_new(json, "generation",
@@ -184,6 +193,13 @@ static json_t *describe_slots(const struct program *program)
     json_t *slots = json_array();
     for (size_t i = 0; i < program->n_slots; i++)
         (void)json_array_append_new(slots, describe_slot(program->slots[i]));
+    for (size_t i = 0; i < program->n_slot_failures; i++) {
+        const struct slot_failure *failure = &program->slot_failures[i];
+        if (failure->slot >= program->n_slots)
+            (void)json_array_append_new(slots, json_pack("{s:I, s:s, s:s}", "slot",
+                                                         (json_int_t)failure->slot, "state",
+                                                         "STOPPED", "reason", failure->reason));
+    }
     return slots;
 }
 

@@ -40,13 +40,19 @@ struct log_subject reload_subject(uint64_t id, const struct program *program)
 }
 
 /* The only writer of the state. */
-static void set_state(struct reload *reload, enum reload_state state)
+static void set_state(struct master *master, enum reload_state state)
 {
+    struct reload *reload = &master->reload;
     uint64_t now = clock_monotonic_usec();
     if (reload->state != RELOAD_NONE)
         reload->running.phase_usec[reload->state] += now - reload->state_usec;
     reload->state = state;
     reload->state_usec = now;
+    if (state != RELOAD_NONE)
+        event_bus_publish(&master->events, EVENT_RELOAD,
+                          json_pack("{s:I, s:s, s:s*}", "id", (json_int_t)reload->running.id,
+                                    "state", reload_state_to_string(state), "reason",
+                                    reload->reason));
 }
 
 static void log_result(const struct master *master, enum reload_result result, uint64_t took_usec)
@@ -89,7 +95,7 @@ static void finish(struct master *master, enum reload_result result)
 {
     struct reload *reload = &master->reload;
     log_result(master, result, clock_monotonic_usec() - reload->running.began_usec);
-    set_state(reload, RELOAD_NONE);
+    set_state(master, RELOAD_NONE);
     reload_end(master, &reload->running, result, TAKE_PTR(reload->reason));
     release_clear(&reload->release);
     for (size_t i = 0; i < master->n_programs; i++)
@@ -114,7 +120,7 @@ static void supersede(struct master *master, const char *by)
                        : string_format("superseded by %s", by);
     free(reload->reason);
     reload->reason = NULL;
-    set_state(reload, RELOAD_NONE);
+    set_state(master, RELOAD_NONE);
     reload_end(master, &reload->running, RELOAD_SUPERSEDED, reason);
     release_clear(&reload->release);
 }
@@ -166,7 +172,10 @@ static void begin_old_programs(struct master *master, const struct reload_candid
                                    : !config_find_program(master->reload.release.config,
                                                           program->name);
         program->in_result = program->takes_part = false;
-        if (part && !part->added)
+        program->adopted = generation_unref(program->adopted);
+        if (part && part->is_adopted)
+            program_begin_adoption(program, part->generation);
+        else if (part && !part->added)
             begin_program(master, program, part->generation);
         else if (program->is_new)
             program_remove(program);
@@ -189,13 +198,17 @@ static void begin_new_programs(struct master *master, struct reload_candidate *c
     }
 }
 
+static void mark_result(struct program *program)
+{
+    program->in_result = program->takes_part || program->adopted || program->is_unnamed;
+}
+
 static void begin_programs(struct master *master, struct reload_candidate *candidate)
 {
     begin_old_programs(master, candidate);
     begin_new_programs(master, candidate);
     for (size_t i = 0; i < master->n_programs; i++)
-        master->programs[i]->in_result = master->programs[i]->takes_part ||
-                                         master->programs[i]->is_unnamed;
+        mark_result(master->programs[i]);
     master_sort_programs(master);
     publish_rollouts(master);
 }
@@ -226,10 +239,10 @@ void reload_take(struct master *master, struct reload_candidate *candidate)
               reload_cause_to_text(&request->cause, cause));
     reload->release = candidate->release;
     candidate->release = (struct release){0};
-    set_state(reload, RELOAD_CANARIES);
     event_bus_publish(&master->events, EVENT_RELOAD,
                       json_pack("{s:I, s:s, s:o*}", "id", (json_int_t)request->id, "state", "began",
                                 "plan", reload_plan_to_json(candidate)));
+    set_state(master, RELOAD_CANARIES);
     begin_programs(master, candidate);
     reload_candidate_clear(candidate);
 }
@@ -347,7 +360,7 @@ static bool begin_roll_back(struct master *master, const struct program *failed)
     log_about(reload_subject(reload->running.id, NULL), LOG_LEVEL_ERROR,
               "reload %llu failed, going back to the old generation: %s",
               (unsigned long long)reload->running.id, reload->reason ? reload->reason : "");
-    set_state(reload, RELOAD_ROLLING_BACK);
+    set_state(master, RELOAD_ROLLING_BACK);
     for (size_t i = 0; i < master->n_programs; i++)
         if (program_is_rolling(master->programs[i]))
             program_roll_back(master->programs[i]);
@@ -360,7 +373,7 @@ static void commit(struct master *master)
     undo_remember(master);
     for (size_t i = 0; i < master->n_programs; i++) {
         struct program *program = master->programs[i];
-        if (program->target)
+        if (program->target || program->adopted)
             program_commit(program);
     }
     sockets_commit(master, &reload->release);
@@ -371,6 +384,9 @@ static void commit(struct master *master)
     CLEANUP_FREE char *error = NULL;
     if (master_apply_log(master->release.config, master->options.journal, &error) < 0)
         log_error("%s; logging goes on as before", error ? error : "log");
+    if (reload->release.prepared)
+        master->options.commit(master->release.config, reload->release.prepared,
+                               master->options.userdata);
     finish(master, RELOAD_COMMITTED);
 }
 
@@ -395,7 +411,7 @@ static bool step(struct master *master)
             return begin_roll_back(master, failed);
         if (!all_started(master, is_proven))
             return false;
-        set_state(reload, RELOAD_ROLLING);
+        set_state(master, RELOAD_ROLLING);
         return true;
     case RELOAD_ROLLING:
         if (failed)

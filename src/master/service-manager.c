@@ -100,7 +100,8 @@ static void set_durations(const struct program *program, struct service_program 
     ret->start_usec = config->start_timeout_usec;
     ret->leave_usec = config->disconnect_timeout_usec + config->stop_timeout_usec;
     /* On the way back a worker may have to wait for its turn after failures. */
-    ret->step_usec = ret->leave_usec + ret->start_usec + probation + config->backoff.max_usec;
+    ret->step_usec = ret->leave_usec + config->disconnect_spread_usec + ret->start_usec +
+                     probation + config->backoff.max_usec;
 }
 
 static void look_at_program(const struct program *program, bool starting,

@@ -339,8 +339,8 @@ void sockets_commit(struct master *master, struct release *release)
                  old.listeners[i]->name);
         publish(master, old.listeners[i], "removed");
     }
-    master->release = *release;
-    *release = (struct release){0};
+    master->release = (struct release){.config = TAKE_PTR(release->config),
+                                       .listeners = TAKE_PTR(release->listeners)};
     release_clear(&old);
 }
 

@@ -20,7 +20,7 @@ int sockets_bind(struct master *master, struct config *config, char **ret_error)
  */
 int sockets_open(struct master *master, const struct config *config, bool dry, struct release *ret,
                  char **ret_error);
-/* The release is in force from now on (taken over): its names and options are given to the listeners, and what only the old one had is let go. */
+/* The release is in force from now on (its config and listeners are taken over): its names and options are given to the listeners, and what only the old one had is let go. */
 void sockets_commit(struct master *master, struct release *release);
 /*
  * Gives a new generation its listeners: those of `program` in the release's configuration, which has as many sockets as the generation's own

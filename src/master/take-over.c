@@ -27,8 +27,8 @@ static int collect_number(const struct config_socket *socket, struct passed_sock
     int r = passed_add(passed, socket->fd, &reason);
     if (r < 0)
         *ret_error = string_format("%s:%u:%u: socket '%s': listen: %s",
-                                   config_file_name(socket->file), socket->line,
-                                   socket->column, socket->name, reason ? reason : strerror(-r));
+                                   config_file_name(socket->file), socket->line, socket->column,
+                                   socket->name, reason ? reason : strerror(-r));
     return r;
 }
 

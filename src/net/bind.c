@@ -118,11 +118,21 @@ static int bind_path(int fd, const char *path, const struct address *address,
     return r < 0 ? fail(address, r, ret_error) : 0;
 }
 
+static int refuse_intruder(const char *path, char **ret_error)
+{
+    *ret_error = string_format("unix:%s: somebody put another file in the place of the socket; let "
+                               "its directory be one that only we may write to",
+                               path);
+    return -EBUSY;
+}
+
 static int remember_file(struct listener_socket *socket, const char *path, char **ret_error)
 {
     struct stat st;
     if (lstat(path, &st) < 0)
         return fail(&socket->address, -errno, ret_error);
+    if (!S_ISSOCK(st.st_mode))
+        return refuse_intruder(path, ret_error);
     socket->file_device = st.st_dev;
     socket->file_inode = st.st_ino;
     socket->owns_file = true;
@@ -152,14 +162,21 @@ static int refuse_owner(const char *path, int error, char **ret_error)
     return -error;
 }
 
-/* Nobody can connect before listen(), so there is no moment at which it is open to the wrong ones. */
-static int set_owner(const char *path, const struct listener_options *options, char **ret_error)
+/*
+ * Nobody can connect before listen(), so there is no moment at which it is open to the wrong ones. Where others may write to its
+ * directory, its name may lead to any other file by now: what changes its owner is looked at first.
+ */
+static int set_owner(const struct listener_socket *socket, const char *path,
+                     const struct listener_options *options, char **ret_error)
 {
+    struct stat st;
     if (!options->owner.set && !options->group.set)
         return 0;
     CLEANUP_FD int file = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-    if (file < 0)
+    if (file < 0 || fstat(file, &st) < 0)
         return refuse_owner(path, errno, ret_error);
+    if (st.st_dev != socket->file_device || st.st_ino != socket->file_inode)
+        return refuse_intruder(path, ret_error);
     if (fchownat(file, "", options->owner.set ? options->owner.id : (uid_t)-1,
                  options->group.set ? options->group.id : (gid_t)-1, AT_EMPTY_PATH) < 0)
         return refuse_owner(path, errno, ret_error);
@@ -174,7 +191,7 @@ static int bind_socket(struct listener_socket *socket, const struct listener_opt
         int r = bind_path(socket->fd, path, &socket->address, options, ret_error);
         if (r == 0)
             r = remember_file(socket, path, ret_error);
-        return r < 0 ? r : set_owner(path, options, ret_error);
+        return r < 0 ? r : set_owner(socket, path, options, ret_error);
     }
     int r = 0;
     if (socket->address.socket.generic.sa_family != AF_UNIX)

@@ -201,6 +201,10 @@ int listener_change(struct listener *listener, const char *name,
     }
     free(listener->name);
     listener->name = TAKE_PTR(renamed);
+    /* The next change tries again. */
+    if (result < 0)
+        listener->options = before;
+    listener->options.name = listener->name;
     listener->mode_told = false;
     return result;
 }

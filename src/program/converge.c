@@ -1,9 +1,12 @@
 /* From what is to what is wished: the view for rollout_next(), and its actions performed. */
 #include "program/internal.h"
 
+#include "base/clock.h"
 #include "base/log.h"
+#include "base/parse.h"
 #include "base/strv.h"
 #include "program/settle.h"
+#include "program/spread.h"
 
 #include <string.h>
 
@@ -30,6 +33,19 @@ static uint64_t older_draining(const struct program *program, uint64_t than)
     return found;
 }
 
+static void cut_draining(const struct program *program, struct worker *worker)
+{
+    char text[DURATION_TEXT_SIZE];
+    log_about(worker_subject(worker), LOG_LEVEL_WARNING,
+              "still drains in generation %llu, but no more than %u generations may (max_draining): "
+              "stopping it, pid %d, after %s; connections that it still had are cut. Raise "
+              "max_draining, or reload less often, to let them end",
+              (unsigned long long)worker->generation->number, program_config(program)->max_draining,
+              (int)worker->pid,
+              duration_to_text(clock_monotonic_usec() - worker->state_usec, text));
+    worker_stop(worker, "max_draining");
+}
+
 /*
  * Reloads that come faster than long-lived connections end pile up generations, each with its memory. Beyond max_draining the
  * oldest have to give way.
@@ -45,20 +61,12 @@ static void cap_draining(struct program *program)
     for (size_t i = 0; i < program->n_slots; i++)
         LIST_FOREACH (worker, &program->slots[i]->leaving, struct worker, link)
             if (worker->state == WORKER_DRAINING && worker->generation->number < oldest_kept) {
-                log_warning(
-                    "%s: still drains in generation %llu, but no more than %u generations may "
-                    "(max_draining): stopping it",
-                    worker->name, (unsigned long long)worker->generation->number,
-                    program_config(program)->max_draining);
-                worker_stop(worker, "max_draining");
+                cut_draining(program, worker);
             }
 }
 
-/* Not before a reload has ended: its result tells why a slot failed that it was to add. */
 static void trim_slots(struct program *program)
 {
-    if (program->takes_part)
-        return;
     while (program->n_slots > program_max_workers(program) &&
            slot_is_empty(program->slots[program->n_slots - 1])) {
         program->n_slots--;
@@ -199,6 +207,35 @@ static const char *leave_reason(const struct program *program)
     return "";
 }
 
+/* How many slots drain at a time: where replacements are ready first, or there are none, nobody waits for a drain. */
+static unsigned drain_together(const struct program *program)
+{
+    const struct config_program *config = options(program);
+    return config_program_ready_first(config) || !program->started
+               ? (unsigned)program->n_slots
+               : config_amount(config->reload.max_unavailable, config->workers);
+}
+
+static void drain(struct slot *slot, struct worker *worker)
+{
+    struct program *program = slot->program;
+    if (program->ends_at_once) {
+        worker_drain(worker, leave_reason(program), NULL);
+        return;
+    }
+    uint64_t now = clock_monotonic_usec();
+    uint64_t time = worker->generation->program->disconnect_spread_usec;
+    unsigned slots = (unsigned)program->n_slots;
+    if (program->drain_began_usec == 0)
+        program->drain_began_usec = now;
+    uint64_t point = spread_point(time, slot->number, slots, program->spread_offset);
+    const struct worker_spread spread = {
+        .wait_usec = spread_wait(point, program->drain_began_usec, now),
+        .own_usec = spread_own(time, drain_together(program), slots),
+    };
+    worker_drain(worker, leave_reason(program), &spread);
+}
+
 /* The return is over, well or not: whatever is left is how things are now. */
 static void end_roll_back(struct program *program, bool degraded)
 {
@@ -221,10 +258,10 @@ static bool perform(struct program *program, const struct rollout_action *action
         start_worker(slot, find_generation(program, action->generation), &slot->successor);
         return true;
     case ROLLOUT_DRAIN_CURRENT:
-        worker_drain(slot->current, leave_reason(program));
+        drain(slot, slot->current);
         return true;
     case ROLLOUT_DRAIN_SUCCESSOR:
-        worker_drain(slot->successor, leave_reason(program));
+        drain(slot, slot->successor);
         return true;
     case ROLLOUT_STOP_CURRENT:
         worker_stop(slot->current, leave_reason(program));

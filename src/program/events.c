@@ -44,14 +44,24 @@ static bool is_on_trial(const struct program *program, const struct generation *
     return false;
 }
 
-/* The first one in this slot. */
-static void note_slot_failure(struct slot *slot, const char *reason)
+/* The first one in this slot. What memory does not suffice for, the reload's own reason tells. */
+static void note_slot_failure(const struct slot *slot, const char *reason)
 {
-    if (slot->failure || !reason)
+    struct program *program = slot->program;
+    for (size_t i = 0; i < program->n_slot_failures; i++)
+        if (program->slot_failures[i].slot == slot->number)
+            return;
+    char *copy = reason ? strdup(reason) : NULL;
+    struct slot_failure *larger = reallocarray(program->slot_failures, program->n_slot_failures + 1,
+                                               sizeof(*larger));
+    if (larger)
+        program->slot_failures = larger;
+    if (!copy || !larger) {
+        free(copy);
         return;
-    slot->failure = strdup(reason);
-    if (slot->failure)
-        string_make_utf8(slot->failure);
+    }
+    string_make_utf8(copy);
+    larger[program->n_slot_failures++] = (struct slot_failure){slot->number, copy};
 }
 
 /* A start did not succeed: `reason` ("web/0 exited with 1 before it was ready") is taken over. */

@@ -23,6 +23,8 @@ void program_note_failed_start(struct slot *slot, struct generation *generation,
 int slot_new(struct program *program, unsigned number, struct slot **ret);
 struct slot *slot_free(struct slot *slot);
 DEFINE_FREEP(struct slot *, slot_free)
+/* 0 to 1. */
+double program_random(void);
 bool slot_is_empty(const struct slot *slot);
 /* A worker left by itself or did not start: decides when the slot may start the next one of its generation. */
 void slot_plan_restart(struct slot *slot, const struct generation *generation, uint64_t ready_usec);

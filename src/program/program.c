@@ -61,6 +61,22 @@ static void reset_reload(struct program *program)
     program->crashes = 0;
 }
 
+static void forget_slot_failures(struct program *program)
+{
+    for (size_t i = 0; i < program->n_slot_failures; i++)
+        free(program->slot_failures[i].reason);
+    free(program->slot_failures);
+    program->slot_failures = NULL;
+    program->n_slot_failures = 0;
+}
+
+/* What is told from here on is told together. */
+static void begin_spread(struct program *program)
+{
+    program->drain_began_usec = 0;
+    program->spread_offset = program_random();
+}
+
 int program_begin(struct program *program, struct generation *target)
 {
     int r = grow_slots(program,
@@ -68,9 +84,9 @@ int program_begin(struct program *program, struct generation *target)
     if (r < 0)
         return r;
     reset_reload(program);
+    begin_spread(program);
     program->failure = (free(program->failure), NULL);
-    for (size_t i = 0; i < program->n_slots; i++)
-        program->slots[i]->failure = (free(program->slots[i]->failure), NULL);
+    forget_slot_failures(program);
     (void)generation_unref(program->target);
     program->target = generation_ref(target);
     program->takes_part = true;
@@ -104,8 +120,56 @@ static void take_name(struct program *program, const char *name)
     program->name = copy;
 }
 
+void program_begin_adoption(struct program *program, struct generation *generation)
+{
+    (void)generation_unref(program->adopted);
+    program->adopted = generation_ref(generation);
+    program->last_generation = MAX(program->last_generation, generation->number);
+}
+
+bool program_can_adopt(const struct program *program)
+{
+    for (size_t i = 0; i < program->n_slots; i++) {
+        const struct slot *slot = program->slots[i];
+        if (slot->successor || !slot->current || slot->current->state != WORKER_READY ||
+            !slot->current->understands)
+            return false;
+    }
+    return program->started;
+}
+
+/* One that cannot be told, or came up meanwhile and knows nothing of it, is replaced. */
+static void adopt(struct program *program, struct worker *worker)
+{
+    CLEANUP_FREE char *error = NULL;
+    if (!worker)
+        return;
+    if (worker->understands && worker_adopt(worker, program->committed, &error) == 0) {
+        log_about(worker_subject(worker), LOG_LEVEL_INFO, "was handed the added sockets");
+        return;
+    }
+    if (error)
+        log_about(worker_subject(worker), LOG_LEVEL_WARNING, "%s; replacing it", error);
+    worker_drain(worker, "added sockets", NULL);
+}
+
+static void commit_adoption(struct program *program)
+{
+    (void)generation_unref(program->committed);
+    program->committed = TAKE_PTR(program->adopted);
+    for (size_t i = 0; i < program->n_slots; i++) {
+        adopt(program, program->slots[i]->current);
+        adopt(program, program->slots[i]->successor);
+    }
+    program_mark(program);
+}
+
 void program_commit(struct program *program)
 {
+    if (program->adopted) {
+        commit_adoption(program);
+        return;
+    }
     (void)generation_unref(program->committed);
     program->committed = TAKE_PTR(program->target);
     take_name(program, program->committed->program->name);
@@ -120,6 +184,7 @@ void program_roll_back(struct program *program)
     (void)sd_event_source_set_enabled(program->probation_timer, SD_EVENT_OFF);
     program->waiting = program->canary_proven = program->done = false;
     program->failed = false;
+    begin_spread(program);
     program->phase = ROLLOUT_ROLLING_BACK;
     program_mark(program);
 }
@@ -127,8 +192,8 @@ void program_roll_back(struct program *program)
 void program_forget_target(struct program *program)
 {
     program->target = generation_unref(program->target);
+    program->adopted = generation_unref(program->adopted);
     program->takes_part = false;
-    program_mark(program);
 }
 
 void program_start(struct program *program)
@@ -152,25 +217,41 @@ static void stop_now(struct program *program)
     }
 }
 
-void program_stop(struct program *program, bool force)
+static void end_spread(struct program *program)
+{
+    program->ends_at_once = true;
+    for (size_t i = 0; i < program->n_slots; i++)
+        LIST_FOREACH (worker, &program->slots[i]->leaving, struct worker, link)
+            worker_end_spread(worker);
+}
+
+static void want_nobody(struct program *program)
 {
     program->started = false;
     program->stopping = true;
-    program->forced = program->forced || force;
     program->phase = ROLLOUT_IDLE;
     reset_reload(program);
     program->takes_part = false;
+    program->adopted = generation_unref(program->adopted);
     program->target = generation_unref(program->target);
+    program_mark(program);
+}
+
+void program_stop(struct program *program, bool force)
+{
+    program->forced = program->forced || force;
+    want_nobody(program);
+    end_spread(program);
     if (force)
         stop_now(program);
-    program_mark(program);
 }
 
 void program_remove(struct program *program)
 {
     program->removed = true;
     program->is_new = program->is_unnamed = false;
-    program_stop(program, false);
+    begin_spread(program);
+    want_nobody(program);
 }
 
 bool program_is_empty(const struct program *program)
@@ -229,8 +310,10 @@ struct program *program_free(struct program *program)
     (void)sd_event_source_disable_unref(program->probation_timer);
     (void)sd_event_source_disable_unref(program->settle_timer);
     (void)generation_unref(program->target);
+    (void)generation_unref(program->adopted);
     (void)generation_unref(program->committed);
     free(program->failure);
+    forget_slot_failures(program);
     free(program->start_failure);
     free(program->name);
     free(program);

@@ -42,8 +42,13 @@ struct slot {
     unsigned restarts; /* workers that left by themselves and were replaced */
     uint64_t surplus_usec; /* monotonic: since when clients are steered away from it; 0: they are not */
     uint64_t looked_usec;
-    char *failure;        /* of the reload's generation in this slot, for people; until the next reload */
     unsigned empty_looks; /* at the queue of its own socket, in a row */
+};
+
+/* Why the reload's generation did not come up in a slot, which may be gone by now. For people. */
+struct slot_failure {
+    unsigned slot;
+    char *reason;
 };
 
 struct program_ops {
@@ -78,13 +83,17 @@ struct program {
     char *name;
     struct generation *committed;
     struct generation *target; /* of the reload that runs; else NULL */
+    struct generation *adopted; /* likewise, where nobody needs to be replaced for it; else NULL */
     uint64_t last_generation;  /* numbers are never used twice */
     enum rollout_phase phase;
     struct slot **slots;
     size_t n_slots;
     bool started;  /* workers are wanted at all: autostart, until program_stop() */
-    bool stopping; /* program_stop() was called */
+    bool stopping; /* program_stop() or program_remove() was called */
     bool removed;  /* for good: no configuration names it any more */
+    bool ends_at_once; /* its drains are not spread (any more) */
+    uint64_t drain_began_usec; /* monotonic: when this rollout told its first worker; 0: none yet */
+    double spread_offset;      /* of this rollout: see spread.h */
     char *start_failure; /* why a start outside of a reload failed, the first time; for people */
     bool forced;   /* with force */
 
@@ -101,6 +110,8 @@ struct program {
     bool failed;      /* in this phase: for rollout_next() */
     unsigned crashes; /* of the target's ready workers in this reload */
     char *failure;    /* the first reason, for people; kept until the next reload begins */
+    struct slot_failure *slot_failures; /* the first one of each slot; kept likewise */
+    size_t n_slot_failures;
     sd_event_source *probation_timer;
     sd_event_source *settle_timer; /* looks again at surplus slots that are busy */
     const char *told_step; /* the reload's mark: what its last event said; static text */
@@ -125,10 +136,13 @@ static inline struct log_subject program_subject(const struct program *program)
 
 /* Workers are wanted from now on (until program_stop()). */
 void program_start(struct program *program);
-/* The same, gracefully, for good: it is freed when it is empty. */
-void program_remove(struct program *program);
-/* No workers are wanted any more: all are drained, or stopped at once with `force`. */
+/*
+ * No workers are wanted any more, as nobody will serve their clients: all are drained, without disconnect_spread, or stopped at
+ * once with `force`. Also of one that was removed.
+ */
 void program_stop(struct program *program, bool force);
+/* A reload has no place for it any more: all are drained, as in a rollout, for good. It is freed when it is empty. */
+void program_remove(struct program *program);
 /* Will it have workers of the target, or of what it goes back to? Programs that take no part, or are not started, have no say. */
 static inline bool program_is_rolling(const struct program *program)
 {
@@ -149,6 +163,13 @@ void program_release(struct program *program);
 void program_commit(struct program *program);
 void program_roll_back(struct program *program);
 void program_forget_target(struct program *program);
+/*
+ * Instead of program_begin(): at program_commit() its workers become of that generation, which has further sockets and is else the same. A
+ * reference is taken.
+ */
+void program_begin_adoption(struct program *program, struct generation *generation);
+/* Have all of its workers a part in that: are they ready, and did they say hello? */
+bool program_can_adopt(const struct program *program);
 
 /* Brings what is towards what is wished, as far as that goes now. */
 void program_converge(struct program *program);

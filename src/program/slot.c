@@ -19,7 +19,6 @@ struct slot *slot_free(struct slot *slot)
         (void)worker_free(worker);
     }
     (void)sd_event_source_disable_unref(slot->backoff_timer);
-    free(slot->failure);
     free(slot);
     return NULL;
 }
@@ -56,7 +55,7 @@ bool slot_is_empty(const struct slot *slot)
     return !slot->current && !slot->successor && list_is_empty(&slot->leaving);
 }
 
-static double random_unit(void)
+double program_random(void)
 {
     uint32_t value;
     if (getrandom(&value, sizeof(value), GRND_NONBLOCK) != sizeof(value))
@@ -77,7 +76,7 @@ void slot_plan_restart(struct slot *slot, const struct generation *generation, u
         .backoff_factor = backoff->factor,
         .backoff_jitter = backoff->jitter,
     };
-    const struct restart_event event = {.ready_usec = ready_usec, .random = random_unit()};
+    const struct restart_event event = {.ready_usec = ready_usec, .random = program_random()};
     struct restart_decision decision = restart_policy_next(&policy, &slot->history, &event);
     slot->history = decision.history;
     slot->restarts += generation == program_wanted_generation(slot->program);

@@ -36,16 +36,47 @@ static void on_ready(void *userdata)
         running->parent_fd = daemonize_ready(running->parent_fd, running->terminal_fd);
 }
 
-static int open_control(struct running *running, const struct config *config, char **ret_error)
+static struct control_settings control_settings(const struct config *config)
 {
-    const struct control_settings settings = {
+    return (struct control_settings){
         .path = config->control.socket,
         .mode = config->control.mode,
         .owner = config->control.owner,
         .group = config->control.group,
     };
-    if (!settings.path)
-        return 0;
+}
+
+/* At a reload */
+
+static int on_prepare(const struct config *config, void *other, void *userdata, void **ret,
+                      char **ret_error)
+{
+    const struct running *running = userdata;
+    const struct control_settings settings = control_settings(config);
+    struct control_change *change = NULL;
+    int r = control_prepare(running->control, &settings, other, &change, ret_error);
+    if (r == 0)
+        *ret = change;
+    return r;
+}
+
+static void on_commit(const struct config *config, void *prepared, void *userdata)
+{
+    const struct running *running = userdata;
+    control_move(running->control, prepared);
+    process_title_set(config->process_title);
+}
+
+static void on_discard(void *prepared)
+{
+    (void)control_change_free(prepared);
+}
+
+/* The whole */
+
+static int open_control(struct running *running, const struct config *config, char **ret_error)
+{
+    const struct control_settings settings = control_settings(config);
     int r = control_new(running->master->event, &settings, &master_control_ops, running->master,
                         &running->control, ret_error);
     if (r < 0)
@@ -108,6 +139,9 @@ int run(struct config *config, const struct run_options *options)
         .exit_on_failed_start = options->daemonize,
         .outlive_terminal = options->outlive_terminal,
         .ready = on_ready,
+        .prepare = on_prepare,
+        .commit = on_commit,
+        .discard = on_discard,
         .userdata = &running,
     };
     process_title_set(config->process_title);

@@ -16,12 +16,14 @@ enum exit_code {
 
 struct invocation {
     const char *socket; /* as named by the user, or NULL: search */
-    bool json, no_wait, force, quiet;
+    bool json, no_wait, force, quiet, dry_run;
     char **arguments; /* behind the command's name; NULL-terminated */
 };
 
 int command_status(const struct invocation *invocation);
 int command_reload(const struct invocation *invocation);
+int command_update(const struct invocation *invocation);
+int command_check(const struct invocation *invocation);
 int command_undo(const struct invocation *invocation);
 int command_history(const struct invocation *invocation);
 int command_events(const struct invocation *invocation);
@@ -39,6 +41,9 @@ int complain_of_error(const struct client_reply *reply);
 /* Calls and receives one reply within CLIENT_ANSWER_USEC; complains, and returns the exit code, 0 for a good one. */
 int ask(struct client *client, const char *method, json_t *parameters, bool more,
         struct client_reply *ret);
+
+/* Calls a method that tells what it would do, and shows that. `parameters` is taken over. */
+int show_plan(const struct invocation *invocation, const char *method, json_t *parameters);
 
 /* Prints as one line, or indented. */
 void print_json(json_t *value, bool indented);

@@ -22,7 +22,8 @@ char *get_lines(json_t *object, const char *name, const char *indent)
     for (const char *line = text; line && *line;) {
         size_t length = strcspn(line, "\n");
         CLEANUP_FREE char *copy = strndup(line, length), *clean = text_clean(copy);
-        (void)fprintf(stream, "%s%s%s", line == text ? "" : "\n", line == text ? "" : indent, clean);
+        (void)fprintf(stream, "%s%s%s", line == text ? "" : "\n", line == text ? "" : indent,
+                      clean);
         line += length + (line[length] == '\n');
     }
     if (fclose(stream) != 0)

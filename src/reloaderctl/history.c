@@ -25,6 +25,29 @@ static const char *when_text(uint64_t usec, char buffer[WHEN_SIZE])
 }
 
 /* "SIGHUP by root (pid 4711)"; a name is looked up here, where it may take its time. */
+/* What was asked for, where it was not just everything: "only web, api; ". */
+static char *wish_text(json_t *record)
+{
+    json_t *asked = json_object_get(record, "asked"), *name;
+    CLEANUP_FREE char *names = strdup("");
+    size_t i;
+    if (json_is_true(json_object_get(record, "undo")))
+        return strdup("undo, ");
+    if (json_is_string(asked))
+        return strdup(strcmp(json_string_value(asked), "changed") == 0 ? "update, " : "");
+    json_array_foreach(json_is_object(asked) ? json_object_get(asked, "programs") : asked, i, name)
+    {
+        CLEANUP_FREE char *clean = text_clean(json_string_value(name));
+        char *longer = string_format("%s%s%s", names ? names : "", i > 0 ? " " : "", clean);
+        free(names);
+        names = longer;
+    }
+    return names && *names
+               ? string_format("%s%s, ", json_is_object(asked) ? "update and " : "only ", names)
+           : names ? strdup("")
+                   : NULL;
+}
+
 static char *cause_text(json_t *record)
 {
     json_t *cause = json_object_get(record, "cause");
@@ -33,9 +56,13 @@ static char *cause_text(json_t *record)
     const struct passwd *user = getpwuid((uid_t)uid);
     CLEANUP_FREE char *more = also ? string_format(", and %" PRIu64 " more", also) : strdup("");
     CLEANUP_FREE char *name = user ? text_clean(user->pw_name) : string_format("uid %" PRIu64, uid);
-    const char *what = json_is_true(json_object_get(record, "undo")) ? "undo, " : "";
-    char *text = string_format("%s%s by %s (pid %" PRIu64 ")%s", what, by, name,
-                               get_number(cause, "pid"), more);
+    CLEANUP_FREE char *what = wish_text(record);
+    if (!what)
+        die_of_memory();
+    CLEANUP_FREE char *path = get_text(cause, "path");
+    char *text = path[0] ? string_format("watch, %s changed%s", path, more)
+                         : string_format("%s%s by %s (pid %" PRIu64 ")%s", what, by, name,
+                                         get_number(cause, "pid"), more);
     if (!text)
         die_of_memory();
     return text;

@@ -3,7 +3,7 @@
  *
  *   client      finds the control socket, calls, receives
  *   screen      makes text safe, aligned and coloured for terminals
- *   status, reload (progress), events (event-text), shutdown, version: the commands; common and field: what they share
+ *   status, reload and update (progress), check (plan), events (event-text), shutdown, version: the commands; common and field: what they share
  *
  * Exit codes: 0 done, 1 it failed, 2 usage, 3 no master, 4 (status) something that should run is not ready.
  */
@@ -35,9 +35,15 @@ static const struct verb verbs[] = {
     {"status", "list ls ", NULL,
      "programs, workers and listeners; exits 4 unless all that should run is ready", OPTION_JSON,
      command_status},
-    {"reload", "", NULL,
-     "read the configuration, replace the workers, and wait; exits 1 unless it committed",
-     OPTION_JSON | OPTION_NO_WAIT | OPTION_QUIET, command_reload},
+    {"reload", "", "[PROGRAM...]",
+     "read the configuration, replace the workers (of those programs), and wait; exits 1 unless "
+     "it committed",
+     OPTION_JSON | OPTION_NO_WAIT | OPTION_QUIET | OPTION_DRY_RUN, command_reload},
+    {"update", "", NULL, "the same for what changed alone",
+     OPTION_JSON | OPTION_NO_WAIT | OPTION_QUIET | OPTION_DRY_RUN, command_update},
+    {"check", "reread ", "[FILE]",
+     "what a reload would do now; of a file, whether it is valid. Exits 1 when it is not",
+     OPTION_JSON, command_check},
     {"undo", "", NULL, "go back to what was committed before the last reload, and wait likewise",
      OPTION_JSON | OPTION_NO_WAIT | OPTION_QUIET, command_undo},
     {"history", "", "[ID]", "how the last 100 reloads ended; of one, all that is known",
@@ -53,27 +59,33 @@ static const struct verb verbs[] = {
 
 /* Designed, and known to people from similar tools. */
 static const char *const later_verbs[] = {
-    "update", "restart", "start", "stop", "scale",   "signal", "send",   "tail",  "logs",
-    "fg",     "sockets", "top",   "why",  "upgrade", "check",  "reread", "shell",
+    "restart", "start", "stop",    "scale", "signal", "send",    "tail",
+    "logs",    "fg",    "sockets", "top",   "why",    "upgrade", "shell",
 };
+
+#define HELP_COLUMN 20
 
 static void print_help(void)
 {
     (void)printf("usage: reloaderctl [-s SOCKET] COMMAND [OPTION...]\n\n");
     for (size_t i = 0; i < ARRAY_SIZE(verbs); i++) {
         char words[64];
-        (void)snprintf(words, sizeof(words), "%s%s%s%s%s", verbs[i].name,
+        (void)snprintf(words, sizeof(words), "%s%s%s%s%s%s", verbs[i].name,
                        verbs[i].arguments ? " " : "", verbs[i].arguments ? verbs[i].arguments : "",
                        verbs[i].options & OPTION_NO_WAIT ? " [--no-wait]" : "",
+                       verbs[i].options & OPTION_DRY_RUN ? " [--dry-run]" : "",
                        verbs[i].options & OPTION_FORCE ? " [--force]" : "");
-        (void)printf("  %-20s %s\n", words, verbs[i].help);
+        bool beside = strlen(words) <= HELP_COLUMN;
+        (void)printf("  %-*s%s%-*s %s\n", HELP_COLUMN, words, beside ? "" : "\n",
+                     beside ? 0 : HELP_COLUMN + 2, "", verbs[i].help);
     }
     (void)printf(
         "\n"
         "  -s, --socket SOCKET  the master's control socket; else RELOADER_CONTROL, else the "
         "default places\n"
         "      --json           for machines; every command takes it\n"
-        "  -q, --quiet          reload and undo: nothing but the result\n"
+        "  -q, --quiet          reload, update and undo: nothing but the result\n"
+        "      --dry-run        reload and update: tell what they would do, and do nothing\n"
         "  -h, --help           this text\n"
         "  -V, --version        the version of this program alone\n\n"
         "Exit codes: 0 done, 1 failed, 2 usage, 3 no master, 4 not everything is ready.\n");
@@ -115,14 +127,12 @@ static int refuse_verb(const char *name)
 
 static int refuse_options(const struct verb *verb, unsigned options)
 {
-    if (options & OPTION_DRY_RUN)
-        complain("--dry-run is not in this version");
-    else
-        complain("%s does not take %s", verb->name,
-                 options & OPTION_NO_WAIT ? "--no-wait"
-                 : options & OPTION_FORCE ? "--force"
-                 : options & OPTION_QUIET ? "--quiet"
-                                          : "--json");
+    complain("%s does not take %s", verb->name,
+             options & OPTION_DRY_RUN   ? "--dry-run"
+             : options & OPTION_NO_WAIT ? "--no-wait"
+             : options & OPTION_FORCE   ? "--force"
+             : options & OPTION_QUIET   ? "--quiet"
+                                        : "--json");
     return EXIT_CODE_USAGE;
 }
 
@@ -136,11 +146,7 @@ static int run_verb(struct invocation *invocation, unsigned options)
         return refuse_options(verb, options & ~verb->options);
     invocation->arguments++;
     if (invocation->arguments[0] && !verb->arguments) {
-        if (strcmp(verb->name, "reload") == 0)
-            complain("reloading single programs is not in this version; without a name all are "
-                     "reloaded");
-        else
-            complain("%s takes no argument, but got '%s'", verb->name, invocation->arguments[0]);
+        complain("%s takes no argument, but got '%s'", verb->name, invocation->arguments[0]);
         return EXIT_CODE_USAGE;
     }
     return verb->run(invocation);
@@ -204,6 +210,7 @@ int main(int argc, char **argv)
     invocation.no_wait = options & OPTION_NO_WAIT;
     invocation.force = options & OPTION_FORCE;
     invocation.quiet = options & OPTION_QUIET;
+    invocation.dry_run = options & OPTION_DRY_RUN;
     invocation.arguments = argv + optind;
     return run_verb(&invocation, options);
 }

@@ -10,36 +10,49 @@
 #define SLOTS_MAX 65536
 #define BAR_MAX   24
 
+static void add_program(struct progress *progress, const char *name, size_t n_slots,
+                        uint64_t generation)
+{
+    struct progress_program *larger = reallocarray(progress->programs, progress->n_programs + 1,
+                                                   sizeof(*larger));
+    if (!larger)
+        die_of_memory();
+    progress->programs = larger;
+    struct progress_program *program = &larger[progress->n_programs++];
+    *program = (struct progress_program){.name = strdup(name),
+                                         .generation = generation,
+                                         .n_slots = n_slots,
+                                         .moved = calloc(n_slots + 1, sizeof(bool))};
+    if (!program->name || !program->moved)
+        die_of_memory();
+}
+
 void progress_init(struct progress *progress, json_t *status)
 {
     json_t *programs = json_object_get(status, "programs"), *program;
-    size_t i, n = json_array_size(programs);
-    *progress = (struct progress){.programs = calloc(n + 1, sizeof(*progress->programs))};
-    if (!progress->programs)
-        die_of_memory();
+    size_t i;
+    *progress = (struct progress){0};
     json_array_foreach(programs, i, program)
     {
         const char *name = json_string_value(json_object_get(program, "name"));
-        if (json_array_size(json_object_get(program, "slots")) == 0)
-            continue;
-        struct progress_program *p = &progress->programs[progress->n_programs++];
-        p->generation = get_number(program, "generation");
-        p->n_slots = MIN(json_array_size(json_object_get(program, "slots")), (size_t)SLOTS_MAX);
-        p->name = strdup(name ? name : "");
-        p->moved = calloc(p->n_slots + 1, sizeof(*p->moved));
-        if (!p->name || !p->moved)
-            die_of_memory();
+        size_t n = MIN(json_array_size(json_object_get(program, "slots")), (size_t)SLOTS_MAX);
+        if (n > 0)
+            add_program(progress, name ? name : "", n, get_number(program, "generation"));
     }
+}
+
+static void free_program(struct progress_program *program)
+{
+    free(program->name);
+    free(program->moved);
+    free(program->step);
+    free(program->latest);
 }
 
 void progress_clear(struct progress *progress)
 {
-    for (size_t i = 0; i < progress->n_programs; i++) {
-        free(progress->programs[i].name);
-        free(progress->programs[i].moved);
-        free(progress->programs[i].step);
-        free(progress->programs[i].latest);
-    }
+    for (size_t i = 0; i < progress->n_programs; i++)
+        free_program(&progress->programs[i]);
     free(progress->programs);
     *progress = (struct progress){0};
 }
@@ -105,8 +118,37 @@ static void rollout_event(struct progress_program *program, json_t *event)
     set_step(program, get_words(event, "step"));
 }
 
+static void drop_program(struct progress *progress, struct progress_program *program)
+{
+    size_t behind = (size_t)(progress->programs + progress->n_programs - program - 1);
+    free_program(program);
+    memmove(program, program + 1, behind * sizeof(*program));
+    progress->n_programs--;
+}
+
+/* Programs that take no part have no line, those that come get one. */
+static void follow_plan(struct progress *progress, json_t *plan)
+{
+    json_t *entry;
+    size_t i;
+    json_array_foreach(json_object_get(plan, "programs"), i, entry)
+    {
+        const char *name = json_string_value(json_object_get(entry, "name")),
+                   *was = json_string_value(json_object_get(entry, "was")),
+                   *action = json_string_value(json_object_get(entry, "action"));
+        struct progress_program *program = find_program(progress, was ? was : name);
+        if (!name || !action)
+            continue;
+        if (!program && strcmp(action, "start") == 0)
+            add_program(progress, name, MIN(get_number(entry, "workers"), (uint64_t)SLOTS_MAX), 0);
+        else if (program && strcmp(action, "roll") != 0)
+            drop_program(progress, program);
+    }
+}
+
 void progress_event(struct progress *progress, json_t *event)
 {
+    follow_plan(progress, json_object_get(event, "plan"));
     struct progress_program *program = find_program(
         progress, json_string_value(json_object_get(event, "program")));
     const char *type = json_string_value(json_object_get(event, "type"));

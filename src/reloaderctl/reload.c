@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/parse.h"
+#include "base/strv.h"
 #include "reloaderctl/event-text.h"
 #include "reloaderctl/progress.h"
 #include "reloaderctl/screen.h"
@@ -52,6 +53,19 @@ static void show_event(struct watch *watch, json_t *event)
     (void)fflush(stdout);
 }
 
+static void print_failed_slots(json_t *program, const char *told, const char *told_of_program)
+{
+    CLEANUP_FREE char *name = get_text(program, "name");
+    json_t *slot;
+    size_t i;
+    json_array_foreach(json_object_get(program, "slots"), i, slot)
+    {
+        CLEANUP_FREE char *reason = get_lines(slot, "reason", "    ");
+        if (reason[0] != '\0' && strcmp(reason, told) != 0 && strcmp(reason, told_of_program) != 0)
+            (void)printf("  %s, slot %" PRIu64 ": %s\n", name, get_number(slot, "slot"), reason);
+    }
+}
+
 /* What the result as a whole has not said yet. */
 static void print_failed_programs(json_t *result, const char *told)
 {
@@ -64,7 +78,21 @@ static void print_failed_programs(json_t *result, const char *told)
                           *reason = get_lines(program, "reason", "  ");
         if (reason[0] != '\0' && strcmp(reason, told) != 0)
             (void)printf("  %s: %s: %s\n", name, outcome, reason);
+        print_failed_slots(program, told, reason);
     }
+}
+
+static bool touched_nobody(json_t *result)
+{
+    json_t *program;
+    size_t i;
+    json_array_foreach(json_object_get(result, "programs"), i, program)
+    {
+        const char *outcome = json_string_value(json_object_get(program, "result"));
+        if (!outcome || strcmp(outcome, "untouched") != 0)
+            return false;
+    }
+    return json_array_size(json_object_get(result, "programs")) > 0;
 }
 
 static int show_result(const struct watch *watch, json_t *result)
@@ -79,10 +107,11 @@ static int show_result(const struct watch *watch, json_t *result)
         print_json(result, false);
         return committed ? EXIT_CODE_OK : EXIT_CODE_FAILED;
     }
-    (void)printf("reload %" PRIu64 " %s%s%s after %s%s%s\n", get_number(result, "id"),
+    (void)printf("reload %" PRIu64 " %s%s%s after %s%s%s%s\n", get_number(result, "id"),
                  tone_begin(&screen, tone), outcome, tone_end(&screen, tone),
                  duration_to_text(get_number(result, "duration_usec"), duration),
-                 reason[0] ? ": " : "", reason);
+                 reason[0] ? ": " : "", reason,
+                 committed && touched_nobody(result) ? "; no program was touched" : "");
     if (!committed && !watch->live)
         print_failed_programs(result, reason);
     return committed ? EXIT_CODE_OK : EXIT_CODE_FAILED;
@@ -152,7 +181,7 @@ static void on_interrupt(UNUSED int number)
 }
 
 static int reload_and_follow(struct client *client, const struct invocation *invocation,
-                             const char *method)
+                             const char *method, json_t *parameters)
 {
     CLEANUP(watch_clear)
     struct watch watch = {.invocation = invocation,
@@ -164,7 +193,7 @@ static int reload_and_follow(struct client *client, const struct invocation *inv
         return code;
     progress_init(&watch.progress, status.parameters);
     watch.began_usec = watch.heard_usec = clock_monotonic_usec();
-    int r = client_call(client, method, NULL, true);
+    int r = client_call(client, method, parameters, true);
     if (r < 0)
         return complain_of_connection(client, r);
     if (watch.live)
@@ -174,10 +203,10 @@ static int reload_and_follow(struct client *client, const struct invocation *inv
 }
 
 static int reload_without_waiting(struct client *client, const struct invocation *invocation,
-                                  const char *method)
+                                  const char *method, json_t *parameters)
 {
     CLEANUP_REPLY struct client_reply reply = {0};
-    int code = ask(client, method, json_pack("{s:b}", "wait", 0), false, &reply);
+    int code = ask(client, method, json_incref(parameters), false, &reply);
     if (code != EXIT_CODE_OK)
         return code;
     if (invocation->json)
@@ -187,22 +216,41 @@ static int reload_without_waiting(struct client *client, const struct invocation
     return EXIT_CODE_OK;
 }
 
-static int run(const struct invocation *invocation, const char *method)
+/* `parameters` is borrowed. */
+static int run(const struct invocation *invocation, const char *method, json_t *parameters)
 {
     CLEANUP_CLIENT struct client client = {.fd = -1};
+    if (invocation->dry_run) {
+        (void)json_object_set_new(parameters, "dry_run", json_true());
+        return show_plan(invocation, method, json_incref(parameters));
+    }
     int code = connect_or_complain(invocation, &client);
     if (code != EXIT_CODE_OK)
         return code;
-    return invocation->no_wait ? reload_without_waiting(&client, invocation, method)
-                               : reload_and_follow(&client, invocation, method);
+    if (!invocation->no_wait)
+        return reload_and_follow(&client, invocation, method, parameters);
+    (void)json_object_set_new(parameters, "wait", json_false());
+    return reload_without_waiting(&client, invocation, method, parameters);
 }
 
 int command_reload(const struct invocation *invocation)
 {
-    return run(invocation, "Reload");
+    json_auto_t *parameters = json_object(), *programs = json_array();
+    STRV_FOREACH (name, invocation->arguments)
+        (void)json_array_append_new(programs, json_string(*name));
+    if (json_array_size(programs) > 0)
+        (void)json_object_set(parameters, "programs", programs);
+    return run(invocation, "Reload", parameters);
+}
+
+int command_update(const struct invocation *invocation)
+{
+    json_auto_t *parameters = json_pack("{s:b}", "changed_only", 1);
+    return run(invocation, "Reload", parameters);
 }
 
 int command_undo(const struct invocation *invocation)
 {
-    return run(invocation, "Undo");
+    json_auto_t *parameters = json_object();
+    return run(invocation, "Undo", parameters);
 }

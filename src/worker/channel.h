@@ -18,7 +18,7 @@
 enum channel_word {
     CHANNEL_READY,        /* "ready" */
     CHANNEL_FULLY_CLOSED, /* "fully_closed" */
-    CHANNEL_HELLO,        /* {"reloader":"hello","drain":true} */
+    CHANNEL_HELLO,        /* {"reloader":"hello","drain":true}, and "spread":true */
     CHANNEL_STATUS,       /* {"reloader":"status","text":"…"} */
     CHANNEL_MESSAGE,      /* any other value: the application's own */
 };

@@ -19,6 +19,7 @@
 /* Reads of up to 4 KiB in a window: what a command prints in a hurry, not what a flood does. */
 #define READ_BUDGET    64
 #define KILL_WAIT_MSEC 1000
+#define PATIENCE_USEC  (10 * USEC_PER_SEC) /* after SIGKILL, as with a worker */
 
 /* Output */
 
@@ -69,7 +70,9 @@ static int on_output(sd_event_source *source, int fd UNUSED, uint32_t revents UN
 static int on_resume(sd_event_source *source UNUSED, uint64_t now UNUSED, void *userdata)
 {
     struct check *check = userdata;
-    return sd_event_source_set_enabled(check->output_source, SD_EVENT_ON);
+    /* Its rest may have been read meanwhile. */
+    return check->output_source ? sd_event_source_set_enabled(check->output_source, SD_EVENT_ON)
+                                : 0;
 }
 
 /* Bounded by what a pipe holds, even if somebody writes on. */
@@ -109,6 +112,8 @@ static void kill_group(struct check *check)
 {
     (void)process_signal_group(check->pid, SIGKILL);
     reaper_hurry(check->reaper);
+    (void)sd_event_source_set_time(check->deadline_timer, clock_monotonic_usec() + PATIENCE_USEC);
+    (void)sd_event_source_set_enabled(check->deadline_timer, SD_EVENT_ONESHOT);
 }
 
 static void fail(struct check *check, const char *headline)
@@ -123,7 +128,6 @@ void check_stop(struct check *check)
 {
     if (!check->gone) {
         fail(check, "check_command was stopped");
-        (void)sd_event_source_set_enabled(check->deadline_timer, SD_EVENT_OFF);
         kill_group(check);
     }
     check->generation = generation_unref(check->generation);
@@ -135,9 +139,31 @@ static void tell(struct check *check)
         check->changed(check, check->userdata);
 }
 
+static void give_up(struct check *check)
+{
+    log_about((struct log_subject){.program = check->program}, LOG_LEVEL_ERROR,
+              "check_command: processes of its group %d do not die of SIGKILL (of another user, or "
+              "hanging in the kernel); they are left alone",
+              (int)check->pid);
+    if (check->reaping.exited) {
+        check->reaping.whole_group = false;
+        reaper_hurry(check->reaper);
+        return;
+    }
+    reaper_disown(check->reaper, &check->reaping);
+    (void)sd_event_source_set_enabled(check->exit_source, SD_EVENT_OFF);
+    check->gone = true;
+    tell(check);
+}
+
+/* First of what it may take; then of the patience with what was killed. */
 static int on_deadline(sd_event_source *source UNUSED, uint64_t now UNUSED, void *userdata)
 {
     struct check *check = userdata;
+    if (check->verdict != CHECK_RUNNING) {
+        give_up(check);
+        return 0;
+    }
     char limit[DURATION_TEXT_SIZE], headline[128];
     (void)snprintf(headline, sizeof(headline),
                    "check_command did not end within %s (start_timeout)",
@@ -171,7 +197,6 @@ static int on_exit_of_leader(sd_event_source *source, int fd UNUSED, uint32_t re
     if (process_peek_exit(check->pid, &info) <= 0)
         return 0;
     (void)sd_event_source_set_enabled(source, SD_EVENT_OFF);
-    (void)sd_event_source_set_enabled(check->deadline_timer, SD_EVENT_OFF);
     read_rest(check);
     judge(check, &info);
     kill_group(check);
@@ -184,6 +209,7 @@ static void on_group_empty(void *userdata)
 {
     struct check *check = userdata;
     check->gone = true;
+    (void)sd_event_source_set_enabled(check->deadline_timer, SD_EVENT_OFF);
     check->pidfd = fd_close(check->pidfd);
     tell(check);
 }
@@ -291,6 +317,9 @@ int check_new(const struct check_params *params, struct check **ret, char **ret_
     check->reaping = (struct reaper_entry){
         .whole_group = true, .empty = on_group_empty, .userdata = check};
     list_init(&check->link);
+    check->program = strdup(params->generation->program->name);
+    if (!check->program)
+        return -ENOMEM;
     CLEANUP_FREE char *reason = NULL;
     int r = start(check, params, &reason);
     if (r < 0) {
@@ -325,6 +354,7 @@ struct check *check_free(struct check *check)
     (void)fd_close(check->pidfd);
     (void)fd_close(check->output_fd);
     (void)generation_unref(check->generation);
+    free(check->program);
     free(check->failure);
     free(check);
     return NULL;

@@ -3,7 +3,8 @@
  *
  * It runs in the directory and environment that the generation's workers will have, but without sockets and channel, in a
  * process group of its own, for at most start_timeout. Of its output the end is kept, to be shown if it fails. The leader's exit is
- * the verdict; what else is in its group is killed then. The owner frees it later, never from within `changed`.
+ * the verdict; what else is in its group is killed then. What does not die of that (another user's, as by sudo) is left alone
+ * after a while: nobody waits for it without an end. The owner frees it later, never from within `changed`.
  */
 #pragma once
 
@@ -39,11 +40,12 @@ struct check {
     struct reaper *reaper;
     struct generation
         *generation; /* NULL once it was stopped: its sockets close before its processes are gone */
+    char *program; /* its name */
     void (*changed)(struct check *check, void *userdata);
     void *userdata;
     enum check_verdict verdict;
-    char *failure; /* where it failed: one line, and then those of its output */
-    bool gone;     /* no process of it is left */
+    char *failure;  /* where it failed: one line, and then those of its output */
+    bool gone;      /* no process of it is left, or none that dies of SIGKILL */
     pid_t pid;
     int pidfd, output_fd;
     struct reaper_entry reaping;

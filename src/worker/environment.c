@@ -191,6 +191,9 @@ static int add_own(const struct worker_place *place, char ***envp)
         r = set_number(envp, "RELOADER_CHANNEL_FD", channel);
     if (r == 0)
         r = strv_env_set(envp, "NOTIFY_SOCKET", place->notify_path);
+    if (r == 0 && program->disconnect_spread_usec > 0)
+        r = set_number(envp, "RELOADER_DISCONNECT_SPREAD",
+                       program->disconnect_spread_usec / USEC_PER_MSEC);
     if (r == 0 && (program->handoff & CONFIG_HANDOFF_SCM_RIGHTS))
         r = set_number(envp, "RELOADER_LISTENERS", program->n_sockets);
     if (r == 0 && (program->handoff & CONFIG_HANDOFF_NODE_IPC)) {

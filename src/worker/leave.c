@@ -123,7 +123,38 @@ static void tell_to_drain(struct worker *worker)
     }
 }
 
-void worker_drain(struct worker *worker, const char *reason)
+/* Its own word, ahead of the one that tells it to drain. */
+static bool send_spread(struct worker *worker, uint64_t usec)
+{
+    json_auto_t *word = json_pack("{s:s, s:I}", "reloader", "disconnect_spread", "msec",
+                                  (json_int_t)(usec / USEC_PER_MSEC));
+    return word && channel_send(worker->channel, word) == 0;
+}
+
+/* By how much this drain may last longer than disconnect_timeout. */
+static uint64_t begin_spread(struct worker *worker, const struct worker_spread *spread)
+{
+    if (!spread)
+        return 0;
+    worker->told_spread = worker->spreads && spread->own_usec > 0 &&
+                          worker_settings(worker)->drain != CONFIG_DRAIN_SIGNAL &&
+                          send_spread(worker, spread->own_usec);
+    return worker->told_spread ? spread->own_usec : spread->wait_usec;
+}
+
+void worker_end_spread(struct worker *worker)
+{
+    if (worker->state != WORKER_DRAINING || worker->spread_usec == 0)
+        return;
+    if (worker->told_spread)
+        (void)send_spread(worker, 0);
+    worker->spread_usec = 0;
+    uint64_t limit = worker_settings(worker)->disconnect_timeout_usec;
+    if (!worker->granted && worker->deadline_usec > clock_monotonic_usec() + limit)
+        worker_set_deadline(worker, limit);
+}
+
+void worker_drain(struct worker *worker, const char *reason, const struct worker_spread *spread)
 {
     switch (worker->state) {
     case WORKER_STARTING:
@@ -133,7 +164,9 @@ void worker_drain(struct worker *worker, const char *reason)
         worker->asked_to_leave = true;
         worker_set_state(worker, WORKER_DRAINING, reason);
         log_about(worker_subject(worker), LOG_LEVEL_INFO, "draining");
-        worker_set_deadline(worker, worker_settings(worker)->disconnect_timeout_usec);
+        worker->spread_usec = begin_spread(worker, spread);
+        worker_set_deadline(worker,
+                            worker_settings(worker)->disconnect_timeout_usec + worker->spread_usec);
         tell_to_drain(worker);
         break;
     case WORKER_DRAINING:
@@ -147,8 +180,10 @@ void worker_end_drain(struct worker *worker)
 {
     char limit[DURATION_TEXT_SIZE];
     log_about(worker_subject(worker), LOG_LEVEL_WARNING,
-              "not closed within %s (disconnect_timeout), stopping it",
-              duration_to_text(worker_settings(worker)->disconnect_timeout_usec, limit));
+              "not closed within %s (disconnect_timeout%s), stopping it",
+              duration_to_text(
+                  worker_settings(worker)->disconnect_timeout_usec + worker->spread_usec, limit),
+              worker->spread_usec > 0 ? " and its share of disconnect_spread" : "");
     worker_stop(worker, "disconnect_timeout");
 }
 

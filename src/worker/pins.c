@@ -18,7 +18,8 @@ struct pinned_directory {
 };
 
 struct pinned_file {
-    char *path; /* as the command has it; relative: to the first directory */
+    const char *directory; /* that a relative path begins at: a pinned one's; NULL for an absolute one */
+    char *path;            /* as the command has it */
     struct stat identity;
 };
 
@@ -101,11 +102,39 @@ int pins_hold(struct pins *pins, const char *directory)
     return 0;
 }
 
-/* Removed directories can still be entered, but nothing can be found or made in them any more. */
+/* The name that the kernel has for it: 0 or -errno. */
+static int read_name(int fd, char name[PATH_MAX])
+{
+    char link[64];
+    (void)snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+    ssize_t n = fd < 0 ? -1 : readlink(link, name, PATH_MAX);
+    if (n <= 0 || n >= PATH_MAX || name[0] != '/')
+        return -ENOENT;
+    name[n] = '\0';
+    return 0;
+}
+
+/* Unless that is how it is really called. */
+static bool is_called_deleted(int fd, const struct stat *st)
+{
+    static const char mark[] = " (deleted)";
+    char name[PATH_MAX];
+    struct stat now;
+    if (read_name(fd, name) < 0)
+        return false;
+    size_t length = strlen(name);
+    return length > strlen(mark) && strcmp(name + length - strlen(mark), mark) == 0 &&
+           (stat(name, &now) < 0 || now.st_dev != st->st_dev || now.st_ino != st->st_ino);
+}
+
+/*
+ * Removed directories can still be entered, but nothing can be found or made in them any more. They have no link; only overlayfs,
+ * which containers have, says of those that it merged that they have one for ever.
+ */
 static bool is_removed(int fd)
 {
     struct stat st;
-    return fstat(fd, &st) < 0 || st.st_nlink == 0;
+    return fstat(fd, &st) < 0 || st.st_nlink == 0 || is_called_deleted(fd, &st);
 }
 
 static void refresh(struct pinned_directory *directory)
@@ -120,12 +149,8 @@ static void refresh(struct pinned_directory *directory)
 /* Where the directory is by now, under whatever name; its configured path where that cannot be told. */
 static char *current_path(const struct pinned_directory *directory)
 {
-    char link[64], path[PATH_MAX];
-    (void)snprintf(link, sizeof(link), "/proc/self/fd/%d", directory->fd);
-    ssize_t n = directory->fd < 0 ? -1 : readlink(link, path, sizeof(path));
-    if (n <= 0 || (size_t)n >= sizeof(path) || path[0] != '/')
-        return strdup(directory->path);
-    return strndup(path, (size_t)n);
+    char name[PATH_MAX];
+    return strdup(read_name(directory->fd, name) < 0 ? directory->path : name);
 }
 
 int pins_enter(struct pins *pins, const char *path, struct pinned_place *ret)
@@ -185,7 +210,16 @@ static bool is_same_file(const struct stat *a, const struct stat *b)
            a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
 }
 
-static int remember_file(struct pins *pins, const char *name, const struct stat *st)
+static struct pinned_file *find_file(struct pins *pins, const char *directory, const char *name)
+{
+    for (size_t i = 0; i < pins->n_files; i++)
+        if (pins->files[i].directory == directory && strcmp(pins->files[i].path, name) == 0)
+            return &pins->files[i];
+    return NULL;
+}
+
+static int remember_file(struct pins *pins, const char *directory, const char *name,
+                         const struct stat *st)
 {
     struct pinned_file *larger = reallocarray(pins->files, pins->n_files + 1, sizeof(*larger));
     if (!larger)
@@ -194,7 +228,8 @@ static int remember_file(struct pins *pins, const char *name, const struct stat 
     char *path = strdup(name);
     if (!path)
         return -ENOMEM;
-    larger[pins->n_files++] = (struct pinned_file){.path = path, .identity = *st};
+    larger[pins->n_files++] = (struct pinned_file){
+        .directory = directory, .path = path, .identity = *st};
     return 0;
 }
 
@@ -205,17 +240,18 @@ int pins_compare_program(struct pins *pins, struct pinned_place *place, char *co
     const char *name = find_program_file(place, argv, executable, &st);
     if (!name)
         return 0;
-    for (size_t i = 0; i < pins->n_files; i++) {
-        if (strcmp(pins->files[i].path, name) != 0)
-            continue;
-        if (is_same_file(&pins->files[i].identity, &st))
-            return 0;
-        place->mixed = true;
-        if (!place->remark)
-            place->remark = string_format("%s was replaced since its generation began", name);
-        return place->remark ? 0 : -ENOMEM;
-    }
-    return remember_file(pins, name, &st);
+    const struct pinned_directory *begin = name[0] == '/' ? NULL
+                                                          : find_directory(pins, place->configured);
+    const char *directory = begin ? begin->path : NULL;
+    const struct pinned_file *known = find_file(pins, directory, name);
+    if (!known)
+        return remember_file(pins, directory, name, &st);
+    if (is_same_file(&known->identity, &st))
+        return 0;
+    place->mixed = true;
+    if (!place->remark)
+        place->remark = string_format("%s was replaced since its generation began", name);
+    return place->remark ? 0 : -ENOMEM;
 }
 
 static bool is_same_directory(const struct pinned_directory *a, const struct pinned_directory *b)
@@ -227,17 +263,18 @@ static bool is_same_directory(const struct pinned_directory *a, const struct pin
            one.st_ino == other.st_ino;
 }
 
-static bool is_unchanged(const struct pins *pins, const struct pinned_file *file)
+static bool is_unchanged(struct pins *pins, const struct pinned_file *file)
 {
     struct stat st;
-    for (size_t i = 0; i < pins->n_directories; i++)
-        if (fstatat(pins->directories[i].fd, file->path, &st, 0) == 0 &&
-            is_same_file(&file->identity, &st))
-            return true;
-    return false;
+    const struct pinned_directory *begin = file->directory ? find_directory(pins, file->directory)
+                                                           : NULL;
+    if (file->directory && (!begin || begin->fd < 0))
+        return false;
+    return fstatat(begin ? begin->fd : AT_FDCWD, file->path, &st, 0) == 0 &&
+           is_same_file(&file->identity, &st);
 }
 
-bool pins_are_same(const struct pins *old, const struct pins *new)
+bool pins_are_same(const struct pins *old, struct pins *new)
 {
     bool same = old->n_directories == new->n_directories;
     for (size_t i = 0; same && i < new->n_directories; i++)

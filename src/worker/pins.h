@@ -44,6 +44,6 @@ int pins_compare_program(struct pins *pins, struct pinned_place *place, char *co
                          const char *executable);
 
 /* Does `new`, which no worker was made of yet, hold the same directories, and are the program files of `old` still what they were? */
-bool pins_are_same(const struct pins *old, const struct pins *new);
+bool pins_are_same(const struct pins *old, struct pins *new);
 
 void pinned_place_clear(struct pinned_place *place);

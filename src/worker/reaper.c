@@ -21,6 +21,7 @@ struct reaper {
     size_t n_entries;
     sd_event_source *timer;
     sd_event_source *child_signal; /* as PID 1 only */
+    bool has_disowned;             /* children that no entry knows */
     uint64_t last_usec;            /* when /proc was last read */
     uint64_t cost_usec;            /* how long that took */
     uint64_t gap_usec;             /* before it is read again */
@@ -53,7 +54,8 @@ static struct group_query *query_groups(struct reaper *reaper, size_t *ret_n)
     LIST_FOREACH (entry, &reaper->entries, struct reaper_entry, link)
         if (entry->exited)
             queries[n++].group = entry->leader;
-    int r = group_scan(queries, n, reaper->child_signal ? reap_stranger : NULL, reaper);
+    bool strangers = reaper->child_signal || reaper->has_disowned;
+    int r = group_scan(queries, n, strangers ? reap_stranger : NULL, reaper);
     if (r < 0)
         log_warning(
             "cannot read /proc: %s; taking process groups for empty when their leader has exited",
@@ -167,4 +169,10 @@ void reaper_remove(struct reaper *reaper, struct reaper_entry *entry)
     reaper->n_entries--;
     if (entry->exited)
         (void)process_reap(entry->leader);
+}
+
+void reaper_disown(struct reaper *reaper, struct reaper_entry *entry)
+{
+    reaper->has_disowned = true;
+    reaper_remove(reaper, entry);
 }

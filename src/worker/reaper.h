@@ -41,3 +41,5 @@ void reaper_exited(struct reaper *reaper, struct reaper_entry *entry);
 void reaper_hurry(struct reaper *reaper);
 /* The owner goes before the group is empty. A leader that has exited is reaped now. */
 void reaper_remove(struct reaper *reaper, struct reaper_entry *entry);
+/* The owner goes although the leader lives and cannot be helped: a later pass reaps it, whenever it has exited. */
+void reaper_disown(struct reaper *reaper, struct reaper_entry *entry);

@@ -81,6 +81,8 @@ void worker_set_state(struct worker *worker, enum worker_state state, const char
     enum worker_state from = worker->state;
     worker->state = state;
     worker->state_usec = clock_monotonic_usec();
+    worker->granted = false;
+    worker->spread_usec = 0;
     timer_drop(worker->deadline_timer);
     timer_drop(worker->step_timer);
     if (state == WORKER_GONE) {
@@ -172,7 +174,7 @@ static void extend_timeout(struct worker *worker, uint64_t usec)
         configured = worker_settings(worker)->start_timeout_usec;
         break;
     case WORKER_DRAINING:
-        configured = worker_settings(worker)->disconnect_timeout_usec;
+        configured = worker_settings(worker)->disconnect_timeout_usec + worker->spread_usec;
         break;
     case WORKER_STOPPING:
         configured = worker_settings(worker)->stop_timeout_usec;
@@ -187,6 +189,7 @@ static void extend_timeout(struct worker *worker, uint64_t usec)
     if (wanted <= worker->deadline_usec)
         return;
     worker->deadline_usec = wanted;
+    worker->granted = true;
     worker_timer_arm(worker->deadline_timer, wanted);
     worker->ops->granted(worker, worker->userdata);
 }
@@ -225,6 +228,7 @@ static void on_channel_received(enum channel_word word, json_t *value, void *use
         break;
     case CHANNEL_HELLO:
         worker->understands = json_is_true(json_object_get(value, "drain"));
+        worker->spreads = json_is_true(json_object_get(value, "spread"));
         break;
     case CHANNEL_STATUS:
         set_status(worker, json_string_value(json_object_get(value, "text")));

@@ -68,6 +68,7 @@ struct worker {
     uint64_t started_usec, ready_usec, state_usec; /* monotonic; ready_usec 0: never was */
     bool announced;      /* it said that it is ready, time alone did not */
     bool understands;    /* it said hello: it knows graceful_shutdown */
+    bool spreads;        /* … and that it ends its connections one by one, as it is told */
     bool asked_to_leave; /* by us; else it died or left by itself */
     bool left_by_itself; /* it drains because it said so, not because we did */
     bool mixed; /* not made of what its generation began with: see pins.h */
@@ -89,6 +90,18 @@ struct worker {
         *deadline_timer;         /* of the state: start_timeout, disconnect_timeout, stop_timeout */
     sd_event_source *step_timer; /* within a state: ready by time, drain_grace */
     uint64_t deadline_usec;
+    bool granted;         /* the deadline is one that it asked for */
+    uint64_t spread_usec; /* of a drain's deadline: what is beyond disconnect_timeout */
+    bool told_spread;     /* it was told over what time to end its connections */
+};
+
+/*
+ * By what a drain may last longer than disconnect_timeout, so that the clients of a program do not all come back in one instant.
+ * Which of the two counts depends on the worker.
+ */
+struct worker_spread {
+    uint64_t wait_usec; /* its connections end all at once, at the end */
+    uint64_t own_usec;  /* it spreads their ends over this time by itself: it is told */
 };
 
 /*
@@ -100,10 +113,21 @@ int worker_new(const struct worker_params *params, struct worker **ret, char **r
 struct worker *worker_free(struct worker *worker);
 DEFINE_FREEP(struct worker *, worker_free)
 
-/* Tells a READY worker to leave when its connections are closed; one that is still STARTING is stopped. Else nothing. */
-void worker_drain(struct worker *worker, const char *reason);
+/*
+ * Tells a READY worker to leave when its connections are closed; one that is still STARTING is stopped. Else nothing.
+ * `spread` NULL: it has disconnect_timeout and no more.
+ */
+void worker_drain(struct worker *worker, const char *reason, const struct worker_spread *spread);
+/* For one that drains: its drain is not spread any more, and has disconnect_timeout from now on at most. */
+void worker_end_spread(struct worker *worker);
 /* stop_signal now, SIGKILL after stop_timeout. Nothing for one that is already STOPPING. */
 void worker_stop(struct worker *worker, const char *reason);
+
+/*
+ * Makes it one of another generation that differs in further sockets alone, and hands it these over its channel. 0, or -errno with
+ * *ret_error (malloc-ed): it is what it was.
+ */
+int worker_adopt(struct worker *worker, struct generation *generation, char **ret_error);
 
 /* For log lines about it. Its strings live as long as the worker. */
 struct log_subject worker_subject(const struct worker *worker);

@@ -3,12 +3,15 @@ import json
 import os
 import re
 import shlex
+import shutil
 import signal
 
 import pytest
 
 from harness import configs, proc
+from harness.master import Master
 
+NOBODY = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
 TAKES_ITS_TIME = "echo $$ > {directory}/pid.new; mv {directory}/pid.new {directory}/pid; "
 
 
@@ -110,6 +113,23 @@ def test_newer_reload_supersedes_a_check(master, directory, port):
     assert one.generation() == 2
 
 
+@pytest.mark.sanitized
+def test_newer_reload_has_more_slots(master, directory, port):
+    """The sockets that it brought are not closed with what the older one leaves behind."""
+    config = checked(port, f"[ -e {directory}/go ] || {{ {TAKES_ITS_TIME.format(directory=directory)} exec sleep 1000; }}")
+    config["sockets"]["echo"]["sharing"] = "per_worker"
+    one = master(config)
+    one.wait_ready()
+    one.kill(signal.SIGHUP)
+    await_file(directory / "pid")
+    (directory / "go").touch()
+    one.programs["echo"]["workers"] = 4
+    one.write()
+    one.expect_reload("committed")
+    sockets = [proc.socket_inode(pid, 3) for pid in one.pids()]
+    assert len(set(sockets)) == 4 and sorted(sockets) == sorted(proc.tcp_listeners(port))
+
+
 def test_broken_file_does_not_end_a_check(master, directory, port):
     """What is refused supersedes nothing."""
     os.mkfifo(directory / "gate")
@@ -193,3 +213,29 @@ def test_no_sockets_in_it(master, directory, port):
     reply = one.expect_reload("refused")
     assert re.search(r"reloader\.yaml:\d+:\d+: programs\.echo\.reload\.check_command: ", reply["reason"]), reply["reason"]
     assert json.dumps(reply)
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("leader", [True, False])
+def test_one_that_cannot_be_killed(directory, port, leader):
+    """Of another user's, as by sudo: it ends no reload and no shutdown later than it has to."""
+    os.chown(directory, 65534, 65534)
+    tool = directory / "as-root"
+    shutil.copy(shutil.which("setpriv"), tool)
+    tool.chmod(0o4755)
+    unkillable = f"{tool} --reuid=0 --regid=0 --clear-groups sh -c 'echo $$ > {directory}/pid.new; mv {directory}/pid.new {directory}/pid; exec sleep 1000'"
+    script = f"exec {unkillable}" if leader else f"{unkillable} & until [ -e {directory}/pid ]; do sleep 0.1; done; exit 1"
+    one = Master(directory, checked(port, script), wrapper=NOBODY)
+    one.wait_ready()
+    with one.connect() as waiting:
+        waiting.send("Reload", {"wait": True})
+        pid = int(await_file(directory / "pid"))
+        if not leader:
+            assert waiting.receive()["parameters"]["result"] == "refused"
+        one.stop(complete=False)
+        if leader:
+            assert waiting.receive()["parameters"]["result"] == "superseded"
+    assert proc.is_running(pid)
+    os.kill(pid, signal.SIGKILL)
+    proc.wait_gone(pid)
+    one.log.wait(r"error echo: check_command: processes of its group \d+ do not die of SIGKILL")

@@ -51,6 +51,10 @@ BROKEN = {
     "no unit": (program(stop_timeout=10), r"programs\.web\.stop_timeout: .*(unit|10s)"),
     "unknown unit": (program(stop_timeout="10 parsecs"), r"programs\.web\.stop_timeout: "),
     "negative time": (program(stop_timeout="-1s"), r"programs\.web\.stop_timeout: "),
+    "spread without a unit": (program(disconnect_spread=30), r"programs\.web\.disconnect_spread: .*(unit|30s)"),
+    "a negative spread": (program(disconnect_spread="-30s"), r"programs\.web\.disconnect_spread: "),
+    "a spread over months": (program(disconnect_spread="2000h"), r"programs\.web\.disconnect_spread: .*out of range"),
+    "a spread of words": (program(disconnect_spread="slowly"), r"programs\.web\.disconnect_spread: "),
     "unknown signal": (program(stop_signal="TERMINATE"), r"programs\.web\.stop_signal: "),
     "unknown word": (program(kill_mode="all"), r"programs\.web\.kill_mode: .*mixed"),
     "percent over all": (program(reload={"max_unavailable": "101%"}), r"max_unavailable: "),
@@ -291,7 +295,6 @@ def test_one_bad_address_of_two(directory, port):
 
 CHANGES = {
     "changed runtime directory": (lambda config: config.update(runtime_directory="/tmp/elsewhere"), "runtime_directory"),
-    "changed control socket": (lambda config: config.update(control={"mode": "0666"}), "control"),
     "changed pid file": (lambda config: config.update(pid_file="/tmp/reloader-test.pid"), "pid_file"),
 }
 

@@ -367,3 +367,12 @@ def test_ctl_reload_ends_when_the_master_dies(master, directory):
     waiting.communicate(timeout=20)
     assert waiting.returncode in (1, 3)
     record.wait(event="exit")
+
+
+def test_path_that_is_no_text(master, directory):
+    """What an environment variable brought into a path need not be UTF-8: the listener is shown all the same."""
+    config = {"sockets": {"odd": {"listen": f"unix:{directory}/%(ENV_ODD)s"}},
+              "programs": {"web": {"command": ["sleep", "1000"], "sockets": ["odd"], "start_seconds": "10ms"}}}
+    one = master(config, environment={"ODD": b"a\xffb"})
+    listeners = one.status()["listeners"]
+    assert [entry["address"] for entry in listeners] == [f"unix:{directory}/a?b"]

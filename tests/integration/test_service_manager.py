@@ -182,6 +182,18 @@ def test_time_for_a_shutdown(master, manager, directory):
     assert 180 <= granted <= 180 + 60, "100 + 30 of the last, 20 + 30 of the first, and a margin"
 
 
+def test_time_for_a_reload(master, manager, directory):
+    """Its next step may take as long as workers have to drain, their disconnect_spread included."""
+    config = configs.recorders(directory / "record", "--ready", workers=1, disconnect_timeout="100s", stop_timeout="30s",
+                               disconnect_spread="300s", reload={"canary": True})
+    one = master(config, environment=manager.environment())
+    wait_phase(manager, "READY")
+    one.hup()
+    reloading = wait_phase(manager, "RELOADING")
+    assert int(manager.messages[reloading]["EXTEND_TIMEOUT_USEC"]) > 500e6
+    one.stop()
+
+
 def test_more_time_for_a_worker(master, manager, directory):
     """A worker that asks for more time to drain gets it, and so does the master."""
     config = configs.recorders(directory / "record", "--ready", "--silent", "--extend=400000000", workers=1,

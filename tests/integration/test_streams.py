@@ -103,6 +103,7 @@ def test_max_draining(master, directory, port, limit):
     """Of the generations that still drain only the newest `limit` may; what is older is cut, what is newer is not."""
     record = Record(directory / "record")
     one = master(stubborn(record.path, port, max_draining=limit, disconnect_timeout="30s"))
+    (first,) = one.pids()
     streams = []
     for number in range(4):
         connection = socket.create_connection(("127.0.0.1", port), timeout=20)
@@ -119,5 +120,6 @@ def test_max_draining(master, directory, port, limit):
     for connection in alive:
         connection.sendall(b"still\n")
         assert connection.recv(100) == b"still\n"
-    one.wait_line(r"echo/0: still drains in generation 1, but no more than \d generations may \(max_draining\)")
+    one.wait_line(rf"echo/0: still drains in generation 1, but no more than {limit} generations may \(max_draining\): "
+                  rf"stopping it, pid {first}, .* are cut\. Raise max_draining, or reload less often")
     one.stop(signal.SIGQUIT)

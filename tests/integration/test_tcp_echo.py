@@ -203,6 +203,58 @@ def test_drain_does_not_await_the_silent_for_ever(listener, worker):
     worker.end()
 
 
+def ask(client, data):
+    client.sendall(data)
+    assert client.recv(100) == data
+
+
+def spreading(listener, msec, count, silent=0):
+    """A worker and its clients, told to end them over so long; the first `silent` of them never speak."""
+    worker = Worker([listener], RELOADER_DISCONNECT_SPREAD="60000")
+    worker.expect(b'{"reloader":"hello","drain":true,"spread":true}', b'"ready"')
+    clients = [connect(listener) for _ in range(count)]
+    for client in clients[silent:]:
+        ask(client, b"hello")
+    worker.tell(b'{"reloader":"disconnect_spread","msec":%d}' % msec)
+    worker.drain(count)
+    return worker, clients
+
+
+def test_spread_ends_one_after_the_other(listener):
+    """The first of them at once, the others not before their time; no more is said to be closed until all are."""
+    worker, clients = spreading(listener, 40000, 20)
+    assert clients[-1].recv(1) == b"", "from the youngest on"
+    # Their time is half a minute from now.
+    others = clients[:5]
+    for client in others:
+        ask(client, b"still here")
+    for client in clients[5:]:
+        client.close()
+    # A shutdown of the master does not wait.
+    worker.process.send_signal(signal.SIGSTOP)
+    worker.tell(b'{"reloader":"disconnect_spread","msec":0}')
+    for client in others:
+        client.sendall(b"arrived")
+    worker.process.send_signal(signal.SIGCONT)
+    for client in others:
+        assert receive_all(client) == b"arrived"
+        client.close()
+    worker.expect(b'"fully_closed"')
+    worker.end()
+
+
+def test_spread_comes_to_its_end(listener):
+    """All are ended, those that never spoke and those that are left by their clients as well."""
+    worker, clients = spreading(listener, 400, 40, silent=10)
+    for client in clients[1::2]:
+        client.close()
+    for client in clients[::2]:
+        assert receive_all(client) == b""
+        client.close()
+    worker.expect(b'"fully_closed"')
+    worker.end()
+
+
 def test_drain_serves_what_is_in_the_queue(listener, worker):
     """Who waits in the accept queue may have been announced to this worker alone."""
     worker.process.send_signal(signal.SIGSTOP)

@@ -289,14 +289,14 @@ static const struct pair pairs[] = {
      "shared -> per_worker}"},
 
     /* Sockets: changed in place, which replaces nobody */
-    {ONE("listen: 80"), ONE("listen: 80, backlog: 128"), "~:a {backlog: null -> 128}"},
+    {ONE("listen: 80"), ONE("listen: 80, backlog: 128"), "~:a {backlog: unset -> 128}"},
     {ONE("listen: 80, backlog: 5"), ONE("listen: 80, backlog: 128"), "~:a {backlog: 5 -> 128}"},
     {ONE("listen: 80"), ONE("listen: 80, nonblocking: true"), "~:a {nonblocking: auto -> true}"},
     {ONE("listen: '[::]:80'"), ONE("listen: '[::]:80', ipv6_only: true"),
      "~:a {ipv6_only: false -> true}"},
-    {ONE("listen: unix:/a"), ONE("listen: unix:/a, mode: '0660'"), "~:a {mode: null -> 0660}"},
+    {ONE("listen: unix:/a"), ONE("listen: unix:/a, mode: '0660'"), "~:a {mode: unset -> 0660}"},
     {ONE("listen: unix:/a, owner: 1"), ONE("listen: unix:/a, owner: 2"), "~:a {owner: 1 -> 2}"},
-    {ONE("listen: unix:/a"), ONE("listen: unix:/a, group: 2"), "~:a {group: null -> 2}"},
+    {ONE("listen: unix:/a"), ONE("listen: unix:/a, group: 2"), "~:a {group: unset -> 2}"},
     {ONE("listen: 80"), ONE("listen: 80, options: {nodelay: true}"),
      "~:a {options.nodelay: false -> true}"},
     {ONE("listen: 80"), ONE("listen: 80, options: {keepalive: true}"),
@@ -310,10 +310,10 @@ static const struct pair pairs[] = {
     {ONE("listen: 80"), ONE("listen: 80, options: {transparent: true}"),
      "~:a {options.transparent: false -> true}"},
     {ONE("listen: 80"), ONE("listen: 80, options: {device: lo}"),
-     "~:a {options.device: null -> lo}"},
+     "~:a {options.device: unset -> lo}"},
     {ONE("listen: 80"), ONE("listen: 80, options: {mark: 7}"), "~:a {options.mark: 0 -> 7}"},
     {ONE("listen: 80"), ONE("listen: 80, options: {receive_buffer: 64K, send_buffer: 64K}"),
-     "~:a {options.receive_buffer: null -> 65536, options.send_buffer: null -> 65536}"},
+     "~:a {options.receive_buffer: unset -> 65536, options.send_buffer: unset -> 65536}"},
     {ONE("listen: 80"),
      ONE("listen: 80, options: {nodelay: false}, sharing: shared, nonblocking: auto"), ""},
     {ONE("listen: 80"), ONE("listen: '*:80'"), "~:a {listen: 80 -> \"*:80\"}"},
@@ -448,7 +448,7 @@ static const struct pair pairs[] = {
     /* Both sides of one thing */
     {C("a: {listen: 80}", P("sockets: a") ", q: {command: y}"),
      C("a: {listen: 80, backlog: 9}", P("sockets: a, workers: 2")),
-     "~:a {backlog: null -> 9}; ~p {workers: 1 -> 2}; -q"},
+     "~:a {backlog: unset -> 9}; ~p {workers: 1 -> 2}; -q"},
 
     /* Settings */
     {SETTING("log: {level: info}"), SETTING("log: {level: debug}"),

@@ -32,6 +32,7 @@ static void test_defaults(void **state UNUSED)
     assert_int_equal(p->drain_signal, SIGTERM);
     assert_string_equal(p->drain_message, "graceful_shutdown");
     assert_int_equal(p->disconnect_timeout_usec, 10 * USEC_PER_SEC);
+    assert_int_equal(p->disconnect_spread_usec, 0);
     assert_int_equal(p->start_seconds_usec, USEC_PER_SEC);
     assert_int_equal(p->start_timeout_usec, 60 * USEC_PER_SEC);
     assert_int_equal(p->backoff.initial_usec, 200 * USEC_PER_MSEC);
@@ -59,7 +60,7 @@ static void test_everything(void **state UNUSED)
         "listen: [7000, 'unix:@x'], environment: {A: 1, B: ~, C: 'x=y'}, clear_environment: yes, "
         "ready: {after: 3s}, "
         "drain: signal, drain_grace: 1.5s, drain_signal: QUIT, drain_message: shutdown, "
-        "disconnect_timeout: 0, "
+        "disconnect_timeout: 0, disconnect_spread: 1.5m, "
         "start_seconds: 2s, start_timeout: 1m, backoff: {initial: 1s, max: 1s, factor: 1.5, "
         "jitter: 0}, stop_signal: 10, "
         "stop_timeout: 5m, kill_mode: group, autostart: off, priority: 1, silent: on, "
@@ -82,6 +83,7 @@ static void test_everything(void **state UNUSED)
     assert_int_equal(p->drain_signal, SIGQUIT);
     assert_string_equal(p->drain_message, "shutdown");
     assert_int_equal(p->disconnect_timeout_usec, 0);
+    assert_int_equal(p->disconnect_spread_usec, 90 * USEC_PER_SEC);
     assert_int_equal(p->start_timeout_usec, 60 * USEC_PER_SEC);
     assert_true(p->backoff.factor == 1.5 && p->backoff.jitter == 0);
     assert_int_equal(p->stop_signal, 10);
@@ -199,7 +201,6 @@ static void test_not_in_this_version(void **state UNUSED)
                                        "watch",
                                        "watch_ignore",
                                        "reload_delay",
-                                       "disconnect_spread",
                                        "on_event",
                                        "recycle",
                                        "redirect_stderr",
@@ -238,6 +239,12 @@ static void test_types(void **state UNUSED)
     assert_program_refused("disconnect_timeout: soon",
                            "'soon' is wrong here, expected a duration (it needs a unit");
     assert_program_refused("disconnect_timeout: 30d", "is out of range, expected a duration");
+    assert_program_refused("disconnect_spread: 30", "'30' has no unit, a duration needs a unit");
+    assert_program_refused("disconnect_spread: -1s", "programs.p.disconnect_spread: ");
+    assert_program_refused("disconnect_spread: 8d", "is out of range, expected a duration");
+    assert_program_refused("disconnect_spread: [1s]", "a list is wrong here");
+    assert_program_refused("disconect_spread: 1s", "(did you mean 'disconnect_spread'?)");
+    assert_program_refused("close_spread_time: 1s", "called 'disconnect_spread' here");
     assert_program_refused("start_timeout: 0", "'0' is out of range");
     assert_program_refused("backoff: {initial: 0}", "'0' is out of range, expected a duration");
     assert_program_refused("backoff: {initial: 9ms}", "from 10ms up to 24h");

@@ -99,6 +99,7 @@ static void test_without_sockets(void **state)
     expect(fixture, "RELOADER_GENERATION", "7");
     expect(fixture, "RELOADER_CHANNEL_FD", "3");
     expect(fixture, "NOTIFY_SOCKET", "/run/x/notify/1-1");
+    expect(fixture, "RELOADER_DISCONNECT_SPREAD", NULL);
     expect(fixture, "SERVER_STARTER_PORT", "");
     expect(fixture, "SERVER_STARTER_GENERATION", "7");
     expect(fixture, "LISTEN_FDS", NULL);
@@ -141,6 +142,15 @@ static void test_sockets(void **state)
     expect(fixture, "RELOADER_CHANNEL_FD", "8");
     assert_ptr_equal(fixture->command.pid_text, strv_env_get(fixture->command.envp, "LISTEN_PID"));
     assert_true(strlen(fixture->command.pid_text) >= SPAWN_PID_SIZE);
+}
+
+static void test_disconnect_spread(void **state)
+{
+    struct fixture *fixture = *state;
+    configure(fixture, "    disconnect_spread: 1.5m\n"
+                       "    environment: {RELOADER_DISCONNECT_SPREAD: '7'}\n");
+    make(fixture, 0, NULL);
+    expect(fixture, "RELOADER_DISCONNECT_SPREAD", "90000");
 }
 
 static void test_a_socket_for_each_slot(void **state)
@@ -390,6 +400,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_without_sockets, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_sockets, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_disconnect_spread, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_socket_for_each_slot, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_node, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_scm_rights, set_up, tear_down),

@@ -1,8 +1,10 @@
-/* pid-file.c and the master's runtime-directory.c: what is taken, what is refused, and what is left alone. */
+/* pid-file.c, the runtime-directory.c and log-settings.c of the master: what is taken, what is refused, and what is left alone. */
 #include "live.h"
 
 #include "base/fd.h"
+#include "base/log.h"
 #include "base/strv.h"
+#include "master/master.h"
 #include "master/pid-file.h"
 #include "master/runtime-directory.h"
 
@@ -332,6 +334,22 @@ static void test_notify_directory_is_checked(void **state)
 
 #define A_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
+/* A log that cannot be opened at a reload: it goes on as before, in level and format as well. */
+static void test_log_settings_all_or_none(void **state UNUSED)
+{
+    struct config config = {
+        .identifier = (char[]){"test"},
+        .log = {.level = LOG_LEVEL_ERROR,
+                .format = CONFIG_LOG_JSON,
+                .file = (char[]){"/nonexistent/log"}},
+    };
+    CLEANUP_FREE char *error = NULL;
+    assert_int_equal(master_apply_log(&config, false, &error), -ENOENT);
+    assert_string_equal(error, "log.file: cannot open /nonexistent/log: No such file or directory");
+    assert_int_equal(log_get_level(), LOG_LEVEL_INFO);
+    assert_int_equal(log_get_format(), LOG_FORMAT_TEXT);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -349,6 +367,7 @@ int main(void)
         A_TEST(test_left_over_directories),
         A_TEST(test_left_over_with_a_file_stays),
         A_TEST(test_notify_directory_is_checked),
+        cmocka_unit_test(test_log_settings_all_or_none),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -5,6 +5,9 @@
 #include "live.h"
 
 #include <errno.h>
+#include <sched.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -98,6 +101,58 @@ static void test_removed(void **state)
     expect_place(fixture, fixture->two, true);
 }
 
+/* 0, or what the shell says. */
+static int PRINTF_LIKE(1, 2) run(const char *format, ...)
+{
+    CLEANUP_FREE char *command = NULL;
+    va_list arguments;
+    va_start(arguments, format);
+    assert_true(vasprintf(&command, format, arguments) > 0);
+    va_end(arguments);
+    return system(command);
+}
+
+/* As in a container: a directory that comes from the image and was written to since is one of two that are merged. */
+static void test_removed_from_overlay(void **state)
+{
+    struct fixture *fixture = *state;
+    CLEANUP_FREE char *app = string_format("%s/merged/app", fixture->base);
+    assert_int_equal(run("cd %s && mkdir -p lower/app upper work merged", fixture->base), 0);
+    if (unshare(CLONE_NEWNS) < 0 ||
+        run("cd %s && mount --make-rprivate / && mount -t overlay overlay -o "
+            "lowerdir=lower,upperdir=upper,workdir=work merged",
+            fixture->base) != 0) {
+        print_message("skipped: no overlayfs can be mounted here (it needs root)\n");
+    } else {
+        CLEANUP(pinned_place_clear) struct pinned_place before = {.fd = -1}, after = {.fd = -1};
+        assert_int_equal(run("touch %s/new", app), 0);
+        assert_int_equal(pins_enter(fixture->pins, app, &before), 0);
+        assert_false(before.mixed);
+        assert_int_equal(run("rm -r %s && mkdir %s", app, app), 0);
+        assert_int_equal(pins_enter(fixture->pins, app, &after), 0);
+        assert_true(after.mixed);
+        assert_string_equal(after.directory, app);
+        pins_unref(fixture->pins);
+        fixture->pins = NULL;
+        assert_int_equal(run("umount %s/merged", fixture->base), 0);
+    }
+    assert_int_equal(run("cd %s && rm -r lower upper work merged", fixture->base), 0);
+}
+
+/* Who knows why. */
+static void test_called_deleted(void **state)
+{
+    struct fixture *fixture = *state;
+    CLEANUP_FREE char *odd = string_format("%s/odd (deleted)", fixture->base);
+    CLEANUP(pinned_place_clear) struct pinned_place place = {.fd = -1};
+    assert_int_equal(mkdir(odd, 0700), 0);
+    assert_int_equal(pins_hold(fixture->pins, odd), 0);
+    assert_int_equal(pins_enter(fixture->pins, odd, &place), 0);
+    assert_false(place.mixed);
+    assert_string_equal(place.directory, odd);
+    assert_int_equal(rmdir(odd), 0);
+}
+
 static void test_removed_for_good(void **state)
 {
     struct fixture *fixture = *state;
@@ -185,17 +240,38 @@ static void test_file_by_the_link(void **state)
     assert_true(is_mixed(fixture, argv, "/bin/sh"));
 }
 
+/* A directory of its own for each slot: what has the same name in another one is another file, not a replacement. */
+static void test_same_name_elsewhere(void **state)
+{
+    struct fixture *fixture = *state;
+    static const char *const argv[] = {"node", "app.js", NULL};
+    CLEANUP(pinned_place_clear) struct pinned_place one = {.fd = -1}, two = {.fd = -1};
+    replace_file(fixture->one, "app.js");
+    replace_file(fixture->two, "app.js");
+    assert_int_equal(pins_enter(fixture->pins, fixture->one, &one), 0);
+    assert_int_equal(pins_compare_program(fixture->pins, &one, (char *const *)argv, "/bin/sh"), 0);
+    assert_int_equal(pins_enter(fixture->pins, fixture->two, &two), 0);
+    assert_int_equal(pins_compare_program(fixture->pins, &two, (char *const *)argv, "/bin/sh"), 0);
+    assert_false(two.mixed);
+    replace_file(fixture->two, "app.js");
+    assert_int_equal(pins_compare_program(fixture->pins, &two, (char *const *)argv, "/bin/sh"), 0);
+    assert_true(two.mixed);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_link_is_followed_once, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_renamed, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_removed, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_removed_from_overlay, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_called_deleted, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_removed_for_good, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_comes_later, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_program_file, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_file_by_the_link, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_link_is_no_replacement, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_same_name_elsewhere, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,6 +4,7 @@
  */
 #include "live.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/strv.h"
 #include "program/program.h"
@@ -19,6 +20,11 @@
 #define SERVE   READY HEAR "echo '\"fully_closed\"' >&3; " HEAR
 #define PATIENT "    drain_grace: 60s\n    disconnect_timeout: 60s\n    stop_timeout: 60s\n"
 #define CANARY  PATIENT "    reload: {canary: true}\n"
+#define HOLD    READY "while " HEAR "do :; done"
+#define SPREADS "echo '{\"reloader\":\"hello\",\"drain\":true,\"spread\":true}' >&3; "
+#define ONE_BY_ONE                                                                                 \
+    PATIENT "    workers: 2\n    disconnect_spread: 40s\n"                                         \
+            "    reload: {canary: false, max_unavailable: 1}\n"
 
 struct fixture {
     sd_event *event;
@@ -267,7 +273,8 @@ static void test_a_short_life_is_a_failed_start(void **state)
     start(fixture, "    start_seconds: 60s\n    backoff: {initial: 60s, max: 60s}\n",
           READY "exit 0");
     AWAIT(fixture, fixture->program->start_failure);
-    assert_non_null(strstr(fixture->program->start_failure, "web/0 exited with 0 within its first"));
+    assert_non_null(
+        strstr(fixture->program->start_failure, "web/0 exited with 0 within its first"));
     assert_int_equal(fixture->program->slots[0]->restarts, 1);
 }
 
@@ -531,6 +538,83 @@ static void test_stop_during_a_reload(void **state)
     assert_int_equal(fixture->started, 3);
 }
 
+/* Told at the same time, each slot has its own end; a shutdown waits for none of them. */
+static void test_spread(void **state)
+{
+    struct fixture *fixture = *state;
+    const char *settings = PATIENT "    workers: 4\n    disconnect_spread: 40s\n"
+                                   "    reload: {canary: false, max_unavailable: 100%}\n";
+    start_all(fixture, settings, HOLD);
+    const struct worker *old[4];
+    for (unsigned i = 0; i < 4; i++)
+        old[i] = current(fixture, i);
+    begin(fixture, settings, SERVE);
+    program_release(fixture->program);
+    step(fixture);
+    for (unsigned i = 0; i < 4; i++) {
+        assert_int_equal(old[i]->state, WORKER_DRAINING);
+        uint64_t wait = old[i]->deadline_usec - old[i]->state_usec - 60 * USEC_PER_SEC;
+        assert_in_range(wait, i * 10 * USEC_PER_SEC, (i + 1) * 10 * USEC_PER_SEC + USEC_PER_SEC);
+        if (i > 0)
+            assert_true(old[i]->deadline_usec >= old[i - 1]->deadline_usec + 9 * USEC_PER_SEC);
+    }
+    program_stop(fixture->program, false);
+    for (unsigned i = 0; i < 4; i++)
+        assert_true(old[i]->deadline_usec <= clock_monotonic_usec() + 60 * USEC_PER_SEC);
+}
+
+/* Those that end their connections by themselves, one worker after the other, take the whole time together. */
+static void test_spread_by_workers_themselves(void **state)
+{
+    struct fixture *fixture = *state;
+    start_all(fixture, ONE_BY_ONE, SPREADS HOLD);
+    const struct worker *old = current(fixture, 0);
+    begin(fixture, ONE_BY_ONE, SERVE);
+    program_release(fixture->program);
+    step(fixture);
+    assert_int_equal(old->state, WORKER_DRAINING);
+    assert_true(old->told_spread);
+    assert_int_equal(old->spread_usec, 20 * USEC_PER_SEC);
+    assert_int_equal(current(fixture, 1)->state, WORKER_READY);
+}
+
+/* A slot whose turn comes when its point is past is not kept for longer, and the next reload begins anew. */
+static void test_spread_of_the_late(void **state)
+{
+    struct fixture *fixture = *state;
+    start_all(fixture, ONE_BY_ONE, HOLD);
+    const struct worker *first = current(fixture, 0), *second = current(fixture, 1);
+    begin(fixture, ONE_BY_ONE, HOLD);
+    program_release(fixture->program);
+    step(fixture);
+    fixture->program->drain_began_usec -= 41 * USEC_PER_SEC;
+    assert_int_equal(kill(first->pid, SIGKILL), 0);
+    AWAIT(fixture, second->state == WORKER_DRAINING);
+    assert_int_equal(second->spread_usec, 0);
+    assert_int_equal(kill(second->pid, SIGKILL), 0);
+    commit(fixture);
+    begin(fixture, ONE_BY_ONE, HOLD);
+    assert_int_equal(fixture->program->drain_began_usec, 0);
+}
+
+/* Its clients may come back to another one, unless the master leaves: then the removed one hurries as well. */
+static void test_spread_of_the_removed(void **state)
+{
+    struct fixture *fixture = *state;
+    start_all(fixture, ONE_BY_ONE, SPREADS HOLD);
+    const struct worker *old[] = {current(fixture, 0), current(fixture, 1)};
+    program_remove(fixture->program);
+    step(fixture);
+    for (unsigned i = 0; i < 2; i++) {
+        assert_int_equal(old[i]->state, WORKER_DRAINING);
+        assert_int_equal(old[i]->spread_usec, 40 * USEC_PER_SEC);
+    }
+    program_stop(fixture->program, false);
+    assert_true(fixture->program->removed);
+    for (unsigned i = 0; i < 2; i++)
+        assert_int_equal(old[i]->spread_usec, 0);
+}
+
 static void test_reload_of_one_that_is_not_started(void **state)
 {
     struct fixture *fixture = *state;
@@ -586,6 +670,10 @@ int main(void)
         A_TEST(test_superseded_while_the_canary_starts),
         A_TEST(test_crash_during_the_canary),
         A_TEST(test_stop_during_a_reload),
+        A_TEST(test_spread),
+        A_TEST(test_spread_by_workers_themselves),
+        A_TEST(test_spread_of_the_late),
+        A_TEST(test_spread_of_the_removed),
         A_TEST(test_reload_of_one_that_is_not_started),
         A_TEST(test_freed_while_it_runs),
     };

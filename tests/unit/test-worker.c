@@ -146,7 +146,7 @@ static void test_drain_before_it_is_ready(void **state)
 {
     struct kit *kit = *state;
     kit_run(kit, "    ready: message\n" LONG, HEAR);
-    worker_drain(kit->worker, "reload");
+    worker_drain(kit->worker, "reload", NULL);
     assert_false(channel_is_unread(kit->worker->channel));
     kit_expect_end(kit, "STOPPING exited GONE");
     assert_false(kit->worker->drain_signalled);
@@ -193,10 +193,10 @@ static void test_drain_by_message(void **state)
     struct kit *kit = *state;
     kit_run(kit, LONG, READY HEAR "echo '\"fully_closed\"' >&3; " HEAR);
     kit_await(kit, WORKER_READY);
-    worker_drain(kit->worker, "reload");
+    worker_drain(kit->worker, "reload", NULL);
     assert_int_equal(kit->worker->state, WORKER_DRAINING);
     assert_true(worker_is_leaving(kit->worker));
-    worker_drain(kit->worker, "again");
+    worker_drain(kit->worker, "again", NULL);
     assert_string_equal(kit->reason, "reload");
     kit_expect_end(kit, "READY DRAINING STOPPING exited GONE");
     assert_false(kit->worker->drain_signalled);
@@ -212,7 +212,7 @@ static void test_the_message_is_what_is_configured(void **state)
     kit_run(kit, LONG "    drain: message\n    drain_message: 'say \"bye\"'\n",
             READY HEAR "[ \"$line\" = '\"say \\\"bye\\\"\"' ] && exit 5; exit 6");
     kit_await(kit, WORKER_READY);
-    worker_drain(kit->worker, "reload");
+    worker_drain(kit->worker, "reload", NULL);
     kit_expect_end(kit, "READY DRAINING STOPPING exited GONE");
     kit_expect_exit(kit, 5);
 }
@@ -222,7 +222,7 @@ static void test_exit_while_draining(void **state)
     struct kit *kit = *state;
     kit_run(kit, LONG, READY HEAR "exit 4");
     kit_await(kit, WORKER_READY);
-    worker_drain(kit->worker, "reload");
+    worker_drain(kit->worker, "reload", NULL);
     kit_expect_end(kit, "READY DRAINING STOPPING exited GONE");
     kit_expect_exit(kit, 4);
     assert_false(kit->worker->stop_signalled);
@@ -234,7 +234,7 @@ static void test_disconnect_timeout(void **state)
     kit_run(kit, "    disconnect_timeout: 20ms\n    drain_grace: 60s\n",
             READY "while " HEAR "do :; done");
     kit_await(kit, WORKER_READY);
-    worker_drain(kit->worker, "reload");
+    worker_drain(kit->worker, "reload", NULL);
     kit_await(kit, WORKER_STOPPING);
     assert_string_equal(kit->reason, "disconnect_timeout");
     kit_expect_end(kit, "READY DRAINING STOPPING exited GONE");
@@ -246,7 +246,7 @@ static void test_drain_by_signal(void **state)
     struct kit *kit = *state;
     kit_run(kit, LONG "    drain: signal\n    drain_signal: USR1\n", DEAF);
     kit_await(kit, WORKER_READY);
-    worker_drain(kit->worker, "reload");
+    worker_drain(kit->worker, "reload", NULL);
     assert_true(kit->worker->drain_signalled);
     assert_false(channel_is_unread(kit->worker->channel));
     kit_expect_end(kit, "READY DRAINING STOPPING exited GONE");
@@ -261,7 +261,7 @@ static void test_drain_by_message_alone(void **state)
             "    drain_signal: KILL\n",
             DEAF);
     kit_await(kit, WORKER_READY);
-    worker_drain(kit->worker, "reload");
+    worker_drain(kit->worker, "reload", NULL);
     kit_expect_end(kit, "READY DRAINING STOPPING exited GONE");
     assert_false(kit->worker->drain_signalled);
     kit_expect_exit(kit, 7);
@@ -273,7 +273,7 @@ static void test_deaf_worker(void **state)
     kit_run(kit, "    drain_grace: 1ms\n    disconnect_timeout: 60s\n    drain_signal: USR1\n",
             DEAF);
     kit_await(kit, WORKER_READY);
-    worker_drain(kit->worker, "reload");
+    worker_drain(kit->worker, "reload", NULL);
     assert_false(kit->worker->drain_signalled);
     kit_expect_end(kit, "READY DRAINING STOPPING exited GONE");
     kit_expect_exit(kit, 7);
@@ -281,7 +281,7 @@ static void test_deaf_worker(void **state)
     /* The next one is not waited for. */
     kit_start(kit);
     kit_await(kit, WORKER_READY);
-    worker_drain(kit->worker, "reload");
+    worker_drain(kit->worker, "reload", NULL);
     assert_true(kit->worker->drain_signalled);
     kit_expect_end(kit, "READY DRAINING STOPPING exited GONE");
 }
@@ -294,7 +294,7 @@ static void test_understanding_worker(void **state)
             "echo '{\"reloader\":\"hello\",\"drain\":true}' >&3; " DEAF);
     kit_await(kit, WORKER_READY);
     assert_true(kit->worker->understands);
-    worker_drain(kit->worker, "reload");
+    worker_drain(kit->worker, "reload", NULL);
     kit_expect_end(kit, "READY DRAINING STOPPING exited GONE");
     assert_false(kit->worker->drain_signalled);
     assert_false(kit->generation->habits->deaf);
@@ -307,7 +307,7 @@ static void test_drain_after_it_closed_its_channel(void **state)
             "sleep 100 3>&- & trap \"kill $!; exit 7\" USR1 TERM; " READY "exec 3>&-; " WAIT);
     kit_await(kit, WORKER_READY);
     RUN_UNTIL(kit->event, channel_is_closed(kit->worker->channel));
-    worker_drain(kit->worker, "reload");
+    worker_drain(kit->worker, "reload", NULL);
     assert_true(kit->worker->drain_signalled);
     kit_expect_end(kit, "READY DRAINING STOPPING exited GONE");
     kit_expect_exit(kit, 7);
@@ -320,7 +320,7 @@ static void test_it_closes_its_channel_unread(void **state)
             "sleep 100 3>&- & trap \"kill $!; exit 7\" USR1 TERM; trap 'exec 3>&-' USR2; " READY
             "wait; wait");
     kit_await(kit, WORKER_READY);
-    worker_drain(kit->worker, "reload");
+    worker_drain(kit->worker, "reload", NULL);
     assert_false(kit->worker->drain_signalled);
     assert_int_equal(kill(kit->worker->pid, SIGUSR2), 0);
     kit_expect_end(kit, "READY DRAINING STOPPING exited GONE");
@@ -346,7 +346,7 @@ static void test_it_drains_by_itself(void **state)
     kit_await(kit, WORKER_DRAINING);
     kit_await_messages(kit, 1);
     assert_false(channel_is_unread(kit->worker->channel));
-    worker_drain(kit->worker, "told as well");
+    worker_drain(kit->worker, "told as well", NULL);
     assert_false(channel_is_unread(kit->worker->channel));
     kit_go(kit);
     kit_expect_end(kit, "READY DRAINING STOPPING exited GONE");
@@ -395,7 +395,7 @@ static void test_stop_signal(void **state)
     kit_expect_exit(kit, 7);
     assert_false(kit->worker->killed);
     worker_stop(kit->worker, "too late");
-    worker_drain(kit->worker, "too late");
+    worker_drain(kit->worker, "too late", NULL);
     assert_int_equal(kit->worker->state, WORKER_GONE);
 }
 
@@ -497,7 +497,7 @@ static void test_survivors_of_a_drain(void **state)
     struct kit *kit = *state;
     kit_run(kit, LONG, "sleep 100 & " READY HEAR "exit 0");
     kit_await(kit, WORKER_READY);
-    worker_drain(kit->worker, "reload");
+    worker_drain(kit->worker, "reload", NULL);
     uint64_t deadline = kit->worker->deadline_usec;
     RUN_UNTIL(kit->event, kit->worker->exited);
     assert_false(kit->worker->stop_signalled);
@@ -515,7 +515,7 @@ static void test_survivors_of_a_drain_run_out_of_time(void **state)
     kit_run(kit, "    disconnect_timeout: 50ms\n    drain_grace: 60s\n    stop_timeout: 60s\n",
             "sleep 100 & " READY HEAR "exit 0");
     kit_await(kit, WORKER_READY);
-    worker_drain(kit->worker, "reload");
+    worker_drain(kit->worker, "reload", NULL);
     kit_expect_end(kit, "READY DRAINING STOPPING exited GONE");
     assert_true(kit->worker->stop_signalled);
     assert_false(kit->worker->killed);
@@ -601,7 +601,7 @@ static void test_freed_in_any_state(void **state)
     kit_start(kit);
     kit_go(kit);
     kit_await(kit, WORKER_READY);
-    worker_drain(kit->worker, "reload");
+    worker_drain(kit->worker, "reload", NULL);
     kit->worker = worker_free(kit->worker);
     kit_start(kit);
     worker_stop(kit->worker, "enough");

@@ -191,8 +191,10 @@ static void perform_start(struct world *world, const struct rollout_action *acti
                                                                                : ROLLOUT_COMMITTED;
     const struct recipe *recipe = recipe_in_force(world);
     struct rollout_place *place = successor ? &slot->successor : &slot->current;
-    unsigned canary_slots = world->scenario->queues ? MIN(wanted_workers(world), recipe->workers)
-                                                    : recipe->workers;
+    /* Of sockets of their own only those have clients that somebody serves already; where nobody does, any will do. */
+    unsigned canary_slots = world->scenario->queues && wanted_workers(world) > 0
+                                ? MIN(wanted_workers(world), recipe->workers)
+                                : recipe->workers;
 
     check(place->presence == ROLLOUT_NONE, world, "a start into a place that is taken");
     check(action->generation == wished, world, "a start of the wrong generation");

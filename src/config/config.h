@@ -145,6 +145,10 @@ struct config_program {
     uint64_t stop_timeout_usec;
     enum config_kill_mode kill_mode;
     struct config_reload reload;
+    bool watch;          /* its program file, and: */
+    char **watch_paths;  /* relative to `directory`, with wildcards (base/pattern.h); known expansions only */
+    char **watch_ignore; /* names of files and directories below them */
+    uint64_t reload_delay_usec;
     bool autostart;
     unsigned priority;
     bool silent;
@@ -174,6 +178,7 @@ struct config {
         enum config_log_format format;
         char *file; /* absolute or NULL: stderr */
     } log;
+    bool watch_config;
     struct {
         char *socket; /* absolute; NULL: none */
         mode_t mode;
@@ -216,6 +221,9 @@ int config_print(const struct config *config, FILE *stream);
 
 /* What messages call a file: its path, or "command line". */
 const char *config_file_name(const struct config_file *file);
+
+/* What `watch_ignore` is where it is not set. 0 or -ENOMEM. */
+int config_default_watch_ignore(char ***ret);
 
 /* Prints every key with type, default and a line of help, from the key tables. */
 void config_print_keys(FILE *stream);

@@ -31,6 +31,8 @@ static void program_free(struct config_program *program)
     free(program->name);
     (void)strv_free(program->command);
     (void)strv_free(program->reload.check_command);
+    (void)strv_free(program->watch_paths);
+    (void)strv_free(program->watch_ignore);
     free(program->sockets);
     free(program->worker_name);
     free(program->directory);
@@ -189,6 +191,14 @@ static void finish_control(struct reader *reader, const struct tree_node *root)
                    config->control.socket);
 }
 
+static void finish_watch(struct reader *reader, const struct tree_node *root)
+{
+    const struct tree_node *node = tree_get(root, "watch_config");
+    if (reader->config->watch_config && !reader->config->path && node)
+        errors_add(reader->errors, &node->place, "watch_config",
+                   "there is no file to watch: the configuration is from the command line");
+}
+
 static void finish(struct reader *reader, const struct tree_node *root)
 {
     struct config *config = reader->config;
@@ -201,6 +211,7 @@ static void finish(struct reader *reader, const struct tree_node *root)
         return;
     }
     finish_control(reader, root);
+    finish_watch(reader, root);
     validate(reader);
 }
 

@@ -19,6 +19,7 @@
 #include "master/reload.h"
 #include "master/service-manager.h"
 #include "master/undo.h"
+#include "master/watching.h"
 #include "net/listener.h"
 #include "net/passed.h"
 #include "program/program.h"
@@ -64,6 +65,7 @@ struct master {
     struct rlimit nofile; /* as it was when we were started */
     struct reaper *reaper;
     struct listener_watch *listener_watch;
+    struct watching *watching;
     struct program **programs; /* by priority, then in the order of the file; removed ones until they are empty */
     size_t n_programs;
     uint64_t next_worker_id;

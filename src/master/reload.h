@@ -144,7 +144,7 @@ const struct reload_record *reload_newest(const struct reload *reload);
 /* {id, result, reason, cause, also, began_usec, duration_usec, phases, programs}; a new reference or NULL. */
 json_t *reload_record_to_json(const struct reload_record *record);
 /* "SIGHUP of pid 4711, uid 0". Returns buffer. */
-#define RELOAD_CAUSE_TEXT_SIZE 80
+#define RELOAD_CAUSE_TEXT_SIZE 256
 const char *reload_cause_to_text(const struct reload_cause *cause,
                                  char buffer[RELOAD_CAUSE_TEXT_SIZE]);
 /* All that is remembered, the oldest first. Likewise. */

@@ -8,26 +8,40 @@
 #include <errno.h>
 #include <string.h>
 
-static bool is_given(const struct worker *worker, const struct listener *listener)
+/* The number of the listener's socket that a ready worker accepts from, be it of this listener or of one that shares it; -1: none. */
+static ssize_t find_served(const struct worker *worker, const struct listener *listener)
 {
-    for (size_t i = 0; i < worker->generation->program->n_sockets; i++)
-        if (worker->generation->listeners[i] == listener)
-            return true;
-    return false;
+    if (!worker || worker->state != WORKER_READY)
+        return -1;
+    for (size_t i = 0; i < worker->generation->program->n_sockets; i++) {
+        const struct listener *own = worker->generation->listeners[i];
+        size_t number = own->n_sockets == 1 ? 0 : worker->slot;
+        size_t there = own == listener ? number : 0;
+        if (number < own->n_sockets && there < listener->n_sockets &&
+            own->sockets[number] == listener->sockets[there])
+            return (ssize_t)there;
+    }
+    return -1;
 }
 
-static bool serves(const struct worker *worker, const struct listener *listener)
+/* Clients come to a successor's socket when it is alone there, so that one that has to go again leaves nobody waiting. */
+static void steer_slot(const struct slot *slot, const struct listener *listener, bool *alive)
 {
-    return worker && worker->state == WORKER_READY && is_given(worker, listener);
+    ssize_t current = find_served(slot->current, listener),
+            successor = find_served(slot->successor, listener);
+    bool is_replaced = slot->current && slot->current->state == WORKER_READY;
+    if (current >= 0 && (current == 0 || slot->settling_usec == 0))
+        alive[current] = true;
+    if (successor >= 0 && (!is_replaced || successor == current))
+        alive[successor] = true;
 }
 
 static void steer(const struct program *program, struct listener *listener)
 {
     bool alive[CONFIG_WORKERS_MAX] = {false};
     size_t wanted = program_wanted(program);
-    for (size_t i = 0; i < listener->n_sockets && i < program->n_slots && i < wanted; i++)
-        alive[i] = serves(program->slots[i]->current, listener) ||
-                   serves(program->slots[i]->successor, listener);
+    for (size_t i = 0; i < program->n_slots && i < wanted; i++)
+        steer_slot(program->slots[i], listener, alive);
     int r = listener_steer(listener, alive);
     if (r < 0 && !listener->steering_failed)
         log_about(

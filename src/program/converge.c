@@ -106,6 +106,7 @@ static struct rollout_slot view_slot(const struct program *program, struct slot 
                    slot->history_generation == program_wanted_generation(program)->number,
         .busy = slot_is_busy(slot),
     };
+    view.unsettled = slot_is_unsettled(slot);
     LIST_FOREACH (worker, &slot->leaving, struct worker, link)
         view.leaving += worker_is_leaving(worker);
     return view;
@@ -256,6 +257,11 @@ static bool perform(struct program *program, const struct rollout_action *action
         return true;
     case ROLLOUT_START_SUCCESSOR:
         start_worker(slot, find_generation(program, action->generation), &slot->successor);
+        return true;
+    case ROLLOUT_SETTLE_CURRENT:
+        log_about(worker_subject(slot->current), LOG_LEVEL_DEBUG,
+                  "clients go to other sockets from now on");
+        slot_settle(slot);
         return true;
     case ROLLOUT_DRAIN_CURRENT:
         drain(slot, slot->current);

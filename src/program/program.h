@@ -40,7 +40,7 @@ struct slot {
     uint64_t backoff_until_usec; /* monotonic; 0: none */
     sd_event_source *backoff_timer;
     unsigned restarts; /* workers that left by themselves and were replaced */
-    uint64_t surplus_usec; /* monotonic: since when clients are steered away from it; 0: they are not */
+    uint64_t settling_usec; /* monotonic: since when clients are steered away from its own socket; 0: they are not */
     uint64_t looked_usec;
     unsigned empty_looks; /* at the queue of its own socket, in a row */
 };

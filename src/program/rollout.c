@@ -69,7 +69,8 @@ static struct plan plan_for(const struct rollout_view *view, struct rollout_acti
     for (size_t i = 0; i < view->n_slots; i++) {
         const struct rollout_slot *slot = &view->slots[i];
         unsigned *ready = is_wanted(view, i) ? &plan.ready : &plan.ready_surplus;
-        *ready += slot->current.presence == ROLLOUT_READY;
+        bool settling = is_wanted(view, i) && slot->busy;
+        *ready += slot->current.presence == ROLLOUT_READY && !settling;
         *ready += slot->successor.presence == ROLLOUT_READY;
         plan.successors += slot->successor.presence != ROLLOUT_NONE;
     }
@@ -186,9 +187,13 @@ static void start_canary(struct plan *plan)
     (void)add_start(plan, ROLLOUT_START_SUCCESSOR, slot < slots ? slot : 0, ROLLOUT_TARGET);
 }
 
-static bool may_drain(const struct plan *plan)
+/* Tells the outdated worker of a slot, or lets it settle first, if enough others are ready. */
+static void drain_outdated(struct plan *plan, size_t i)
 {
-    return plan->ready > plan->floor;
+    const struct rollout_slot *slot = &plan->view->slots[i];
+    if (plan->ready > plan->floor && !slot->busy &&
+        add(plan, slot->unsettled ? ROLLOUT_SETTLE_CURRENT : ROLLOUT_DRAIN_CURRENT, i))
+        plan->ready--;
 }
 
 /*
@@ -201,9 +206,8 @@ static void change_over(struct plan *plan)
     for (size_t i = 0; i < view->n_slots && is_wanted(view, i); i++) {
         const struct rollout_slot *slot = &view->slots[i];
         if (slot->current.presence == ROLLOUT_READY && is_outdated(view, &slot->current) &&
-            holds(&slot->successor, ROLLOUT_READY, wished_generation(view)) && may_drain(plan) &&
-            add(plan, ROLLOUT_DRAIN_CURRENT, i))
-            plan->ready--;
+            holds(&slot->successor, ROLLOUT_READY, wished_generation(view)))
+            drain_outdated(plan, i);
     }
 }
 
@@ -220,8 +224,8 @@ static void replace(struct plan *plan)
             if (plan->successors < view->max_surge && !view->crowded &&
                 add_start(plan, ROLLOUT_START_SUCCESSOR, i, wished_generation(view)))
                 plan->successors++;
-        } else if (may_drain(plan) && add(plan, ROLLOUT_DRAIN_CURRENT, i)) {
-            plan->ready--;
+        } else {
+            drain_outdated(plan, i);
         }
     }
 }

@@ -241,3 +241,66 @@ def test_many_workers(master, directory, port):
     assert len(load.served_by("slot")) > 64
     assert "cannot be steered" not in one.log.text()
     one.stop(signal.SIGQUIT)
+
+
+def set_sharing(one, sharing, **program):
+    config = json.loads(json.dumps(one.config))
+    config["sockets"]["echo"]["sharing"] = sharing
+    config["programs"]["echo"].update(program)
+    one.write(config)
+
+
+def wait_sockets(port, number):
+    proc.wait_until(lambda: len(proc.tcp_listeners(port)) == number, f"{number} sockets listen")
+
+
+@pytest.mark.limit(150)
+@pytest.mark.parametrize("order", ["drain-first", "ready-first"])
+def test_sharing_changes_under_load(master, directory, port, order):
+    """To a group and back again: the first socket stays, and nobody who waits at another one is lost."""
+    one = master(echo(port, reload={"order": order}))
+    (first, *_) = inodes(one)
+    with Load(directory, f"127.0.0.1:{port}", 1500, 50, who_rate=200) as load:
+        for _ in range(2):
+            set_sharing(one, "shared")
+            one.expect_reload("committed")
+            assert set(inodes(one)) == {first}
+            one.wait_drained()
+            wait_sockets(port, 1)
+            set_sharing(one, "per_worker")
+            one.expect_reload("committed")
+            sockets = inodes(one)
+            assert sockets[0] == first and len(set(sockets)) == 4
+            one.wait_drained()
+        load.flow(0.2)
+    assert sorted(inodes(one)) == sorted(proc.tcp_listeners(port))
+    with Load(directory, f"127.0.0.1:{port}", 0, 0, who_rate=2000, name="after") as load:
+        load.flow(1)
+    counts = load.served_by("slot")
+    assert len(counts) == 4, "all of the group are chosen"
+
+
+BAD_THIRD = ["sh", "-c", f'[ "$RELOADER_SLOT" = 2 ] && exit 7; exec "{BINARIES.tcp_echo}" --who']
+
+
+@pytest.mark.limit(150)
+@pytest.mark.parametrize("before, after", [("shared", "per_worker"), ("per_worker", "shared")])
+def test_change_of_sharing_that_fails_under_load(master, directory, port, before, after):
+    """The third of four does not start: all is as it was, the other way of sharing included."""
+    config = echo(port)
+    config["sockets"]["echo"]["sharing"] = before
+    one = master(config)
+    one.hup()
+    one.wait_drained()
+    sockets, fds = inodes(one), one.descriptors()
+    with Load(directory, f"127.0.0.1:{port}", 1500, 50, who_rate=200) as load:
+        set_sharing(one, after, command=BAD_THIRD)
+        one.expect_reload("rolled_back")
+        one.wait_drained()
+        assert inodes(one) == sockets
+        wait_sockets(port, len(set(sockets)))
+        one.write(config)
+        one.expect_reload("committed")
+        one.wait_drained()
+        load.flow(0.2)
+    assert inodes(one) == sockets and one.descriptors() == fds

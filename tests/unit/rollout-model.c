@@ -62,18 +62,56 @@ static unsigned count_ready(const struct world *world, unsigned below)
     return n;
 }
 
-static bool is_busy(const struct world *world, unsigned slot)
+static bool has(unsigned bits, unsigned slot)
+{
+    return bits & 1U << slot;
+}
+
+static bool is_surplus(const struct world *world, unsigned slot)
 {
     return world->scenario->queues && !world->stopping && slot >= wanted_workers(world) &&
-           world->slots[slot].current.presence == ROLLOUT_READY && !(world->settled & 1U << slot);
+           world->slots[slot].current.presence == ROLLOUT_READY;
+}
+
+/* Will its socket be nobody's when it is told? */
+static bool leaves_a_socket(const struct world *world, unsigned slot)
+{
+    const struct rollout_place *current = &world->slots[slot].current;
+    bool rolling = world->phase == ROLLOUT_ROLLING || world->phase == ROLLOUT_ROLLING_BACK;
+    return world->scenario->leaves && !world->stopping && rolling && slot > 0 &&
+           slot < wanted_workers(world) && current->presence == ROLLOUT_READY &&
+           current->generation != filling_generation(world);
+}
+
+static bool is_unsettled(const struct world *world, unsigned slot)
+{
+    return leaves_a_socket(world, slot) && !has(world->settling | world->settled, slot);
+}
+
+static bool is_busy(const struct world *world, unsigned slot)
+{
+    return !has(world->settled, slot) &&
+           (is_surplus(world, slot) ||
+            (leaves_a_socket(world, slot) && has(world->settling, slot)));
+}
+
+/* Those that clients are still sent to. */
+static unsigned count_serving(const struct world *world, unsigned below)
+{
+    unsigned n = count_ready(world, below);
+    for (unsigned i = 0; i < below; i++)
+        n -= is_busy(world, i);
+    return n;
 }
 
 /* Whoever is wanted again, or gone, begins anew when he is surplus the next time. */
 static void forget_settled(struct world *world)
 {
     for (unsigned i = 0; i < SLOTS_MAX; i++)
-        if (i < wanted_workers(world) || world->slots[i].current.presence != ROLLOUT_READY)
+        if (!is_surplus(world, i) && !leaves_a_socket(world, i)) {
             world->settled &= ~(1U << i);
+            world->settling &= ~(1U << i);
+        }
 }
 
 static void print_place(const char *name, const struct rollout_place *place)
@@ -202,7 +240,8 @@ static void perform_start(struct world *world, const struct rollout_action *acti
           "a start in a surplus slot");
     check(canary || !slot->backoff, world, "a start in a backoff");
     check(successor || recipe->order == ROLLOUT_READY_FIRST || slot->leaving == 0 ||
-              count_ready(world, wanted_workers(world)) < floor_of(recipe, wanted_workers(world)),
+              count_serving(world, wanted_workers(world)) <
+                  floor_of(recipe, wanted_workers(world)),
           world, "drain-first did not wait for the predecessor");
     check(!canary || slot->current.presence != ROLLOUT_READY ||
               (action->slot == 0 && count_ready(world, canary_slots) >= canary_slots),
@@ -249,6 +288,7 @@ static void perform_leave(struct world *world, const struct rollout_action *acti
     struct rollout_place *place = successor ? &slot->successor : &slot->current;
     enum rollout_generation generation = place->generation;
     bool was_busy = !successor && is_busy(world, action->slot);
+    bool was_unsettled = !successor && is_unsettled(world, action->slot);
 
     check(place->presence == (drain ? ROLLOUT_READY : ROLLOUT_STARTING), world,
           "nobody there to be told so");
@@ -256,8 +296,18 @@ static void perform_leave(struct world *world, const struct rollout_action *acti
     slot->leaving++;
     check(slot->leaving < 8, world, "too many leaving for the model");
     check(!was_busy, world, "told though clients wait at its socket");
+    check(!was_unsettled, world, "told though clients are still sent to its socket");
     if (!world->stopping)
         check_leave(world, action, generation);
+}
+
+static void perform_settle(struct world *world, unsigned slot)
+{
+    unsigned wanted = wanted_workers(world);
+    check(is_unsettled(world, slot), world, "nobody there who has to settle");
+    check(count_serving(world, wanted) > floor_of(recipe_in_force(world), wanted), world,
+          "clients are sent away though too few others serve");
+    world->settling |= 1U << slot;
 }
 
 static void perform_verdict(struct world *world, enum rollout_action_type type)
@@ -290,6 +340,7 @@ static void perform_verdict(struct world *world, enum rollout_action_type type)
         break;
     case ROLLOUT_START_CURRENT:
     case ROLLOUT_START_SUCCESSOR:
+    case ROLLOUT_SETTLE_CURRENT:
     case ROLLOUT_DRAIN_CURRENT:
     case ROLLOUT_DRAIN_SUCCESSOR:
     case ROLLOUT_STOP_CURRENT:
@@ -306,6 +357,9 @@ static void perform(struct world *world, const struct rollout_action *action)
     case ROLLOUT_START_CURRENT:
     case ROLLOUT_START_SUCCESSOR:
         perform_start(world, action);
+        break;
+    case ROLLOUT_SETTLE_CURRENT:
+        perform_settle(world, action->slot);
         break;
     case ROLLOUT_DRAIN_CURRENT:
     case ROLLOUT_DRAIN_SUCCESSOR:
@@ -358,6 +412,7 @@ static size_t call(const struct world *world, struct rollout_action *actions)
     for (unsigned i = 0; i < SLOTS_MAX; i++) {
         slots[i] = world->slots[i];
         slots[i].busy = is_busy(world, i);
+        slots[i].unsettled = is_unsettled(world, i);
     }
     struct rollout_view view = {
         .phase = world->phase,
@@ -382,7 +437,7 @@ static void check_filled(const struct world *world)
     const struct recipe *recipe = recipe_in_force(world);
     unsigned wanted = wanted_workers(world);
     bool may_wait = recipe->order == ROLLOUT_DRAIN_FIRST &&
-                    count_ready(world, wanted) >= floor_of(recipe, wanted);
+                    count_serving(world, wanted) >= floor_of(recipe, wanted);
     for (unsigned i = 0; i < wanted; i++) {
         const struct rollout_slot *slot = &world->slots[i];
         check(slot->current.presence != ROLLOUT_NONE || slot->backoff ||
@@ -570,7 +625,7 @@ static uint64_t pack_place(const struct rollout_place *place)
 
 uint64_t model_pack(const struct world *world)
 {
-    uint64_t key = 1;
+    uint64_t key = 1, settling = 0;
     for (unsigned i = 0; i < SLOTS_MAX; i++) {
         const struct rollout_slot *slot = &world->slots[i];
         key = key << 3 | pack_place(&slot->current);
@@ -578,7 +633,9 @@ uint64_t model_pack(const struct world *world)
         key = key << 3 | slot->leaving;
         key = key << 1 | slot->backoff;
     }
-    key = key << SLOTS_MAX | world->settled;
+    for (unsigned i = 0; i < SLOTS_MAX; i++)
+        settling = settling * 3 + (has(world->settled, i) ? 2 : has(world->settling, i) ? 1 : 0);
+    key = key << 7 | settling;
     key = key << 2 | world->phase;
     key = key << 2 | world->committed;
     key = key << 2 | world->target;

@@ -26,6 +26,7 @@ struct scenario {
     unsigned n_reloads, n_troubles;
     bool boot;  /* begins with empty slots */
     bool queues; /* surplus slots are busy until they settle */
+    bool leaves; /* each slot but the first has a socket of its own that its successor will not have */
     bool pairs; /* two events may come before the shell looks */
 };
 
@@ -40,7 +41,8 @@ struct world {
     /* what the first invariant demands of all generations that have to do with this reload */
     unsigned lowest;
     unsigned highest; /* most workers of any of these generations */
-    unsigned settled; /* a bit for each slot: it is busy no more */
+    unsigned settling; /* a bit for each slot: it was to settle before it is told */
+    unsigned settled;  /* likewise: it is busy no more */
     struct rollout_slot slots[SLOTS_MAX];
 };
 

@@ -518,6 +518,8 @@ static const struct sample samples[] = {
     {"programs.NAME.directory", "/", "/tmp", NULL},
     {"programs.NAME.environment", "{A: one}", "{A: two}", NULL},
     {"programs.NAME.environment_file", environment_path, "null", NULL},
+    {"programs.NAME.watch", "true", "[lib]", NULL},
+    {"programs.NAME.watch_ignore", "[a]", "[b]", NULL},
     {"programs.NAME.ready", "notify", "message", NULL},
     {"programs.NAME.reload.max_unavailable", "1", "2", NULL},
     {"programs.NAME.reload.max_surge", "1", "2", NULL},

@@ -58,7 +58,10 @@ static void test_round_trip(void **state UNUSED)
                   "  q: {command: x, listen: 92, handoff: stdin, ready: {after: 1500ms}, "
                   "drain_signal: RTMIN+2, stop_signal: '33', directory: '%(here)s/tmp',\n"
                   "      backoff: {initial: 10ms, factor: 1.25, jitter: 0.05}, reload: {order: "
-                  "ready-first, probation: 2s, max_surge: 10%, check_command: 'a \"b c\"'}}\n"));
+                  "ready-first, probation: 2s, max_surge: 10%, check_command: 'a \"b c\"'}}\n"
+                  "  w: {command: x, watch: ['a b/', '100%%/*.js'], watch_ignore: [], "
+                  "reload_delay: 100ms}\n"
+                  "  v: {command: x, watch: true, watch_ignore: [x y]}\n"));
 }
 
 static void test_quote(void **state UNUSED)

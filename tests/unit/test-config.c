@@ -175,7 +175,7 @@ static void test_not_in_this_version(void **state UNUSED)
 {
     static const char *const top[] = {"user",         "umask",         "directory",
                                       "environment",  "log_directory", "limits",
-                                      "watch_config", "gateway"};
+                                      "gateway"};
     for (size_t i = 0; i < ARRAY_SIZE(top); i++) {
         char text[100], part[100];
         (void)snprintf(text, sizeof(text), "programs: {p: {command: x}}\n%s: x", top[i]);
@@ -198,9 +198,6 @@ static void test_not_in_this_version(void **state UNUSED)
                                        "exit_on_fatal",
                                        "watchdog",
                                        "health",
-                                       "watch",
-                                       "watch_ignore",
-                                       "reload_delay",
                                        "on_event",
                                        "recycle",
                                        "redirect_stderr",

@@ -231,11 +231,24 @@ static void assert_empty(const struct config *from, const struct config *to)
         assert_ptr_equal(config_diff_program(diff, to->programs[i]->name), &diff->programs[i]);
 }
 
+/* As if it were of a file. */
+static struct config *load_file(const char *text)
+{
+    const struct config_source source = {.path = "/reloader.yaml", .text = text};
+    struct config *config = NULL;
+    CLEANUP_FREE char *errors = NULL;
+    int r = config_load(&source, &config, &errors);
+    if (r < 0)
+        print_error("%s\nis wrong: %s\n", text, errors);
+    assert_int_equal(r, 0);
+    return config;
+}
+
 /* The text of the difference between two texts; in passing, what holds of any two. */
 static char *tell_texts(const char *old, const char *new)
 {
-    CLEANUP_CONFIG struct config *from = load_text(old), *to = load_text(new),
-                                 *again = load_text(new);
+    CLEANUP_CONFIG struct config *from = load_file(old), *to = load_file(new),
+                                 *again = load_file(new);
     assert_empty(from, from);
     assert_empty(to, again);
     CLEANUP(config_diff_freep) struct config_diff *diff = diff_of(from, to);

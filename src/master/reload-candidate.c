@@ -333,6 +333,15 @@ static int compare_anew(struct reload_candidate *candidate, struct config *now)
     return 0;
 }
 
+/* One that had to wait for the candidate asks for what that was to bring, as well. An undo is of what was in force then. */
+static void bring_along(struct reload_request *wanted, const struct reload_request *candidate)
+{
+    if (wanted->kind == RELOAD_UNDO || candidate->kind == RELOAD_UNDO)
+        return;
+    if (widen_by_candidate(wanted, candidate) == 0 && candidate->kind == RELOAD_READ)
+        wanted->kind = RELOAD_READ;
+}
+
 void reload_candidate_reconsider(struct master *master, enum reload_result result)
 {
     struct reload *reload = &master->reload;
@@ -347,7 +356,10 @@ void reload_candidate_reconsider(struct master *master, enum reload_result resul
     if (stands && !has_lost_programs(master, candidate))
         return;
     if (reload->wanted.id != 0) {
-        reload_drop_candidate(master, "a newer one");
+        char by[64];
+        (void)snprintf(by, sizeof(by), "reload %llu", (unsigned long long)reload->wanted.id);
+        bring_along(&reload->wanted, &candidate->request);
+        reload_drop_candidate(master, by);
         return;
     }
     reload->wanted = take_request(&candidate->request);

@@ -658,3 +658,61 @@ def test_back_and_forth(pair, directory):
     one.expect_reload("committed")
     after = Facts(one)
     assert len(after.listening) == 2 and after.descriptors == before.descriptors
+
+
+@pytest.mark.sanitized
+def test_watched_file_while_another_waits(pair):
+    """What a file asks for does not do away with a configuration that is being checked, whatever becomes of the reload before."""
+    one, _, _ = pair
+    good = one.config["programs"]
+    ready, checked, watched = (one.directory / name for name in ("ready", "checked", "watched"))
+    for path in (ready, checked, watched):
+        path.touch()
+    web = program("a", directory=str(one.directory), watch=["watched"], reload_delay="1ms")
+    change(one, programs={**good, "web": web})
+    one.expect_reload("committed")
+    new = program(command=["sh", "-c", f'while [ -e {ready} ]; do sleep 0.02; done; echo \'"ready"\' >&$RELOADER_CHANNEL_FD; exec sleep 99'],
+                  ready="message", workers=1)
+    change(one, programs={**good, "web": web, "new": new})
+    first = Begun(one)
+    one.wait_line("new/0: up")
+    check = ["sh", "-c", f"while [ -e {checked} ]; do sleep 0.02; done"]
+    change(one, programs={"web": {**web, "reload": {"check_command": check}}, "api": program("b", workers=4), "new": new})
+    second = Begun(one)
+    watched.write_text("changed")
+    one.wait_line("web: watch: .*watched changed")
+    ready.unlink()
+    first.expect("committed")
+    checked.unlink()
+    second.end()
+    one.wait(lambda status: status["reload"]["state"] == "ended" and status["reload"]["id"] == 4, "all have ended")
+    assert {name: len(pids) for name, pids in Facts(one).pids.items()} == {"web": 2, "api": 4, "new": 1}, history(one)
+
+
+@pytest.mark.sanitized
+@pytest.mark.parametrize("before,after", [("shared", "per_worker"), ("per_worker", "shared")])
+def test_sharing_that_comes_to_nothing(master, directory, before, after):
+    """It fails, is overtaken, is undone; nobody who connects meanwhile is lost."""
+    port, other = ports(2)
+    sockets = {"a": at(port, sharing=before)}
+    one = master({"sockets": sockets, "programs": {"web": program("a", workers=3)}})
+    facts = Facts(one)
+    with Load(directory, f"127.0.0.1:{port}", 300, 20):
+        change(one, sockets={"a": at(port, sharing=after)}, programs={"web": program("a", workers=4, command=configs.fault("exit=1"))})
+        one.expect_reload("rolled_back")
+        assert Facts(one) == facts
+        change(one, sockets={"a": at(port, sharing=after)}, programs={"web": program("a", workers=4), "new": slow()})
+        begun = Begun(one)
+        one.wait_line("new/0: up")
+        change(one, sockets=sockets, programs={"web": program("a", workers=3)})
+        one.expect_reload("committed")
+        begun.expect("superseded")
+        assert Facts(one).listening == facts.listening
+        change(one, sockets={"a": at(port, sharing=after), "b": at(other)}, programs={"web": program("a", workers=2), "api": program("b")})
+        one.expect_reload("committed")
+        changed = Facts(one)
+        assert len(proc.tcp_listeners(port)) == (2 if after == "per_worker" else 1)
+        Begun(one, "Undo").expect("committed")
+        assert len(Facts(one).listening) == len(facts.listening) and is_refused(other)
+        Begun(one, "Undo").expect("committed")
+        assert len(Facts(one).listening) == len(changed.listening)

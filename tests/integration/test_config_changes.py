@@ -356,6 +356,24 @@ def test_numbers_of_slots_shift(master, directory):
     assert [proc.socket_inode(pid, 3) for pid in after.pids["web"]] == [inode(port) for port in numbers]
 
 
+@pytest.mark.sanitized
+def test_slot_gets_what_another_drains(master):
+    """A slot that is added is to have an address that a worker from before still holds: it gets that very socket."""
+    numbers = ports(5)
+    web = program("a", workers=3, numprocs_start=numbers[2], disconnect_timeout="50s")
+    one = set_up(master, {"a": {"listen": "127.0.0.1:%(process_num)s"}}, {"web": web})
+    listening = inode(numbers[2])
+    with socket.create_connection(("127.0.0.1", numbers[2]), 20) as client:
+        client.sendall(b"hello")
+        assert client.recv(5) == b"hello"
+        for start, workers in ((numbers[0], 2), (numbers[0], 3)):
+            change(one, programs={"web": {**web, "numprocs_start": start, "workers": workers, "reload": {"order": "ready-first"}}})
+            one.expect_reload("committed")
+        assert inode(numbers[2]) == listening
+    assert [proc.socket_inode(pid, 3) for pid in Facts(one).pids["web"]] == [inode(port) for port in numbers[:3]]
+    assert is_refused(numbers[3]) and inode(numbers[2]) == listening
+
+
 def test_slots_get_one_address(master, directory):
     """One socket for each slot becomes one for all, at the address of the first."""
     numbers = ports(2)

@@ -36,12 +36,20 @@ static void steer_slot(const struct slot *slot, const struct listener *listener,
         alive[successor] = true;
 }
 
-static void steer(const struct program *program, struct listener *listener)
+static void find_alive(const struct program *program, const struct listener *listener, bool *alive)
 {
-    bool alive[CONFIG_WORKERS_MAX] = {false};
     size_t wanted = program_wanted(program);
     for (size_t i = 0; i < program->n_slots && i < wanted; i++)
         steer_slot(program->slots[i], listener, alive);
+}
+
+/* While its sockets go from one program to another, both may serve them. */
+static void steer(const struct master *master, const struct program *program,
+                  struct listener *listener)
+{
+    bool alive[CONFIG_WORKERS_MAX] = {false};
+    for (size_t i = 0; i < master->n_programs; i++)
+        find_alive(master->programs[i], listener, alive);
     int r = listener_steer(listener, alive);
     if (r < 0 && !listener->steering_failed)
         log_about(
@@ -51,11 +59,12 @@ static void steer(const struct program *program, struct listener *listener)
     listener->steering_failed = r < 0;
 }
 
-static void steer_generation(const struct program *program, const struct generation *generation)
+static void steer_generation(const struct master *master, const struct program *program,
+                             const struct generation *generation)
 {
     for (size_t i = 0; generation && i < generation->program->n_sockets; i++)
         if (generation->listeners[i]->options.reuseport)
-            steer(program, generation->listeners[i]);
+            steer(master, program, generation->listeners[i]);
 }
 
 /* Sockets of slots that are gone wait for nobody any more. */
@@ -76,8 +85,8 @@ void master_steer(struct master *master)
         const struct program *program = master->programs[i];
         if (!program->started)
             continue;
-        steer_generation(program, program->committed);
-        steer_generation(program, program->target);
+        steer_generation(master, program, program->committed);
+        steer_generation(master, program, program->target);
         trim = trim || has_too_many(program);
     }
     if (trim)

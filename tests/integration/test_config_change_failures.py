@@ -716,3 +716,19 @@ def test_sharing_that_comes_to_nothing(master, directory, before, after):
         assert len(Facts(one).listening) == len(facts.listening) and is_refused(other)
         Begun(one, "Undo").expect("committed")
         assert len(Facts(one).listening) == len(changed.listening)
+
+
+@pytest.mark.sanitized
+@pytest.mark.parametrize("workers", [1, 3])
+def test_own_sockets_move(master, directory, port, workers):
+    """Each slot's socket goes to another program, or fails to; clients go where somebody serves all the time."""
+    one = master({"sockets": {"a": at(port, sharing="per_worker")}, "programs": {"web": program("a", workers=workers)}})
+    before = Facts(one)
+    with Load(directory, f"127.0.0.1:{port}", 300, 20):
+        for command in (configs.fault("pause=0.5", "exit=1"), configs.fault("ready", "die=0.5")):
+            change(one, programs={"api": program("a", workers=4 - workers, command=command, ready="message", reload={"probation": "2s"})})
+            one.expect_reload("rolled_back")
+            assert Facts(one) == before
+        change(one, programs={"api": program("a", workers=4 - workers)})
+        one.expect_reload("committed")
+        assert len(Facts(one).listening) == 4 - workers

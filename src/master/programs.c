@@ -148,10 +148,13 @@ int master_make_program(struct master *master, struct config *config,
 
 struct program *master_find_program(const struct master *master, const char *name)
 {
-    for (size_t i = 0; i < master->n_programs; i++)
-        if (!master->programs[i]->removed && strcmp(master->programs[i]->name, name) == 0)
-            return master->programs[i];
-    return NULL;
+    struct program *found = NULL;
+    for (size_t i = 0; i < master->n_programs; i++) {
+        struct program *program = master->programs[i];
+        if (!program->removed && strcmp(program->name, name) == 0 && (!found || found->is_new))
+            found = program;
+    }
+    return found;
 }
 
 void master_free_removed_programs(struct master *master)

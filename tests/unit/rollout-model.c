@@ -240,10 +240,11 @@ static void begin_reload(struct world *world)
     world->highest = MAX(world->highest, recipe->workers);
 }
 
+/* Of sockets of their own only those have clients that somebody serves already; where nobody does, any will do. */
 static unsigned count_canary_slots(const struct world *world)
 {
-    unsigned workers = recipe_in_force(world)->workers;
-    return world->scenario->queues ? MIN(wanted_workers(world), workers) : workers;
+    unsigned workers = recipe_in_force(world)->workers, wanted = wanted_workers(world);
+    return world->scenario->queues && wanted > 0 ? MIN(wanted, workers) : workers;
 }
 
 static unsigned first_not_held(const struct world *world)

@@ -50,14 +50,23 @@ static int add_generation(struct known *known, const struct generation *generati
     return r;
 }
 
+static int add_worker(struct known *known, const struct program *program,
+                      const struct worker *worker)
+{
+    /* Most are, and these were added. */
+    bool is_added = !worker || worker->generation == program->committed ||
+                    worker->generation == program->target;
+    return is_added ? 0 : add_generation(known, worker->generation);
+}
+
 static int add_slot(struct known *known, const struct slot *slot)
 {
-    int r = slot->current ? add_generation(known, slot->current->generation) : 0;
-    if (r == 0 && slot->successor)
-        r = add_generation(known, slot->successor->generation);
+    int r = add_worker(known, slot->program, slot->current);
+    if (r == 0)
+        r = add_worker(known, slot->program, slot->successor);
     LIST_FOREACH (worker, &slot->leaving, struct worker, link)
         if (r == 0)
-            r = add_generation(known, worker->generation);
+            r = add_worker(known, slot->program, worker);
     return r;
 }
 

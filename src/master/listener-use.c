@@ -46,7 +46,7 @@ void master_restore_listeners(const struct program *program, const struct worker
 {
     const struct generation *generation = worker->generation;
     /* A program that is being stopped may have outlived its listeners. */
-    for (size_t i = 0; program->started && i < generation->program->n_sockets; i++) {
+    for (size_t i = 0; !program->stopping && i < generation->program->n_sockets; i++) {
         struct listener *listener = generation->listeners[i];
         listener_tell(worker_subject(worker), listener, listener_restore(listener, worker->slot));
         if (worker->state == WORKER_READY)

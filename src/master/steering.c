@@ -36,48 +36,51 @@ static void steer_slot(const struct slot *slot, const struct listener *listener,
         alive[successor] = true;
 }
 
-/* False: it does not have the listener. */
-static bool mark_alive(const struct program *program, const struct listener *listener, bool *alive)
+static void find_alive(const struct program *program, const struct listener *listener, bool *alive)
 {
     size_t wanted = program_wanted(program);
-    if (!program->started || !known_is_of(listener, program))
-        return false;
     for (size_t i = 0; i < program->n_slots && i < wanted; i++)
         steer_slot(program->slots[i], listener, alive);
-    return true;
+}
+
+static struct log_subject subject_of(const struct master *master, const struct listener *listener)
+{
+    for (size_t i = 0; i < master->n_programs; i++)
+        if (known_is_of(listener, master->programs[i]))
+            return program_subject(master->programs[i]);
+    return (struct log_subject){0};
 }
 
 /*
- * While a socket moves from one program to another, both of them serve. Where nobody does, clients wait for those who will in any
+ * While its sockets go from one program to another, both may serve them. Where nobody does, clients wait for those who will in any
  * case: what a reload has added for itself may be closed again.
  */
-static void steer(struct master *master, struct listener *listener)
+static void steer(const struct master *master, struct listener *listener)
 {
     bool alive[CONFIG_WORKERS_MAX] = {false};
-    const struct program *user = NULL;
-    if (!listener->options.reuseport)
-        return;
     for (size_t i = 0; i < master->n_programs; i++)
-        if (mark_alive(master->programs[i], listener, alive))
-            user = master->programs[i];
-    if (!user)
-        return;
+        find_alive(master->programs[i], listener, alive);
     bool any = memchr(alive, true, listener->n_sockets) != NULL;
     for (size_t i = 0; i < listener->n_sockets && !any; i++)
         alive[i] = release_keeps(&master->release, listener->sockets[i]);
     int r = listener_steer(listener, alive);
     if (r < 0 && !listener->steering_failed)
         log_about(
-            program_subject(user), LOG_LEVEL_WARNING,
+            subject_of(master, listener), LOG_LEVEL_WARNING,
             "clients of socket '%s' cannot be steered around workers that are not ready: %s%s",
             listener->name, strerror(-r), r == -ENOMEM ? " (raise net.core.optmem_max)" : "");
     listener->steering_failed = r < 0;
 }
 
-static void steer_release(struct master *master, const struct release *release)
+/* Those, too, that only workers of a superseded reload have still: these are about to leave. */
+static void steer_all(const struct master *master)
 {
-    for (size_t i = 0; release->listeners && release->listeners[i]; i++)
-        steer(master, release->listeners[i]);
+    CLEANUP_KNOWN struct known known = {0};
+    if (known_collect(master, &known) < 0)
+        return;
+    for (size_t i = 0; i < known.n; i++)
+        if (known.list[i].listener->options.reuseport)
+            steer(master, known.list[i].listener);
 }
 
 /* Sockets of slots that are gone wait for nobody any more. */
@@ -94,10 +97,9 @@ static bool has_too_many(const struct program *program)
 void master_steer(struct master *master)
 {
     bool trim = false;
-    steer_release(master, &master->release);
-    steer_release(master, &master->reload.release);
-    for (size_t i = 0; i < master->n_programs && !trim; i++)
-        trim = has_too_many(master->programs[i]);
+    steer_all(master);
+    for (size_t i = 0; i < master->n_programs; i++)
+        trim = trim || (master->programs[i]->started && has_too_many(master->programs[i]));
     if (trim)
         master_trim_listeners(master);
 }

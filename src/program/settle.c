@@ -44,7 +44,8 @@ static const struct listener_socket *own_socket(const struct generation *generat
                                                 unsigned slot)
 {
     const struct listener *listener = generation->listeners[i];
-    return listener->options.reuseport && slot < listener->n_sockets ? listener->sockets[slot] : NULL;
+    return listener->options.reuseport && slot < listener->n_sockets ? listener->sockets[slot]
+                                                                     : NULL;
 }
 
 static bool has_socket(const struct generation *generation, unsigned slot,

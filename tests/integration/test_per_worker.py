@@ -334,3 +334,17 @@ def test_change_of_sharing_that_fails_under_load(master, directory, port, before
         one.wait_drained()
         load.flow(0.2)
     assert inodes(one) == sockets and one.descriptors() == fds
+
+
+@pytest.mark.limit(120)
+def test_changes_of_sharing_supersede_each_other_under_load(master, directory, port):
+    """Workers that are left behind by them have sockets that no configuration has any more: nobody who waits there is lost."""
+    one = master(echo(port, max_draining=100, workers=6, reload={"order": "ready-first", "max_surge": 6}))
+    with Load(directory, f"127.0.0.1:{port}", 3000, 0) as load:
+        for number in range(1, 100):
+            set_sharing(one, ["shared", "per_worker"][number % 2])
+            one.kill(signal.SIGHUP)
+            load.flow(0.005 + number % 10 / 200)
+        set_sharing(one, "shared")
+        one.expect_reload("committed")
+        wait_sockets(port, 1)

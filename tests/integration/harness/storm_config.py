@@ -2,8 +2,7 @@
 The reload storm's configurations: a random model that changes step by step, and ways to break it.
 
 Everything is drawn from one random.Random, so that a seed gives the same configurations again; only ports and the directory
-differ from run to run. A socket's address belongs to one kind of sharing for good, since that cannot change while the
-address stays.
+differ from run to run.
 """
 import copy
 import json
@@ -300,10 +299,19 @@ class Model:
 
     def _change_socket(self):
         name = self.rng.choice(list(self.sockets))
-        if self.rng.random() < 0.5:
-            self._rename_socket(name)
-        else:
-            self.set_options(name)
+        match self.rng.choice(["name", "options", "sharing"]):
+            case "name":
+                self._rename_socket(name)
+            case "options":
+                self.set_options(name)
+            case "sharing":
+                self._change_sharing(name)
+
+    def _change_sharing(self, name):
+        socket, users = self.sockets[name], self._users(name)
+        if len(users) == 1 and not socket["listen"].startswith("unix:") and "%(process_num)s" not in socket["listen"]:
+            socket["sharing"] = "shared" if socket.get("sharing") == "per_worker" else "per_worker"
+            self.revise(self.programs[users[0]])
 
     def _include(self):
         name = self.rng.choice(list(self.programs))
@@ -393,10 +401,6 @@ def _reload(**keys):
     return change
 
 
-def _unshare(whole, _, places):
-    next(socket for socket in whole["sockets"].values() if socket["listen"] == places.tcp(0))["sharing"] = "per_worker"
-
-
 def _nothing(*_):
     pass
 
@@ -408,7 +412,6 @@ BREAKAGES = [
     ("unknown socket", _set({"sockets": ["nowhere"]}), "refused"),
     ("missing include", _top(include=["conf.d/nothing.yaml"]), "refused"),
     ("fixed setting", _top(runtime_directory="/nonexistent"), "refused"),
-    ("sharing changed", _unshare, "refused"),
     ("port in use", _take(lambda places: places.taken), "refused"),
     ("path in use", _take(lambda places: f"unix:{places.sockets}/taken.sock"), "refused"),
     ("environment_file missing", _set({"environment_file": "/nonexistent/environment"}), "refused"),

@@ -130,6 +130,8 @@ static void check_directory(struct checker *c)
 {
     const char *text = c->program->directory;
     const struct tree_node *node = tree_get(c->draft->value, "directory");
+    if (!node)
+        node = tree_get(c->reader->tree->root, "directory");
     unsigned slots = text && expand_uses(text, "process_num") ? c->program->workers : 1;
     bool good = text != NULL;
     for (unsigned slot = 0; good && slot < slots; slot++) {

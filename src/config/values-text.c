@@ -190,11 +190,12 @@ const struct value_type type_template = {
 /* A path that begins with an expansion is absolute if what it stands for is. */
 static bool begins_absolute(struct reader *reader, const char *text)
 {
+    const char *program = reader->program ? reader->program->name : "program";
     const unsigned process_num = 0;
     const uint64_t generation = 1;
     const struct expansion sample = {
-        .program_name = reader->program->name,
-        .group_name = reader->program->name,
+        .program_name = program,
+        .group_name = program,
         .here = reader->file->directory,
         .host_node_name = reader->host_node_name,
         .process_num = &process_num,
@@ -220,5 +221,16 @@ static void read_directory(struct reader *reader, const struct key *key,
     set_field(reader, key, object, here ? path_join(here, text) : NULL);
 }
 
+/* What all programs have by default may be unset. */
+static void print_directory(struct printer *printer, const struct key *key, const void *object)
+{
+    if (*field_of(key, object)) {
+        print_template(printer, key, object);
+        return;
+    }
+    print_key(printer, key->name);
+    (void)fputs(" null\n", printer->stream);
+}
+
 const struct value_type type_directory = {
-    .label = "directory", .read = read_directory, .print = print_template};
+    .label = "directory", .read = read_directory, .print = print_directory};

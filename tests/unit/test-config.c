@@ -173,23 +173,14 @@ static void test_hints(void **state UNUSED)
 
 static void test_not_in_this_version(void **state UNUSED)
 {
-    static const char *const top[] = {"user",         "umask",         "directory",
-                                      "environment",  "log_directory", "limits",
-                                      "watch_config", "gateway"};
+    static const char *const top[] = {"log_directory", "watch_config", "gateway"};
     for (size_t i = 0; i < ARRAY_SIZE(top); i++) {
         char text[100], part[100];
         (void)snprintf(text, sizeof(text), "programs: {p: {command: x}}\n%s: x", top[i]);
         (void)snprintf(part, sizeof(part), "%s: not in this version", top[i]);
         assert_refused(text, part);
     }
-    static const char *const keys[] = {"user",
-                                       "nice",
-                                       "limits",
-                                       "cpu_affinity",
-                                       "oom_score_adjust",
-                                       "no_new_privileges",
-                                       "capabilities",
-                                       "stdin",
+    static const char *const keys[] = {"stdin",
                                        "groups",
                                        "restart",
                                        "expected_exit_codes",
@@ -205,9 +196,7 @@ static void test_not_in_this_version(void **state UNUSED)
                                        "recycle",
                                        "redirect_stderr",
                                        "stdout",
-                                       "stderr",
-                                       "group",
-                                       "supplementary_groups"};
+                                       "stderr"};
     for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
         char text[100], part[100];
         (void)snprintf(text, sizeof(text), "%s: x", keys[i]);

@@ -15,6 +15,7 @@
 #include "master/event.h"
 #include "master/intent.h"
 #include "master/listener-watch.h"
+#include "master/lookup.h"
 #include "master/release.h"
 #include "master/reload.h"
 #include "master/service-manager.h"
@@ -70,6 +71,7 @@ struct master {
     uint64_t started_usec; /* monotonic */
     struct intent intent;
     struct reload reload;
+    struct lookup lookup;
     struct service_manager *service; /* NULL: we are no service of its kind */
     sd_event_source *step_at_rest, *step_in_time;
     bool awake; /* the step is due */

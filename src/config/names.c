@@ -228,10 +228,11 @@ static json_t *ask_user(const char *text)
         errno = E2BIG;
         return NULL;
     }
-    /* What is no UTF-8 cannot be told this way. */
-    return json_pack("{s:I, s:I, s:o, s:s*, s:s*, s:s*}", "uid", (json_int_t)user->pw_uid, "gid",
-                     (json_int_t)user->pw_gid, "groups", groups, "name", user->pw_name, "home",
-                     user->pw_dir, "shell", user->pw_shell);
+    /* What is no UTF-8 cannot be told this way: then it is not known. */
+    return json_pack("{s:I, s:I, s:o, s:o*, s:o*, s:o*}", "uid", (json_int_t)user->pw_uid, "gid",
+                     (json_int_t)user->pw_gid, "groups", groups, "name",
+                     json_string(user->pw_name), "home", json_string(user->pw_dir), "shell",
+                     json_string(user->pw_shell));
 }
 
 static json_t *ask_group(const char *text)

@@ -35,16 +35,10 @@ static int read_config(struct master *master, struct config **ret, char **ret_re
 {
     const struct config *now = master->release.config;
     struct config_source source = *master->options.source;
-    CLEANUP_CONFIG struct config *config = NULL;
     source.names = lookup_names(&master->lookup);
     if (now->runtime_directory_default)
         source.runtime_directory = now->runtime_directory;
-    int r = config_load(&source, &config, ret_reason);
-    if (r == 0)
-        r = config_check_privileges(config, ret_reason);
-    if (r == 0)
-        *ret = TAKE_PTR(config);
-    return r;
+    return config_load(&source, ret, ret_reason);
 }
 
 static int get_config(struct master *master, enum reload_kind kind, struct config **ret,
@@ -78,6 +72,13 @@ static int refuse_settings(const struct config_diff *diff, char **ret_reason)
             return -EOPNOTSUPP;
         }
     return 0;
+}
+
+static int refuse_users(const struct config *config, char **ret_reason)
+{
+    int r = config_check_privileges(config, ret_reason);
+    strip_newline(*ret_reason);
+    return r;
 }
 
 static int refuse_unknown(const struct config *config, const struct reload_request *request,
@@ -173,6 +174,8 @@ static int prepare(struct master *master, struct reload_candidate *candidate, bo
     r = config_diff_new(candidate->from, config, &candidate->diff);
     if (r == 0)
         r = refuse_settings(candidate->diff, ret_reason);
+    if (r == 0)
+        r = refuse_users(config, ret_reason);
     if (r == 0)
         r = refuse_unknown(config, request, ret_reason);
     if (r == 0)

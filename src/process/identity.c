@@ -188,7 +188,7 @@ static char *limit_failure_to_text(const struct spawn_failure *failure,
     if (failure->error == EPERM && getrlimit((__rlimit_resource_t)failure->detail, &now) == 0 &&
         wanted->rlim_max > now.rlim_max)
         return string_format("cannot set its limit '%s': it is above the hard limit of the master, "
-                             "%llu, which only root may raise",
+                             "%llu, and to raise that takes root, or CAP_SYS_RESOURCE",
                              name, (unsigned long long)now.rlim_max);
     return string_format("cannot set its limit '%s': %s", name, strerror(failure->error));
 }
@@ -223,12 +223,12 @@ char *identity_failure_to_text(const struct spawn_failure *failure,
     const char *reason = strerror(failure->error);
     switch (failure->step) {
     case SPAWN_STEP_NICE:
-        return string_format("cannot set its nice value to %d: %s (below the master's own it needs "
-                             "root, or RLIMIT_NICE)",
+        return string_format("cannot set its nice value to %d: %s (below the master's own it takes "
+                             "root, CAP_SYS_NICE or RLIMIT_NICE)",
                              identity->nice, reason);
     case SPAWN_STEP_OOM_SCORE:
         return string_format("cannot set its oom_score_adjust to %d: %s (below the master's own it "
-                             "needs root)",
+                             "takes root, or CAP_SYS_RESOURCE)",
                              identity->oom_score_adjust, reason);
     case SPAWN_STEP_AFFINITY:
         return string_format("cannot set its cpu_affinity: %s%s", reason,

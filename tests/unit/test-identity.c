@@ -281,7 +281,7 @@ static int try_as_nobody(void)
                             "cannot set its oom_score_adjust to -500: ");
     right &= identity_fails(&limit, SPAWN_STEP_LIMITS, EPERM,
                             "cannot set its limit 'core': it is above the hard limit of the "
-                            "master, 100, ");
+                            "master, 100, and ");
     right &= identity_fails(&capability, SPAWN_STEP_CAPABILITIES, EPERM,
                             "cannot give it the capability kill: the master does not have it");
     other.set_groups = true;

@@ -9,6 +9,7 @@ import pytest
 
 from harness import BINARIES, Load, configs, proc
 from harness.master import Master
+from harness.paths import NSS
 from harness.record import Record
 
 NOBODY = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
@@ -387,3 +388,100 @@ def test_files_of_the_notify_socket(master, record):
     path = pathlib.Path(Record(record).wait(event="start")[0]["environment"]["NOTIFY_SOCKET"])
     assert stat.S_IMODE(path.stat().st_mode) == 0o666
     assert one.pids()
+
+
+# --- a directory service that takes its time
+
+class SlowService:
+    """carol is known to it alone, and only once its gate was opened; see tests/nss."""
+
+    def __init__(self, directory):
+        self.gate = directory / "gate"
+        os.mkfifo(self.gate)
+        (directory / "nsswitch.conf").write_text("passwd: files slow\ngroup: files\n")
+        self.wrapper = ["unshare", "--mount", "sh", "-c", f'mount --bind {directory}/nsswitch.conf /etc/nsswitch.conf && exec "$@"', "sh"]
+        self.environment = {"NSS_SLOW_GATE": str(self.gate), "LD_LIBRARY_PATH": str(NSS)}
+
+    def askers(self, master):
+        """Processes of the master that wait at the gate."""
+        return [pid for pid in proc.children(master.pid) if pid not in master.pids()]
+
+    def open(self):
+        """Until somebody waits there, and then for good."""
+        with open(self.gate, "w"):
+            pass
+
+
+@pytest.fixture
+def service(directory):
+    return SlowService(directory)
+
+
+@ROOT
+def test_slow_service_at_reload(master, service):
+    """The loop serves others until the answer comes; whoever asks holds nothing of the master's."""
+    one = master(sleeper(), wrapper=service.wrapper, environment=service.environment)
+    one.write({**one.config, "programs": {"idle": {**one.programs["idle"], "user": "carol"}}})
+    with one.connect() as waiting:
+        waiting.send("Reload")
+        (asker,) = proc.wait_until(lambda: service.askers(one), "somebody asks")
+        for _ in range(3):
+            assert one.status()["reload"].get("result") is None
+        assert one.ctl("reload", "--dry-run").returncode != 0, "not known yet"
+        proc.wait_until(lambda: not any("socket:" in what for what in proc.fds(asker).values()), "it let go of all sockets")
+        one.kill(1)  # asks for the very same reload
+        service.open()
+        assert waiting.receive()["parameters"]["result"] == "committed"
+    (pid,) = one.pids()
+    assert ids(pid) == (["4711"] * 4, ["4712"] * 4, ["4712"])
+    environment = proc.environment(pid)
+    assert (environment["USER"], environment["HOME"]) == ("carol", "/home/carol")
+    proc.wait_until(lambda: not service.askers(one), "nobody asks any more")
+
+
+@ROOT
+def test_service_without_an_answer(master, service):
+    one = master(sleeper(), wrapper=service.wrapper, environment=service.environment)
+    before = one.pids()
+    one.write({**one.config, "programs": {"idle": {**one.programs["idle"], "user": "carol"}}})
+    reply = one.expect_reload("refused")
+    assert "programs.idle.user: the user 'carol' is not in /etc/passwd, and the directory service did not answer within 5 s" in reply["reason"]
+    assert one.pids() == before
+    assert not service.askers(one)
+
+
+@ROOT
+def test_shutdown_while_the_service_is_silent(master, service):
+    one = master(sleeper(), wrapper=service.wrapper, environment=service.environment)
+    one.write({**one.config, "programs": {"idle": {**one.programs["idle"], "user": "carol"}}})
+    one.kill(1)
+    (asker,) = proc.wait_until(lambda: service.askers(one), "somebody asks")
+    one.stop()
+    assert not proc.is_running(asker)
+
+
+@ROOT
+def test_service_at_the_start(directory, service):
+    """Nobody is served yet: the start waits, for as long as the service may take."""
+    one = Master(directory, sleeper(user="carol"), wrapper=service.wrapper, environment=service.environment)
+    service.open()
+    one.wait_ready()
+    assert ids(one.pids()[0])[0] == ["4711"] * 4
+    one.stop()
+    silent = Master(directory, sleeper(user="carol"), wrapper=service.wrapper, environment=service.environment, name="silent")
+    assert silent.process.wait(30) == 3
+    silent.log.wait("the user 'carol' is not in /etc/passwd, and the directory service did not answer")
+
+
+# --- whom others stop
+
+@ROOT
+def test_stopped_on_its_way(directory):
+    """Other processes of its user may do that as soon as it is theirs; the master is not kept waiting by it."""
+    trace = directory / "trace"
+    one = Master(directory, sleeper(user="nobody", workers=2),
+                 wrapper=["strace", "-D", "-f", "-o", str(trace), "-e", "trace=setresuid", "-e", "inject=setresuid:signal=SIGSTOP"])
+    one.wait_line("ready, 2 of 2 workers")
+    assert "SIGSTOP" in trace.read_text()
+    one.stop()
+    proc.wait_until(lambda: not [pid for pid in proc.descendants(os.getpid()) if proc.is_running(pid)], "strace has ended")

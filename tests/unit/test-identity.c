@@ -16,6 +16,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/fanotify.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -342,6 +343,40 @@ static void test_closed_doors(void **state UNUSED)
     assert_true(right);
 }
 
+/* Its file system takes its time: exec waits for whoever has asked to be asked, who never answers. */
+static int hold_exec(const char *path)
+{
+    int fd = fanotify_init(FAN_CLASS_CONTENT | FAN_CLOEXEC, O_RDONLY | O_CLOEXEC);
+    if (fd >= 0 && fanotify_mark(fd, FAN_MARK_ADD, FAN_OPEN_EXEC_PERM, AT_FDCWD, path) < 0) {
+        (void)close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+static void test_not_there_in_time(void **state UNUSED)
+{
+    NEEDS_ROOT();
+    const struct process_identity identity = nobody();
+    char path[] = "/tmp/test-identity-XXXXXX";
+    int file = mkstemp(path);
+    assert_true(file >= 0 && write(file, "#!/bin/sh\n", 10) == 10 && fchmod(file, 0755) == 0);
+    (void)close(file);
+    int holder = hold_exec(path);
+    if (holder < 0) {
+        (void)unlink(path);
+        print_message("skipped: fanotify cannot hold an exec here\n");
+        skip();
+    }
+    struct spawn_params params = shell("exit 0", &identity);
+    params.executable = path;
+    bool right = fails(&params, SPAWN_STEP_EXEC, ETIMEDOUT, "it was not there after 3 s");
+    (void)close(holder);
+    assert_int_equal(unlink(path), 0);
+    assert_true(right);
+    assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
+}
+
 /* The master itself */
 
 static int become_nobody(void)
@@ -386,6 +421,7 @@ int main(void)
         cmocka_unit_test(test_failing_steps),
         cmocka_unit_test(test_cpu_that_is_not_there),
         cmocka_unit_test(test_closed_doors),
+        cmocka_unit_test(test_not_there_in_time),
         cmocka_unit_test(test_become),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -101,6 +101,16 @@ struct config_backoff {
     double factor, jitter;
 };
 
+enum config_restart { CONFIG_RESTART_ALWAYS, CONFIG_RESTART_UNEXPECTED, CONFIG_RESTART_NEVER };
+
+#define CONFIG_START_RETRIES_UNLIMITED UINT32_MAX
+#define CONFIG_RESTARTS_MAX            1000
+
+struct config_max_restarts {
+    unsigned count; /* 0: no such limit */
+    uint64_t within_usec;
+};
+
 struct config_reload {
     enum config_order order;
     bool canary; /* default: true with sockets, false without */
@@ -138,11 +148,21 @@ struct config_program {
     uint64_t disconnect_timeout_usec, disconnect_spread_usec;
     unsigned max_draining; /* generations at a time */
     uint64_t start_seconds_usec, start_timeout_usec;
+    char **groups; /* names; the first is %(group_name)s, which is else the program's own */
+    enum config_restart restart;
+    uint64_t expected_exit_codes[4]; /* a bit for each of 256 */
+    uint32_t start_retries;
+    struct config_max_restarts max_restarts;
+    bool exit_on_fatal;
     struct config_backoff backoff;
     int stop_signal;
     uint64_t stop_timeout_usec;
     enum config_kill_mode kill_mode;
     struct config_reload reload;
+    bool watch;          /* its program file, and: */
+    char **watch_paths;  /* relative to `directory`, with wildcards (base/pattern.h); known expansions only */
+    char **watch_ignore; /* names of files and directories below them */
+    uint64_t reload_delay_usec;
     bool autostart;
     unsigned priority;
     bool silent;
@@ -177,6 +197,7 @@ struct config {
         enum config_log_format format;
         char *file; /* absolute or NULL: stderr */
     } log;
+    bool watch_config;
     struct {
         char *socket; /* absolute; NULL: none */
         mode_t mode;
@@ -231,6 +252,9 @@ int config_print(const struct config *config, FILE *stream);
 /* What messages call a file: its path, or "command line". */
 const char *config_file_name(const struct config_file *file);
 
+/* What `watch_ignore` is where it is not set. 0 or -ENOMEM. */
+int config_default_watch_ignore(char ***ret);
+
 /* Prints every key with type, default and a line of help, from the key tables. */
 void config_print_keys(FILE *stream);
 
@@ -240,6 +264,13 @@ void config_print_keys(FILE *stream);
  */
 int config_socket_address(const struct config_socket *socket, const struct config_program *program,
                           unsigned slot, struct address *ret);
+
+/* Is this exit code one that the program ends with when it has done its work? */
+bool config_expects_exit(const struct config_program *program, int code);
+/* %(group_name)s. Borrowed. */
+const char *config_group_name(const struct config_program *program);
+/* Is the program in a group of that name? */
+bool config_program_is_in(const struct config_program *program, const char *group);
 
 /* By its name, or NULL. */
 const struct config_program *config_find_program(const struct config *config, const char *name);

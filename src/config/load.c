@@ -44,8 +44,11 @@ static void program_free(struct config_program *program)
         return;
     account_clear(&program->identity.account);
     free(program->name);
+    (void)strv_free(program->groups);
     (void)strv_free(program->command);
     (void)strv_free(program->reload.check_command);
+    (void)strv_free(program->watch_paths);
+    (void)strv_free(program->watch_ignore);
     free(program->sockets);
     free(program->worker_name);
     free(program->directory);
@@ -207,6 +210,14 @@ static void finish_control(struct reader *reader, const struct tree_node *root)
                    config->control.socket);
 }
 
+static void finish_watch(struct reader *reader, const struct tree_node *root)
+{
+    const struct tree_node *node = tree_get(root, "watch_config");
+    if (reader->config->watch_config && !reader->config->path && node)
+        errors_add(reader->errors, &node->place, "watch_config",
+                   "there is no file to watch: the configuration is from the command line");
+}
+
 static void finish(struct reader *reader, const struct config_source *source)
 {
     const struct tree_node *root = reader->tree->root;
@@ -221,6 +232,7 @@ static void finish(struct reader *reader, const struct config_source *source)
         return;
     }
     finish_control(reader, root);
+    finish_watch(reader, root);
     validate_identities(reader);
     validate(reader);
 }

@@ -49,7 +49,7 @@ static void prepare_expansion(struct checker *c)
     c->process_num = c->program->numprocs_start;
     c->expansion = (struct expansion){
         .program_name = c->program->name,
-        .group_name = c->program->name,
+        .group_name = config_group_name(c->program),
         .here = c->program->file->directory,
         .host_node_name = c->reader->host_node_name,
         .process_num = &c->process_num,
@@ -203,8 +203,12 @@ static bool is_node(const char *command)
 }
 
 /* Defaults that other keys decide. */
-static void resolve(struct config_program *program, const struct draft *draft)
+static void resolve(struct reader *reader, struct config_program *program,
+                    const struct draft *draft)
 {
+    if (!tree_get(draft->value, "watch_ignore") &&
+        config_default_watch_ignore(&program->watch_ignore) < 0)
+        reader->errors->no_memory = true;
     if (program->command && is_node(program->command[0]))
         program->handoff |= CONFIG_HANDOFF_NODE_IPC;
     if (program->drain_signal == CONFIG_SIGNAL_UNSET)
@@ -216,7 +220,7 @@ static void resolve(struct config_program *program, const struct draft *draft)
 void validate_program(struct reader *reader, struct config_program *program,
                       const struct draft *draft)
 {
-    resolve(program, draft);
+    resolve(reader, program, draft);
     struct checker checker = {.reader = reader, .program = program, .draft = draft};
     prepare_expansion(&checker);
     check_command(&checker);

@@ -44,7 +44,7 @@ char *value_expand(struct reader *reader, const struct tree_node *node, const ch
 {
     const struct expansion known = {
         .program_name = reader->program ? reader->program->name : NULL,
-        .group_name = reader->program ? reader->program->name : NULL,
+        .group_name = reader->program ? config_group_name(reader->program) : NULL,
         .here = reader->file->directory,
         .host_node_name = reader->host_node_name,
         .environment = environ,
@@ -190,12 +190,11 @@ const struct value_type type_template = {
 /* A path that begins with an expansion is absolute if what it stands for is. */
 static bool begins_absolute(struct reader *reader, const char *text)
 {
-    const char *program = reader->program ? reader->program->name : "program";
     const unsigned process_num = 0;
     const uint64_t generation = 1;
     const struct expansion sample = {
-        .program_name = program,
-        .group_name = program,
+        .program_name = reader->program ? reader->program->name : "program",
+        .group_name = reader->program ? config_group_name(reader->program) : "program",
         .here = reader->file->directory,
         .host_node_name = reader->host_node_name,
         .process_num = &process_num,

@@ -28,6 +28,8 @@ extern const struct value_type type_runtime_directory, type_environment_file, ty
 extern const struct value_type type_command, type_environment, type_handoff, type_ready;
 extern const struct value_type type_listen, type_private_listen, type_socket_names;
 extern const struct value_type type_sockets, type_programs;
+extern const struct value_type type_watch, type_watch_ignore;
+extern const struct value_type type_exit_codes, type_retries, type_max_restarts, type_groups;
 /* Reads the files that it names into reader->files; prints nothing, as what it brings is printed where it belongs. */
 extern const struct value_type type_include;
 

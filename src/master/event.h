@@ -14,7 +14,11 @@
 
 enum event_type {
     EVENT_MASTER, /* state: "starting" "running" "reloading" "stopping"; reason */
-    EVENT_RELOAD, /* id, state: "began" "ended"; at the end also result, reason, duration_usec, programs[] {name, result, generation, workers, reason} */
+    /*
+     * id, state: "checking" "began" (with its plan) "canaries" "rolling" "rolling_back" "ended"; at the end what History tells of
+     * it: result, reason, duration_usec, programs[] {name, result, generation, workers, reason, slots[]} …
+     */
+    EVENT_RELOAD,
     EVENT_ROLLOUT, /* reload, program, step: "canary" "rolling" "done" "rolling_back" "rolled_back" "degraded"; ready, workers */
     EVENT_WORKER,  /* program, name, slot, pid, generation, old, new, reason */
     EVENT_SOCKET,  /* state: "listening" "removed"; name, address, inode */

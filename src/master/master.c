@@ -110,8 +110,10 @@ void master_shutdown(struct master *master, bool force)
     enum intent_type before = master->intent.type;
     master->intent = intent_next(master->intent,
                                  force ? INTENT_EVENT_FORCE : INTENT_EVENT_SHUTDOWN);
-    if (before != INTENT_SHUTDOWN && before != INTENT_FORCED)
+    if (before != INTENT_SHUTDOWN && before != INTENT_FORCED) {
+        watching_stop(master->watching);
         reload_abandon(master);
+    }
     if (before != master->intent.type) {
         const char *how = master->intent.type == INTENT_FORCED ? "forced" : "graceful";
         log_info("reloader: %s shutdown", how);
@@ -169,7 +171,7 @@ static void look_for_ready(struct master *master)
         return;
     unsigned workers = 0;
     for (size_t i = 0; i < master->n_programs; i++) {
-        unsigned wanted = program_wanted(master->programs[i]);
+        unsigned wanted = program_expected(master->programs[i]);
         if (program_count_ready(master->programs[i]) < wanted)
             return;
         workers += wanted;
@@ -327,6 +329,8 @@ static int set_up(struct master *master, struct config *config, char **ret_error
     if (r == 0)
         r = listener_watch_new(master, &master->listener_watch);
     if (r == 0)
+        r = watching_new(master, &master->watching);
+    if (r == 0)
         r = sockets_bind(master, config, ret_error);
     if (r == 0)
         r = master_add_programs(master, ret_error);
@@ -367,6 +371,7 @@ void master_start(struct master *master)
 {
     log_info("reloader %s up, pid %d, configuration %s", RELOADER_VERSION, (int)getpid(),
              master->release.config->path ? master->release.config->path : "from the command line");
+    watching_update(master->watching, clock_monotonic_usec(), true);
     for (size_t i = 0; i < master->n_programs; i++)
         if (program_config(master->programs[i])->autostart)
             program_start(master->programs[i]);
@@ -391,6 +396,7 @@ struct master *master_free(struct master *master)
     for (size_t i = 0; i < master->n_programs; i++)
         (void)program_free(master->programs[i]);
     free(master->programs);
+    (void)watching_free(master->watching);
     reload_clear(&master->reload);
     undo_clear(&master->undo);
     for (size_t i = 0; master->release.listeners && master->release.listeners[i]; i++)

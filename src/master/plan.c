@@ -42,6 +42,15 @@ static void describe_socket(json_t *list, const struct config_socket_change *cha
     }
 }
 
+static const char *action_of(const struct reload_part *part)
+{
+    if (part->is_adopted)
+        return "hand";
+    if (!part->added)
+        return "roll";
+    return part->generation->program->autostart ? "start" : "add";
+}
+
 static const char *find_action(const struct reload_candidate *candidate,
                                const struct config_program_change *change)
 {
@@ -51,7 +60,7 @@ static const char *find_action(const struct reload_candidate *candidate,
     for (size_t i = 0; i < candidate->n_parts; i++) {
         const struct reload_part *part = &candidate->parts[i];
         if (part->is_named && strcmp(part->program, name) == 0)
-            return !part->added ? "roll" : part->generation->program->autostart ? "start" : "add";
+            return action_of(part);
     }
     return "keep";
 }

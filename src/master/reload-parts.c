@@ -99,12 +99,31 @@ static int make_generation(const struct making *making, struct generation **ret,
     return r;
 }
 
-/* Not just one that nobody has ever heard of: one that was not to be started, and now is, has no workers to go back to. */
+/*
+ * Not just one that nobody has ever heard of: one that was not to be started, and now is, has no workers to go back to. And one that a superseded
+ * reload is adding was never in force: whether it is to be started is asked anew.
+ */
 static bool is_to_be_added(const struct making *making)
 {
     const struct config_program_change *change = making->change;
-    return !making->program || (!making->program->started && change->from &&
-                                !change->from->autostart && change->to->autostart);
+    const struct program *program = making->program;
+    if (!program)
+        return true;
+    if (program->is_new)
+        return program->started != change->to->autostart;
+    return !program->started && change->from && !change->from->autostart && change->to->autostart;
+}
+
+/* Sockets alone were added, and its workers wait for such: whoever was to be replaced for that need not be. */
+static bool is_to_adopt(const struct making *making, const struct generation *generation)
+{
+    const struct reload_request *request = &making->candidate->request;
+    const struct config_program_change *change = making->change;
+    return request->kind == RELOAD_READ && !request->all && change->only_more_sockets &&
+           !strv_contains(request->programs, change->to->name) &&
+           (change->from->handoff & CONFIG_HANDOFF_SCM_RIGHTS) && making->program &&
+           !is_entangled(making->program) && program_can_adopt(making->program) &&
+           generation_is_same(making->program->committed, generation);
 }
 
 /* Takes over the generation. */
@@ -149,7 +168,8 @@ static int make_part(struct master *master, struct reload_candidate *candidate,
     if (r < 0)
         return r;
     part->is_named = true;
-    part->is_checked = candidate->request.kind != RELOAD_UNDO &&
+    part->is_adopted = is_to_adopt(&making, generation);
+    part->is_checked = candidate->request.kind != RELOAD_UNDO && !part->is_adopted &&
                        generation->program->reload.check_command;
     return is_to_be_added(&making)
                ? master_make_program(master, candidate->release.config, change->to, &part->added)

@@ -76,6 +76,7 @@ const char *reload_cause_to_text(const struct reload_cause *cause,
         (void)snprintf(buffer, RELOAD_CAUSE_TEXT_SIZE, "%s of pid %d, uid %u",
                        cause->signal ? signal_to_string(cause->signal, name) : "control",
                        (int)cause->pid, cause->uid);
+    string_make_utf8(buffer); /* a path may be anything, and be cut anywhere */
     return buffer;
 }
 

@@ -40,13 +40,19 @@ struct log_subject reload_subject(uint64_t id, const struct program *program)
 }
 
 /* The only writer of the state. */
-static void set_state(struct reload *reload, enum reload_state state)
+static void set_state(struct master *master, enum reload_state state)
 {
+    struct reload *reload = &master->reload;
     uint64_t now = clock_monotonic_usec();
     if (reload->state != RELOAD_NONE)
         reload->running.phase_usec[reload->state] += now - reload->state_usec;
     reload->state = state;
     reload->state_usec = now;
+    if (state != RELOAD_NONE)
+        event_bus_publish(&master->events, EVENT_RELOAD,
+                          json_pack("{s:I, s:s, s:s*}", "id", (json_int_t)reload->running.id,
+                                    "state", reload_state_to_string(state), "reason",
+                                    reload->reason));
 }
 
 static void log_result(const struct master *master, enum reload_result result, uint64_t took_usec)
@@ -78,10 +84,13 @@ static void leave_reload(struct program *program)
     if (program->removed)
         return;
     program->is_unnamed = program->in_result = false;
-    if (program->is_new)
+    if (program->is_new) {
         program_remove(program);
-    else
-        program_forget_target(program);
+        return;
+    }
+    program_forget_target(program);
+    if (program->resumes)
+        program_resume(program);
 }
 
 /* The end of the one that runs. */
@@ -89,7 +98,7 @@ static void finish(struct master *master, enum reload_result result)
 {
     struct reload *reload = &master->reload;
     log_result(master, result, clock_monotonic_usec() - reload->running.began_usec);
-    set_state(reload, RELOAD_NONE);
+    set_state(master, RELOAD_NONE);
     reload_end(master, &reload->running, result, TAKE_PTR(reload->reason));
     release_clear(&reload->release);
     for (size_t i = 0; i < master->n_programs; i++)
@@ -114,7 +123,7 @@ static void supersede(struct master *master, const char *by)
                        : string_format("superseded by %s", by);
     free(reload->reason);
     reload->reason = NULL;
-    set_state(reload, RELOAD_NONE);
+    set_state(master, RELOAD_NONE);
     reload_end(master, &reload->running, RELOAD_SUPERSEDED, reason);
     release_clear(&reload->release);
 }
@@ -150,21 +159,28 @@ static void begin_program(struct master *master, struct program *program,
                   "out of memory, it stays in its old generation");
 }
 
-/* Those that are there: with a part they go on, and without a name they will go when it commits. */
+/*
+ * Those that are there: with a part they go on, and without a name they will go when it commits. What a superseded reload was about to add goes
+ * at once, unless this one has a part for it: its name may be that of another program by now.
+ */
 static void begin_old_programs(struct master *master, const struct reload_candidate *candidate)
 {
     for (size_t i = 0; i < master->n_programs; i++) {
         struct program *program = master->programs[i];
-        const struct reload_part *part = find_part(candidate, program);
         if (program->removed)
             continue;
+        bool has_name = program == master_find_program(master, program->name);
+        const struct reload_part *part = has_name ? find_part(candidate, program) : NULL;
         program->is_unnamed = part ? !part->is_named || part->added
                                    : !config_find_program(master->reload.release.config,
                                                           program->name);
         program->in_result = program->takes_part = false;
-        if (part && !part->added)
+        program->adopted = generation_unref(program->adopted);
+        if (part && part->is_adopted)
+            program_begin_adoption(program, part->generation);
+        else if (part && !part->added)
             begin_program(master, program, part->generation);
-        else if (program->is_unnamed && program->is_new)
+        else if (program->is_new)
             program_remove(program);
     }
 }
@@ -185,13 +201,17 @@ static void begin_new_programs(struct master *master, struct reload_candidate *c
     }
 }
 
+static void mark_result(struct program *program)
+{
+    program->in_result = program->takes_part || program->adopted || program->is_unnamed;
+}
+
 static void begin_programs(struct master *master, struct reload_candidate *candidate)
 {
     begin_old_programs(master, candidate);
     begin_new_programs(master, candidate);
     for (size_t i = 0; i < master->n_programs; i++)
-        master->programs[i]->in_result = master->programs[i]->takes_part ||
-                                         master->programs[i]->is_unnamed;
+        mark_result(master->programs[i]);
     master_sort_programs(master);
     publish_rollouts(master);
 }
@@ -222,10 +242,10 @@ void reload_take(struct master *master, struct reload_candidate *candidate)
               reload_cause_to_text(&request->cause, cause));
     reload->release = candidate->release;
     candidate->release = (struct release){0};
-    set_state(reload, RELOAD_CANARIES);
     event_bus_publish(&master->events, EVENT_RELOAD,
                       json_pack("{s:I, s:s, s:o*}", "id", (json_int_t)request->id, "state", "began",
                                 "plan", reload_plan_to_json(candidate)));
+    set_state(master, RELOAD_CANARIES);
     begin_programs(master, candidate);
     reload_candidate_clear(candidate);
 }
@@ -343,7 +363,7 @@ static bool begin_roll_back(struct master *master, const struct program *failed)
     log_about(reload_subject(reload->running.id, NULL), LOG_LEVEL_ERROR,
               "reload %llu failed, going back to the old generation: %s",
               (unsigned long long)reload->running.id, reload->reason ? reload->reason : "");
-    set_state(reload, RELOAD_ROLLING_BACK);
+    set_state(master, RELOAD_ROLLING_BACK);
     for (size_t i = 0; i < master->n_programs; i++)
         if (program_is_rolling(master->programs[i]))
             program_roll_back(master->programs[i]);
@@ -356,7 +376,7 @@ static void commit(struct master *master)
     undo_remember(master);
     for (size_t i = 0; i < master->n_programs; i++) {
         struct program *program = master->programs[i];
-        if (program->target)
+        if (program->target || program->adopted)
             program_commit(program);
     }
     sockets_commit(master, &reload->release);
@@ -367,6 +387,8 @@ static void commit(struct master *master)
     CLEANUP_FREE char *error = NULL;
     if (master_apply_log(master->release.config, master->options.journal, &error) < 0)
         log_error("%s; logging goes on as before", error ? error : "log");
+    watching_update(master->watching, reload->running.began_usec,
+                    reload->running.kind == RELOAD_READ);
     if (reload->release.prepared)
         master->options.commit(master->release.config, reload->release.prepared,
                                master->options.userdata);
@@ -394,7 +416,7 @@ static bool step(struct master *master)
             return begin_roll_back(master, failed);
         if (!all_started(master, is_proven))
             return false;
-        set_state(reload, RELOAD_ROLLING);
+        set_state(master, RELOAD_ROLLING);
         return true;
     case RELOAD_ROLLING:
         if (failed)

@@ -97,6 +97,7 @@ struct reload_part {
     struct program *added; /* not there yet; NULL once it was taken, and for others */
     bool is_named;  /* the configuration of the reload has it; else it goes back to what was committed, and then goes */
     bool is_checked; /* check_command is to be run */
+    bool is_adopted; /* nobody is replaced: the workers that it has are handed what is new */
 };
 
 /* What a reload will make true, if its checks pass. Until then nothing that serves was touched. */
@@ -143,7 +144,7 @@ const struct reload_record *reload_newest(const struct reload *reload);
 /* {id, result, reason, cause, also, began_usec, duration_usec, phases, programs}; a new reference or NULL. */
 json_t *reload_record_to_json(const struct reload_record *record);
 /* "SIGHUP of pid 4711, uid 0". Returns buffer. */
-#define RELOAD_CAUSE_TEXT_SIZE 80
+#define RELOAD_CAUSE_TEXT_SIZE 256
 const char *reload_cause_to_text(const struct reload_cause *cause,
                                  char buffer[RELOAD_CAUSE_TEXT_SIZE]);
 /* All that is remembered, the oldest first. Likewise. */
@@ -166,7 +167,7 @@ int reload_request_widen(struct reload_request *request, const struct reload_wis
 /* Finds out who takes part, and makes what they need. With `dry` listeners may lack sockets. 0 or -errno with *ret_reason. */
 int reload_make_parts(struct master *master, struct reload_candidate *candidate, char **ret_reason);
 /*
- * {sockets: [{name, action: "keep" "change" "bind" "close", address, was, changes[]}], programs: [{name, action: "keep" "roll" "start" "stop",
+ * {sockets: [{name, action: "keep" "change" "bind" "close", address, was, changes[]}], programs: [{name, action: "keep" "roll" "hand" "start" "add" "stop",
  * was, workers, changes[]}], settings: []}. A new reference or NULL.
  */
 json_t *reload_plan_to_json(const struct reload_candidate *candidate);

@@ -146,53 +146,19 @@ static bool is_claimed(const struct opening *opening, const struct listener *lis
     return false;
 }
 
-/* One that is open, not asked for by another socket of this configuration, and of the same address. */
-static struct listener *find_open(const struct opening *opening, const struct config_socket *socket)
+/* One that is open, not asked for by another socket of this configuration, of the same address, and a group or none. */
+static struct listener *find_open(const struct opening *opening, const struct config_socket *socket,
+                                  bool is_group)
 {
     const struct config *config = opening->release.config;
     for (size_t i = 0; i < opening->known.n; i++) {
         const struct known_listener *known = &opening->known.list[i];
-        if (config_same_address(known->config, known->socket, config, socket) &&
-            known->listener->n_sockets > 0 && !is_claimed(opening, known->listener))
+        if (known->listener->options.reuseport == is_group && known->listener->n_sockets > 0 &&
+            config_same_address(known->config, known->socket, config, socket) &&
+            !is_claimed(opening, known->listener))
             return known->listener;
     }
     return NULL;
-}
-
-static int refuse_sharing(const struct config_socket *socket, char **ret_error)
-{
-    *ret_error = string_format(
-        "sockets.%s.sharing cannot change while its address stays: connections would be lost in "
-        "between; give it another address, or restart the master",
-        socket->name);
-    return -EOPNOTSUPP;
-}
-
-/* More slots than it has sockets. */
-static int grow(const struct opening *opening, const struct config_socket *socket,
-                struct listener *listener, char **ret_error)
-{
-    const struct config *config = opening->release.config;
-    const struct config_program *user = config_find_user(config, socket);
-    size_t wanted = config_socket_is_of_slots(socket) ? user->workers : 1;
-    if (opening->dry || wanted <= listener->n_sockets)
-        return 0;
-    struct address *addresses = NULL;
-    int r = slot_addresses(socket, user, listener->n_sockets, wanted, &addresses);
-    if (r == 0)
-        r = listener_add(listener, addresses, wanted - listener->n_sockets, ret_error);
-    free(addresses);
-    return r;
-}
-
-static int keep(const struct opening *opening, const struct config_socket *socket,
-                struct listener *listener, char **ret_error)
-{
-    const struct listener_options options = make_options(opening->release.config, socket);
-    if (options.reuseport != listener->options.reuseport)
-        return refuse_sharing(socket, ret_error);
-    int r = listener_try_change(listener, &options, ret_error);
-    return r < 0 ? r : grow(opening, socket, listener, ret_error);
 }
 
 static struct listener_socket *find_socket(const struct opening *opening,
@@ -204,7 +170,7 @@ static struct listener_socket *find_socket(const struct opening *opening,
     return found;
 }
 
-/* Slots that get other numbers take their sockets with them. */
+/* Slots that get other numbers take their sockets with them, even if only a worker that drains has them still. */
 static int open_or_share(const struct opening *opening, struct listener *listener,
                          const struct address *address, char **ret_error)
 {
@@ -213,6 +179,34 @@ static int open_or_share(const struct opening *opening, struct listener *listene
     if (open)
         return listener_share(listener, open);
     return opening->dry ? 0 : listener_add(listener, address, 1, ret_error);
+}
+
+/* More slots than it has sockets. Without all of them the listener is trimmed again. */
+static int grow(const struct opening *opening, const struct config_socket *socket,
+                struct listener *listener, char **ret_error)
+{
+    const struct config *config = opening->release.config;
+    const struct config_program *user = config_find_user(config, socket);
+    size_t old = listener->n_sockets,
+           wanted = config_socket_is_of_slots(socket) ? user->workers : 1;
+    if (opening->dry || wanted <= old)
+        return 0;
+    struct address *addresses = NULL;
+    int r = slot_addresses(socket, user, old, wanted, &addresses);
+    if (r == 0 && listener->options.reuseport)
+        r = listener_add(listener, addresses, wanted - old, ret_error);
+    for (size_t i = 0; r == 0 && !listener->options.reuseport && i < wanted - old; i++)
+        r = open_or_share(opening, listener, &addresses[i], ret_error);
+    free(addresses);
+    return r;
+}
+
+static int keep(const struct opening *opening, const struct config_socket *socket,
+                struct listener *listener, char **ret_error)
+{
+    const struct listener_options options = make_options(opening->release.config, socket);
+    int r = listener_try_change(listener, &options, ret_error);
+    return r < 0 ? r : grow(opening, socket, listener, ret_error);
 }
 
 static int open_new(const struct opening *opening, const struct config_socket *socket,
@@ -242,16 +236,63 @@ static int open_new(const struct opening *opening, const struct config_socket *s
     return 0;
 }
 
+/* What the kernel calls a member is counted from one group alone: a former one has to be gone. */
+static bool has_other_group(const struct opening *opening, const struct listener *listener)
+{
+    const struct address *address = &listener->sockets[0]->address;
+    for (size_t i = 0; i < opening->known.n; i++) {
+        const struct listener *other = opening->known.list[i].listener;
+        if (other != listener && other->options.reuseport && listener_find(other, address))
+            return true;
+    }
+    return false;
+}
+
+/* The first socket stays what it is; the others come, or go with the workers that have them. */
+static int change_sharing(const struct opening *opening, const struct config_socket *socket,
+                          struct listener *listener, struct listener **ret, char **ret_error)
+{
+    const struct config *config = opening->release.config;
+    const struct listener_options options = make_options(config, socket);
+    if (listener->sockets[0]->taken_over || has_other_group(opening, listener)) {
+        *ret_error = string_format(
+            "sockets.%s.sharing cannot change now: %s", socket->name,
+            listener->sockets[0]->taken_over
+                ? "the socket was passed, and a group needs sockets that are bound here"
+                : "it changed a moment ago, and workers from before are not gone yet");
+        return -EOPNOTSUPP;
+    }
+    int r = listener_try_change(listener, &options, ret_error);
+    if (r < 0)
+        return r;
+    if (options.reuseport && !opening->dry)
+        return listener_regroup(socket->name, listener->sockets[0],
+                                config_find_user(config, socket)->workers, &options, ret,
+                                ret_error);
+    CLEANUP(listener_unrefp) struct listener *shared = NULL;
+    r = listener_new_empty(socket->name, &options, &shared);
+    if (r == 0 && !opening->dry)
+        r = listener_share(shared, listener->sockets[0]);
+    if (r == 0)
+        *ret = TAKE_PTR(shared);
+    return r;
+}
+
 static int open_one(struct opening *opening, size_t i, char **ret_error)
 {
     const struct config_socket *socket = opening->release.config->sockets[i];
-    struct listener *listener = find_open(opening, socket);
-    if (!listener)
-        return open_new(opening, socket, &opening->release.listeners[i], ret_error);
-    int r = keep(opening, socket, listener, ret_error);
-    if (r == 0)
-        opening->release.listeners[i] = listener_ref(listener);
-    return r;
+    struct listener **ret = &opening->release.listeners[i];
+    bool is_group = socket->sharing == CONFIG_PER_WORKER;
+    struct listener *same = find_open(opening, socket, is_group);
+    if (same) {
+        int r = keep(opening, socket, same, ret_error);
+        if (r == 0)
+            *ret = listener_ref(same);
+        return r;
+    }
+    struct listener *other = find_open(opening, socket, !is_group);
+    return other ? change_sharing(opening, socket, other, ret, ret_error)
+                 : open_new(opening, socket, ret, ret_error);
 }
 
 static void opening_clear(struct opening *opening)
@@ -297,10 +338,20 @@ static void publish(struct master *master, const struct listener *listener, cons
     }
 }
 
+/*
+ * Workers that wait for several things at once rely on O_NONBLOCK, be it ours or their own doing: one that finds it gone hangs in accept().
+ * Only who says `nonblocking: false` gets that.
+ */
+static bool keeps_nonblocking(const struct listener *listener, const struct config_socket *socket)
+{
+    return socket->nonblocking == CONFIG_NONBLOCKING_AUTO && listener->options.nonblocking;
+}
+
 static void change(struct listener *listener, const struct config *config,
                    const struct config_socket *socket)
 {
-    const struct listener_options options = make_options(config, socket);
+    struct listener_options options = make_options(config, socket);
+    options.nonblocking = options.nonblocking || keeps_nonblocking(listener, socket);
     CLEANUP_FREE char *warning = NULL, *error = NULL;
     int r = listener_change(listener, socket->name, &options, &warning, &error);
     if (r < 0)

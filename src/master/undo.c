@@ -17,7 +17,8 @@ void undo_clear(struct undo *undo)
 
 static bool is_replaced(const struct program *program)
 {
-    return !program->removed && !program->is_new && (program->target || program->is_unnamed);
+    return !program->removed && !program->is_new &&
+           (program->target || program->adopted || program->is_unnamed);
 }
 
 static int remember(const struct master *master, struct undo *undo)

@@ -19,6 +19,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/filter.h>
 #include <netinet/in.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -237,6 +238,14 @@ static int start_listening(struct listener_socket *socket, const struct listener
     return options->reuseport && !joins ? let_others_in(socket->fd) : 0;
 }
 
+/* Handshakes with it are not refused, but ignored: clients repeat them, and get to another member. */
+static int deafen(int fd)
+{
+    struct sock_filter nothing[] = {BPF_STMT(BPF_RET | BPF_K, 0)};
+    const struct sock_fprog program = {.len = ARRAY_SIZE(nothing), .filter = nothing};
+    return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)) < 0 ? -errno : 0;
+}
+
 static int open_and_listen(struct listener_socket *result, const struct listener_options *options,
                            bool joins, char **ret_error)
 {
@@ -256,7 +265,10 @@ static int open_and_listen(struct listener_socket *result, const struct listener
         r = bind_socket(result, options, ret_error);
     if (r < 0)
         return r;
-    r = start_listening(result, options, joins);
+    if (joins && options->joins_deaf && !address->datagram)
+        r = deafen(result->fd);
+    if (r == 0)
+        r = start_listening(result, options, joins);
     return r < 0 ? fail(address, r, ret_error) : 0;
 }
 

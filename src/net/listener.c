@@ -15,8 +15,14 @@ struct listener *listener_ref(struct listener *listener)
 
 void listener_close(struct listener *listener)
 {
-    while (listener->n_sockets > 0)
-        (void)listener_socket_unref(listener->sockets[--listener->n_sockets]);
+    /* It stays a group of one, with the program that chooses that one: whoever should join it gets nobody. */
+    bool goes_on = listener->n_sockets > 0 && listener->sockets[0]->references > 1;
+    while (listener->n_sockets > 0) {
+        listener->n_sockets--;
+        if (goes_on && listener->n_sockets > 0)
+            listener_group_leave(listener);
+        (void)listener_socket_unref(listener->sockets[listener->n_sockets]);
+    }
 }
 
 struct listener *listener_unref(struct listener *listener)

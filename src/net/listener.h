@@ -25,6 +25,7 @@ struct listener_options {
     bool ipv6_only;
     bool nonblocking;
     bool reuseport; /* the sockets are one SO_REUSEPORT group; all have the same address */
+    bool joins_deaf; /* a TCP socket that joins it hears nothing yet; listener_regroup()'s own */
     bool mode_set;  /* of a Unix socket's file; else as the umask has it */
     mode_t mode;    /* permission bits */
     struct config_id owner, group;         /* of that file */
@@ -76,6 +77,13 @@ int listener_new_empty(const char *name, const struct listener_options *options,
                        struct listener **ret);
 /* Appends a socket that another listener has as well. 0 or -ENOMEM. Not for reuseport. */
 int listener_share(struct listener *listener, struct listener_socket *socket);
+/*
+ * A listener with reuseport whose first socket is one that listens alone so far, and goes on to get all clients until listener_steer(): the
+ * others, n in all, join it. Likewise. -errno with *ret_error as listener_new().
+ */
+int listener_regroup(const char *name, struct listener_socket *socket, size_t n,
+                     const struct listener_options *options, struct listener **ret,
+                     char **ret_error);
 /* Its socket at that address, or NULL. Borrowed. */
 struct listener_socket *listener_find(const struct listener *listener,
                                       const struct address *address);

@@ -26,6 +26,16 @@ unsigned program_wanted(const struct program *program)
     return program->started ? program_wanted_generation(program)->program->workers : 0;
 }
 
+unsigned program_expected(const struct program *program)
+{
+    unsigned expected = program_wanted(program);
+    for (size_t i = 0; i < program->n_slots && i < program_wanted(program); i++) {
+        const struct slot *slot = program->slots[i];
+        expected -= slot_is_over(slot) && !slot->current && (slot->held || !slot->fatal);
+    }
+    return expected;
+}
+
 unsigned program_max_workers(const struct program *program)
 {
     unsigned workers = program_wanted(program);
@@ -77,6 +87,21 @@ static void begin_spread(struct program *program)
     program->spread_offset = program_random();
 }
 
+void program_leave_rollout(struct program *program)
+{
+    program->phase = ROLLOUT_IDLE;
+    reset_reload(program);
+}
+
+/* Then there is no place for a canary. */
+static bool all_are_held(const struct program *program, const struct generation *target)
+{
+    for (size_t i = 0; i < target->program->workers; i++)
+        if (!program->slots[i]->held)
+            return false;
+    return true;
+}
+
 int program_begin(struct program *program, struct generation *target)
 {
     int r = grow_slots(program,
@@ -94,7 +119,7 @@ int program_begin(struct program *program, struct generation *target)
     program->phase = ROLLOUT_IDLE;
     if (!program->started)
         return 0;
-    program->waiting = !target->program->reload.canary;
+    program->waiting = !target->program->reload.canary || all_are_held(program, target);
     program->phase = program->waiting ? ROLLOUT_IDLE : ROLLOUT_CANARY;
     program->canary_proven = program->waiting;
     program_mark(program);
@@ -120,8 +145,56 @@ static void take_name(struct program *program, const char *name)
     program->name = copy;
 }
 
+void program_begin_adoption(struct program *program, struct generation *generation)
+{
+    (void)generation_unref(program->adopted);
+    program->adopted = generation_ref(generation);
+    program->last_generation = MAX(program->last_generation, generation->number);
+}
+
+bool program_can_adopt(const struct program *program)
+{
+    for (size_t i = 0; i < program->n_slots; i++) {
+        const struct slot *slot = program->slots[i];
+        if (slot->successor || !slot->current || slot->current->state != WORKER_READY ||
+            !slot->current->understands)
+            return false;
+    }
+    return program->started;
+}
+
+/* One that cannot be told, or came up meanwhile and knows nothing of it, is replaced. */
+static void adopt(struct program *program, struct worker *worker)
+{
+    CLEANUP_FREE char *error = NULL;
+    if (!worker)
+        return;
+    if (worker->understands && worker_adopt(worker, program->committed, &error) == 0) {
+        log_about(worker_subject(worker), LOG_LEVEL_INFO, "was handed the added sockets");
+        return;
+    }
+    if (error)
+        log_about(worker_subject(worker), LOG_LEVEL_WARNING, "%s; replacing it", error);
+    worker_drain(worker, "added sockets", NULL);
+}
+
+static void commit_adoption(struct program *program)
+{
+    (void)generation_unref(program->committed);
+    program->committed = TAKE_PTR(program->adopted);
+    for (size_t i = 0; i < program->n_slots; i++) {
+        adopt(program, program->slots[i]->current);
+        adopt(program, program->slots[i]->successor);
+    }
+    program_mark(program);
+}
+
 void program_commit(struct program *program)
 {
+    if (program->adopted) {
+        commit_adoption(program);
+        return;
+    }
     (void)generation_unref(program->committed);
     program->committed = TAKE_PTR(program->target);
     take_name(program, program->committed->program->name);
@@ -144,6 +217,7 @@ void program_roll_back(struct program *program)
 void program_forget_target(struct program *program)
 {
     program->target = generation_unref(program->target);
+    program->adopted = generation_unref(program->adopted);
     program->takes_part = false;
 }
 
@@ -183,6 +257,7 @@ static void want_nobody(struct program *program)
     program->phase = ROLLOUT_IDLE;
     reset_reload(program);
     program->takes_part = false;
+    program->adopted = generation_unref(program->adopted);
     program->target = generation_unref(program->target);
     program_mark(program);
 }
@@ -260,10 +335,12 @@ struct program *program_free(struct program *program)
     (void)sd_event_source_disable_unref(program->probation_timer);
     (void)sd_event_source_disable_unref(program->settle_timer);
     (void)generation_unref(program->target);
+    (void)generation_unref(program->adopted);
     (void)generation_unref(program->committed);
     free(program->failure);
     forget_slot_failures(program);
     free(program->start_failure);
+    free(program->restarts);
     free(program->name);
     free(program);
     return NULL;

@@ -27,6 +27,8 @@
  *   drain-first  A slot is filled only when its told worker is gone - unless fewer than the above are ready (somebody crashed
  *              meanwhile): then availability comes first. Where not even one worker can be spared (workers: 1 with a canary),
  *              a slot is replaced ready-first.
+ *   Settling   An unsettled worker is no longer counted as ready from when it settles, as nobody new is served by it.
+ *   Over       A slot that is over is not filled, and the limits are those of a program without it. In one that is held nobody stays.
  *   Surplus    In a rollout they are told last, once all wanted slots are as wished. In IDLE (a scale-down) as long as
  *              `workers` others are ready, so that one may stand in for a wanted slot that is down. In CANARY not at all. One that is
  *              busy is not told; a rollout is not over before all are.
@@ -60,10 +62,16 @@ struct rollout_slot {
      */
     bool backoff;
     /*
-     * surplus, and its worker is still needed for clients that wait at a socket of this slot alone;
-     * ends by itself
+     * its current worker is still needed for clients that wait at a socket of this slot alone; ends by itself. So are surplus slots from
+     * when they are surplus, and others once they were to settle
      */
     bool busy;
+    /* what the phase puts into `current` has done its work, or was given up: the slot is as it is wished when it is empty */
+    bool over;
+    /* the operator wants nobody in it, of whatever generation; implies `over` */
+    bool held;
+    /* its current worker has a socket that no successor will have: before it is told it has to settle */
+    bool unsettled;
 };
 
 enum rollout_order { ROLLOUT_DRAIN_FIRST, ROLLOUT_READY_FIRST };
@@ -102,6 +110,7 @@ struct rollout_view {
 enum rollout_action_type {
     ROLLOUT_START_CURRENT, /* fork `generation` into the empty current place of `slot` */
     ROLLOUT_START_SUCCESSOR, /* fork `generation` into the empty successor place of `slot`; in CANARY it is the canary */
+    ROLLOUT_SETTLE_CURRENT, /* let no more clients come to the socket of an unsettled one: it becomes busy, and is settled then */
     ROLLOUT_DRAIN_CURRENT, /* tell a ready one */
     ROLLOUT_DRAIN_SUCCESSOR,
     ROLLOUT_STOP_CURRENT, /* stop one that is not ready yet: it has no connections to finish */

@@ -195,13 +195,20 @@ static bool is_program_file(const struct pinned_place *place, const char *argume
            fstatat(at, argument, ret, 0) == 0 && S_ISREG(ret->st_mode);
 }
 
-static const char *find_program_file(const struct pinned_place *place, char *const *argv,
-                                     const char *executable, struct stat *ret)
+static const char *find_program(const struct pinned_place *place, char *const *argv,
+                                const char *executable, struct stat *ret)
 {
     for (size_t i = 1; argv[0] && argv[i]; i++)
         if (is_program_file(place, argv[i], ret))
             return argv[i];
     return stat(executable, ret) == 0 ? executable : NULL;
+}
+
+const char *pinned_place_find_program(const struct pinned_place *place, char *const *argv,
+                                      const char *executable)
+{
+    struct stat st;
+    return find_program(place, argv, executable, &st);
 }
 
 static bool is_same_file(const struct stat *a, const struct stat *b)
@@ -237,7 +244,7 @@ int pins_compare_program(struct pins *pins, struct pinned_place *place, char *co
                          const char *executable)
 {
     struct stat st;
-    const char *name = find_program_file(place, argv, executable, &st);
+    const char *name = find_program(place, argv, executable, &st);
     if (!name)
         return 0;
     const struct pinned_directory *begin = name[0] == '/' ? NULL

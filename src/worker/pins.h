@@ -43,6 +43,10 @@ int pins_enter(struct pins *pins, const char *directory, struct pinned_place *re
 int pins_compare_program(struct pins *pins, struct pinned_place *place, char *const *argv,
                          const char *executable);
 
+/* The same file: one of argv, or `executable` (which may be NULL), as written there; NULL: it is not there. */
+const char *pinned_place_find_program(const struct pinned_place *place, char *const *argv,
+                                      const char *executable);
+
 /* Does `new`, which no worker was made of yet, hold the same directories, and are the program files of `old` still what they were? */
 bool pins_are_same(const struct pins *old, struct pins *new);
 

@@ -123,6 +123,12 @@ void worker_end_spread(struct worker *worker);
 /* stop_signal now, SIGKILL after stop_timeout. Nothing for one that is already STOPPING. */
 void worker_stop(struct worker *worker, const char *reason);
 
+/*
+ * Makes it one of another generation that differs in further sockets alone, and hands it these over its channel. 0, or -errno with
+ * *ret_error (malloc-ed): it is what it was.
+ */
+int worker_adopt(struct worker *worker, struct generation *generation, char **ret_error);
+
 /* For log lines about it. Its strings live as long as the worker. */
 struct log_subject worker_subject(const struct worker *worker);
 

@@ -129,3 +129,44 @@ def test_too_many_on_their_way(master, directory, port):
     one.kill(signal.SIGQUIT)
     one.process.wait(30)
     one.stopped = True
+
+
+@pytest.mark.parametrize("handoff", ["scm-rights", ["env", "scm-rights"]], ids=str)
+def test_added_sockets_replace_nobody(master, directory, port, handoff):
+    """An update that only adds sockets hands them to the workers that there are; they serve on both."""
+    other = isolation.free_port()
+    config = configs.echo(f"127.0.0.1:{port}", handoff=handoff)
+    one = master(config)
+    pids = one.pids()
+    config["sockets"]["other"] = {"listen": f"127.0.0.1:{other}"}
+    config["programs"]["echo"]["sockets"].append("other")
+    with Load(directory, f"127.0.0.1:{port}", 1000, 100):
+        one.write(config)
+        plan = one.reload(changed_only=True, dry_run=True)["plan"]
+        assert [entry["action"] for entry in plan["programs"]] == ["hand"]
+        assert one.reload(changed_only=True)["result"] == "committed"
+    assert one.pids() == pids
+    listeners = [*proc.tcp_listeners(port), *proc.tcp_listeners(other)]
+    for pid in pids:
+        proc.wait_until(lambda pid=pid: len(inherited(pid, listeners)) == 2, "it holds both")
+    os.kill(pids[0], signal.SIGKILL)
+    one.wait(lambda status: len([w for w in one.workers(status=status) if w["state"] == "READY"]) == 4 and
+             pids[0] not in one.pids(), "another one is there")
+    with Load(directory, f"127.0.0.1:{other}", 500, 20, name="other"):
+        one.expect_reload("committed")
+        one.wait_drained()
+    assert not set(one.pids()) & set(pids)
+
+
+def test_added_sockets_replace_who_said_no_hello(master, directory, port):
+    """A worker that does not wait for further sockets would never take them."""
+    record = Record(directory / "record")
+    config = {"sockets": {"web": {"listen": f"127.0.0.1:{port}"}, "more": {"listen": "unix:@handoff-more"}},
+              "programs": {"rec": {"command": configs.recorder(record.path, "--ready"), "sockets": ["web"],
+                                   "handoff": "scm-rights"}}}
+    one = master(config)
+    pids = one.pids()
+    config["programs"]["rec"]["sockets"].append("more")
+    one.write(config)
+    assert one.reload(changed_only=True)["result"] == "committed"
+    assert one.pids() != pids

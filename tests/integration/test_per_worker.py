@@ -241,3 +241,110 @@ def test_many_workers(master, directory, port):
     assert len(load.served_by("slot")) > 64
     assert "cannot be steered" not in one.log.text()
     one.stop(signal.SIGQUIT)
+
+
+def test_fewer_slots_of_a_program_that_is_not_started(master, port):
+    """Its sockets wait for it, but no more of them than it has slots."""
+    one = master(echo(port, autostart=False), ready=False)
+    one.await_socket().close()
+    assert len(proc.tcp_listeners(port)) == 4
+    one.programs["echo"]["workers"] = 2
+    one.write()
+    one.hup()
+    proc.wait_until(lambda: len(proc.tcp_listeners(port)) == 2, "two sockets")
+
+
+@pytest.mark.limit(120)
+def test_moves_to_other_programs_under_load(master, directory, port):
+    """From program to program, each with another number of workers, and with reloads that supersede each other halfway."""
+    def moved(number):
+        config = echo(port, workers=[6, 2, 5, 1][number % 4], environment={**configs.WORKER_ENVIRONMENT, "NUMBER": str(number)})
+        return {**config, "programs": {f"echo-{number}": config["programs"]["echo"]}}
+
+    one = master(moved(0))
+    with Load(directory, f"127.0.0.1:{port}", 1500, 10, arguments=["--stream-linger", "50ms"]) as load:
+        for number in range(1, 100):
+            one.write({**moved(number), "runtime_directory": str(one.runtime)})
+            one.kill(signal.SIGHUP)
+            load.flow(0.015)
+            if number % 10 == 0:
+                one.expect_reload("committed")
+        one.expect_reload("committed")
+        proc.wait_until(lambda: len(proc.tcp_listeners(port)) == 1, "as many sockets as workers")
+
+
+def set_sharing(one, sharing, **program):
+    config = json.loads(json.dumps(one.config))
+    config["sockets"]["echo"]["sharing"] = sharing
+    config["programs"]["echo"].update(program)
+    one.write(config)
+
+
+def wait_sockets(port, number):
+    proc.wait_until(lambda: len(proc.tcp_listeners(port)) == number, f"{number} sockets listen")
+
+
+@pytest.mark.limit(150)
+@pytest.mark.parametrize("order", ["drain-first", "ready-first"])
+def test_sharing_changes_under_load(master, directory, port, order):
+    """To a group and back again: the first socket stays, and nobody who waits at another one is lost."""
+    one = master(echo(port, reload={"order": order}))
+    (first, *_) = inodes(one)
+    with Load(directory, f"127.0.0.1:{port}", 1500, 50, who_rate=200) as load:
+        for _ in range(2):
+            set_sharing(one, "shared")
+            one.expect_reload("committed")
+            assert set(inodes(one)) == {first}
+            one.wait_drained()
+            wait_sockets(port, 1)
+            set_sharing(one, "per_worker")
+            one.expect_reload("committed")
+            sockets = inodes(one)
+            assert sockets[0] == first and len(set(sockets)) == 4
+            one.wait_drained()
+        load.flow(0.2)
+    assert sorted(inodes(one)) == sorted(proc.tcp_listeners(port))
+    with Load(directory, f"127.0.0.1:{port}", 0, 0, who_rate=2000, name="after") as load:
+        load.flow(1)
+    counts = load.served_by("slot")
+    assert len(counts) == 4, "all of the group are chosen"
+
+
+BAD_THIRD = ["sh", "-c", f'[ "$RELOADER_SLOT" = 2 ] && exit 7; exec "{BINARIES.tcp_echo}" --who']
+
+
+@pytest.mark.limit(150)
+@pytest.mark.parametrize("before, after", [("shared", "per_worker"), ("per_worker", "shared")])
+def test_change_of_sharing_that_fails_under_load(master, directory, port, before, after):
+    """The third of four does not start: all is as it was, the other way of sharing included."""
+    config = echo(port)
+    config["sockets"]["echo"]["sharing"] = before
+    one = master(config)
+    one.hup()
+    one.wait_drained()
+    sockets, fds = inodes(one), one.descriptors()
+    with Load(directory, f"127.0.0.1:{port}", 1500, 50, who_rate=200) as load:
+        set_sharing(one, after, command=BAD_THIRD)
+        one.expect_reload("rolled_back")
+        one.wait_drained()
+        assert inodes(one) == sockets
+        wait_sockets(port, len(set(sockets)))
+        one.write(config)
+        one.expect_reload("committed")
+        one.wait_drained()
+        load.flow(0.2)
+    assert inodes(one) == sockets and one.descriptors() == fds
+
+
+@pytest.mark.limit(120)
+def test_changes_of_sharing_supersede_each_other_under_load(master, directory, port):
+    """Workers that are left behind by them have sockets that no configuration has any more: nobody who waits there is lost."""
+    one = master(echo(port, max_draining=100, workers=6, reload={"order": "ready-first", "max_surge": 6}))
+    with Load(directory, f"127.0.0.1:{port}", 3000, 0) as load:
+        for number in range(1, 100):
+            set_sharing(one, ["shared", "per_worker"][number % 2])
+            one.kill(signal.SIGHUP)
+            load.flow(0.005 + number % 10 / 200)
+        set_sharing(one, "shared")
+        one.expect_reload("committed")
+        wait_sockets(port, 1)

@@ -45,6 +45,10 @@ static void perform(struct fixture *f, const struct rollout_action *action)
     case ROLLOUT_START_SUCCESSOR:
         slot->successor = (struct rollout_place){ROLLOUT_STARTING, action->generation};
         break;
+    case ROLLOUT_SETTLE_CURRENT:
+        slot->unsettled = false;
+        slot->busy = true;
+        break;
     case ROLLOUT_DRAIN_CURRENT:
     case ROLLOUT_STOP_CURRENT:
         slot->current.presence = ROLLOUT_NONE;

@@ -15,7 +15,8 @@ from harness.record import Record
 NOBODY = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
 ROOT = pytest.mark.root
 CAP_SYS_RESOURCE = 1 << 24
-RESOURCES = pytest.mark.skipif(not int(proc.field("self", "CapEff"), 16) & CAP_SYS_RESOURCE,
+MAY_RAISE = int(proc.field("self", "CapEff"), 16) & CAP_SYS_RESOURCE
+RESOURCES = pytest.mark.skipif(not MAY_RAISE,
                                reason="needs CAP_SYS_RESOURCE, which root of some containers lacks")
 CPUS = sorted(os.sched_getaffinity(0))
 
@@ -351,11 +352,24 @@ def test_workers_of_others_and_a_user_at_the_top(directory):
 
 @ROOT
 def test_limits_of_the_master(master):
-    soft, hard = proc.limit("self", "Max open files")
-    low = ["prlimit", "--nofile=300:80000", "--nproc=100:350"]
-    one = master({**sleeper(), "limits": {"nofile": 70000, "nproc": "300:350"}}, wrapper=low)
-    assert proc.limit(one.pid, "Max open files") == ("70000", "80000")
+    low = ["prlimit", "--nproc=100:350"]
+    one = master({**sleeper(), "limits": {"nproc": "200:350"}}, wrapper=low)
+    assert proc.limit(one.pid, "Max processes") == ("200", "350")
+    one.write({**one.config, "limits": {"nproc": 300}})
+    one.expect_reload("committed")
     assert proc.limit(one.pid, "Max processes") == ("300", "350")
+    one.write({**one.config, "limits": {"nproc": 200}})
+    one.expect_reload("committed")
+    assert proc.limit(one.pid, "Max processes") == ("300", "350"), "it is never lowered"
+
+
+@ROOT
+@pytest.mark.skipif(int(proc.limit("self", "Max open files")[1]) < 80000 and not MAY_RAISE, reason="the hard limit of open files is below 80000 here")
+def test_open_files_of_the_master(master):
+    soft, hard = proc.limit("self", "Max open files")
+    low = ["prlimit", "--nofile=300:80000"]
+    one = master({**sleeper(), "limits": {"nofile": 70000}}, wrapper=low)
+    assert proc.limit(one.pid, "Max open files") == ("70000", "80000")
     assert proc.limit(one.pids()[0], "Max open files") == ("300", "80000"), "workers get what the master was started with"
     one.write({**one.config, "limits": {"nofile": 80000}})
     one.expect_reload("committed")

@@ -64,12 +64,12 @@ struct program_ops {
                            const char *reason, void *userdata);
     void (*worker_message)(struct program *program, struct worker *worker, json_t *value,
                            void *userdata);
+    /* A slot was given up; `status` is what its last worker exited with, -1 where none ran. May be NULL. */
+    void (*fatal)(struct slot *slot, int status, void *userdata);
     /*
      * Clients that wait at sockets which only this slot's workers have; false: it has none. From
      * program_converge(). May be NULL.
      */
-    /* A slot was given up; `status` is what its last worker exited with, -1 where none ran. May be NULL. */
-    void (*fatal)(struct slot *slot, int status, void *userdata);
     bool (*slot_queue)(struct program *program, unsigned slot, unsigned *ret_waiting,
                        void *userdata);
 };
@@ -166,6 +166,12 @@ void program_halt(struct program *program);
 void program_resume(struct program *program);
 void slot_hold(struct slot *slot);
 void slot_release(struct slot *slot);
+/*
+ * Its current worker is to be replaced by one of the same kind, when no reload runs: see Worn in rollout.h. `reason` is static text for
+ * people. slot_spare(): not any more, if that has not happened.
+ */
+void slot_wear(struct slot *slot, const char *reason);
+void slot_spare(struct slot *slot);
 
 /* Is nobody to be started in the slot, in the generation that fills it now? */
 bool slot_is_over(const struct slot *slot);

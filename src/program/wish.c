@@ -20,3 +20,18 @@ void program_resume(struct program *program)
     if (!program->started && !program->resumes)
         program_start(program);
 }
+
+void slot_wear(struct slot *slot, const char *reason)
+{
+    if (!slot->current || slot->current->worn)
+        return;
+    slot->current->worn = reason;
+    program_mark(slot->program);
+}
+
+void slot_spare(struct slot *slot)
+{
+    if (slot->current)
+        slot->current->worn = NULL;
+    program_mark(slot->program);
+}

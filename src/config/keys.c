@@ -473,7 +473,6 @@ static const struct foreign_key program_foreign[] = {
 const struct key_table program_table = {"programs.NAME", program_keys, program_foreign};
 
 const struct key_table *const key_tables[] = {
-    &root_table,     &log_table,     &control_table, &root_limit_table,   &socket_table,
-    &option_table,   &program_table, &limit_table,   &backoff_table,      &max_restarts_table,
-    &reload_table,   NULL,
+    &root_table,    &log_table,   &control_table, &root_limit_table,   &socket_table, &option_table,
+    &program_table, &limit_table, &backoff_table, &max_restarts_table, &reload_table, NULL,
 };

@@ -108,9 +108,7 @@ static int config_new(struct config **ret)
 
 static int add_main_file(struct reader *reader, const struct config_source *source)
 {
-    const char *written = source->path        ? source->path
-                          : source->directory ? source->directory
-                                              : ".";
+    const char *written = source->path ? source->path : source->directory ? source->directory : ".";
     CLEANUP_FREE char *path = path_absolute(written);
     if (!path)
         return errno != 0 ? -errno : -ENOMEM;

@@ -230,9 +230,8 @@ static json_t *ask_user(const char *text)
     }
     /* What is no UTF-8 cannot be told this way: then it is not known. */
     return json_pack("{s:I, s:I, s:o, s:o*, s:o*, s:o*}", "uid", (json_int_t)user->pw_uid, "gid",
-                     (json_int_t)user->pw_gid, "groups", groups, "name",
-                     json_string(user->pw_name), "home", json_string(user->pw_dir), "shell",
-                     json_string(user->pw_shell));
+                     (json_int_t)user->pw_gid, "groups", groups, "name", json_string(user->pw_name),
+                     "home", json_string(user->pw_dir), "shell", json_string(user->pw_shell));
 }
 
 static json_t *ask_group(const char *text)

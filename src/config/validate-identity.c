@@ -17,7 +17,7 @@ struct seeker {
     struct reader *reader;
     const struct tree_node *keys;
     struct config_account *account;
-    bool is_master; /* it has no keys but `user` */
+    bool is_master;                /* it has no keys but `user` */
     const struct names_user *user; /* NULL: a number that nobody has, or needs */
 };
 
@@ -229,7 +229,10 @@ static void check_environment(struct reader *reader)
 void validate_identities(struct reader *reader)
 {
     struct config *config = reader->config;
-    struct seeker own = {.reader = reader, .keys = reader->tree->root, .account = &config->account, .is_master = true};
+    struct seeker own = {.reader = reader,
+                         .keys = reader->tree->root,
+                         .account = &config->account,
+                         .is_master = true};
     const struct scope *root = reader->scope;
     resolve(&own);
     check_environment(reader);

@@ -23,12 +23,12 @@ static int raise_limit(int resource, const struct config_limit *wanted, char **r
     if (setrlimit((__rlimit_resource_t)resource, &raised) == 0)
         return 0;
     int error = errno;
-    *ret_error = string_format("limits.%s: cannot raise it from %llu (at most %llu): %s; let "
-                               "whoever starts reloader raise it (ulimit -H, systemd's Limit%s=), or "
-                               "ask for less",
-                               limit_name(resource), (unsigned long long)now.rlim_cur,
-                               (unsigned long long)now.rlim_max, strerror(error),
-                               resource == RLIMIT_NOFILE ? "NOFILE" : "NPROC");
+    *ret_error = string_format(
+        "limits.%s: cannot raise it from %llu (at most %llu): %s; let "
+        "whoever starts reloader raise it (ulimit -H, systemd's Limit%s=), or "
+        "ask for less",
+        limit_name(resource), (unsigned long long)now.rlim_cur, (unsigned long long)now.rlim_max,
+        strerror(error), resource == RLIMIT_NOFILE ? "NOFILE" : "NPROC");
     return -error;
 }
 

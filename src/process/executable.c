@@ -142,15 +142,17 @@ static char *exec_failure_to_text(int error, const struct spawn_params *params)
     if (error == EACCES)
         return string_format("cannot execute '%s': %s (it must be a file with execute permission "
                              "for %s, and not on a noexec mount)",
-                             name, strerror(error), identity_changes_user(params->identity) ? "its user" : "us");
+                             name, strerror(error),
+                             identity_changes_user(params->identity) ? "its user" : "us");
     if (error == EAGAIN)
         return string_format("cannot execute '%s': %s (its user has more processes than the limit "
                              "nproc allows)",
                              name, strerror(error));
     if (error == ETIMEDOUT)
-        return string_format("cannot execute '%s': it was not there after 3 s, as if it was stopped "
-                             "again and again, or its file system hangs",
-                             name);
+        return string_format(
+            "cannot execute '%s': it was not there after 3 s, as if it was stopped "
+            "again and again, or its file system hangs",
+            name);
     return string_format("cannot execute '%s': %s", name, strerror(error));
 }
 
@@ -195,7 +197,9 @@ char *spawn_failure_to_text(const struct spawn_failure *failure, const struct sp
     case SPAWN_STEP_DIRECTORY:
         return string_format("cannot change to directory '%s': %s%s",
                              params->directory ? params->directory : "", reason,
-                             failure->error == EACCES && identity_changes_user(params->identity) ? " (its user may not enter it)" : "");
+                             failure->error == EACCES && identity_changes_user(params->identity)
+                                 ? " (its user may not enter it)"
+                                 : "");
     case SPAWN_STEP_EXEC:
         return exec_failure_to_text(failure->error, params);
     }

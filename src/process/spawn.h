@@ -1,10 +1,11 @@
 /*
  * spawn.h - start a process: clone() and exec. Knows no worker.
  *
- * A child that stays who we are borrows our memory (CLONE_VM | CLONE_VFORK): the caller is suspended until it has execed or failed, so nothing
- * is copied and the exact failing step and errno come back in memory. One that becomes another user gets a copy, so that who may
- * stop or trace it never has us in its hands; then they come back through a pipe, and the wait ends after SPAWN_WAIT_USEC. The child leads a new process group, has every signal at its default and none blocked, and has just
- * the descriptors named here: everything else in the master is CLOEXEC.
+ * A child that stays who we are borrows our memory (CLONE_VM | CLONE_VFORK): the caller is suspended until it has execed or
+ * failed, so nothing is copied and the exact failing step and errno come back in memory. One that becomes another user gets a
+ * copy, so that who may stop or trace it never has us in its hands; then they come back through a pipe, and the wait ends after
+ * SPAWN_WAIT_USEC. The child leads a new process group, has every signal at its default and none blocked, and has just the
+ * descriptors named here: everything else in the master is CLOEXEC.
  */
 #pragma once
 

@@ -342,6 +342,17 @@ def test_master_that_became_user_in_the_default_directory(directory):
 
 
 @ROOT
+def test_user_on_the_command_line(master, directory):
+    """A pid file that it may not remove any more names nobody in the end."""
+    pid_file = directory / "reloader.pid"
+    one = master({**sleeper(), "pid_file": str(pid_file)}, arguments=["-u", "nobody"])
+    assert ids(one.pid) == ids(one.pids()[0]) == (["65534"] * 4, ["65534"] * 4, ["65534"])
+    assert pid_file.read_text() == f"{one.pid}\n"
+    one.stop()
+    assert pid_file.read_text() == ""
+
+
+@ROOT
 def test_workers_of_others_and_a_user_at_the_top(directory):
     path = directory / "reloader.yaml"
     path.write_text(json.dumps({**sleeper(user="daemon"), "user": "nobody"}))
@@ -364,7 +375,8 @@ def test_limits_of_the_master(master):
 
 
 @ROOT
-@pytest.mark.skipif(int(proc.limit("self", "Max open files")[1]) < 80000 and not MAY_RAISE, reason="the hard limit of open files is below 80000 here")
+@pytest.mark.skipif(int(proc.limit("self", "Max open files")[1]) < 80000 and not MAY_RAISE,
+                    reason="the hard limit of open files is below 80000 here")
 def test_open_files_of_the_master(master):
     soft, hard = proc.limit("self", "Max open files")
     low = ["prlimit", "--nofile=300:80000"]

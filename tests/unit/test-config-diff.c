@@ -662,8 +662,7 @@ static void assert_seen(enum level level, const char *section, const struct key 
     /* A setting concerns no program, and a key of a program that program alone. */
     assert_int_equal(strstr(text, "settings") != NULL, level == LEVEL_TOP);
     if (level != LEVEL_SOCKET)
-        assert_int_equal(strstr(text, "~p") != NULL,
-                         level == LEVEL_PROGRAM || is_inherited(path));
+        assert_int_equal(strstr(text, "~p") != NULL, level == LEVEL_PROGRAM || is_inherited(path));
 }
 
 static size_t assert_all_seen(enum level level, const struct key_table *table, const char *section)

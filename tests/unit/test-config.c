@@ -180,14 +180,8 @@ static void test_not_in_this_version(void **state UNUSED)
         (void)snprintf(part, sizeof(part), "%s: not in this version", top[i]);
         assert_refused(text, part);
     }
-    static const char *const keys[] = {"stdin",
-                                       "watchdog",
-                                       "health",
-                                       "on_event",
-                                       "recycle",
-                                       "redirect_stderr",
-                                       "stdout",
-                                       "stderr"};
+    static const char *const keys[] = {"stdin",   "watchdog",        "health", "on_event",
+                                       "recycle", "redirect_stderr", "stdout", "stderr"};
     for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
         char text[100], part[100];
         (void)snprintf(text, sizeof(text), "%s: x", keys[i]);

@@ -26,6 +26,7 @@
 #define FILE_SIZE_MAX   ((size_t)8 << 20)   /* of passwd and group */
 #define ANSWER_SIZE_MAX ((size_t)128 << 10) /* NAMES_GROUPS_MAX numbers, and a few words */
 #define QUESTIONS_MAX   4096
+#define DEATH_MSEC      200
 
 enum kind { USER, LOCAL_USER, GROUP };
 
@@ -70,16 +71,29 @@ void names_forget(struct names *names)
     free(TAKE_PTR(names->group));
 }
 
-/* Who asks has nothing of ours: it is killed whenever its answers are not wanted any more. */
+/* False: he is still there, to be looked for again. Whoever reaps what is left to a PID 1 may have had him before us. */
+static bool reap_asker(struct names *names, int patience_msec)
+{
+    struct pollfd ended = {.fd = names->pidfd, .events = POLLIN};
+    siginfo_t info = {0};
+    if (names->pidfd < 0)
+        return true;
+    (void)poll(&ended, 1, patience_msec);
+    if (waitid(P_PIDFD, (id_t)names->pidfd, &info, WEXITED | WNOHANG) == 0 && info.si_pid == 0)
+        return false;
+    names->pidfd = fd_close(names->pidfd);
+    return true;
+}
+
+/*
+ * Who asks has nothing of ours: he is killed whenever his answers are not wanted any more. Then he is gone at once, unless the kernel holds
+ * him, as for a file system that hangs.
+ */
 static void end_asking(struct names *names)
 {
-    siginfo_t ignored;
-    if (names->pidfd >= 0) {
+    if (names->pidfd >= 0)
         (void)syscall(SYS_pidfd_send_signal, names->pidfd, SIGKILL, NULL, 0);
-        while (waitid(P_PIDFD, (id_t)names->pidfd, &ignored, WEXITED) < 0 && errno == EINTR)
-            ;
-    }
-    names->pidfd = fd_close(names->pidfd);
+    (void)reap_asker(names, DEATH_MSEC);
     names->fd = fd_close(names->fd);
     names->n_line = 0;
 }
@@ -89,6 +103,7 @@ struct names *names_free(struct names *names)
     if (!names)
         return NULL;
     end_asking(names);
+    (void)fd_close(names->pidfd);
     names_forget(names);
     free(names->line);
     free(names);
@@ -316,7 +331,6 @@ static void answer_rest(struct names *names, int answer)
     end_asking(names);
 }
 
-/* Whoever reaps what is left to a PID 1 may have him before us: hence the descriptor instead of the pid. */
 static int start_asking(struct names *names, int answers_fd)
 {
     pid_t pid = fork();
@@ -325,7 +339,13 @@ static int start_asking(struct names *names, int answers_fd)
     if (pid == 0)
         answer_all(names, answers_fd);
     names->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
-    return names->pidfd < 0 || fcntl(names->fd, F_SETFL, O_NONBLOCK) < 0 ? -errno : 0;
+    if (names->pidfd < 0) {
+        int r = -errno;
+        (void)kill(pid, SIGKILL);
+        (void)waitpid(pid, NULL, 0);
+        return r;
+    }
+    return fcntl(names->fd, F_SETFL, O_NONBLOCK) < 0 ? -errno : 0;
 }
 
 int names_ask(struct names *names, int *ret_fd)
@@ -333,7 +353,12 @@ int names_ask(struct names *names, int *ret_fd)
     int pipe_fds[2];
     if (!names->line)
         names->line = malloc(ANSWER_SIZE_MAX);
-    int r = !names->line ? -ENOMEM : pipe2(pipe_fds, O_CLOEXEC) < 0 ? -errno : 0;
+    int r = !names->line ? -ENOMEM : 0;
+    /* One that hangs is enough. */
+    if (r == 0 && !reap_asker(names, 0))
+        r = -ETIMEDOUT;
+    if (r == 0 && pipe2(pipe_fds, O_CLOEXEC) < 0)
+        r = -errno;
     if (r == 0) {
         names->fd = pipe_fds[0];
         r = start_asking(names, pipe_fds[1]);

@@ -81,9 +81,10 @@ int lookup_ask(struct lookup *lookup, sd_event *event)
                               clock_monotonic_usec() + NAMES_PATIENCE_USEC, 100 * USEC_PER_MSEC,
                               on_silence, lookup);
     if (r < 0) {
-        stop_waiting(lookup);
+        /* That is the answer then; whoever looks again reads it. */
         names_give_up(lookup->names);
-        return r;
+        finish(lookup);
+        return 0;
     }
     (void)sd_event_source_set_description(lookup->answers, "lookup-answers");
     (void)sd_event_source_set_description(lookup->patience, "lookup-patience");

@@ -27,5 +27,8 @@ void lookup_clear(struct lookup *lookup);
 /* What is known, for config_load(): fresh, unless it was just asked for. */
 struct names *lookup_names(struct lookup *lookup);
 bool lookup_is_asking(const struct lookup *lookup);
-/* Asks what is open; done() is called from the loop when all is answered. 0, or -errno: -ENOENT where nothing is. */
+/*
+ * Asks what is open. 0: done() is called when all is answered, or at once if nobody can be asked, as that is the answer then.
+ * -ENOENT: nothing is open.
+ */
 int lookup_ask(struct lookup *lookup, sd_event *event);

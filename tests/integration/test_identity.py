@@ -477,6 +477,19 @@ def test_service_without_an_answer(master, service):
 
 
 @ROOT
+def test_nobody_can_be_asked(master, directory):
+    """As where descriptors are short; nothing is left of the attempt."""
+    one = master(sleeper(), wrapper=["strace", "-D", "-f", "-o", str(directory / "trace"), "-e", "trace=pidfd_open", "-e", "inject=pidfd_open:error=EMFILE"])
+    before = one.pids()
+    one.write({**one.config, "programs": {"idle": {**one.programs["idle"], "user": "xyzzy"}}})
+    reply = one.expect_reload("refused")
+    assert "programs.idle.user: the user 'xyzzy' cannot be looked up: Too many open files" in reply["reason"]
+    assert one.pids() == before == proc.children(one.pid)
+    one.stop()
+    proc.wait_until(lambda: not [pid for pid in proc.descendants(os.getpid()) if proc.is_running(pid)], "strace has ended")
+
+
+@ROOT
 def test_shutdown_while_the_service_is_silent(master, service):
     one = master(sleeper(), wrapper=service.wrapper, environment=service.environment)
     one.write({**one.config, "programs": {"idle": {**one.programs["idle"], "user": "carol"}}})

@@ -111,6 +111,12 @@ struct config_max_restarts {
     uint64_t within_usec;
 };
 
+struct config_recycle {
+    uint64_t max_memory;   /* bytes; 0: no such limit */
+    uint64_t max_age_usec; /* likewise */
+    double jitter;
+};
+
 struct config_reload {
     enum config_order order;
     bool canary; /* default: true with sockets, false without */
@@ -155,6 +161,7 @@ struct config_program {
     struct config_max_restarts max_restarts;
     bool exit_on_fatal;
     struct config_backoff backoff;
+    struct config_recycle recycle;
     int stop_signal;
     uint64_t stop_timeout_usec;
     enum config_kill_mode kill_mode;

@@ -181,7 +181,7 @@ static void test_not_in_this_version(void **state UNUSED)
         assert_refused(text, part);
     }
     static const char *const keys[] = {"stdin",   "watchdog",        "health", "on_event",
-                                       "recycle", "redirect_stderr", "stdout", "stderr"};
+                                       "redirect_stderr", "stdout", "stderr"};
     for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
         char text[100], part[100];
         (void)snprintf(text, sizeof(text), "%s: x", keys[i]);

@@ -310,12 +310,16 @@ static bool has_all_of(const struct config *config, const struct config *other)
     return true;
 }
 
-/* One that a reload had added went again when that failed. */
-static bool has_lost_programs(const struct master *master, const struct reload_candidate *candidate)
+/* One that a reload had added went again when that failed, or is there to be rolled now. */
+static bool has_other_programs(const struct master *master,
+                               const struct reload_candidate *candidate)
 {
-    for (size_t i = 0; i < candidate->n_parts; i++)
-        if (!candidate->parts[i].added && !master_find_program(master, candidate->parts[i].program))
+    for (size_t i = 0; i < candidate->n_parts; i++) {
+        const struct reload_part *part = &candidate->parts[i];
+        const struct program *program = master_find_program(master, part->program);
+        if (part->added ? program && program->started : !program)
             return true;
+    }
     return false;
 }
 
@@ -360,7 +364,7 @@ void reload_candidate_reconsider(struct master *master, enum reload_result resul
                       ? has_all_of(now, candidate->from) && has_all_of(candidate->from, now) &&
                             compare_anew(master, candidate) == 0
                       : result != RELOAD_COMMITTED && !candidate->is_entangled;
-    if (stands && !has_lost_programs(master, candidate))
+    if (stands && !has_other_programs(master, candidate))
         return;
     if (reload->wanted.id != 0) {
         char by[64];

@@ -192,6 +192,10 @@ static void begin_new_programs(struct master *master, struct reload_candidate *c
         struct program *program = TAKE_PTR(part->added);
         if (!program)
             continue;
+        /* One that it is to replace stays if this comes to nothing, and counts on. */
+        struct program *before = master_find_program(master, part->program);
+        if (before)
+            before->last_generation = MAX(before->last_generation, part->generation->number);
         master_take_program(master, program);
         program->is_new = true;
         program->last_generation = part->generation->number - 1;

@@ -430,6 +430,8 @@ def test_started_by_itself_or_not(master, port, priority):
     one.expect_reload("committed")
     third.expect("superseded")
     assert len(Facts(one).pids["later"]) == 1
+    numbers = [line.rsplit(" ", 1)[1] for line in one.log.read() if " later/0: up" in line]
+    assert len(numbers) == len(set(numbers)) == 3
     assert sorted(entry["name"] for entry in one.status()["programs"]) == ["later", "web"]
 
 

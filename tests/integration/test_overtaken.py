@@ -24,14 +24,14 @@ class Gated:
         self.ready, self.checked = directory / "ready", directory / "checked"
         self.command = one.programs["echo"]["command"]
 
-    def overtake(self, first, second):
-        """Two reloads, of configurations that these make; the second one's check ends when the first one has committed."""
+    def overtake(self, first, second, after=0):
+        """Two reloads, of configurations that these make; the second one's check ends when the first one has committed. `after` so many."""
         one, echo = self.one, self.one.programs["echo"]
         first(one.config)
         echo["command"] = ["sh", "-c", f"until [ -e {self.ready} ]; do sleep 0.02; done; exec {self.command[0]}"]
         one.write()
         one.kill(signal.SIGHUP)
-        one.wait_line("reload 1 began")
+        one.wait_line(f"reload {after + 1} began")
         second(one.config)
         echo["command"] = self.command
         marker = self.checked.with_suffix(".began")
@@ -40,9 +40,9 @@ class Gated:
         one.kill(signal.SIGHUP)
         proc.wait_until(marker.exists, "the second one is being checked")
         self.ready.touch()
-        one.wait_line("reload 1 committed")
+        one.wait_line(f"reload {after + 1} committed")
         self.checked.touch()
-        one.wait_line("reload 2 committed")
+        one.wait_line(f"reload {after + 2} committed")
 
 
 @pytest.mark.sanitized
@@ -77,3 +77,24 @@ def test_control_socket_that_both_move(gated, directory):
     with Varlink(path, 30) as connection:
         assert connection.call("Status")["reload"]["id"] == 2
     assert not gated.one.socket.exists()
+
+
+@pytest.mark.sanitized
+def test_program_that_both_start(gated):
+    """The second one rolls what the first one started: that program stays, and its generations count on."""
+    one = gated.one
+    one.programs["late"] = {"command": ["sleep", "1000"], "workers": 1, "autostart": False, "start_seconds": "0s",
+                            "reload": {"probation": "0s"}}
+    one.write()
+    one.hup()
+
+    def start(config):
+        config["programs"]["late"]["autostart"] = True
+
+    gated.overtake(start, start, after=1)
+    started = [int(line.split("generation ")[1]) for line in one.log.read() if " late/0: up" in line]
+    assert len(started) == 2 and started[0] < started[1]
+    assert one.generation("late") == started[1]
+    for entry in one.call("History")["reloads"]:
+        assert sorted((program["name"], program["result"]) for program in entry["programs"]) == [
+            ("echo", "committed"), ("late", "committed")], entry

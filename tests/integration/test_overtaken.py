@@ -98,3 +98,18 @@ def test_program_that_both_start(gated):
     for entry in one.call("History")["reloads"]:
         assert sorted((program["name"], program["result"]) for program in entry["programs"]) == [
             ("echo", "committed"), ("late", "committed")], entry
+
+
+@pytest.mark.sanitized
+def test_no_slot_for_a_canary(master, port):
+    """All that clients come to are held: nobody can be tried there, and the reload does not wait for somebody."""
+    one = master(configs.echo(f"127.0.0.1:{port}", {"sharing": "per_worker"}, workers=1, reload={"probation": "0s"}))
+    one.wait_ready()
+    one.ctl("stop", "echo:0", code=0)
+    one.programs["echo"]["workers"] = 2
+    one.write()
+    one.kill(signal.SIGHUP)
+    one.wait_line("echo/1: ready")
+    one.wait_line("reload 1 committed")
+    one.ctl("start", "echo:0", code=0)
+    assert len(one.wait_ready()["programs"][0]["slots"]) == 2

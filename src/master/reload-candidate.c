@@ -160,6 +160,8 @@ static int prepare(struct master *master, struct reload_candidate *candidate, bo
         r = refuse_unknown(config, request, ret_reason);
     if (r == 0)
         r = refuse_others(candidate->diff, request, ret_reason);
+    if (r == 0 && config_diff_has_setting(candidate->diff, "log.file"))
+        r = master_try_log(config, ret_reason);
     if (r < 0)
         return r;
     if (!dry)

@@ -15,6 +15,7 @@ struct entry {
     char *key;
     char *text;   /* of a note, or the value */
     char *reason; /* why it is a comment; NULL: it is none by itself */
+    bool insists; /* if it is refused, so is the section that it is in */
     bool live;    /* no comment, as of the last rendering; and its line there */
     unsigned line;
 };

@@ -16,15 +16,19 @@ struct document *document_new(void)
     return document;
 }
 
+static void entry_clear(struct entry *entry)
+{
+    free(entry->key);
+    free(entry->text);
+    free(entry->reason);
+}
+
 struct document *document_free(struct document *document)
 {
     if (!document)
         return NULL;
-    for (size_t i = 0; i < document->n_entries; i++) {
-        free(document->entries[i].key);
-        free(document->entries[i].text);
-        free(document->entries[i].reason);
-    }
+    for (size_t i = 0; i < document->n_entries; i++)
+        entry_clear(&document->entries[i]);
     free(document->entries);
     free(document);
     return NULL;
@@ -116,6 +120,13 @@ void document_open(struct document *document, struct origin origin, const char *
 void document_close(struct document *document)
 {
     document->depth--;
+    if (document->n_entries == 0)
+        return;
+    struct entry *last = &document->entries[document->n_entries - 1];
+    if (last->type != ENTRY_SECTION || last->depth != document->depth)
+        return;
+    entry_clear(last);
+    document->n_entries--;
 }
 
 void document_put_yaml(struct document *document, struct origin origin, const char *key,
@@ -157,6 +168,12 @@ void document_put_list(struct document *document, struct origin origin, const ch
         document->no_memory = true;
 }
 
+void document_insist(struct document *document)
+{
+    if (document->n_entries > 0)
+        document->entries[document->n_entries - 1].insists = true;
+}
+
 static void append_note(struct document *document, struct origin origin, const char *format,
                         va_list arguments)
 {
@@ -188,12 +205,12 @@ int document_write(struct document *document, FILE *stream, unsigned *ret_refuse
 {
     CLEANUP_FREE char *text = NULL;
     int r = document_settle(document, &text, ret_error);
-    if (r < 0)
+    if (r < 0 && r != -ENODATA)
         return r;
     unsigned n = document->n_refused;
     for (size_t i = 0; i < document->n_entries; i++)
-        n += document->entries[i].reason != NULL;
+        n += document->entries[i].reason && document->entries[i].origin.file;
     (void)fputs(text, stream);
     *ret_refused = n;
-    return 0;
+    return r;
 }

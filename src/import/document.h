@@ -25,7 +25,7 @@ struct document *document_new(void);
 struct document *document_free(struct document *document);
 DEFINE_FREEP(struct document *, document_free)
 
-/* `key:` and what follows until document_close(). Without anything in it that is valid, it is a comment. */
+/* `key:` and what follows until document_close(). With nothing in it, it is not there; with nothing that is valid, a comment. */
 void document_open(struct document *document, struct origin origin, const char *key);
 void document_close(struct document *document);
 
@@ -37,6 +37,9 @@ void document_put(struct document *document, struct origin origin, const char *k
 /* A list of texts. */
 void document_put_list(struct document *document, struct origin origin, const char *key,
                        char *const *texts);
+
+/* Without what was put last, the mapping that it is in is not to be: it would be something else. */
+void document_insist(struct document *document);
 
 /* A comment. */
 void document_say(struct document *document, const char *format, ...) PRINTF_LIKE(2, 3);
@@ -52,7 +55,7 @@ void document_no_memory(struct document *document);
 
 /*
  * Makes it valid and writes it; *ret_refused is how many settings became comments. 0; -EINVAL with *ret_error for people
- * (malloc-ed) when it cannot be made valid; -ENOMEM.
+ * (malloc-ed) when it cannot be made valid; -ENODATA when there is no program left in it, which is written all the same; -ENOMEM.
  */
 int document_write(struct document *document, FILE *stream, unsigned *ret_refused,
                    char **ret_error);

@@ -170,7 +170,14 @@ static int run(struct import *import, const char *text, size_t size, bool with_i
     if (!import->document)
         return -ENOMEM;
     int r = translate(import, text, size, with_includes);
-    return r < 0 ? r : document_write(import->document, stream, ret_refused, import->ret_error);
+    if (r == 0)
+        r = document_write(import->document, stream, ret_refused, import->ret_error);
+    if (r == -ENODATA)
+        return fail(import, EINVAL,
+                    string_format("%s: no program in it can be run: expected [program:NAME] with a "
+                                  "command; comments in the output say why others were left out",
+                                  import->path));
+    return r;
 }
 
 int import_text(const char *text, size_t size, const char *path, FILE *stream,

@@ -13,7 +13,7 @@
 /*
  * Writes YAML that config_load() takes; what could not be translated is in it as comments, *ret_refused of them.
  * 0, or -errno with *ret_error for people (malloc-ed; NULL when memory is short): -EINVAL for what the file says, others are open's
- * and read's.
+ * and read's. Where no program is left, the comments that say why are written all the same.
  */
 int import_file(const char *path, FILE *stream, unsigned *ret_refused, char **ret_error);
 

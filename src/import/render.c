@@ -66,9 +66,19 @@ static void put_key(struct rendering *r, struct entry *entry)
     end_line(r);
 }
 
-static void put_entry(struct rendering *r, struct entry *entry)
+/* Before each part at the top, and each program but the first; and behind the last one. */
+static bool begins_paragraph(const struct entry *entry, const struct entry *before)
 {
-    if (entry->type == ENTRY_SECTION && entry->depth <= 1 && r->line > 1)
+    if (!before)
+        return false;
+    if (entry->type == ENTRY_SECTION && entry->depth <= 1)
+        return before->type != ENTRY_SECTION;
+    return entry->depth == 0 && before->depth > 0;
+}
+
+static void put_entry(struct rendering *r, struct entry *entry, const struct entry *before)
+{
+    if (begins_paragraph(entry, before))
         end_line(r);
     if (entry->type == ENTRY_NOTE)
         put_comment(r, entry, entry->text ? entry->text : "");
@@ -107,7 +117,7 @@ char *document_render(struct document *document)
         return NULL;
     find_live(document);
     for (size_t i = 0; i < document->n_entries; i++)
-        put_entry(&r, &document->entries[i]);
+        put_entry(&r, &document->entries[i], i > 0 ? &document->entries[i - 1] : NULL);
     if (!memory_stream_close(r.stream, &text) || document->no_memory)
         return NULL;
     return TAKE_PTR(text);

@@ -47,6 +47,25 @@ static const char *text_of(const char *error)
     return after_path ? after_path + 2 : text ? text + 2 : error;
 }
 
+static struct entry *find_section(struct document *document, const struct entry *entry)
+{
+    for (struct entry *section = (struct entry *)entry; section-- > document->entries;)
+        if (section->type == ENTRY_SECTION && section->depth < entry->depth)
+            return section;
+    return NULL;
+}
+
+/* As root instead of a user that is not there, say. */
+static int refuse_section(struct document *document, const struct entry *entry)
+{
+    struct entry *section = find_section(document, entry);
+    if (!section || section->reason)
+        return 1;
+    section->reason = string_format("left out, as it would be another program without its '%s':",
+                                    entry->key);
+    return section->reason ? 1 : -ENOMEM;
+}
+
 /* 1: it is a comment now. 0: nothing here can be made one. */
 static int refuse(struct document *document, const char *error)
 {
@@ -57,7 +76,9 @@ static int refuse(struct document *document, const char *error)
     if (entry->reason)
         return 1;
     entry->reason = string_format("%s; this is left out:", text_of(error));
-    return entry->reason ? 1 : -ENOMEM;
+    if (!entry->reason)
+        return -ENOMEM;
+    return entry->insists ? refuse_section(document, entry) : 1;
 }
 
 static int refuse_all(struct document *document, const char *errors)
@@ -90,14 +111,29 @@ static int try_once(struct document *document, const char *text, char **ret_erro
     return -EINVAL;
 }
 
+static bool has_program(const struct document *document)
+{
+    bool in_programs = false;
+    for (size_t i = 0; i < document->n_entries; i++) {
+        const struct entry *entry = &document->entries[i];
+        if (entry->depth == 0)
+            in_programs = entry->type == ENTRY_SECTION && string_equal(entry->key, "programs");
+        else if (in_programs && entry->depth == 1 && entry->live)
+            return true;
+    }
+    return false;
+}
+
 int document_settle(struct document *document, char **ret_text, char **ret_error)
 {
     for (unsigned round = 0; round < ROUNDS_MAX; round++) {
         CLEANUP_FREE char *text = document_render(document);
         if (!text)
             return -ENOMEM;
-        int r = strlen(text) > CONFIG_FILE_SIZE_MAX ? -EFBIG : try_once(document, text, ret_error);
-        if (r == 0)
+        int r = !has_program(document)                ? -ENODATA
+                : strlen(text) > CONFIG_FILE_SIZE_MAX ? -EFBIG
+                                                      : try_once(document, text, ret_error);
+        if (r == 0 || r == -ENODATA)
             *ret_text = TAKE_PTR(text);
         if (r == -EFBIG) {
             *ret_error = strdup("the translation is larger than the 1 MiB that a configuration "

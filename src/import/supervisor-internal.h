@@ -63,7 +63,8 @@ void put_seconds(const struct part *part, const char *name, const char *key, con
 void put_size(const struct part *part, const char *name, const char *key);
 void put_switch(const struct part *part, const char *name, const char *key);
 void put_template(const struct part *part, const char *name, const char *key);
-void put_text(const struct part *part, const char *name, const char *key, const char *standard);
+void put_text(const struct part *part, const char *name, const char *key);
+void put_octal(const struct part *part, const char *name, const char *key, const char *standard);
 void put_path(const struct part *part, const char *name, const char *key);
 void put_environment(const struct part *part, char *const *variables);
 

@@ -65,16 +65,18 @@ static void put_restart(const struct part *part)
 static void put_exit_codes(const struct part *part)
 {
     const struct ini_option *option = part_get(part, "exitcodes");
-    CLEANUP_FREE char *text = option ? part_text(part, option) : strdup("0,2"),
-                      *list = text ? string_format("[%s]", text) : NULL;
-    if (!text && option)
+    CLEANUP_FREE char *text = option ? part_text(part, option) : NULL;
+    CLEANUP_STRV char **codes = NULL;
+    if (option && !text)
         return;
-    if (!list)
-        document_no_memory(part->document);
-    else if (text[strspn(text, "0123456789, \t")] != '\0')
-        part_refuse(part, option, "expected exit codes, as 0,2: write what is meant by hand");
-    else
-        document_put_yaml(part->document, option_origin(option), "expected_exit_codes", list);
+    for (const char *at = text ? text : "0,2"; *at != '\0';) {
+        at += strspn(at, ", \t\n");
+        size_t length = strcspn(at, ", \t\n");
+        if (length > 0 && strv_consume(&codes, strndup(at, length)) < 0)
+            document_no_memory(part->document);
+        at += length;
+    }
+    document_put_list(part->document, option_origin(option), "expected_exit_codes", codes);
 }
 
 static void put_signal(const struct part *part)
@@ -128,11 +130,13 @@ static void put_life(const struct part *part, const struct program *program)
 
 static void put_directory(const struct part *part)
 {
-    if (part_get(part, "directory"))
-        put_path(part, "directory", "directory");
-    else
-        document_put(part->document, (struct origin){0}, "directory",
-                     part->translation->directory);
+    const struct ini_option *option = part_get(part, "directory");
+    CLEANUP_FREE char *own = option ? part_path(part, option) : NULL;
+    if (option && !own)
+        return;
+    document_put(part->document, option_origin(option), "directory",
+                 own ? own : part->translation->directory);
+    document_insist(part->document);
 }
 
 /* A version without `environment` for all programs has it in each. */
@@ -160,6 +164,17 @@ static void put_sockets(const struct part *part, const struct program *program)
     document_put_yaml(part->document, origin, "handoff", "[stdin]");
 }
 
+/* Who it is matters more than that it runs. */
+static void put_user(const struct part *part)
+{
+    const struct ini_option *option = part_get(part, "user");
+    CLEANUP_FREE char *user = option ? part_text(part, option) : NULL;
+    if (!user)
+        return;
+    document_put(part->document, option_origin(option), "user", user);
+    document_insist(part->document);
+}
+
 static void put_program(const struct part *part, const struct program *program, char *const *own)
 {
     put_command(part);
@@ -170,8 +185,8 @@ static void put_program(const struct part *part, const struct program *program, 
     put_template(part, "process_name", "worker_name");
     put_directory(part);
     put_variables(part, own);
-    put_text(part, "user", "user", NULL);
-    put_text(part, "umask", "umask", NULL);
+    put_user(part);
+    put_octal(part, "umask", "umask", NULL);
     put_life(part, program);
     output_translate(part);
     part_drop(part, "serverurl", "workers do not speak with the master by HTTP");
@@ -247,7 +262,7 @@ void program_translate_socket(struct translation *translation, const struct prog
     document_open(part.document, section_origin(program->section), program->key);
     put_listen(&part);
     put_number(&part, "socket_backlog", "backlog", NULL);
-    put_text(&part, "socket_mode", "mode", is_file ? "0700" : NULL);
+    put_octal(&part, "socket_mode", "mode", is_file ? "0700" : NULL);
     put_owner(&part, "socket_owner");
     document_close(part.document);
 }

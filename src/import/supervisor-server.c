@@ -71,7 +71,7 @@ static void put_user(const struct part *part)
     if (option && strcmp(option->value, "root") == 0)
         document_say(part->document, "user: the master is who starts it; for root start it as root");
     else
-        put_text(part, "user", "user", NULL);
+        put_text(part, "user", "user");
 }
 
 static void put_log_directory(const struct part *part)
@@ -118,7 +118,7 @@ static void translate_main(struct translation *translation)
     put_template(&part, "identifier", "identifier");
     put_path(&part, "pidfile", "pid_file");
     put_user(&part);
-    put_text(&part, "umask", "umask", "022");
+    put_octal(&part, "umask", "umask", "022");
     put_log_directory(&part);
     take_environment(&part);
     put_log(&part);
@@ -134,7 +134,7 @@ static void translate_unix_server(struct translation *translation)
         return;
     document_open(part.document, section_origin(part.section), "control");
     put_path(&part, "file", "socket");
-    put_text(&part, "chmod", "mode", NULL);
+    put_octal(&part, "chmod", "mode", NULL);
     put_owner(&part, "chown");
     part_drop(&part, "username", why);
     part_drop(&part, "password", why);
@@ -166,8 +166,8 @@ static void translate_inet_server(struct translation *translation)
         return;
     document_open(part.document, section_origin(part.section), "gateway");
     put_address(&part);
-    put_text(&part, "username", "username", NULL);
-    put_text(&part, "password", "password", NULL);
+    put_text(&part, "username", "username");
+    put_text(&part, "password", "password");
     part_drop_rest(&part);
     document_close(part.document);
 }

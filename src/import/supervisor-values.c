@@ -229,14 +229,30 @@ void put_template(const struct part *part, const char *name, const char *key)
         document_put(part->document, option_origin(option), key, text);
 }
 
-void put_text(const struct part *part, const char *name, const char *key, const char *standard)
+void put_text(const struct part *part, const char *name, const char *key)
 {
     const struct ini_option *option = part_get(part, name);
     CLEANUP_FREE char *text = option ? part_text(part, option) : NULL;
     if (text)
         document_put(part->document, option_origin(option), key, text);
-    else if (!option)
-        put_standard(part, key, standard);
+}
+
+/* With quotes: else other readers of YAML take 022 for eighteen. */
+void put_octal(const struct part *part, const char *name, const char *key, const char *standard)
+{
+    const struct ini_option *option = part_get(part, name);
+    CLEANUP_FREE char *text = option ? part_text(part, option)
+                                     : strdup(standard ? standard : "");
+    char quoted[16];
+    unsigned mode;
+    if (!text || *text == '\0')
+        return;
+    if (parse_mode(text, &mode) < 0) {
+        part_refuse(part, option, "expected an octal number, as 022: write what is meant by hand");
+        return;
+    }
+    (void)snprintf(quoted, sizeof(quoted), "\"%.8s\"", text);
+    document_put_yaml(part->document, option_origin(option), key, quoted);
 }
 
 void put_path(const struct part *part, const char *name, const char *key)

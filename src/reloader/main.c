@@ -89,6 +89,7 @@ static int import(const char *path)
     CLEANUP_FREE char *error = NULL;
     unsigned refused;
     if (import_file(path, stdout, &refused, &error) < 0) {
+        (void)fflush(stdout);
         (void)fprintf(stderr, "%s\n", error ? error : "out of memory");
         return EXIT_CONFIGURATION;
     }

@@ -174,6 +174,7 @@ void document_insist(struct document *document)
         document->entries[document->n_entries - 1].insists = true;
 }
 
+PRINTF_LIKE(3, 0)
 static void append_note(struct document *document, struct origin origin, const char *format,
                         va_list arguments)
 {

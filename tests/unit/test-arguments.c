@@ -96,6 +96,10 @@ static void test_modes(void **state UNUSED)
     assert_mode("-V", ARGUMENTS_MODE_VERSION);
     assert_mode("--version", ARGUMENTS_MODE_VERSION);
     assert_mode("-d -n x", ARGUMENTS_MODE_MASTER);
+    assert_mode("import x", ARGUMENTS_MODE_IMPORT);
+    assert_mode("import import", ARGUMENTS_MODE_IMPORT);
+    assert_mode("-c import", ARGUMENTS_MODE_MASTER);
+    assert_mode("import --help", ARGUMENTS_MODE_HELP);
 }
 
 static void test_wrong_use(void **state UNUSED)
@@ -112,7 +116,10 @@ static void test_wrong_use(void **state UNUSED)
     assert_wrong("--set", -EINVAL, "option '--set' needs a value");
     assert_wrong("-u nobody x", -EINVAL, "-u/--user is not in this version");
     assert_wrong("--user=nobody x", -EINVAL, "-u/--user is not in this version");
-    assert_wrong("import x", -EINVAL, "'reloader import' is not in this version");
+    assert_wrong("import", -EINVAL, "'reloader import' needs a file");
+    assert_wrong("import x --set a=b", -EINVAL, "'reloader import' takes no options");
+    assert_wrong("import -d x", -EINVAL, "'reloader import' takes no options");
+    assert_wrong("import --workers 8 x", -EINVAL, "'reloader import' takes no options");
     assert_wrong("--listen 80 x", -EINVAL, "--listen belongs to 'reloader run'");
     assert_wrong("--workers 8 x", -EINVAL, "--workers belongs to 'reloader run'");
     assert_wrong("run", -EINVAL, "'reloader run' needs a command");

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/strv.h"
+#include "master/jobs.h"
 #include "master/listener-use.h"
 #include "master/pid-file.h"
 #include "master/programs.h"
@@ -112,6 +113,7 @@ void master_shutdown(struct master *master, bool force)
     if (before != INTENT_SHUTDOWN && before != INTENT_FORCED) {
         watching_stop(master->watching);
         reload_abandon(master);
+        jobs_abandon(master);
     }
     if (before != master->intent.type) {
         const char *how = master->intent.type == INTENT_FORCED ? "forced" : "graceful";
@@ -166,7 +168,7 @@ static void look_for_failed_start(struct master *master)
 
 static void look_for_ready(struct master *master)
 {
-    if (master->was_ready || is_shutting_down(master))
+    if (master->was_ready || is_shutting_down(master) || jobs_are_booting(master))
         return;
     unsigned workers = 0;
     for (size_t i = 0; i < master->n_programs; i++) {
@@ -187,10 +189,14 @@ static void do_step(struct master *master)
     master->awake = false;
     (void)sd_event_source_set_enabled(master->step_at_rest, SD_EVENT_OFF);
     (void)sd_event_source_set_enabled(master->step_in_time, SD_EVENT_OFF);
-    if (master->intent.reload_wanted)
+    if (master->intent.reload_wanted) {
+        jobs_hurry(master);
         reload_begin(master);
+    }
     converge_changed(master);
     for (unsigned i = 0; i < STEPS_AT_ONCE_MAX && reload_step(master); i++)
+        converge_changed(master);
+    for (unsigned i = 0; i < STEPS_AT_ONCE_MAX && jobs_step(master); i++)
         converge_changed(master);
     if (is_shutting_down(master)) {
         shutdown_step(master);
@@ -345,6 +351,7 @@ int master_new(const struct master_options *options, struct config *config, stru
     };
     event_bus_init(&master->events);
     reload_init(&master->reload);
+    jobs_init(&master->jobs);
     CLEANUP_FREE char *error = NULL;
     int r = set_up(master, config, &error);
     if (r < 0) {
@@ -360,9 +367,8 @@ void master_start(struct master *master)
     log_info("reloader %s up, pid %d, configuration %s", RELOADER_VERSION, (int)getpid(),
              master->release.config->path ? master->release.config->path : "from the command line");
     watching_update(master->watching, clock_monotonic_usec(), true);
-    for (size_t i = 0; i < master->n_programs; i++)
-        if (program_config(master->programs[i])->autostart)
-            program_start(master->programs[i]);
+    if (jobs_boot(master) < 0)
+        log_error("out of memory to start programs; `reloaderctl start all` tries again");
     master_wake(master);
 }
 
@@ -386,6 +392,7 @@ struct master *master_free(struct master *master)
     free(master->programs);
     (void)watching_free(master->watching);
     reload_clear(&master->reload);
+    jobs_clear(&master->jobs);
     undo_clear(&master->undo);
     for (size_t i = 0; master->release.listeners && master->release.listeners[i]; i++)
         listener_close(master->release.listeners[i]);

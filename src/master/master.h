@@ -14,6 +14,7 @@
 #include "config/config.h"
 #include "master/event.h"
 #include "master/intent.h"
+#include "master/jobs.h"
 #include "master/listener-watch.h"
 #include "master/release.h"
 #include "master/reload.h"
@@ -72,6 +73,7 @@ struct master {
     uint64_t started_usec; /* monotonic */
     struct intent intent;
     struct reload reload;
+    struct jobs jobs;
     struct service_manager *service; /* NULL: we are no service of its kind */
     sd_event_source *step_at_rest, *step_in_time;
     bool awake; /* the step is due */

@@ -36,6 +36,7 @@ static int get_config(struct master *master, enum reload_kind kind, struct confi
     case RELOAD_READ:
         return config_load(master->options.source, ret, ret_reason);
     case RELOAD_CURRENT:
+    case RELOAD_RESTART:
         *ret = config_ref(current_config(master));
         return 0;
     case RELOAD_UNDO:

@@ -86,8 +86,8 @@ static struct entry *append_key(struct document *document, enum entry_type type,
     entry->key = yaml_quote(key);
     bool missing = top(document)->type == FRAME_KEYS && !document_knows(document, key);
     if (missing)
-        entry->reason = string_format("reloader %s does not have '%s' yet; this would be it:",
-                                      RELOADER_VERSION, key);
+        entry->reason = string_format(
+            "reloader %s does not have '%s' yet; this would be it:", RELOADER_VERSION, key);
     if (!entry->key || (missing && !entry->reason))
         document->no_memory = true;
     return entry;

@@ -22,7 +22,8 @@ struct import {
     const char *path; /* absolute */
     struct document *document;
     struct ini ini;
-    size_t size; /* of all files */
+    size_t size;         /* of all files */
+    unsigned n_included; /* files, and patterns */
     char **ret_error;
 };
 
@@ -56,9 +57,9 @@ static int check_text(struct import *import, const char *path, const char *text,
     unsigned line = 1;
     for (size_t i = 0; i < wrong; i++)
         line += text[i] == '\n';
-    return fail(import, EINVAL,
-                string_format("%s:%u: this is no text in UTF-8: convert it, as by iconv(1)", path,
-                              line));
+    return fail(
+        import, EINVAL,
+        string_format("%s:%u: this is no text in UTF-8: convert it, as by iconv(1)", path, line));
 }
 
 static int add_ini(struct import *import, const char *path, const char *text, size_t size)
@@ -84,11 +85,22 @@ static int read_file(struct import *import, const char *path, char **ret, size_t
     return 0;
 }
 
+static int count(struct import *import)
+{
+    if (++import->n_included <= CONFIG_FILES_MAX)
+        return 0;
+    return fail(import, E2BIG,
+                string_format("%s: it includes more than %d files: import a part of them",
+                              import->path, CONFIG_FILES_MAX));
+}
+
 static int include_file(struct import *import, const char *path)
 {
     CLEANUP_FREE char *text = NULL;
     size_t size;
-    int r = read_file(import, path, &text, &size);
+    int r = count(import);
+    if (r == 0)
+        r = read_file(import, path, &text, &size);
     return r < 0 ? r : add_ini(import, path, text, size);
 }
 
@@ -96,12 +108,13 @@ static int include_pattern(struct import *import, const struct ini_option *optio
                            const char *pattern)
 {
     CLEANUP_FREE char *directory = path_directory(import->path),
-                      *absolute = directory ? path_join(directory, pattern) : NULL,
-                      *reason = NULL;
+                      *absolute = directory ? path_join(directory, pattern) : NULL, *reason = NULL;
     CLEANUP_STRV char **paths = NULL;
     if (!absolute)
         return -ENOMEM;
-    int r = glob_find(absolute, &paths, &reason);
+    int r = count(import);
+    if (r == 0)
+        r = glob_find(absolute, &paths, &reason);
     if (r < 0 && reason)
         return fail(import, -r, string_format("%s:%u: %s", option->file, option->line, reason));
     if (r == 0 && !paths)

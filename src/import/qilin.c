@@ -17,7 +17,9 @@
 #include <jansson.h>
 #include <string.h>
 
-#define NUMBER_MAX INT32_MAX
+#define NUMBER_MAX  INT32_MAX
+#define MEMBERS_MAX 100 /* qilin-daemon knows 11 */
+#define TEXTS_MAX   4096
 
 struct qilin {
     const char *text, *path;
@@ -140,13 +142,17 @@ static void append_texts(struct qilin *q, const char *key, char *(*change)(const
                          char ***list)
 {
     const json_t *value = get(q, key);
-    if (value && !json_is_array(value))
-        refuse(q, key, "expected a list, as [\"a\", \"b\"]");
+    if (value && (!json_is_array(value) || json_array_size(value) > TEXTS_MAX)) {
+        refuse(q, key, "expected a list of at most 4096 texts, as [\"a\", \"b\"]");
+        return;
+    }
     for (size_t i = 0; i < json_array_size(value); i++) {
         const char *text = json_string_value(json_array_get(value, i));
-        if (!text)
+        if (!text) {
             refuse(q, key, "expected texts in quotes");
-        else if (strv_consume(list, change(text)) < 0)
+            return;
+        }
+        if (strv_consume(list, change(text)) < 0)
             document_no_memory(q->document);
     }
 }
@@ -260,9 +266,8 @@ static void drop_rest(struct qilin *q)
 {
     const char *key;
     json_t *value;
-    json_object_foreach(q->root, key, value)
-        if (!strv_contains(q->used, key))
-            refuse(q, key, "qilin-daemon has no such setting: check its name");
+    json_object_foreach(q->root, key, value) if (!strv_contains(q->used, key))
+        refuse(q, key, "qilin-daemon has no such setting: check its name");
 }
 
 static void put_program(struct qilin *q, const char *name)
@@ -320,5 +325,9 @@ int qilin_translate(const char *text, size_t size, const char *path, struct docu
         return fail(ret_error, string_format("%s:%u: there is no \"exec\": expected the script "
                                              "that qilin-daemon runs, as \"exec\": \"app.js\"",
                                              path, find_line(text, "exec")));
+    if (json_object_size(root) > MEMBERS_MAX)
+        return fail(ret_error, string_format("%s:1: more than %d members: expected those of "
+                                             "qilin-daemon",
+                                             path, MEMBERS_MAX));
     return translate(&q, exec);
 }

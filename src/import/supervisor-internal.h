@@ -8,9 +8,9 @@
 struct translation {
     struct ini *ini;
     struct document *document;
-    char *directory; /* where relative paths begin, as a template */
-    char **environment; /* of [supervisord]: "NAME=template" */
-    char **names;       /* of programs that are taken */
+    char *directory;       /* where relative paths begin, as a template */
+    char **environment;    /* of [supervisord]: "NAME=template" */
+    char **names;          /* of programs that are taken */
     bool root_environment; /* is in the document already */
     bool strip_ansi, log_directory;
 };
@@ -26,8 +26,8 @@ struct part {
 /* A program, or fcgi-program. */
 struct program {
     struct ini_section *section;
-    const char *name; /* as in the file */
-    char *key;        /* as in the document */
+    const char *name;                /* as in the file */
+    char *key;                       /* as in the document */
     const struct ini_section *group; /* the first one that names it, or NULL */
     bool fcgi;
 };

@@ -36,8 +36,8 @@ static void put_log_file(const struct part *part)
 
 static void put_level(const struct part *part)
 {
-    static const char *const theirs[] = {"critical", "error", "warn",  "warning",
-                                         "info",     "debug", "trace", "blather", NULL};
+    static const char *const theirs[] = {"critical", "error", "warn",    "warning", "info",
+                                         "debug",    "trace", "blather", NULL};
     static const char *const ours[] = {"error", "error", "warning", "warning",
                                        "info",  "debug", "trace",   "trace"};
     const struct ini_option *option = part_get(part, "loglevel");
@@ -69,7 +69,8 @@ static void put_user(const struct part *part)
 {
     const struct ini_option *option = part_get(part, "user");
     if (option && strcmp(option->value, "root") == 0)
-        document_say(part->document, "user: the master is who starts it; for root start it as root");
+        document_say(part->document,
+                     "user: the master is who starts it; for root start it as root");
     else
         put_text(part, "user", "user");
 }

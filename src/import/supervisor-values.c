@@ -46,9 +46,8 @@ const char *option_shown(const struct ini_option *option)
 void part_refuse(const struct part *part, const struct ini_option *option, const char *format, ...)
 {
     const char *shown = option_shown(option);
-    CLEANUP_FREE char *why = NULL,
-                      *value = string_format("%.*s%s", EXCERPT_MAX, shown,
-                                             strlen(shown) > EXCERPT_MAX ? "..." : "");
+    CLEANUP_FREE char *why = NULL, *value = string_format("%.*s%s", EXCERPT_MAX, shown,
+                                                          strlen(shown) > EXCERPT_MAX ? "..." : "");
     va_list arguments;
     va_start(arguments, format);
     if (vasprintf(&why, format, arguments) < 0)
@@ -60,8 +59,7 @@ void part_refuse(const struct part *part, const struct ini_option *option, const
     }
     string_make_utf8(value); /* it may have been cut within a character */
     string_make_utf8(why);
-    document_refuse(part->document, option_origin(option), "%s = %s: %s", option->name, value,
-                    why);
+    document_refuse(part->document, option_origin(option), "%s = %s: %s", option->name, value, why);
 }
 
 void part_drop(const struct part *part, const char *name, const char *why)
@@ -241,8 +239,7 @@ void put_text(const struct part *part, const char *name, const char *key)
 void put_octal(const struct part *part, const char *name, const char *key, const char *standard)
 {
     const struct ini_option *option = part_get(part, name);
-    CLEANUP_FREE char *text = option ? part_text(part, option)
-                                     : strdup(standard ? standard : "");
+    CLEANUP_FREE char *text = option ? part_text(part, option) : strdup(standard ? standard : "");
     char quoted[16];
     unsigned mode;
     if (!text || *text == '\0')

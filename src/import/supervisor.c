@@ -139,6 +139,23 @@ static bool has_program(const struct programs *programs, const char *name, size_
     return false;
 }
 
+/* One is enough to find the others. */
+static void check_names(const struct part *part, const struct programs *programs,
+                        const struct ini_option *names)
+{
+    const char *at = names ? names->value : "";
+    while (*at != '\0') {
+        at += strspn(at, ", \t\n");
+        size_t length = strcspn(at, ", \t\n");
+        if (length > 0 && !has_program(programs, at, length)) {
+            part_refuse(part, names, "there is no program '%.*s'", (int)MIN(length, (size_t)80),
+                        at);
+            return;
+        }
+        at += length;
+    }
+}
+
 static void check_group(struct translation *t, const struct programs *programs,
                         struct ini_section *section)
 {
@@ -148,21 +165,15 @@ static void check_group(struct translation *t, const struct programs *programs,
     section->used = true;
     if (priority && has_priorities(programs, section))
         part_refuse(&part, priority, "a program's own priority counts, and some of them have one");
-    for (const char *at = names ? names->value : ""; *at != '\0';) {
-        at += strspn(at, ", \t\n");
-        size_t length = strcspn(at, ", \t\n");
-        if (length > 0 && !has_program(programs, at, length))
-            part_refuse(&part, names, "there is no program '%.*s'", (int)MIN(length, (size_t)80),
-                        at);
-        at += length;
-    }
+    check_names(&part, programs, names);
     part_drop_rest(&part);
 }
 
 static const char *why_not(const char *section)
 {
     if (strcmp(section, "supervisorctl") == 0)
-        return "reloaderctl needs no settings: it looks where reloader's own socket is, or takes -s";
+        return "reloaderctl needs no settings: it looks where reloader's own socket is, or takes "
+               "-s";
     if (string_starts_with(section, "eventlistener:"))
         return "reloader does not speak the protocol of event listeners; on_event runs a command, "
                "reloaderctl events tells all of them";

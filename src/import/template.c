@@ -46,8 +46,7 @@ static int read_reference(const char *at, struct reference *ret, char **ret_reas
                     string_format("'%.*s' is no expansion that there is here: expected %%(name)s, "
                                   "%%(name)02d, or %%%% for a percent sign",
                                   (int)strcspn(at, " \n"), at));
-    *ret = (struct reference){
-        .length = end + 1, .name = strndup(at + 2, name), .padded = padded};
+    *ret = (struct reference){.length = end + 1, .name = strndup(at + 2, name), .padded = padded};
     return ret->name ? 0 : -ENOMEM;
 }
 

@@ -14,7 +14,8 @@ struct template_names {
     const char *group_name;
     const char *numprocs;
     const char *our_program_name, *our_group_name; /* what the same will be in reloader */
-    char *const *environment[2]; /* "NAME=template"; the first that has a name counts. Further ones are the master's */
+    char *const *environment
+        [2]; /* "NAME=template"; the first that has a name counts. Further ones are the master's */
 };
 
 /*

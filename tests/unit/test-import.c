@@ -112,7 +112,8 @@ static const struct {
     {"; autostart=false\n#autostart=false", "start_retries: 3"},
     {"command=a --port=%(process_num)s", "command: [a, \"--port=%(process_num)s\"]"},
     {"command=a --port=80%(process_num)02d", "command: [a, \"--port=80%(process_num)02d\"]"},
-    {"command=a 'b c' \"d \\\" $e\" | f (g)", "command: [a, \"b c\", \"d \\\" $e\", \"|\", f, \"(g)\"]"},
+    {"command=a 'b c' \"d \\\" $e\" | f (g)",
+     "command: [a, \"b c\", \"d \\\" $e\", \"|\", f, \"(g)\"]"},
     {"command=a %(numprocs)s %(numprocs)03d", "command: [a, 1, 001]"},
     {"command=a %(program_name)s %(group_name)s %(here)s 5%%",
      "command: [a, \"%(program_name)s\", \"%(group_name)s\", /srv, 5%%]"},
@@ -121,14 +122,15 @@ static const struct {
     {"command=a\n b\n\n c", "command: [a, b, c]"},
     /* What is not valid here is a comment with the line that it comes from. */
     {"startsecs=99999999", "#start_seconds: 99999999s"},
-    {"stopsignal=NOPE", "# /srv/x.conf:3: stopsignal = NOPE: expected a signal, as TERM: write what is "
-                        "meant by hand"},
+    {"stopsignal=NOPE",
+     "# /srv/x.conf:3: stopsignal = NOPE: expected a signal, as TERM: write what is "
+     "meant by hand"},
     {"priority=-1",
      "# /srv/x.conf:3: priority = -1: expected a number from 0 on: write what is meant by hand"},
     {"startsecs=%(nope)s", "# /srv/x.conf:3: startsecs = %(nope)s: %(nope)s is not known here"},
-    {"startsecs=%(process_num)x",
-     "# /srv/x.conf:3: startsecs = %(process_num)x: '%(process_num)x' is no expansion that there is "
-     "here: expected %(name)s, %(name)02d, or %% for a percent sign"},
+    {"startsecs=%(process_num)x", "# /srv/x.conf:3: startsecs = %(process_num)x: '%(process_num)x' "
+                                  "is no expansion that there is "
+                                  "here: expected %(name)s, %(name)02d, or %% for a percent sign"},
     {"bogus=1",
      "# /srv/x.conf:3: bogus = 1: Supervisor has no such setting in [program:p]: check its name"},
     {"serverurl=AUTO",
@@ -137,7 +139,8 @@ static const struct {
      "# /srv/x.conf:3: stdout_capture_maxbytes = 1MB: reloader does not cut events out of output"},
     {"environment=A", "# /srv/x.conf:3: environment = A: near 'A': expected "
                       "KEY=\"value\",KEY2=\"value2\""},
-    {"bogus=a\u2028b\xc2\x85" "c\n d\ufeff",
+    {"bogus=a\u2028b\xc2\x85"
+     "c\n d\ufeff",
      "# /srv/x.conf:3: bogus = a b c d : Supervisor has no such setting in [program:p]: check its "
      "name"},
 };
@@ -207,10 +210,12 @@ static void test_master(void **state UNUSED)
         "[eventlistener:e]\ncommand=e\nevents=TICK_60\n"
         "[program:p]\ncommand=x %(ENV_X)s\n");
     static const char *const expected[] = {
-        "socket: /srv/x.sock", "mode: \"0770\"",      "owner: root",
-        "group: root",         "identifier: shop",    "pid_file: /srv/run/x.pid",
-        "file: /srv/log/x.log", "level: warning",     "command: [x, 1]",
-        "X: 1",                "#   events = TICK_60",
+        "socket: /srv/x.sock",  "mode: \"0770\"",
+        "owner: root",          "group: root",
+        "identifier: shop",     "pid_file: /srv/run/x.pid",
+        "file: /srv/log/x.log", "level: warning",
+        "command: [x, 1]",      "X: 1",
+        "#   events = TICK_60",
     };
     for (size_t i = 0; i < ARRAY_SIZE(expected); i++)
         assert_line(yaml, expected[i]);
@@ -395,6 +400,23 @@ static void test_bounds(void **state UNUSED)
     assert_error(text, "/srv/x.conf:3: the value is longer than 64 KiB");
 }
 
+static void test_bounds_of_json(void **state UNUSED)
+{
+    CLEANUP_FREE char *text = calloc(1, 1 << 16);
+    size_t length = (size_t)sprintf(text, "{\"exec\": \"a.js\"");
+    for (unsigned i = 0; i < 100; i++)
+        length += (size_t)sprintf(text + length, ", \"k%u\": 1", i);
+    (void)strcpy(text + length, "}");
+    assert_error(text, "/srv/x.conf:1: more than 100 members");
+    length = (size_t)sprintf(text, "{\"exec\": \"a.js\", \"args\": [\"\"");
+    for (unsigned i = 0; i < 4096; i++)
+        length += (size_t)sprintf(text + length, ",\"\"");
+    (void)strcpy(text + length, "]}");
+    CLEANUP_FREE char *yaml = import(text);
+    assert_line(yaml, "# /srv/x.conf:1: args: expected a list of at most 4096 texts, as [\"a\", "
+                      "\"b\"]");
+}
+
 static void write_file(const char *path, const char *text)
 {
     FILE *file = fopen(path, "we");
@@ -408,7 +430,8 @@ static void test_include(void **state UNUSED)
     char base[] = "/tmp/test-import-XXXXXX";
     assert_non_null(mkdtemp(base));
     CLEANUP_FREE char *main = string_format("%s/m.conf", base), *conf = string_format("%s/d", base),
-                      *a = string_format("%s/d/a.ini", base), *b = string_format("%s/d/b.ini", base);
+                      *a = string_format("%s/d/a.ini", base),
+                      *b = string_format("%s/d/b.ini", base);
     assert_int_equal(mkdir(conf, 0700), 0);
     write_file(main, "[supervisord]\n[include]\nfiles = d/*.ini none/*.ini\n"
                      "[program:p]\ncommand=x\ndirectory=/\n");
@@ -421,7 +444,7 @@ static void test_include(void **state UNUSED)
     assert_int_equal(import_file(main, stream, &refused, &error), 0);
     assert_int_equal(fclose(stream), 0);
     CLEANUP_FREE char *command = string_format("command: [x, %s]", conf), /* plain in YAML */
-                      *place = string_format("# %s:3: startsecs = x: ", b),
+        *place = string_format("# %s:3: startsecs = x: ", b),
                       *none = string_format("# %s:3: include: no file is called none/*.ini", main);
     assert_line(yaml, command);
     assert_line(yaml, "command: [z]");
@@ -453,6 +476,7 @@ int main(void)
         cmocka_unit_test(test_qilin_defaults),
         cmocka_unit_test(test_errors),
         cmocka_unit_test(test_bounds),
+        cmocka_unit_test(test_bounds_of_json),
         cmocka_unit_test(test_include),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

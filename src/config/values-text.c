@@ -193,8 +193,8 @@ static bool begins_absolute(struct reader *reader, const char *text)
     const unsigned process_num = 0;
     const uint64_t generation = 1;
     const struct expansion sample = {
-        .program_name = reader->program->name,
-        .group_name = config_group_name(reader->program),
+        .program_name = reader->program ? reader->program->name : "program",
+        .group_name = reader->program ? config_group_name(reader->program) : "program",
         .here = reader->file->directory,
         .host_node_name = reader->host_node_name,
         .process_num = &process_num,
@@ -220,5 +220,16 @@ static void read_directory(struct reader *reader, const struct key *key,
     set_field(reader, key, object, here ? path_join(here, text) : NULL);
 }
 
+/* What all programs have by default may be unset. */
+static void print_directory(struct printer *printer, const struct key *key, const void *object)
+{
+    if (*field_of(key, object)) {
+        print_template(printer, key, object);
+        return;
+    }
+    print_key(printer, key->name);
+    (void)fputs(" null\n", printer->stream);
+}
+
 const struct value_type type_directory = {
-    .label = "directory", .read = read_directory, .print = print_template};
+    .label = "directory", .read = read_directory, .print = print_directory};

@@ -7,6 +7,7 @@
 #include "base/strv.h"
 #include "master/jobs.h"
 #include "master/listener-use.h"
+#include "master/own-identity.h"
 #include "master/pid-file.h"
 #include "master/programs.h"
 #include "master/runtime-directory.h"
@@ -285,7 +286,8 @@ static int add_event_loop(struct master *master)
 
 static int take_directory(struct master *master, const struct config *config, char **ret_error)
 {
-    int r = runtime_directory_prepare(config->runtime_directory, ret_error);
+    const uid_t heir = config->account.user.set ? config->account.user.id : (uid_t)-1;
+    int r = runtime_directory_prepare(config->runtime_directory, heir, ret_error);
     master->made_runtime_directory = r > 0;
     return r < 0 ? r
                  : runtime_directory_prepare_notify(config->runtime_directory,
@@ -311,13 +313,23 @@ static int take_places(struct master *master, const struct config *config, char 
     return r;
 }
 
+static void on_names_known(void *userdata)
+{
+    master_wake(userdata);
+}
+
 static int set_up(struct master *master, struct config *config, char **ret_error)
 {
     int r = nofile_get(&master->nofile);
     if (r < 0)
         return r;
+    r = own_limits_raise(config, ret_error);
+    if (r < 0)
+        return r;
     master_raise_nofile(config);
     r = add_event_loop(master);
+    if (r == 0)
+        r = lookup_init(&master->lookup, on_names_known, master);
     if (r == 0)
         r = take_places(master, config, ret_error);
     if (r == 0)
@@ -398,6 +410,7 @@ struct master *master_free(struct master *master)
         listener_close(master->release.listeners[i]);
     (void)listener_watch_free(master->listener_watch);
     (void)service_manager_free(master->service);
+    lookup_clear(&master->lookup);
     (void)reaper_free(master->reaper);
     for (size_t i = 0; i < master->n_signals; i++)
         (void)sd_event_source_disable_unref(master->signals[i]);

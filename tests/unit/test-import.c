@@ -32,7 +32,7 @@ static char *import(const char *text)
     if (r < 0)
         print_error("%s\nis refused: %s\n", text, error);
     assert_int_equal(r, 0);
-    CLEANUP_CONFIG struct config *config = load_text(yaml);
+    (void)config_unref(load_text(yaml));
     return yaml;
 }
 

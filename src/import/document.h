@@ -38,7 +38,10 @@ void document_put(struct document *document, struct origin origin, const char *k
 void document_put_list(struct document *document, struct origin origin, const char *key,
                        char *const *texts);
 
-/* Without what was put last, the mapping that it is in is not to be: it would be something else. */
+/*
+ * Without what was put last, the mapping that it is in is not to be: it would be something else. At the top: without it no
+ * program is to be.
+ */
 void document_insist(struct document *document);
 
 /* A comment. */

@@ -47,8 +47,12 @@ static const char *text_of(const char *error)
     return after_path ? after_path + 2 : text ? text + 2 : error;
 }
 
+/* What the entry is in; what is in nothing concerns all programs. */
 static struct entry *find_section(struct document *document, const struct entry *entry)
 {
+    for (size_t i = 0; entry->depth == 0 && i < document->n_entries; i++)
+        if (string_equal(document->entries[i].key, "programs"))
+            return &document->entries[i];
     for (struct entry *section = (struct entry *)entry; section-- > document->entries;)
         if (section->type == ENTRY_SECTION && section->depth < entry->depth)
             return section;

@@ -71,6 +71,8 @@ void put_environment(const struct part *part, char *const *variables);
 /* USER or USER:GROUP, as `owner` and `group`. */
 void put_owner(const struct part *part, const char *name);
 
+void put_user(const struct part *part);
+
 /* A name that reloader takes: its letters are its own, others become '-'. malloc-ed or NULL. */
 char *make_name(const char *name);
 

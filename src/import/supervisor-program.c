@@ -164,17 +164,6 @@ static void put_sockets(const struct part *part, const struct program *program)
     document_put_yaml(part->document, origin, "handoff", "[stdin]");
 }
 
-/* Who it is matters more than that it runs. */
-static void put_user(const struct part *part)
-{
-    const struct ini_option *option = part_get(part, "user");
-    CLEANUP_FREE char *user = option ? part_text(part, option) : NULL;
-    if (!user)
-        return;
-    document_put(part->document, option_origin(option), "user", user);
-    document_insist(part->document);
-}
-
 static void put_program(const struct part *part, const struct program *program, char *const *own)
 {
     put_command(part);

@@ -65,14 +65,14 @@ static void put_limits(const struct part *part)
 }
 
 /* Which is what people write so that Supervisor does not warn them. */
-static void put_user(const struct part *part)
+static void put_own_user(const struct part *part)
 {
     const struct ini_option *option = part_get(part, "user");
     if (option && strcmp(option->value, "root") == 0)
         document_say(part->document,
                      "user: the master is who starts it; for root start it as root");
     else
-        put_text(part, "user", "user");
+        put_user(part);
 }
 
 static void put_log_directory(const struct part *part)
@@ -118,7 +118,7 @@ static void translate_main(struct translation *translation)
         (void)part_bool(&part, strip, &translation->strip_ansi);
     put_template(&part, "identifier", "identifier");
     put_path(&part, "pidfile", "pid_file");
-    put_user(&part);
+    put_own_user(&part);
     put_octal(&part, "umask", "umask", "022");
     put_log_directory(&part);
     take_environment(&part);

@@ -331,3 +331,14 @@ void put_owner(const struct part *part, const char *name)
     if (colon)
         document_put(part->document, option_origin(option), "group", colon + 1);
 }
+
+/* Who it is matters more than that it runs. */
+void put_user(const struct part *part)
+{
+    const struct ini_option *option = part_get(part, "user");
+    CLEANUP_FREE char *user = option ? part_text(part, option) : NULL;
+    if (!user)
+        return;
+    document_put(part->document, option_origin(option), "user", user);
+    document_insist(part->document);
+}

@@ -131,11 +131,6 @@ static int fail_unknown(const char *word, char **ret_error)
     return fail(ret_error, -EINVAL, string_format("unknown option '--%s'" HINT, name));
 }
 
-static int fail_later(const char *what, char **ret_error)
-{
-    return fail(ret_error, -EINVAL, string_format("%s is not in this version" HINT, what));
-}
-
 /* A value of an option is text, whatever YAML would make of it. */
 static int add_set(struct command_line *line, const char *key, const char *value, char **ret_error)
 {

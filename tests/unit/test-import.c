@@ -162,7 +162,7 @@ static const struct {
 } later[] = {
     {"[supervisord]\numask=027", &root_table, "umask", "umask: \"027\""},
     {"[supervisord]", &root_table, "umask", "umask: \"022\""},
-    {"[supervisord]\nuser=root2", &root_table, "user", "user: root2"},
+    {"[supervisord]\nuser=0", &root_table, "user", "user: 0"},
     {"[supervisord]\nchildlogdir=/tmp", &root_table, "log_directory", "log_directory: /tmp"},
     {"[supervisord]\nminfds=2048", &root_table, "limits", "nofile: 2048"},
     {"[supervisord]\nminprocs=300", &root_table, "limits", "nproc: 300"},
@@ -307,6 +307,18 @@ static void test_left_out(void **state UNUSED)
     assert_line(yaml, "# /srv/x.conf:3: left out, as it would be another program without its "
                       "'directory':");
     assert_has(yaml, "# /srv/x.conf:6: 'command' is missing");
+}
+
+/* Rather not at all than as somebody else. */
+static void test_unknown_user(void **state UNUSED)
+{
+    CLEANUP_FREE char *yaml = import("[program:a]\ncommand=x\n[program:b]\ncommand=x\n"
+                                     "user=no-such-user\n");
+    CLEANUP_CONFIG struct config *config = load_text(yaml);
+    assert_int_equal(config->n_programs, 1);
+    assert_line(yaml, "#user: no-such-user");
+    assert_error("[supervisord]\nuser=no-such-user\n[program:a]\ncommand=x\n",
+                 "no program in it can be run");
 }
 
 static void test_many_mistakes(void **state UNUSED)
@@ -471,6 +483,7 @@ int main(void)
         cmocka_unit_test(test_fcgi),
         cmocka_unit_test(test_ports),
         cmocka_unit_test(test_left_out),
+        cmocka_unit_test(test_unknown_user),
         cmocka_unit_test(test_many_mistakes),
         cmocka_unit_test(test_qilin),
         cmocka_unit_test(test_qilin_defaults),

@@ -221,6 +221,7 @@ struct config {
  * Where a configuration comes from; kept by the master so that a reload reads the same again. All strings borrowed.
  *   path      the file; NULL together with `text` for `reloader run`, whose arguments are translated to YAML text
  *   text      used instead of reading path (NUL-terminated)
+ *   name      what messages call `text`, with its lines; NULL: "command line", of which people know no lines
  *   sets      "KEY=VALUE" of --set, in order, NULL-terminated; they win over the file
  *   names     who knows users and groups: what is not known yet is -EAGAIN and an open question there. NULL: they are
  *             asked at once, see names.h for how long
@@ -229,6 +230,7 @@ struct config {
 struct config_source {
     const char *path;
     const char *text;
+    const char *name;
     char *const *sets;
     const char *directory; /* base of relative paths for `text`; NULL: the current one */
     struct names *names;

@@ -130,6 +130,9 @@ void worker_stop(struct worker *worker, const char *reason);
  */
 int worker_adopt(struct worker *worker, struct generation *generation, char **ret_error);
 
+/* Makes it one of another generation that is made of the very same, and has the same sockets. */
+void worker_become(struct worker *worker, struct generation *generation);
+
 /* For log lines about it. Its strings live as long as the worker. */
 struct log_subject worker_subject(const struct worker *worker);
 

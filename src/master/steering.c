@@ -83,13 +83,13 @@ static void steer_all(const struct master *master)
             steer(master, known.list[i].listener);
 }
 
-/* Sockets of slots that are gone wait for nobody any more, but for those that it gets when it is started. */
+/* Sockets of slots that are gone wait for nobody any more. A program that is not started has no slots; its sockets wait for it. */
 static bool has_too_many(const struct program *program)
 {
-    size_t slots = MAX(program->n_slots, (size_t)program_config(program)->workers);
+    size_t needed = MAX(program->n_slots, (size_t)program_config(program)->workers);
     for (size_t i = 0; i < program_config(program)->n_sockets; i++) {
         size_t n = program->committed->listeners[i]->n_sockets;
-        if (n > 1 && n > slots)
+        if (n > 1 && n > needed)
             return true;
     }
     return false;

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/parse.h"
 #include "base/strv.h"
+#include "program/recycle.h"
 #include "program/settle.h"
 #include "program/spread.h"
 
@@ -327,4 +328,5 @@ void program_converge(struct program *program)
                   "no end in bringing its workers up to date; this is a defect of reloader");
     free(slots);
     trim_slots(program);
+    program_recycle(program);
 }

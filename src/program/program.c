@@ -5,6 +5,7 @@
 #include "program/internal.h"
 
 #include "base/log.h"
+#include "program/recycle.h"
 #include "program/settle.h"
 
 #include <errno.h>
@@ -326,6 +327,8 @@ int program_new(const struct program_params *params, struct program **ret)
         return r;
     (void)sd_event_source_set_description(program->probation_timer, "probation");
     r = program_add_settle_timer(program);
+    if (r == 0)
+        r = program_add_recycle_timer(program);
     if (r < 0)
         return r;
     *ret = TAKE_PTR(program);
@@ -341,6 +344,7 @@ struct program *program_free(struct program *program)
     free(program->slots);
     (void)sd_event_source_disable_unref(program->probation_timer);
     (void)sd_event_source_disable_unref(program->settle_timer);
+    (void)sd_event_source_disable_unref(program->recycle_timer);
     (void)generation_unref(program->target);
     (void)generation_unref(program->adopted);
     (void)generation_unref(program->committed);

@@ -3,6 +3,7 @@ import contextlib
 import json
 import os
 import re
+import shlex
 import signal
 import socket
 import subprocess
@@ -114,6 +115,35 @@ def test_canary_serves_clients(master, directory, port):
         assert one.status()["reload"]["state"] == "canaries"
         assert set(load.served_by("generation")) == {"1", "2"}
         assert set(load.served_by("slot")) == {"0", "1"}
+
+
+def test_added_slots_get_clients_at_the_commit(master, directory, port):
+    """Before, they may go again: a worker that is ready but never accepts would take its clients along."""
+    gate = directory / "gate"
+    os.mkfifo(gate)
+    one = master(echo(port, workers=1, reload={"canary": False}))
+    deaf = f'[ "$RELOADER_SLOT" = 1 ] && exec {shlex.join(configs.fault("ready"))}; exec {BINARIES.tcp_echo} --who'
+    one.programs["echo"].update(command=["/bin/sh", "-c", deaf], workers=2)
+    one.programs["late"] = {"command": ["/bin/sh", "-c", f"read word <{gate}; exit 7"], "priority": 2000, "start_seconds": "60s",
+                            "reload": {"canary": False}}
+    one.write()
+    with one.connect() as waiting:
+        waiting.send("Reload", {"wait": True})
+        one.wait(lambda status: {worker["generation"] for slot in one.slots("echo", status) for worker in slot["workers"]
+                                 if worker["state"] == "READY"} == {2} and len(one.pids("echo")) == 2, "both are replaced")
+        for _ in range(64):
+            with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
+                client.sendall(b"x")
+                assert client.recv(1) == b"x"
+        gate.write_text("go on\n")
+        assert waiting.receive()["parameters"]["result"] == "rolled_back"
+    del one.programs["late"]
+    one.programs["echo"].update(command=[BINARIES.tcp_echo, "--who"])
+    one.write()
+    one.expect_reload("committed")
+    with Load(directory, f"127.0.0.1:{port}", 0, 0, who_rate=500) as load:
+        load.flow(0.5)
+    assert sorted(load.served_by("slot")) == ["0", "1"]
 
 
 HASTY = """

@@ -70,6 +70,9 @@ static const struct key root_keys[] = {
     {"watch_config", &type_bool, AT(watch_config), "false",
      .help = "reload when this file, or one that it includes, changes"},
     {"log", &type_section, .table = &log_table},
+    {"log_directory", &type_path, AT(log_directory), .default_help = "none",
+     .help = "where workers' output goes that is written to files without a path: "
+             "PROGRAM-SLOT.stdout.log"},
     {"control", &type_section, .table = &control_table},
     {"sockets", &type_sockets, .table = &socket_table},
     {"programs", &type_programs, .table = &program_table},
@@ -77,7 +80,6 @@ static const struct key root_keys[] = {
     {.name = "umask"},
     {.name = "directory"},
     {.name = "environment"},
-    {.name = "log_directory"},
     {.name = "limits"},
     {.name = "gateway"},
     {0},
@@ -99,7 +101,7 @@ static const struct foreign_key root_foreign[] = {
     {"inet_http_server", CALLED_LATER("gateway")},
     {"minfds", CALLED_LATER("limits")},
     {"minprocs", CALLED_LATER("limits")},
-    {"childlogdir", CALLED_LATER("log_directory")},
+    {"childlogdir", CALLED("log_directory")},
     {"nodaemon", "the command line says it: reloader runs in the foreground unless -d is given"},
     {"daemon", "the command line says it: reloader -d"},
     {"daemonize", "the command line says it: reloader -d"},
@@ -209,6 +211,41 @@ static const struct key reload_keys[] = {
 };
 static const struct key_table reload_table = {"programs.NAME.reload", reload_keys, NULL};
 
+static const char *const output_words[] = {"inherit", "null", "file", NULL};
+static const char *const output_later[] = {"journal", "syslog", "log", NULL};
+
+/* The keys of `stdout` and `stderr`, which have a place each. */
+#define OUTPUT_KEYS(stream)                                                                        \
+    {                                                                                              \
+        {"to", &type_choice, PROGRAM_AT(output[stream].to), "inherit", .words = output_words,      \
+         .later = output_later,                                                                    \
+         .help = "where it goes: where reloader's own goes, nowhere, or to a file"},               \
+        {"path", &type_template_path, PROGRAM_AT(output[stream].path),                             \
+         .default_help = "a file in log_directory", .help = "the file"},                           \
+        {"max_size", &type_size, PROGRAM_AT(output[stream].max_size), "50M", .min = 4096,          \
+         .max = (uint64_t)1 << 40, .help = "a file that would be larger is rotated"},              \
+        {"backups", &type_number, PROGRAM_AT(output[stream].backups), "10", .max = 1000,           \
+         .help = "how many rotated files are kept, as PATH.1, PATH.2, ...; 0: the file is "        \
+                 "emptied instead"},                                                               \
+        {"strip_ansi", &type_bool, PROGRAM_AT(output[stream].strip_ansi), "false",                 \
+         .help = "leaves out colours and other escape sequences of terminals"},                    \
+        {.name = "compress"}, {.name = "events"}, {0},                                             \
+    }
+
+static const struct key stdout_keys[] = OUTPUT_KEYS(CONFIG_STDOUT);
+static const struct key stderr_keys[] = OUTPUT_KEYS(CONFIG_STDERR);
+static const struct foreign_key output_foreign[] = {
+    {"file", CALLED("path")},
+    {"filename", CALLED("path")},
+    {"logfile", CALLED("path")},
+    {"maxbytes", CALLED("max_size")},
+    {"max_bytes", CALLED("max_size")},
+    {"backup_count", CALLED("backups")},
+    {0},
+};
+static const struct key_table stdout_table = {"programs.NAME.stdout", stdout_keys, output_foreign};
+static const struct key_table stderr_table = {"programs.NAME.stderr", stderr_keys, output_foreign};
+
 static const char *const drain_words[] = {"auto", "message", "signal", NULL};
 static const char *const kill_words[] = {"mixed", "group", "process", NULL};
 
@@ -281,6 +318,10 @@ static const struct key program_keys[] = {
      .help = "how long nothing more must have changed before it is reloaded"},
     {"silent", &type_bool, PROGRAM_AT(silent), "false",
      .help = "workers' output goes to /dev/null"},
+    {"redirect_stderr", &type_bool, PROGRAM_AT(redirect_stderr), "false",
+     .help = "workers' standard error goes where their standard output goes"},
+    {"stdout", &type_output, .table = &stdout_table},
+    {"stderr", &type_output, .table = &stderr_table},
     {.name = "user"},
     {.name = "group"},
     {.name = "supplementary_groups"},
@@ -302,9 +343,6 @@ static const struct key program_keys[] = {
     {.name = "health"},
     {.name = "on_event"},
     {.name = "recycle"},
-    {.name = "redirect_stderr"},
-    {.name = "stdout"},
-    {.name = "stderr"},
     {0},
 };
 static const struct foreign_key program_foreign[] = {
@@ -374,16 +412,21 @@ static const struct foreign_key program_foreign[] = {
     {"reload_extra_files", CALLED("watch")},
     {"touch_reload", CALLED("watch")},
     {"reuse_port", "called 'sharing: per_worker' in 'sockets' here, and not in this version"},
-    {"stdout_logfile", CALLED_LATER("stdout")},
-    {"stderr_logfile", CALLED_LATER("stderr")},
-    {"out_file", CALLED_LATER("stdout")},
-    {"error_file", CALLED_LATER("stderr")},
-    {"log_file", CALLED_LATER("stdout")},
+    {"stdout_logfile", CALLED("path' in 'stdout")},
+    {"stderr_logfile", CALLED("path' in 'stderr")},
+    {"out_file", CALLED("path' in 'stdout")},
+    {"error_file", CALLED("path' in 'stderr")},
+    {"stdout_logfile_maxbytes", CALLED("max_size' in 'stdout")},
+    {"stdout_logfile_backups", CALLED("backups' in 'stdout")},
+    {"stderr_logfile_maxbytes", CALLED("max_size' in 'stderr")},
+    {"stderr_logfile_backups", CALLED("backups' in 'stderr")},
+    {"merge_logs", CALLED("redirect_stderr")},
+    {"log_file", CALLED("path' in 'stdout")},
     {0},
 };
 const struct key_table program_table = {"programs.NAME", program_keys, program_foreign};
 
 const struct key_table *const key_tables[] = {
     &root_table,    &log_table,     &control_table, &socket_table, &option_table,
-    &program_table, &backoff_table, &reload_table,  NULL,
+    &program_table, &backoff_table, &reload_table,  &stdout_table, &stderr_table, NULL,
 };

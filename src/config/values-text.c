@@ -205,10 +205,9 @@ static bool begins_absolute(struct reader *reader, const char *text)
     return expand(text, &sample, &expanded, &reason) == 0 && expanded[0] == '/';
 }
 
-static void read_directory(struct reader *reader, const struct key *key,
-                           const struct tree_node *node, void *object)
+static void read_absolute(struct reader *reader, const struct key *key, const char *text,
+                          void *object)
 {
-    const char *text = read_text(reader, node, "a directory");
     if (!text)
         return;
     if (begins_absolute(reader, text)) {
@@ -220,5 +219,30 @@ static void read_directory(struct reader *reader, const struct key *key,
     set_field(reader, key, object, here ? path_join(here, text) : NULL);
 }
 
+static void read_directory(struct reader *reader, const struct key *key,
+                           const struct tree_node *node, void *object)
+{
+    read_absolute(reader, key, read_text(reader, node, "a directory"), object);
+}
+
 const struct value_type type_directory = {
     .label = "directory", .read = read_directory, .print = print_template};
+
+static void read_template_path(struct reader *reader, const struct key *key,
+                               const struct tree_node *node, void *object)
+{
+    read_absolute(reader, key, read_text(reader, node, "a path"), object);
+}
+
+static void print_template_path(struct printer *printer, const struct key *key, const void *object)
+{
+    if (*field_of(key, object)) {
+        print_template(printer, key, object);
+        return;
+    }
+    print_key(printer, key->name);
+    (void)fputs(" null\n", printer->stream);
+}
+
+const struct value_type type_template_path = {
+    .label = "path", .read = read_template_path, .print = print_template_path};

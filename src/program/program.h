@@ -73,6 +73,7 @@ struct program_params {
     struct generation *generation; /* the first; a reference is taken */
     const char *notify_directory; /* borrowed for the program's life; NULL: there is none */
     const struct rlimit *nofile;  /* borrowed likewise */
+    const struct output_sink *output; /* likewise */
     uint64_t *next_worker_id;     /* the master's counter */
     const struct program_ops *ops;
     void *userdata;

@@ -11,6 +11,7 @@ import sys
 HOUSE = ["base", "config", "net", "process", "worker", "program", "master", "control"]
 ALLOWED = {layer: set(HOUSE[: i + 1]) for i, layer in enumerate(HOUSE)}
 ALLOWED["reloader"] = {*HOUSE, "reloader"}
+ALLOWED["logger"] = {"base", "worker", "logger"}
 ALLOWED["reloaderctl"] = {"base", "reloaderctl"}
 ALLOWED["client"] = {"base", "client"}  # linked statically, its names kept private
 

@@ -224,13 +224,13 @@ static int on_delay_over(sd_event_source *source UNUSED, uint64_t now UNUSED, vo
 /* Workers with long-lived connections drain on while later reloads bring more of them. */
 #define NOFILE_WANTED ((rlim_t)64 * 1024)
 
-/* A worker costs a pidfd, a channel and a notify socket; while it is replaced there may be several of them in its slot. */
+/* A worker costs a pidfd, a channel, a notify socket and up to two pipes; while it is replaced there may be several of them in its slot. */
 void master_raise_nofile(const struct config *config)
 {
     rlim_t needed = 256 + config->n_sockets, soft;
     for (size_t i = 0; i < config->n_programs; i++) {
         const struct config_program *program = config->programs[i];
-        needed += 4 * 3 * (rlim_t)program->workers;
+        needed += 4 * 5 * (rlim_t)program->workers;
         for (size_t j = 0; j < program->n_sockets; j++)
             needed += config_socket_is_of_slots(program->sockets[j]) ? program->workers : 0;
     }
@@ -319,6 +319,8 @@ static int set_up(struct master *master, struct config *config, char **ret_error
     if (r == 0)
         r = watching_new(master, &master->watching);
     if (r == 0)
+        r = logging_new(master->event, master->reaper, &master->logging);
+    if (r == 0)
         r = sockets_bind(master, config, ret_error);
     if (r == 0)
         r = master_add_programs(master, ret_error);
@@ -384,6 +386,8 @@ struct master *master_free(struct master *master)
     for (size_t i = 0; i < master->n_programs; i++)
         (void)program_free(master->programs[i]);
     free(master->programs);
+    /* What the workers have printed is written before we leave: whoever started us may then end all of us. */
+    (void)logging_free(master->logging);
     (void)watching_free(master->watching);
     reload_clear(&master->reload);
     undo_clear(&master->undo);

@@ -15,6 +15,7 @@
 #include "master/event.h"
 #include "master/intent.h"
 #include "master/listener-watch.h"
+#include "master/logging.h"
 #include "master/release.h"
 #include "master/reload.h"
 #include "master/service-manager.h"
@@ -66,6 +67,7 @@ struct master {
     struct reaper *reaper;
     struct listener_watch *listener_watch;
     struct watching *watching;
+    struct logging *logging; /* reloader-log */
     struct program **programs; /* by priority, then in the order of the file; removed ones until they are empty */
     size_t n_programs;
     uint64_t next_worker_id;

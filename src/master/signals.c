@@ -36,11 +36,12 @@ static void handle_hangup(struct master *master, const struct signalfd_siginfo *
     }
 }
 
-static void reopen_logs(void)
+static void reopen_logs(struct master *master)
 {
     int r = log_reopen();
     if (r < 0)
         log_error("cannot open the log file anew: %s; going on with the old one", strerror(-r));
+    logging_reopen(master->logging);
 }
 
 static int on_signal(sd_event_source *source UNUSED, const struct signalfd_siginfo *info,
@@ -65,7 +66,7 @@ static int on_signal(sd_event_source *source UNUSED, const struct signalfd_sigin
         master_shutdown(master, true);
         break;
     case SIGUSR1:
-        reopen_logs();
+        reopen_logs(master);
         break;
     case SIGTTIN:
     case SIGTTOU:

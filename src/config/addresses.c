@@ -38,7 +38,8 @@ static int expand_listen(const struct config_socket *socket, const struct config
     unsigned process_num = program ? program->numprocs_start + slot : 0;
     struct expansion known = {.here = socket->file->directory, .host_node_name = host, .environment = environ};
     if (program) {
-        known.program_name = known.group_name = program->name;
+        known.program_name = program->name;
+        known.group_name = config_group_name(program);
         known.process_num = &process_num;
     }
     return expand(socket->listen, &known, ret, ret_reason);

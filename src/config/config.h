@@ -104,6 +104,16 @@ struct config_backoff {
     double factor, jitter;
 };
 
+enum config_restart { CONFIG_RESTART_ALWAYS, CONFIG_RESTART_UNEXPECTED, CONFIG_RESTART_NEVER };
+
+#define CONFIG_START_RETRIES_UNLIMITED UINT32_MAX
+#define CONFIG_RESTARTS_MAX            1000
+
+struct config_max_restarts {
+    unsigned count; /* 0: no such limit */
+    uint64_t within_usec;
+};
+
 struct config_reload {
     enum config_order order;
     bool canary; /* default: true with sockets, false without */
@@ -158,6 +168,12 @@ struct config_program {
     uint64_t disconnect_timeout_usec, disconnect_spread_usec;
     unsigned max_draining; /* generations at a time */
     uint64_t start_seconds_usec, start_timeout_usec;
+    char **groups; /* names; the first is %(group_name)s, which is else the program's own */
+    enum config_restart restart;
+    uint64_t expected_exit_codes[4]; /* a bit for each of 256 */
+    uint32_t start_retries;
+    struct config_max_restarts max_restarts;
+    bool exit_on_fatal;
     struct config_backoff backoff;
     int stop_signal;
     uint64_t stop_timeout_usec;
@@ -255,6 +271,13 @@ void config_print_keys(FILE *stream);
  */
 int config_socket_address(const struct config_socket *socket, const struct config_program *program,
                           unsigned slot, struct address *ret);
+
+/* Is this exit code one that the program ends with when it has done its work? */
+bool config_expects_exit(const struct config_program *program, int code);
+/* %(group_name)s. Borrowed. */
+const char *config_group_name(const struct config_program *program);
+/* Is the program in a group of that name? */
+bool config_program_is_in(const struct config_program *program, const char *group);
 
 /* By its name, or NULL. */
 const struct config_program *config_find_program(const struct config *config, const char *name);

@@ -98,16 +98,18 @@ static int slot_address(const struct config *config, const struct config_socket 
     return config_socket_address(socket, user, slot, ret);
 }
 
-/* Those of all slots follow one pattern: if the first and the last that both have agree, so do the others. */
+/*
+ * The last first, as that tells most apart; but two patterns may agree there and not in between: 1%(process_num)s1 and 11%(process_num)s for
+ * 1 and 11, but not for 2.
+ */
 static bool same_slots(const struct config *from, const struct config_socket *a,
                        const struct config *to, const struct config_socket *b)
 {
     const struct config_program *old = config_find_user(from, a), *new = config_find_user(to, b);
-    unsigned slots[] = {0, MIN(old->workers, new->workers) - 1};
-    for (size_t i = 0; i < ARRAY_SIZE(slots); i++) {
+    for (unsigned slot = MIN(old->workers, new->workers); slot-- > 0;) {
         struct address one, other;
-        if (slot_address(from, a, slots[i], &one) < 0 ||
-            slot_address(to, b, slots[i], &other) < 0 || !address_equal(&one, &other))
+        if (slot_address(from, a, slot, &one) < 0 || slot_address(to, b, slot, &other) < 0 ||
+            !address_equal(&one, &other))
             return false;
     }
     return true;
@@ -253,6 +255,23 @@ static bool is_handed_the_same(const struct config_socket_change *change,
            change->from->sharing == change->to->sharing;
 }
 
+static int note_socket(const struct config_socket_change *socket, const char *name_before,
+                       char ***keys)
+{
+    const char *name = socket->to->name;
+    if (socket->renamed && strcmp(name, name_before) == 0) {
+        int r = strv_appendf(keys, "socket '%s': is what '%s' was", name, socket->from->name);
+        if (r < 0)
+            return r;
+    }
+    STRV_FOREACH (key, socket->keys) {
+        int r = strv_appendf(keys, "socket '%s': %s", name, *key);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
 /* What its own keys do not tell: a socket keeps its name and is another one. */
 static int compare_handed(const struct config_diff *diff, struct config_program_change *change)
 {
@@ -265,11 +284,9 @@ static int compare_handed(const struct config_diff *diff, struct config_program_
             continue;
         }
         change->rolls = true;
-        STRV_FOREACH (key, socket->keys) {
-            int r = strv_appendf(&change->keys, "socket '%s': %s", to->name, *key);
-            if (r < 0)
-                return r;
-        }
+        int r = note_socket(socket, change->from->sockets[i]->name, &change->keys);
+        if (r < 0)
+            return r;
     }
     change->only_more_sockets = kept == change->from->n_sockets &&
                                 change->to->n_sockets > change->from->n_sockets;

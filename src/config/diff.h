@@ -27,13 +27,14 @@ struct config_program_change {
     enum config_fate fate;
     const struct config_program *from, *to;
     bool renamed;
-    bool rolls;   /* ADDED always, REMOVED never */
+    bool rolls;             /* ADDED always, REMOVED never */
     bool only_more_sockets; /* nothing but sockets were added behind those it had */
-    char **keys;  /* likewise, and "socket 'web': listen: 80 -> 81" */
+    char **keys;            /* likewise, and "socket 'web': listen: 80 -> 81" */
 };
 
 struct config_diff {
-    struct config_socket_change *sockets; /* those of the new configuration in their order, then the removed ones */
+    struct config_socket_change
+        *sockets; /* those of the new configuration in their order, then the removed ones */
     size_t n_sockets;
     struct config_program_change *programs; /* likewise */
     size_t n_programs;

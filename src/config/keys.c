@@ -118,7 +118,8 @@ static const struct key option_keys[] = {
     {"keepalive", &type_bool, SOCKET_AT(options.keepalive), "false",
      .help = "SO_KEEPALIVE of the connections"},
     {"defer_accept", &type_duration, SOCKET_AT(options.defer_accept_usec), "0s",
-     .max = SECONDS(3600), .help = "a TCP connection is accepted only once its first data are there"},
+     .max = SECONDS(3600),
+     .help = "a TCP connection is accepted only once its first data are there"},
     {"fastopen", &type_number, SOCKET_AT(options.fastopen), "0", .max = 65535,
      .help = "TCP Fast Open: how many connections may be waiting for their handshake to end"},
     {"freebind", &type_bool, SOCKET_AT(options.freebind), "false",
@@ -188,6 +189,18 @@ static const struct key backoff_keys[] = {
 };
 static const struct key_table backoff_table = {"programs.NAME.backoff", backoff_keys, NULL};
 
+static const struct key max_restarts_keys[] = {
+    {"count", &type_number, PROGRAM_AT(max_restarts.count), .default_help = "none",
+     .required = true, .min = 1, .max = CONFIG_RESTARTS_MAX,
+     .help = "restarts; one more within the time ends it"},
+    {"within", &type_duration, PROGRAM_AT(max_restarts.within_usec), "1h", .min = 1000000,
+     .max = SECONDS(30 * 86400), .help = "the time in which they are counted"},
+    {0},
+};
+static const struct key_table max_restarts_table = {"programs.NAME.max_restarts", max_restarts_keys,
+                                                    NULL};
+
+static const char *const restart_words[] = {"always", "unexpected", "never", NULL};
 static const char *const order_words[] = {"drain-first", "ready-first", NULL};
 
 static const struct key reload_keys[] = {
@@ -252,6 +265,8 @@ static const char *const kill_words[] = {"mixed", "group", "process", NULL};
 static const struct key program_keys[] = {
     {"command", &type_command, PROGRAM_AT(command), .required = true,
      .help = "what each worker runs: [node, app.js], or one text that is split without a shell"},
+    {"groups", &type_groups, .default_help = "none",
+     .help = "for start, stop and restart of several programs; %(group_name)s is the first"},
     {"workers", &type_workers, .default_text = "1", .min = 1, .max = CONFIG_WORKERS_MAX,
      .help = "how many; auto: as many as there are CPUs for"},
     {"sockets", &type_socket_names, .default_help = "none",
@@ -259,9 +274,8 @@ static const struct key program_keys[] = {
     {"listen", &type_private_listen, .default_help = "none",
      .help = "one or more sockets of this program alone"},
     {"handoff", &type_handoff, PROGRAM_AT(handoff), "env",
-     .help =
-         "how workers get their sockets: env, scm-rights, stdin, "
-         "node-ipc (added where the command is node)"},
+     .help = "how workers get their sockets: env, scm-rights, stdin, "
+             "node-ipc (added where the command is node)"},
     {"numprocs_start", &type_number, PROGRAM_AT(numprocs_start), "0", .max = 1000000,
      .help = "%(process_num)s of the first slot"},
     {"worker_name", &type_template, PROGRAM_AT(worker_name), "%(program_name)s/%(process_num)s",
@@ -283,6 +297,15 @@ static const struct key program_keys[] = {
      .help = "an exit before this is a failed start"},
     {"start_timeout", &type_duration, PROGRAM_AT(start_timeout_usec), "60s", .min = 1000,
      .max = SECONDS(86400), .help = "a worker that is not ready by then has failed"},
+    {"start_retries", &type_retries, PROGRAM_AT(start_retries), "unlimited", .max = 1000000,
+     .help = "failed starts in a row after the first one, beyond which a slot is FATAL"},
+    {"restart", &type_choice, PROGRAM_AT(restart), "always", .words = restart_words,
+     .help = "start a worker again that had started and left by itself"},
+    {"expected_exit_codes", &type_exit_codes, PROGRAM_AT(expected_exit_codes), "0",
+     .help = "those of a worker that has done its work, for restart: unexpected"},
+    {"max_restarts", &type_max_restarts, .table = &max_restarts_table, .default_text = "none"},
+    {"exit_on_fatal", &type_bool, PROGRAM_AT(exit_on_fatal), "false",
+     .help = "end the master, with the worker's exit status, when a slot is FATAL"},
     {"backoff", &type_section, .table = &backoff_table},
     {"ready", &type_ready, .default_text = "auto",
      .help = "what makes a worker ready: auto, notify, message, {after: 3s}"},
@@ -309,10 +332,10 @@ static const struct key program_keys[] = {
      .help = "whom signals reach; mixed: the worker, SIGKILL its whole process group"},
     {"reload", &type_section, .table = &reload_table},
     {"watch", &type_watch, .default_text = "false",
-     .help = "reload when the program file, or one of these paths below 'directory', changes; true: "
-             "the program file alone"},
-    {"watch_ignore", &type_watch_ignore,
-     .default_help = "what version control and editors write",
+     .help =
+         "reload when the program file, or one of these paths below 'directory', changes; true: "
+         "the program file alone"},
+    {"watch_ignore", &type_watch_ignore, .default_help = "what version control and editors write",
      .help = "names below these paths that do not matter, as node_modules or *.tmp"},
     {"reload_delay", &type_duration, PROGRAM_AT(reload_delay_usec), "5s", .max = SECONDS(3600),
      .help = "how long nothing more must have changed before it is reloaded"},
@@ -333,12 +356,6 @@ static const struct key program_keys[] = {
     {.name = "no_new_privileges"},
     {.name = "capabilities"},
     {.name = "stdin"},
-    {.name = "groups"},
-    {.name = "restart"},
-    {.name = "expected_exit_codes"},
-    {.name = "start_retries"},
-    {.name = "max_restarts"},
-    {.name = "exit_on_fatal"},
     {.name = "watchdog"},
     {.name = "health"},
     {.name = "on_event"},
@@ -398,10 +415,10 @@ static const struct foreign_key program_foreign[] = {
     {"stopasgroup", CALLED("kill_mode: group")},
     {"killasgroup", CALLED("kill_mode")},
     {"treekill", CALLED("kill_mode")},
-    {"autorestart", CALLED_LATER("restart")},
-    {"startretries", CALLED_LATER("start_retries")},
-    {"exitcodes", CALLED_LATER("expected_exit_codes")},
-    {"stop_exit_codes", CALLED_LATER("expected_exit_codes")},
+    {"autorestart", CALLED("restart")},
+    {"startretries", CALLED("start_retries")},
+    {"exitcodes", CALLED("expected_exit_codes")},
+    {"stop_exit_codes", CALLED("expected_exit_codes")},
     {"uid", CALLED_LATER("user")},
     {"gid", CALLED_LATER("group")},
     {"max_memory_restart", CALLED_LATER("recycle")},
@@ -427,6 +444,6 @@ static const struct foreign_key program_foreign[] = {
 const struct key_table program_table = {"programs.NAME", program_keys, program_foreign};
 
 const struct key_table *const key_tables[] = {
-    &root_table,    &log_table,     &control_table, &socket_table, &option_table,
-    &program_table, &backoff_table, &reload_table,  &stdout_table, &stderr_table, NULL,
+    &root_table,         &log_table,    &control_table, &socket_table, &option_table, &program_table,
+    &max_restarts_table, &backoff_table, &reload_table,  &stdout_table, &stderr_table, NULL,
 };

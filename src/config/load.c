@@ -29,6 +29,7 @@ static void program_free(struct config_program *program)
     if (!program)
         return;
     free(program->name);
+    (void)strv_free(program->groups);
     (void)strv_free(program->command);
     (void)strv_free(program->reload.check_command);
     (void)strv_free(program->watch_paths);

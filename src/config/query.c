@@ -1,6 +1,8 @@
 /* Questions to a loaded configuration. */
 #include "config/config.h"
 
+#include "base/strv.h"
+
 #include <string.h>
 
 unsigned config_amount(struct config_amount amount, unsigned workers)
@@ -22,6 +24,22 @@ bool config_program_inherits(const struct config_program *program)
 {
     return (program->handoff & CONFIG_HANDOFF_ENV) ||
            !(program->handoff & CONFIG_HANDOFF_SCM_RIGHTS);
+}
+
+bool config_expects_exit(const struct config_program *program, int code)
+{
+    return code >= 0 && code < 256 &&
+           (program->expected_exit_codes[code / 64] & UINT64_C(1) << code % 64);
+}
+
+const char *config_group_name(const struct config_program *program)
+{
+    return program->groups ? program->groups[0] : program->name;
+}
+
+bool config_program_is_in(const struct config_program *program, const char *group)
+{
+    return strv_contains(program->groups, group);
 }
 
 const struct config_program *config_find_program(const struct config *config, const char *name)

@@ -50,7 +50,7 @@ static void prepare_expansion(struct checker *c)
     c->process_num = c->program->numprocs_start;
     c->expansion = (struct expansion){
         .program_name = c->program->name,
-        .group_name = c->program->name,
+        .group_name = config_group_name(c->program),
         .here = c->program->file->directory,
         .host_node_name = c->reader->host_node_name,
         .process_num = &c->process_num,

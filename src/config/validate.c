@@ -384,7 +384,7 @@ static int add_worker_name(struct reader *reader, struct worker_names *names,
     const unsigned process_num = program->numprocs_start + slot;
     const struct expansion known = {
         .program_name = program->name,
-        .group_name = program->name,
+        .group_name = config_group_name(program),
         .here = program->file->directory,
         .host_node_name = reader->host_node_name,
         .process_num = &process_num,

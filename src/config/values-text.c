@@ -44,7 +44,7 @@ char *value_expand(struct reader *reader, const struct tree_node *node, const ch
 {
     const struct expansion known = {
         .program_name = reader->program ? reader->program->name : NULL,
-        .group_name = reader->program ? reader->program->name : NULL,
+        .group_name = reader->program ? config_group_name(reader->program) : NULL,
         .here = reader->file->directory,
         .host_node_name = reader->host_node_name,
         .environment = environ,
@@ -194,7 +194,7 @@ static bool begins_absolute(struct reader *reader, const char *text)
     const uint64_t generation = 1;
     const struct expansion sample = {
         .program_name = reader->program->name,
-        .group_name = reader->program->name,
+        .group_name = config_group_name(reader->program),
         .here = reader->file->directory,
         .host_node_name = reader->host_node_name,
         .process_num = &process_num,

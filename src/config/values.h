@@ -24,6 +24,7 @@ extern const struct value_type type_sockets, type_programs;
 extern const struct value_type type_watch, type_watch_ignore;
 /* A section, or its `to` alone, or its `path` alone. */
 extern const struct value_type type_output;
+extern const struct value_type type_exit_codes, type_retries, type_max_restarts, type_groups;
 /* Reads the files that it names into reader->files; prints nothing, as what it brings is printed where it belongs. */
 extern const struct value_type type_include;
 

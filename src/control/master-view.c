@@ -46,13 +46,29 @@ static json_t *view_slots(const struct program *program)
     return slots;
 }
 
+static bool all_are(const struct program *program, enum slot_state state)
+{
+    for (size_t i = 0; i < program->n_slots && i < program_wanted(program); i++)
+        if (slot_get_state(program->slots[i]) != state)
+            return false;
+    return true;
+}
+
+/* Nobody is to run in any of its slots. */
+static const char *describe_none(const struct program *program)
+{
+    if (!program_is_empty(program))
+        return "STOPPING";
+    return all_are(program, SLOT_EXITED) ? "EXITED" : "STOPPED";
+}
+
 /* One word for the program as a whole: what its operator would ask first. */
 static const char *program_state(const struct program *program)
 {
     if (program->stopping)
         return program_is_empty(program) ? "STOPPED" : "STOPPING";
     if (!program->started)
-        return "STOPPED";
+        return program_is_empty(program) ? "STOPPED" : "STOPPING";
     switch (program->phase) {
     case ROLLOUT_IDLE:
         break;
@@ -62,10 +78,14 @@ static const char *program_state(const struct program *program)
     case ROLLOUT_ROLLING_BACK:
         return "ROLLING_BACK";
     }
-    unsigned ready = program_count_ready(program), wanted = program_wanted(program);
-    if (ready >= wanted)
+    unsigned ready = program_count_ready(program), expected = program_expected(program);
+    if (expected == 0)
+        return describe_none(program);
+    if (ready >= expected)
         return "READY";
-    return ready > 0 ? "PARTIAL" : "STARTING";
+    if (ready > 0)
+        return "PARTIAL";
+    return all_are(program, SLOT_FATAL) ? "FATAL" : "STARTING";
 }
 
 static json_t *view_programs(const struct master *master)

@@ -50,14 +50,23 @@ static int add_generation(struct known *known, const struct generation *generati
     return r;
 }
 
+static int add_worker(struct known *known, const struct program *program,
+                      const struct worker *worker)
+{
+    /* Most are, and these were added. */
+    bool is_added = !worker || worker->generation == program->committed ||
+                    worker->generation == program->target;
+    return is_added ? 0 : add_generation(known, worker->generation);
+}
+
 static int add_slot(struct known *known, const struct slot *slot)
 {
-    int r = slot->current ? add_generation(known, slot->current->generation) : 0;
-    if (r == 0 && slot->successor)
-        r = add_generation(known, slot->successor->generation);
+    int r = add_worker(known, slot->program, slot->current);
+    if (r == 0)
+        r = add_worker(known, slot->program, slot->successor);
     LIST_FOREACH (worker, &slot->leaving, struct worker, link)
         if (r == 0)
-            r = add_generation(known, worker->generation);
+            r = add_worker(known, slot->program, worker);
     return r;
 }
 
@@ -99,4 +108,25 @@ static bool is_in(const struct generation *generation, const struct listener *li
 bool known_is_of(const struct listener *listener, const struct program *program)
 {
     return is_in(program->committed, listener) || is_in(program->target, listener);
+}
+
+static bool is_given_in(const struct slot *slot, const struct listener *listener)
+{
+    if ((slot->current && is_in(slot->current->generation, listener)) ||
+        (slot->successor && is_in(slot->successor->generation, listener)))
+        return true;
+    LIST_FOREACH (worker, &slot->leaving, struct worker, link)
+        if (is_in(worker->generation, listener))
+            return true;
+    return false;
+}
+
+size_t known_slots(const struct listener *listener, const struct program *program)
+{
+    size_t n = program->n_slots;
+    if (known_is_of(listener, program))
+        return n;
+    while (n > 0 && !is_given_in(program->slots[n - 1], listener))
+        n--;
+    return n;
 }

@@ -31,3 +31,5 @@ void known_clear(struct known *known);
 
 /* Has this program the listener, in its committed generation or in the one that a reload brings? */
 bool known_is_of(const struct listener *listener, const struct program *program);
+/* How many of its slots may need the listener's sockets: all of a program that has it, else up to the last worker that was given it. */
+size_t known_slots(const struct listener *listener, const struct program *program);

@@ -8,32 +8,16 @@
 
 #include <string.h>
 
-/* How many sockets a release wants of a listener; 0: it does not have it. */
-static size_t wanted_by(const struct release *release, const struct listener *listener)
-{
-    size_t wanted = 0;
-    for (size_t i = 0; release->listeners && release->listeners[i]; i++) {
-        const struct config_socket *socket = release->config->sockets[i];
-        if (release->listeners[i] != listener)
-            continue;
-        const struct config_program *user = config_find_user(release->config, socket);
-        size_t n = config_socket_is_of_slots(socket) && user ? user->workers : 1;
-        wanted = MAX(wanted, n);
-    }
-    return wanted;
-}
-
 /* A socket of a slot goes when nobody is in the slot any more. One that no release has goes with the last who has it. */
 static void trim(const struct master *master, struct listener *listener)
 {
-    size_t wanted = wanted_by(&master->release, listener);
-    wanted = MAX(wanted, wanted_by(&master->reload.release, listener));
-    wanted = MAX(wanted, wanted_by(&master->reload.candidate.release, listener));
+    size_t wanted = release_wants(&master->release, listener);
+    wanted = MAX(wanted, release_wants(&master->reload.release, listener));
+    wanted = MAX(wanted, release_wants(&master->reload.candidate.release, listener));
     if (wanted == 0 || listener->n_sockets <= wanted)
         return;
     for (size_t i = 0; i < master->n_programs; i++)
-        if (known_is_of(listener, master->programs[i]))
-            wanted = MAX(wanted, master->programs[i]->n_slots);
+        wanted = MAX(wanted, known_slots(listener, master->programs[i]));
     listener_truncate(listener, wanted);
 }
 
@@ -62,7 +46,7 @@ void master_restore_listeners(const struct program *program, const struct worker
 {
     const struct generation *generation = worker->generation;
     /* A program that is being stopped may have outlived its listeners. */
-    for (size_t i = 0; program->started && i < generation->program->n_sockets; i++) {
+    for (size_t i = 0; !program->stopping && i < generation->program->n_sockets; i++) {
         struct listener *listener = generation->listeners[i];
         listener_tell(worker_subject(worker), listener, listener_restore(listener, worker->slot));
         if (worker->state == WORKER_READY)

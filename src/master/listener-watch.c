@@ -49,7 +49,7 @@ void listener_tell(struct log_subject subject, const struct listener *listener, 
 
 static bool has_listener(const struct program *program, const struct listener *listener)
 {
-    return program->started && known_is_of(listener, program);
+    return !program->stopping && known_is_of(listener, program);
 }
 
 /* The kernel does not say who it was. Servers do it when they leave: if just one is leaving, it was that one. */

@@ -170,7 +170,7 @@ static void look_for_ready(struct master *master)
         return;
     unsigned workers = 0;
     for (size_t i = 0; i < master->n_programs; i++) {
-        unsigned wanted = program_wanted(master->programs[i]);
+        unsigned wanted = program_expected(master->programs[i]);
         if (program_count_ready(master->programs[i]) < wanted)
             return;
         workers += wanted;

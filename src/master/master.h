@@ -112,7 +112,8 @@ int master_add_signals(struct master *master);
 /* Sends new clients of a program with a socket for each slot to slots that are ready, and closes the sockets of slots that are gone. */
 void master_steer(struct master *master);
 /* How many clients wait at the sockets that a slot does not share; false: it has none. */
-bool master_slot_queue(const struct program *program, unsigned slot, unsigned *ret_waiting);
+bool master_slot_queue(const struct master *master, const struct program *program, unsigned slot,
+                       unsigned *ret_waiting);
 /* Enough descriptors for a configuration, as far as the limit goes. */
 void master_raise_nofile(const struct config *config);
 /* `journal`: standard error was the journal when we were started. */

@@ -7,6 +7,7 @@
 #include "master/sockets.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* What programs report */
@@ -48,15 +49,31 @@ static void on_worker_message(struct program *program, struct worker *worker, js
 }
 
 static bool on_slot_queue(struct program *program, unsigned slot, unsigned *ret_waiting,
-                          void *userdata UNUSED)
+                          void *userdata)
 {
-    return master_slot_queue(program, slot, ret_waiting);
+    return master_slot_queue(userdata, program, slot, ret_waiting);
+}
+
+/* Where the master is there for this program alone, as in a container, whoever started it is to know. */
+static void on_slot_fatal(struct slot *slot, int status, void *userdata)
+{
+    struct master *master = userdata;
+    const struct program *program = slot->program;
+    event_bus_publish(&master->events, EVENT_WORKER,
+                      json_pack("{s:s, s:I, s:s, s:s}", "program", program->name, "slot",
+                                (json_int_t)slot->number, "old", "NONE", "new", "FATAL"));
+    if (!program_config(program)->exit_on_fatal)
+        return;
+    log_about(program_subject(program), LOG_LEVEL_ERROR, "exit_on_fatal: leaving");
+    master->exit_code = status > 0 ? status : EXIT_FAILURE;
+    master_shutdown(master, false);
 }
 
 static const struct program_ops program_ops = {
     .changed = on_program_changed,
     .worker_changed = on_worker_changed,
     .worker_message = on_worker_message,
+    .fatal = on_slot_fatal,
     .slot_queue = on_slot_queue,
 };
 
@@ -133,10 +150,13 @@ int master_make_program(struct master *master, struct config *config,
 
 struct program *master_find_program(const struct master *master, const char *name)
 {
-    for (size_t i = 0; i < master->n_programs; i++)
-        if (!master->programs[i]->removed && strcmp(master->programs[i]->name, name) == 0)
-            return master->programs[i];
-    return NULL;
+    struct program *found = NULL;
+    for (size_t i = 0; i < master->n_programs; i++) {
+        struct program *program = master->programs[i];
+        if (!program->removed && strcmp(program->name, name) == 0 && (!found || found->is_new))
+            found = program;
+    }
+    return found;
 }
 
 void master_free_removed_programs(struct master *master)

@@ -310,6 +310,15 @@ static bool has_all_of(const struct config *config, const struct config *other)
     return true;
 }
 
+/* One that a reload had added went again when that failed. */
+static bool has_lost_programs(const struct master *master, const struct reload_candidate *candidate)
+{
+    for (size_t i = 0; i < candidate->n_parts; i++)
+        if (!candidate->parts[i].added && !master_find_program(master, candidate->parts[i].program))
+            return true;
+    return false;
+}
+
 /* One for all programs goes on as it is, if they are still the same ones. 0 or -ENOMEM. */
 static int compare_anew(struct reload_candidate *candidate, struct config *now)
 {
@@ -324,6 +333,15 @@ static int compare_anew(struct reload_candidate *candidate, struct config *now)
     return 0;
 }
 
+/* One that had to wait for the candidate asks for what that was to bring, as well. An undo is of what was in force then. */
+static void bring_along(struct reload_request *wanted, const struct reload_request *candidate)
+{
+    if (wanted->kind == RELOAD_UNDO || candidate->kind == RELOAD_UNDO)
+        return;
+    if (widen_by_candidate(wanted, candidate) == 0 && candidate->kind == RELOAD_READ)
+        wanted->kind = RELOAD_READ;
+}
+
 void reload_candidate_reconsider(struct master *master, enum reload_result result)
 {
     struct reload *reload = &master->reload;
@@ -331,13 +349,17 @@ void reload_candidate_reconsider(struct master *master, enum reload_result resul
     struct config *now = master->release.config;
     if (candidate->request.id == 0)
         return;
-    if (candidate->request.all
-            ? has_all_of(now, candidate->from) && has_all_of(candidate->from, now) &&
-                  compare_anew(candidate, now) == 0
-            : result != RELOAD_COMMITTED && !candidate->is_entangled)
+    bool stands = candidate->request.all
+                      ? has_all_of(now, candidate->from) && has_all_of(candidate->from, now) &&
+                            compare_anew(candidate, now) == 0
+                      : result != RELOAD_COMMITTED && !candidate->is_entangled;
+    if (stands && !has_lost_programs(master, candidate))
         return;
     if (reload->wanted.id != 0) {
-        reload_drop_candidate(master, "a newer one");
+        char by[64];
+        (void)snprintf(by, sizeof(by), "reload %llu", (unsigned long long)reload->wanted.id);
+        bring_along(&reload->wanted, &candidate->request);
+        reload_drop_candidate(master, by);
         return;
     }
     reload->wanted = take_request(&candidate->request);
@@ -360,6 +382,7 @@ bool reload_candidate_step(struct master *master)
         candidate->request.phase_usec[RELOAD_CHECKING] = clock_monotonic_usec() -
                                                          candidate->request.began_usec -
                                                          candidate->request.phase_usec[RELOAD_NONE];
+        reload_stop_checks(reload);
         reload_take(master, candidate);
         break;
     case CHECK_FAILED:

@@ -99,12 +99,19 @@ static int make_generation(const struct making *making, struct generation **ret,
     return r;
 }
 
-/* Not just one that nobody has ever heard of: one that was not to be started, and now is, has no workers to go back to. */
+/*
+ * Not just one that nobody has ever heard of: one that was not to be started, and now is, has no workers to go back to. And one that a superseded
+ * reload is adding was never in force: whether it is to be started is asked anew.
+ */
 static bool is_to_be_added(const struct making *making)
 {
     const struct config_program_change *change = making->change;
-    return !making->program || (!making->program->started && change->from &&
-                                !change->from->autostart && change->to->autostart);
+    const struct program *program = making->program;
+    if (!program)
+        return true;
+    if (program->is_new)
+        return program->started != change->to->autostart;
+    return !program->started && change->from && !change->from->autostart && change->to->autostart;
 }
 
 /* Sockets alone were added, and its workers wait for such: whoever was to be replaced for that need not be. */

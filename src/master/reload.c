@@ -84,10 +84,13 @@ static void leave_reload(struct program *program)
     if (program->removed)
         return;
     program->is_unnamed = program->in_result = false;
-    if (program->is_new)
+    if (program->is_new) {
         program_remove(program);
-    else
-        program_forget_target(program);
+        return;
+    }
+    program_forget_target(program);
+    if (program->resumes)
+        program_resume(program);
 }
 
 /* The end of the one that runs. */
@@ -156,14 +159,18 @@ static void begin_program(struct master *master, struct program *program,
                   "out of memory, it stays in its old generation");
 }
 
-/* Those that are there: with a part they go on, and without a name they will go when it commits. */
+/*
+ * Those that are there: with a part they go on, and without a name they will go when it commits. What a superseded reload was about to add goes
+ * at once, unless this one has a part for it: its name may be that of another program by now.
+ */
 static void begin_old_programs(struct master *master, const struct reload_candidate *candidate)
 {
     for (size_t i = 0; i < master->n_programs; i++) {
         struct program *program = master->programs[i];
-        const struct reload_part *part = find_part(candidate, program);
         if (program->removed)
             continue;
+        bool has_name = program == master_find_program(master, program->name);
+        const struct reload_part *part = has_name ? find_part(candidate, program) : NULL;
         program->is_unnamed = part ? !part->is_named || part->added
                                    : !config_find_program(master->reload.release.config,
                                                           program->name);
@@ -173,7 +180,7 @@ static void begin_old_programs(struct master *master, const struct reload_candid
             program_begin_adoption(program, part->generation);
         else if (part && !part->added)
             begin_program(master, program, part->generation);
-        else if (program->is_unnamed && program->is_new)
+        else if (program->is_new)
             program_remove(program);
     }
 }

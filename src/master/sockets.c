@@ -161,19 +161,42 @@ static struct listener *find_open(const struct opening *opening, const struct co
     return NULL;
 }
 
-/* More slots than it has sockets. */
+static struct listener_socket *find_socket(const struct opening *opening,
+                                           const struct address *address)
+{
+    struct listener_socket *found = NULL;
+    for (size_t i = 0; i < opening->known.n && !found; i++)
+        found = listener_find(opening->known.list[i].listener, address);
+    return found;
+}
+
+/* Slots that get other numbers take their sockets with them, even if only a worker that drains has them still. */
+static int open_or_share(const struct opening *opening, struct listener *listener,
+                         const struct address *address, char **ret_error)
+{
+    struct listener_socket *open = listener->options.reuseport ? NULL
+                                                               : find_socket(opening, address);
+    if (open)
+        return listener_share(listener, open);
+    return opening->dry ? 0 : listener_add(listener, address, 1, ret_error);
+}
+
+/* More slots than it has sockets. Without all of them the listener is trimmed again. */
 static int grow(const struct opening *opening, const struct config_socket *socket,
                 struct listener *listener, char **ret_error)
 {
     const struct config *config = opening->release.config;
     const struct config_program *user = config_find_user(config, socket);
-    size_t wanted = config_socket_is_of_slots(socket) ? user->workers : 1;
-    if (opening->dry || wanted <= listener->n_sockets)
+    size_t old = listener->n_sockets,
+           wanted = config_socket_is_of_slots(socket) ? user->workers : 1;
+    if (opening->dry || wanted <= old)
         return 0;
     struct address *addresses = NULL;
-    int r = slot_addresses(socket, user, listener->n_sockets, wanted, &addresses);
-    if (r == 0)
-        r = listener_add(listener, addresses, wanted - listener->n_sockets, ret_error);
+    int r = slot_addresses(socket, user, old, wanted, &addresses);
+    if (r == 0 && listener->options.reuseport)
+        r = listener_add(listener, addresses, wanted - old, ret_error);
+    for (size_t i = 0; r == 0 && !listener->options.reuseport && i < wanted - old; i++)
+        r = open_or_share(opening, listener, &addresses[i], ret_error);
     free(addresses);
     return r;
 }
@@ -184,26 +207,6 @@ static int keep(const struct opening *opening, const struct config_socket *socke
     const struct listener_options options = make_options(opening->release.config, socket);
     int r = listener_try_change(listener, &options, ret_error);
     return r < 0 ? r : grow(opening, socket, listener, ret_error);
-}
-
-static struct listener_socket *find_socket(const struct opening *opening,
-                                           const struct address *address)
-{
-    struct listener_socket *found = NULL;
-    for (size_t i = 0; i < opening->known.n && !found; i++)
-        found = listener_find(opening->known.list[i].listener, address);
-    return found;
-}
-
-/* Slots that get other numbers take their sockets with them. */
-static int open_or_share(const struct opening *opening, struct listener *listener,
-                         const struct address *address, char **ret_error)
-{
-    struct listener_socket *open = listener->options.reuseport ? NULL
-                                                               : find_socket(opening, address);
-    if (open)
-        return listener_share(listener, open);
-    return opening->dry ? 0 : listener_add(listener, address, 1, ret_error);
 }
 
 static int open_new(const struct opening *opening, const struct config_socket *socket,
@@ -335,10 +338,20 @@ static void publish(struct master *master, const struct listener *listener, cons
     }
 }
 
+/*
+ * Workers that wait for several things at once rely on O_NONBLOCK, be it ours or their own doing: one that finds it gone hangs in accept().
+ * Only who says `nonblocking: false` gets that.
+ */
+static bool keeps_nonblocking(const struct listener *listener, const struct config_socket *socket)
+{
+    return socket->nonblocking == CONFIG_NONBLOCKING_AUTO && listener->options.nonblocking;
+}
+
 static void change(struct listener *listener, const struct config *config,
                    const struct config_socket *socket)
 {
-    const struct listener_options options = make_options(config, socket);
+    struct listener_options options = make_options(config, socket);
+    options.nonblocking = options.nonblocking || keeps_nonblocking(listener, socket);
     CLEANUP_FREE char *warning = NULL, *error = NULL;
     int r = listener_change(listener, socket->name, &options, &warning, &error);
     if (r < 0)

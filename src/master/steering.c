@@ -36,26 +36,51 @@ static void steer_slot(const struct slot *slot, const struct listener *listener,
         alive[successor] = true;
 }
 
-static void steer(const struct program *program, struct listener *listener)
+static void find_alive(const struct program *program, const struct listener *listener, bool *alive)
 {
-    bool alive[CONFIG_WORKERS_MAX] = {false};
     size_t wanted = program_wanted(program);
     for (size_t i = 0; i < program->n_slots && i < wanted; i++)
         steer_slot(program->slots[i], listener, alive);
+}
+
+static struct log_subject subject_of(const struct master *master, const struct listener *listener)
+{
+    for (size_t i = 0; i < master->n_programs; i++)
+        if (known_is_of(listener, master->programs[i]))
+            return program_subject(master->programs[i]);
+    return (struct log_subject){0};
+}
+
+/*
+ * While its sockets go from one program to another, both may serve them. Where nobody does, clients wait for those who will in any
+ * case: what a reload has added for itself may be closed again.
+ */
+static void steer(const struct master *master, struct listener *listener)
+{
+    bool alive[CONFIG_WORKERS_MAX] = {false};
+    for (size_t i = 0; i < master->n_programs; i++)
+        find_alive(master->programs[i], listener, alive);
+    bool any = memchr(alive, true, listener->n_sockets) != NULL;
+    for (size_t i = 0; i < listener->n_sockets && !any; i++)
+        alive[i] = release_keeps(&master->release, listener->sockets[i]);
     int r = listener_steer(listener, alive);
     if (r < 0 && !listener->steering_failed)
         log_about(
-            program_subject(program), LOG_LEVEL_WARNING,
+            subject_of(master, listener), LOG_LEVEL_WARNING,
             "clients of socket '%s' cannot be steered around workers that are not ready: %s%s",
             listener->name, strerror(-r), r == -ENOMEM ? " (raise net.core.optmem_max)" : "");
     listener->steering_failed = r < 0;
 }
 
-static void steer_generation(const struct program *program, const struct generation *generation)
+/* Those, too, that only workers of a superseded reload have still: these are about to leave. */
+static void steer_all(const struct master *master)
 {
-    for (size_t i = 0; generation && i < generation->program->n_sockets; i++)
-        if (generation->listeners[i]->options.reuseport)
-            steer(program, generation->listeners[i]);
+    CLEANUP_KNOWN struct known known = {0};
+    if (known_collect(master, &known) < 0)
+        return;
+    for (size_t i = 0; i < known.n; i++)
+        if (known.list[i].listener->options.reuseport)
+            steer(master, known.list[i].listener);
 }
 
 /* Sockets of slots that are gone wait for nobody any more. */
@@ -72,19 +97,23 @@ static bool has_too_many(const struct program *program)
 void master_steer(struct master *master)
 {
     bool trim = false;
-    for (size_t i = 0; i < master->n_programs; i++) {
-        const struct program *program = master->programs[i];
-        if (!program->started)
-            continue;
-        steer_generation(program, program->committed);
-        steer_generation(program, program->target);
-        trim = trim || has_too_many(program);
-    }
+    steer_all(master);
+    for (size_t i = 0; i < master->n_programs; i++)
+        trim = trim || (master->programs[i]->started && has_too_many(master->programs[i]));
     if (trim)
         master_trim_listeners(master);
 }
 
-bool master_slot_queue(const struct program *program, unsigned slot, unsigned *ret_waiting)
+/* Whoever has the socket of this slot from now on serves those that wait; or nobody listens at its address any more. */
+static bool is_taken_over(const struct master *master, const struct program *program,
+                          const struct listener *listener, unsigned slot)
+{
+    return program->removed && (release_keeps(&master->release, listener->sockets[slot]) ||
+                                !release_keeps(&master->release, listener->sockets[0]));
+}
+
+bool master_slot_queue(const struct master *master, const struct program *program, unsigned slot,
+                       unsigned *ret_waiting)
 {
     const struct worker *worker = program->slots[slot]->current;
     bool any = false;
@@ -92,7 +121,8 @@ bool master_slot_queue(const struct program *program, unsigned slot, unsigned *r
     for (size_t i = 0; worker && i < worker->generation->program->n_sockets; i++) {
         const struct listener *listener = worker->generation->listeners[i];
         unsigned queue, backlog;
-        if (!listener->options.reuseport || slot >= listener->n_sockets)
+        if (!listener->options.reuseport || slot >= listener->n_sockets ||
+            is_taken_over(master, program, listener, slot))
             continue;
         any = true;
         if (listener_queue(listener->sockets[slot], &queue, &backlog) == 0)

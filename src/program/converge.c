@@ -36,13 +36,13 @@ static uint64_t older_draining(const struct program *program, uint64_t than)
 static void cut_draining(const struct program *program, struct worker *worker)
 {
     char text[DURATION_TEXT_SIZE];
-    log_about(worker_subject(worker), LOG_LEVEL_WARNING,
-              "still drains in generation %llu, but no more than %u generations may (max_draining): "
-              "stopping it, pid %d, after %s; connections that it still had are cut. Raise "
-              "max_draining, or reload less often, to let them end",
-              (unsigned long long)worker->generation->number, program_config(program)->max_draining,
-              (int)worker->pid,
-              duration_to_text(clock_monotonic_usec() - worker->state_usec, text));
+    log_about(
+        worker_subject(worker), LOG_LEVEL_WARNING,
+        "still drains in generation %llu, but no more than %u generations may (max_draining): "
+        "stopping it, pid %d, after %s; connections that it still had are cut. Raise "
+        "max_draining, or reload less often, to let them end",
+        (unsigned long long)worker->generation->number, program_config(program)->max_draining,
+        (int)worker->pid, duration_to_text(clock_monotonic_usec() - worker->state_usec, text));
     worker_stop(worker, "max_draining");
 }
 
@@ -107,6 +107,8 @@ static struct rollout_slot view_slot(const struct program *program, struct slot 
         .busy = slot_is_busy(slot),
     };
     view.unsettled = slot_is_unsettled(slot);
+    view.held = slot->held;
+    view.over = slot_is_over(slot);
     LIST_FOREACH (worker, &slot->leaving, struct worker, link)
         view.leaving += worker_is_leaving(worker);
     return view;
@@ -183,7 +185,8 @@ static void start_worker(struct slot *slot, struct generation *generation, struc
     int r = worker_new(&params, place, &error);
     if (r < 0) {
         char restart[RESTART_TEXT_SIZE];
-        slot_plan_restart(slot, generation, 0);
+        slot_plan_restart(slot, generation,
+                          &(struct worker_end){.start_failed = true, .status = -1});
         program_note_failed_start(slot, generation, strdup(error ? error : strerror(-r)));
         log_error("%s%s", error ? error : strerror(-r),
                   slot_restart_text(slot, generation, restart));

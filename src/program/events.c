@@ -91,17 +91,32 @@ static const char *describe_end(const struct worker *worker, char *buffer, size_
     return buffer;
 }
 
+static int exit_status(const struct worker *worker)
+{
+    return worker->exit.si_code == CLD_EXITED ? worker->exit.si_status
+                                              : 128 + worker->exit.si_status;
+}
+
+/* Did it end before it was ready, or too soon? One that need not live for any time may have done its work before anybody saw it ready. */
+static bool has_failed_to_start(const struct worker *worker)
+{
+    const struct config_program *config = worker->generation->program;
+    if (worker->ready_usec == 0)
+        return config->start_seconds_usec > 0 || config->ready != CONFIG_READY_AUTO ||
+               !config_expects_exit(config, exit_status(worker));
+    return clock_monotonic_usec() - worker->started_usec < config->start_seconds_usec;
+}
+
 static void note_crash(struct slot *slot, struct worker *worker)
 {
     struct program *program = slot->program;
     char buffer[PROCESS_EXIT_TEXT_SIZE + 16];
     const char *how = describe_end(worker, buffer, sizeof(buffer));
-    uint64_t now = clock_monotonic_usec();
-    bool short_lived = now - worker->started_usec < worker->generation->program->start_seconds_usec;
-    if (worker->ready_usec == 0)
+    bool failed_to_start = has_failed_to_start(worker);
+    if (failed_to_start && worker->ready_usec == 0)
         program_note_failed_start(slot, worker->generation,
                                   string_format("%s %s before it was ready", worker->name, how));
-    else if (short_lived)
+    else if (failed_to_start)
         program_note_failed_start(
             slot, worker->generation,
             string_format("%s %s within its first %s (start_seconds)", worker->name, how,
@@ -130,11 +145,31 @@ static bool vacate(struct slot *slot, struct worker *worker)
     return true;
 }
 
-/* It left by itself: at its exit, or when it began to drain. */
+static uint64_t ready_time(const struct worker *worker)
+{
+    return worker->ready_usec ? clock_monotonic_usec() - worker->ready_usec : 0;
+}
+
+/* It began to drain by itself: another one takes its place at once, if that does not depend on how it will end. */
+static void plan_replacement(struct slot *slot, const struct worker *worker)
+{
+    if (worker->generation->program->restart == CONFIG_RESTART_ALWAYS)
+        slot_plan_restart(slot, worker->generation,
+                          &(struct worker_end){.ready_usec = ready_time(worker), .status = -1});
+    else
+        slot->over_generation = worker->generation->number;
+}
+
 static void plan_restart(struct slot *slot, const struct worker *worker)
 {
+    if (worker->left_by_itself && worker->generation->program->restart == CONFIG_RESTART_ALWAYS)
+        return;
+    if (slot->over_generation == worker->generation->number)
+        slot->over_generation = 0;
     slot_plan_restart(slot, worker->generation,
-                      worker->ready_usec ? clock_monotonic_usec() - worker->ready_usec : 0);
+                      &(struct worker_end){.start_failed = has_failed_to_start(worker),
+                                           .ready_usec = ready_time(worker),
+                                           .status = exit_status(worker)});
 }
 
 static void begin_probation(struct program *program, const struct worker *worker)
@@ -179,12 +214,13 @@ static void on_worker_changed(struct worker *worker, enum worker_state from, con
                  string_format("%s began to stop by itself in its probation", worker->name));
         (void)vacate(slot, worker);
         if (!worker->asked_to_leave)
-            plan_restart(slot, worker);
+            plan_replacement(slot, worker);
         break;
     case WORKER_STOPPING:
         (void)vacate(slot, worker);
         if (worker->failure && from != WORKER_STOPPING) {
-            slot_plan_restart(slot, worker->generation, 0);
+            slot_plan_restart(slot, worker->generation,
+                              &(struct worker_end){.start_failed = true, .status = -1});
             program_note_failed_start(slot, worker->generation,
                                       string_format("%s %s", worker->name, worker->failure));
         }
@@ -206,11 +242,12 @@ static void on_worker_exited(struct worker *worker, void *userdata)
         log_about(worker_subject(worker), LOG_LEVEL_INFO, "gone, pid %d, %s", (int)worker->pid,
                   how);
     } else {
-        if (!worker->left_by_itself)
-            plan_restart(slot, worker);
+        plan_restart(slot, worker);
         note_crash(slot, worker);
-        log_about(worker_subject(worker), LOG_LEVEL_WARNING, "died, pid %d, %s%s", (int)worker->pid,
-                  how, slot_restart_text(slot, worker->generation, restart));
+        bool done = slot->over_generation == worker->generation->number && !slot->fatal;
+        log_about(worker_subject(worker), done ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING,
+                  "%s, pid %d, %s%s", done ? "exited" : "died", (int)worker->pid, how,
+                  slot_restart_text(slot, worker->generation, restart));
     }
     program_mark(slot->program);
 }

@@ -8,6 +8,8 @@
 
 /* program.c */
 void program_mark(struct program *program);
+/* It takes no further part in the rollout that it is in; the target stays, for the commit. */
+void program_leave_rollout(struct program *program);
 /* What empty places are filled with in this phase. */
 struct generation *program_wanted_generation(const struct program *program);
 /* Slots that may hold anything: the larger of both generations' workers while a reload runs. */
@@ -26,8 +28,16 @@ DEFINE_FREEP(struct slot *, slot_free)
 /* 0 to 1. */
 double program_random(void);
 bool slot_is_empty(const struct slot *slot);
-/* A worker left by itself or did not start: decides when the slot may start the next one of its generation. */
-void slot_plan_restart(struct slot *slot, const struct generation *generation, uint64_t ready_usec);
+/* How a worker ended, or did not start. */
+struct worker_end {
+    bool start_failed;
+    uint64_t ready_usec; /* how long it had been ready */
+    int status;          /* of its exit; 128 and the signal that killed it; -1: it never ran, or still does */
+};
+
+/* A worker left by itself or did not start: decides whether and when the slot may start the next one of its generation. */
+void slot_plan_restart(struct slot *slot, const struct generation *generation,
+                       const struct worker_end *end);
 /* "; restarting in 400 ms", or "" where it will not be. Returns buffer. */
 #define RESTART_TEXT_SIZE 80
 const char *slot_restart_text(const struct slot *slot, const struct generation *generation,

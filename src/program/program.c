@@ -26,6 +26,16 @@ unsigned program_wanted(const struct program *program)
     return program->started ? program_wanted_generation(program)->program->workers : 0;
 }
 
+unsigned program_expected(const struct program *program)
+{
+    unsigned expected = program_wanted(program);
+    for (size_t i = 0; i < program->n_slots && i < program_wanted(program); i++) {
+        const struct slot *slot = program->slots[i];
+        expected -= slot_is_over(slot) && !slot->current && (slot->held || !slot->fatal);
+    }
+    return expected;
+}
+
 unsigned program_max_workers(const struct program *program)
 {
     unsigned workers = program_wanted(program);
@@ -77,6 +87,21 @@ static void begin_spread(struct program *program)
     program->spread_offset = program_random();
 }
 
+void program_leave_rollout(struct program *program)
+{
+    program->phase = ROLLOUT_IDLE;
+    reset_reload(program);
+}
+
+/* Then there is no place for a canary. */
+static bool all_are_held(const struct program *program, const struct generation *target)
+{
+    for (size_t i = 0; i < target->program->workers; i++)
+        if (!program->slots[i]->held)
+            return false;
+    return true;
+}
+
 int program_begin(struct program *program, struct generation *target)
 {
     int r = grow_slots(program,
@@ -94,7 +119,7 @@ int program_begin(struct program *program, struct generation *target)
     program->phase = ROLLOUT_IDLE;
     if (!program->started)
         return 0;
-    program->waiting = !target->program->reload.canary;
+    program->waiting = !target->program->reload.canary || all_are_held(program, target);
     program->phase = program->waiting ? ROLLOUT_IDLE : ROLLOUT_CANARY;
     program->canary_proven = program->waiting;
     program_mark(program);
@@ -315,6 +340,7 @@ struct program *program_free(struct program *program)
     free(program->failure);
     forget_slot_failures(program);
     free(program->start_failure);
+    free(program->restarts);
     free(program->name);
     free(program);
     return NULL;

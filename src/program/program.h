@@ -25,6 +25,8 @@ enum slot_state {
     SLOT_DRAINING,
     SLOT_STOPPING,
     SLOT_BACKOFF,
+    SLOT_EXITED, /* it has done its work */
+    SLOT_FATAL,  /* it was given up */
 };
 const char *slot_state_to_string(enum slot_state state);
 
@@ -39,6 +41,9 @@ struct slot {
     uint64_t history_generation; /* whose failures these are */
     uint64_t backoff_until_usec; /* monotonic; 0: none */
     sd_event_source *backoff_timer;
+    bool held;                /* its operator wants nobody in it */
+    uint64_t over_generation; /* whose worker in it is not started again; 0: none */
+    bool fatal;               /* because it was given up */
     unsigned restarts; /* workers that left by themselves and were replaced */
     uint64_t settling_usec; /* monotonic: since when clients are steered away from its own socket; 0: they are not */
     uint64_t looked_usec;
@@ -63,6 +68,8 @@ struct program_ops {
      * Clients that wait at sockets which only this slot's workers have; false: it has none. From
      * program_converge(). May be NULL.
      */
+    /* A slot was given up; `status` is what its last worker exited with, -1 where none ran. May be NULL. */
+    void (*fatal)(struct slot *slot, int status, void *userdata);
     bool (*slot_queue)(struct program *program, unsigned slot, unsigned *ret_waiting,
                        void *userdata);
 };
@@ -91,6 +98,9 @@ struct program {
     size_t n_slots;
     bool started;  /* workers are wanted at all: autostart, until program_stop() */
     bool stopping; /* program_stop() or program_remove() was called */
+    bool halted;   /* by its operator, until program_resume() */
+    bool resumes;  /* when the reload that runs is over */
+    struct restart_window *restarts; /* of max_restarts; NULL before the first */
     bool removed;  /* for good: no configuration names it any more */
     bool ends_at_once; /* its drains are not spread (any more) */
     uint64_t drain_began_usec; /* monotonic: when this rollout told its first worker; 0: none yet */
@@ -149,11 +159,23 @@ static inline bool program_is_rolling(const struct program *program)
 {
     return program->takes_part && program->started;
 }
+/*
+ * An operator's wishes: no workers at all until program_resume(), or none in one slot (held) until slot_release(). These start what was given up or has
+ * done its work, too. A reload brings the new generation to others only.
+ */
+void program_halt(struct program *program);
+void program_resume(struct program *program);
+void slot_hold(struct slot *slot);
+void slot_release(struct slot *slot);
+
+/* Is nobody to be started in the slot, in the generation that fills it now? */
+bool slot_is_over(const struct slot *slot);
 /* Has it no process any more, but for those that do not even die of SIGKILL? */
 bool program_is_empty(const struct program *program);
 unsigned program_count_ready(const struct program *program);
-/* How many workers should run now. */
+/* How many workers should run now; and without those that are over, and not because they were given up. */
 unsigned program_wanted(const struct program *program);
+unsigned program_expected(const struct program *program);
 
 /*
  * The reload: see above. program_begin() supersedes one that runs; a reference to `target` is taken. 0 or -ENOMEM, then nothing changed.

@@ -26,6 +26,7 @@ struct plan {
     const struct rollout_view *view;
     struct rollout_action *actions;
     size_t n_actions;
+    unsigned workers;       /* wanted, without those that are over */
     unsigned floor;         /* ready workers that must be left in wanted slots */
     unsigned ready;         /* in wanted slots */
     unsigned ready_surplus; /* in the others */
@@ -63,9 +64,11 @@ static bool is_outdated(const struct rollout_view *view, const struct rollout_pl
 
 static struct plan plan_for(const struct rollout_view *view, struct rollout_action *actions)
 {
-    unsigned kept = view->workers - MIN(view->workers, view->max_unavailable);
-    struct plan plan = {
-        .view = view, .actions = actions, .floor = MAX(view->canary ? 1U : 0U, kept)};
+    struct plan plan = {.view = view, .actions = actions, .workers = view->workers};
+    for (size_t i = 0; i < view->n_slots && is_wanted(view, i); i++)
+        plan.workers -= view->slots[i].over && view->slots[i].current.presence == ROLLOUT_NONE;
+    unsigned kept = plan.workers - MIN(plan.workers, view->max_unavailable);
+    plan.floor = MAX(view->canary ? 1U : 0U, kept);
     for (size_t i = 0; i < view->n_slots; i++) {
         const struct rollout_slot *slot = &view->slots[i];
         unsigned *ready = is_wanted(view, i) ? &plan.ready : &plan.ready_surplus;
@@ -135,14 +138,14 @@ static void clear_successor(struct plan *plan, size_t i)
     const struct rollout_slot *slot = &view->slots[i];
     bool ready = slot->successor.presence == ROLLOUT_READY;
 
-    if (successor_belongs(view, i))
+    if (!slot->held && successor_belongs(view, i))
         return;
-    if (is_wanted(view, i) && slot->current.presence == ROLLOUT_NONE &&
+    if (is_wanted(view, i) && !slot->held && slot->current.presence == ROLLOUT_NONE &&
         (ready || slot->successor.generation == wished_generation(view)))
         (void)add(plan, ROLLOUT_PROMOTE, i);
     else if (!ready)
         (void)add(plan, ROLLOUT_STOP_SUCCESSOR, i);
-    else if (slot->current.presence != ROLLOUT_STARTING)
+    else if (slot->held || slot->current.presence != ROLLOUT_STARTING)
         (void)add(plan, ROLLOUT_DRAIN_SUCCESSOR, i);
     /* Else it serves in place of one that is just coming up again, and is told when that one is ready. */
 }
@@ -153,8 +156,10 @@ static void clear(struct plan *plan)
     for (size_t i = 0; i < view->n_slots; i++) {
         const struct rollout_slot *slot = &view->slots[i];
         if (slot->current.presence == ROLLOUT_STARTING &&
-            (!is_wanted(view, i) || is_outdated(view, &slot->current)))
+            (!is_wanted(view, i) || slot->held || is_outdated(view, &slot->current)))
             (void)add(plan, ROLLOUT_STOP_CURRENT, i);
+        else if (slot->held && slot->current.presence == ROLLOUT_READY)
+            (void)add(plan, ROLLOUT_DRAIN_CURRENT, i);
         else if (slot->successor.presence != ROLLOUT_NONE)
             clear_successor(plan, i);
     }
@@ -167,7 +172,8 @@ static void fill(struct plan *plan)
         const struct rollout_slot *slot = &view->slots[i];
         bool waits_for_leaving = view->order == ROLLOUT_DRAIN_FIRST && slot->leaving > 0 &&
                                  plan->ready >= plan->floor;
-        if (slot->current.presence == ROLLOUT_NONE && !slot->backoff && !waits_for_leaving)
+        if (slot->current.presence == ROLLOUT_NONE && !slot->backoff && !slot->over &&
+            !waits_for_leaving)
             (void)add_start(plan, ROLLOUT_START_CURRENT, i, wished_generation(view));
     }
 }
@@ -181,10 +187,15 @@ static void start_canary(struct plan *plan)
         return;
     unsigned slots = view->own_sockets ? MIN(view->workers, view->target_workers)
                                        : view->target_workers;
-    size_t slot = 0;
-    while (slot < slots && view->slots[slot].current.presence == ROLLOUT_READY)
-        slot++;
-    (void)add_start(plan, ROLLOUT_START_SUCCESSOR, slot < slots ? slot : 0, ROLLOUT_TARGET);
+    size_t slot = 0, first = 0;
+    while (first < slots && view->slots[first].held)
+        first++;
+    if (slots > 0 && first == slots)
+        return;
+    for (slot = first; slot < slots; slot++)
+        if (view->slots[slot].current.presence != ROLLOUT_READY && !view->slots[slot].held)
+            break;
+    (void)add_start(plan, ROLLOUT_START_SUCCESSOR, slot < slots ? slot : first, ROLLOUT_TARGET);
 }
 
 /* Tells the outdated worker of a slot, or lets it settle first, if enough others are ready. */
@@ -214,7 +225,7 @@ static void change_over(struct plan *plan)
 static void replace(struct plan *plan)
 {
     const struct rollout_view *view = plan->view;
-    bool ready_first = view->order == ROLLOUT_READY_FIRST || plan->floor >= view->workers;
+    bool ready_first = view->order == ROLLOUT_READY_FIRST || plan->floor >= plan->workers;
     for (size_t i = 0; i < view->n_slots && is_wanted(view, i); i++) {
         const struct rollout_slot *slot = &view->slots[i];
         if (slot->current.presence != ROLLOUT_READY || !is_outdated(view, &slot->current) ||
@@ -230,10 +241,17 @@ static void replace(struct plan *plan)
     }
 }
 
+static bool is_as_wished(const struct rollout_view *view, const struct rollout_slot *slot)
+{
+    if (slot->over && slot->current.presence == ROLLOUT_NONE)
+        return true;
+    return !slot->held && holds(&slot->current, ROLLOUT_READY, wished_generation(view));
+}
+
 static bool wanted_slots_are_as_wished(const struct rollout_view *view)
 {
     for (size_t i = 0; i < view->n_slots && is_wanted(view, i); i++)
-        if (!holds(&view->slots[i].current, ROLLOUT_READY, wished_generation(view)))
+        if (!is_as_wished(view, &view->slots[i]))
             return false;
     return true;
 }

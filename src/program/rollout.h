@@ -28,6 +28,7 @@
  *              meanwhile): then availability comes first. Where not even one worker can be spared (workers: 1 with a canary),
  *              a slot is replaced ready-first.
  *   Settling   An unsettled worker is no longer counted as ready from when it settles, as nobody new is served by it.
+ *   Over       A slot that is over is not filled, and the limits are those of a program without it. In one that is held nobody stays.
  *   Surplus    In a rollout they are told last, once all wanted slots are as wished. In IDLE (a scale-down) as long as
  *              `workers` others are ready, so that one may stand in for a wanted slot that is down. In CANARY not at all. One that is
  *              busy is not told; a rollout is not over before all are.
@@ -65,6 +66,10 @@ struct rollout_slot {
      * when they are surplus, and others once they were to settle
      */
     bool busy;
+    /* what the phase puts into `current` has done its work, or was given up: the slot is as it is wished when it is empty */
+    bool over;
+    /* the operator wants nobody in it, of whatever generation; implies `over` */
+    bool held;
     /* its current worker has a socket that no successor will have: before it is told it has to settle */
     bool unsettled;
 };

@@ -1,4 +1,5 @@
 /*
+ * A slot is surplus when its program has fewer workers from now on; all slots of one that was removed are.
  * New connections are steered away from a slot in the same step that finds it surplus, or lets it settle because its socket
  * will be nobody's. Handshakes that had begun then
  * still end at its socket, so it is watched for a second at least; then its queue has to be found empty twice. A queue that never empties
@@ -34,8 +35,8 @@ int program_add_settle_timer(struct program *program)
 static bool is_surplus(const struct slot *slot)
 {
     const struct program *program = slot->program;
-    return program->started && slot->number >= program_wanted(program) && slot->current &&
-           slot->current->state == WORKER_READY;
+    return (program->started || program->removed) && slot->number >= program_wanted(program) &&
+           slot->current && slot->current->state == WORKER_READY;
 }
 
 /* The socket of a group that a worker of this generation has in the slot; NULL: it shares, or has none. */
@@ -43,7 +44,8 @@ static const struct listener_socket *own_socket(const struct generation *generat
                                                 unsigned slot)
 {
     const struct listener *listener = generation->listeners[i];
-    return listener->options.reuseport && slot < listener->n_sockets ? listener->sockets[slot] : NULL;
+    return listener->options.reuseport && slot < listener->n_sockets ? listener->sockets[slot]
+                                                                     : NULL;
 }
 
 static bool has_socket(const struct generation *generation, unsigned slot,

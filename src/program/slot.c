@@ -2,6 +2,7 @@
 #include "program/internal.h"
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/parse.h"
 
 #include <errno.h>
@@ -63,29 +64,140 @@ double program_random(void)
     return (double)value / (double)UINT32_MAX;
 }
 
-void slot_plan_restart(struct slot *slot, const struct generation *generation, uint64_t ready_usec)
+static struct restart_policy make_policy(const struct config_program *config)
 {
-    if (slot->history_generation != generation->number) {
-        slot->history = (struct restart_history){0};
-        slot->history_generation = generation->number;
-    }
-    const struct config_backoff *backoff = &generation->program->backoff;
-    const struct restart_policy policy = {
+    const struct config_backoff *backoff = &config->backoff;
+    static const enum restart_mode modes[] = {
+        [CONFIG_RESTART_ALWAYS] = RESTART_ALWAYS,
+        [CONFIG_RESTART_UNEXPECTED] = RESTART_UNEXPECTED,
+        [CONFIG_RESTART_NEVER] = RESTART_NEVER,
+    };
+    return (struct restart_policy){
+        .mode = modes[config->restart],
+        .start_retries = config->start_retries,
         .backoff_initial_usec = backoff->initial_usec,
         .backoff_max_usec = backoff->max_usec,
         .backoff_factor = backoff->factor,
         .backoff_jitter = backoff->jitter,
     };
-    const struct restart_event event = {.ready_usec = ready_usec, .random = program_random()};
-    struct restart_decision decision = restart_policy_next(&policy, &slot->history, &event);
-    slot->history = decision.history;
-    slot->restarts += generation == program_wanted_generation(slot->program);
+}
+
+static void arm_backoff(struct slot *slot, uint64_t delay_usec)
+{
     slot->backoff_until_usec = 0;
-    if (decision.delay_usec == 0)
+    if (delay_usec == 0)
         return;
-    slot->backoff_until_usec = clock_monotonic_usec() + decision.delay_usec;
+    slot->backoff_until_usec = clock_monotonic_usec() + delay_usec;
     (void)sd_event_source_set_time(slot->backoff_timer, slot->backoff_until_usec);
     (void)sd_event_source_set_enabled(slot->backoff_timer, SD_EVENT_ONESHOT);
+}
+
+/* False: max_restarts is reached. Without memory nobody is given up. */
+static bool count_restart(struct program *program, const struct config_program *config)
+{
+    const struct config_max_restarts *limit = &config->max_restarts;
+    if (limit->count == 0)
+        return true;
+    if (!program->restarts)
+        program->restarts = calloc(1, sizeof(*program->restarts));
+    return !program->restarts || restart_window_next(program->restarts, limit->count,
+                                                     limit->within_usec, clock_monotonic_usec());
+}
+
+static void give_up(struct slot *slot, const struct generation *generation,
+                    const struct worker_end *end, const char *why)
+{
+    struct program *program = slot->program;
+    slot->over_generation = generation->number;
+    slot->fatal = true;
+    log_about(program_subject(program), LOG_LEVEL_ERROR,
+              "slot %u is FATAL: %s; `reloaderctl start %s:%u` tries again", slot->number, why,
+              program->name, slot->number);
+    if (program->params.ops->fatal)
+        program->params.ops->fatal(slot, end->status, program->params.userdata);
+}
+
+static void finish_slot(struct slot *slot, const struct generation *generation)
+{
+    slot->over_generation = generation->number;
+    slot->fatal = false;
+}
+
+static void follow(struct slot *slot, const struct generation *generation,
+                   const struct restart_decision *decision, const struct worker_end *end)
+{
+    const struct config_program *config = generation->program;
+    bool expected = config_expects_exit(config, end->status);
+    char why[96];
+    switch (decision->verdict) {
+    case RESTART_AGAIN:
+        if ((end->start_failed || !expected) && !count_restart(slot->program, config)) {
+            (void)snprintf(why, sizeof(why), "more than %u restarts of the program (max_restarts)",
+                           config->max_restarts.count);
+            give_up(slot, generation, end, why);
+            break;
+        }
+        slot->restarts += generation == program_wanted_generation(slot->program);
+        arm_backoff(slot, decision->delay_usec);
+        break;
+    case RESTART_OVER:
+        finish_slot(slot, generation);
+        break;
+    case RESTART_FATAL:
+        (void)snprintf(why, sizeof(why), "%u failed starts in a row (start_retries is %u)",
+                       decision->history.failed_starts, config->start_retries);
+        give_up(slot, generation, end, why);
+        break;
+    }
+}
+
+void slot_plan_restart(struct slot *slot, const struct generation *generation,
+                       const struct worker_end *end)
+{
+    if (slot->history_generation != generation->number) {
+        slot->history = (struct restart_history){0};
+        slot->history_generation = generation->number;
+    }
+    const struct restart_policy policy = make_policy(generation->program);
+    const struct restart_event event = {
+        .start_failed = end->start_failed,
+        .expected = config_expects_exit(generation->program, end->status),
+        .ready_usec = end->ready_usec,
+        .random = program_random(),
+    };
+    struct restart_decision decision = restart_policy_next(&policy, &slot->history, &event);
+    slot->history = decision.history;
+    slot->backoff_until_usec = 0;
+    follow(slot, generation, &decision, end);
+}
+
+/* An operator's wishes */
+
+static void begin_anew(struct slot *slot)
+{
+    slot->history = (struct restart_history){0};
+    slot->over_generation = 0;
+    slot->fatal = false;
+    slot->backoff_until_usec = 0;
+}
+
+void slot_hold(struct slot *slot)
+{
+    slot->held = true;
+    program_mark(slot->program);
+}
+
+void slot_release(struct slot *slot)
+{
+    slot->held = false;
+    begin_anew(slot);
+    program_mark(slot->program);
+}
+
+bool slot_is_over(const struct slot *slot)
+{
+    const struct generation *wanted = program_wanted_generation(slot->program);
+    return slot->held || (slot->over_generation > 0 && slot->over_generation == wanted->number);
 }
 
 const char *slot_restart_text(const struct slot *slot, const struct generation *generation,
@@ -95,7 +207,7 @@ const char *slot_restart_text(const struct slot *slot, const struct generation *
     char delay[DURATION_TEXT_SIZE];
     uint64_t now = clock_monotonic_usec();
     buffer[0] = '\0';
-    if (program->failed || slot->number >= program_wanted(program))
+    if (program->failed || slot->number >= program_wanted(program) || slot_is_over(slot))
         return buffer;
     if (slot->backoff_until_usec <= now || generation != program_wanted_generation(program))
         (void)snprintf(buffer, RESTART_TEXT_SIZE, "; restarting now");
@@ -120,6 +232,10 @@ const char *slot_state_to_string(enum slot_state state)
         return "STOPPING";
     case SLOT_BACKOFF:
         return "BACKOFF";
+    case SLOT_EXITED:
+        return "EXITED";
+    case SLOT_FATAL:
+        return "FATAL";
     }
     return "?";
 }
@@ -143,5 +259,9 @@ enum slot_state slot_get_state(const struct slot *slot)
             return SLOT_DRAINING;
         leaving = true;
     }
-    return leaving ? SLOT_STOPPING : SLOT_STOPPED;
+    if (leaving)
+        return SLOT_STOPPING;
+    if (slot->held || !slot_is_over(slot))
+        return SLOT_STOPPED;
+    return slot->fatal ? SLOT_FATAL : SLOT_EXITED;
 }

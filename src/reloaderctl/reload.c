@@ -193,7 +193,7 @@ static int reload_and_follow(struct client *client, const struct invocation *inv
         return code;
     progress_init(&watch.progress, status.parameters);
     watch.began_usec = watch.heard_usec = clock_monotonic_usec();
-    int r = client_call(client, method, parameters, true);
+    int r = client_call(client, method, json_incref(parameters), true);
     if (r < 0)
         return complain_of_connection(client, r);
     if (watch.live)

@@ -126,10 +126,11 @@ static void fail(struct check *check, const char *headline)
 
 void check_stop(struct check *check)
 {
-    if (check->gone)
-        return;
-    fail(check, "check_command was stopped");
-    kill_group(check);
+    if (!check->gone) {
+        fail(check, "check_command was stopped");
+        kill_group(check);
+    }
+    check->generation = generation_unref(check->generation);
 }
 
 static void tell(struct check *check)
@@ -140,7 +141,7 @@ static void tell(struct check *check)
 
 static void give_up(struct check *check)
 {
-    log_about((struct log_subject){.program = check->generation->program->name}, LOG_LEVEL_ERROR,
+    log_about((struct log_subject){.program = check->program}, LOG_LEVEL_ERROR,
               "check_command: processes of its group %d do not die of SIGKILL (of another user, or "
               "hanging in the kernel); they are left alone",
               (int)check->pid);
@@ -316,6 +317,9 @@ int check_new(const struct check_params *params, struct check **ret, char **ret_
     check->reaping = (struct reaper_entry){
         .whole_group = true, .empty = on_group_empty, .userdata = check};
     list_init(&check->link);
+    check->program = strdup(params->generation->program->name);
+    if (!check->program)
+        return -ENOMEM;
     CLEANUP_FREE char *reason = NULL;
     int r = start(check, params, &reason);
     if (r < 0) {
@@ -350,6 +354,7 @@ struct check *check_free(struct check *check)
     (void)fd_close(check->pidfd);
     (void)fd_close(check->output_fd);
     (void)generation_unref(check->generation);
+    free(check->program);
     free(check->failure);
     free(check);
     return NULL;

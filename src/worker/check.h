@@ -38,7 +38,9 @@ enum check_verdict { CHECK_RUNNING, CHECK_PASSED, CHECK_FAILED };
 struct check {
     struct list link; /* the owner's */
     struct reaper *reaper;
-    struct generation *generation;
+    struct generation
+        *generation; /* NULL once it was stopped: its sockets close before its processes are gone */
+    char *program; /* its name */
     void (*changed)(struct check *check, void *userdata);
     void *userdata;
     enum check_verdict verdict;
@@ -56,7 +58,7 @@ struct check {
 
 /* 0, or -errno with *ret_error, "check_command: cannot execute 'nod': …" (malloc-ed). */
 int check_new(const struct check_params *params, struct check **ret, char **ret_error);
-/* Nobody wants to know any more: it fails, and its processes are killed. */
+/* Nobody wants to know any more: without a verdict it fails; what processes it has are killed. */
 void check_stop(struct check *check);
 /* Kills what is left. Returns NULL. */
 struct check *check_free(struct check *check);

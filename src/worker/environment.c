@@ -43,7 +43,7 @@ static void scope_init(struct scope *scope, const struct generation *generation,
         strcpy(scope->host, "localhost");
     scope->expansion = (struct expansion){
         .program_name = program->name,
-        .group_name = program->name,
+        .group_name = config_group_name(program),
         .here = program->file->directory,
         .host_node_name = scope->host,
         .process_num = &scope->process_num,

@@ -243,6 +243,36 @@ def test_many_workers(master, directory, port):
     one.stop(signal.SIGQUIT)
 
 
+def test_fewer_slots_of_a_program_that_is_not_started(master, port):
+    """Its sockets wait for it, but no more of them than it has slots."""
+    one = master(echo(port, autostart=False), ready=False)
+    one.await_socket().close()
+    assert len(proc.tcp_listeners(port)) == 4
+    one.programs["echo"]["workers"] = 2
+    one.write()
+    one.hup()
+    proc.wait_until(lambda: len(proc.tcp_listeners(port)) == 2, "two sockets")
+
+
+@pytest.mark.limit(120)
+def test_moves_to_other_programs_under_load(master, directory, port):
+    """From program to program, each with another number of workers, and with reloads that supersede each other halfway."""
+    def moved(number):
+        config = echo(port, workers=[6, 2, 5, 1][number % 4], environment={**configs.WORKER_ENVIRONMENT, "NUMBER": str(number)})
+        return {**config, "programs": {f"echo-{number}": config["programs"]["echo"]}}
+
+    one = master(moved(0))
+    with Load(directory, f"127.0.0.1:{port}", 1500, 10, arguments=["--stream-linger", "50ms"]) as load:
+        for number in range(1, 100):
+            one.write({**moved(number), "runtime_directory": str(one.runtime)})
+            one.kill(signal.SIGHUP)
+            load.flow(0.015)
+            if number % 10 == 0:
+                one.expect_reload("committed")
+        one.expect_reload("committed")
+        proc.wait_until(lambda: len(proc.tcp_listeners(port)) == 1, "as many sockets as workers")
+
+
 def set_sharing(one, sharing, **program):
     config = json.loads(json.dumps(one.config))
     config["sockets"]["echo"]["sharing"] = sharing
@@ -304,3 +334,17 @@ def test_change_of_sharing_that_fails_under_load(master, directory, port, before
         one.wait_drained()
         load.flow(0.2)
     assert inodes(one) == sockets and one.descriptors() == fds
+
+
+@pytest.mark.limit(120)
+def test_changes_of_sharing_supersede_each_other_under_load(master, directory, port):
+    """Workers that are left behind by them have sockets that no configuration has any more: nobody who waits there is lost."""
+    one = master(echo(port, max_draining=100, workers=6, reload={"order": "ready-first", "max_surge": 6}))
+    with Load(directory, f"127.0.0.1:{port}", 3000, 0) as load:
+        for number in range(1, 100):
+            set_sharing(one, ["shared", "per_worker"][number % 2])
+            one.kill(signal.SIGHUP)
+            load.flow(0.005 + number % 10 / 200)
+        set_sharing(one, "shared")
+        one.expect_reload("committed")
+        wait_sockets(port, 1)

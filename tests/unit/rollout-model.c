@@ -20,6 +20,8 @@ static const char *const event_names[] = {
     [EVENT_START_FAILS_FOR_GOOD] = "start fails for good",
     [EVENT_CRASH] = "crash",
     [EVENT_CRASH_AND_BACKOFF] = "crash, backoff",
+    [EVENT_ENDS] = "has done its work",
+    [EVENT_HELD] = "is held",
     [EVENT_DRAINS_ITSELF] = "drains itself",
     [EVENT_RELOAD] = "reload",
 };
@@ -52,6 +54,25 @@ static enum rollout_generation filling_generation(const struct world *world)
     return world->phase == ROLLOUT_ROLLING ? ROLLOUT_TARGET : ROLLOUT_COMMITTED;
 }
 
+static bool has(unsigned bits, unsigned slot)
+{
+    return bits & 1U << slot;
+}
+
+static bool is_over(const struct world *world, unsigned slot)
+{
+    return has(world->over | world->held, slot);
+}
+
+/* Wanted workers, without those of slots that are over. */
+static unsigned count_expected(const struct world *world, unsigned wanted)
+{
+    unsigned n = wanted;
+    for (unsigned i = 0; i < wanted; i++)
+        n -= is_over(world, i) && world->slots[i].current.presence == ROLLOUT_NONE;
+    return n;
+}
+
 static unsigned count_ready(const struct world *world, unsigned below)
 {
     unsigned n = 0;
@@ -60,11 +81,6 @@ static unsigned count_ready(const struct world *world, unsigned below)
         n += world->slots[i].successor.presence == ROLLOUT_READY;
     }
     return n;
-}
-
-static bool has(unsigned bits, unsigned slot)
-{
-    return bits & 1U << slot;
 }
 
 static bool is_surplus(const struct world *world, unsigned slot)
@@ -168,7 +184,9 @@ static bool all_ready(const struct world *world, enum rollout_generation generat
         const struct rollout_slot *slot = &world->slots[i];
         if (slot->successor.presence != ROLLOUT_NONE)
             return false;
-        if (i >= wanted_workers(world)
+        if (is_over(world, i) && slot->current.presence == ROLLOUT_NONE)
+            continue;
+        if (i >= wanted_workers(world) || has(world->held, i)
                 ? slot->current.presence != ROLLOUT_NONE
                 : slot->current.presence != ROLLOUT_READY || slot->current.generation != generation)
             return false;
@@ -196,6 +214,8 @@ static void enter_phase(struct world *world, enum rollout_phase phase)
     world->failed = false;
     for (unsigned i = 0; i < SLOTS_MAX; i++)
         world->slots[i].backoff = world->slots[i].backoff && same_generation;
+    if (!same_generation)
+        world->over = 0;
 }
 
 static void forget_reload(struct world *world)
@@ -220,6 +240,34 @@ static void begin_reload(struct world *world)
     world->highest = MAX(world->highest, recipe->workers);
 }
 
+/* Of sockets of their own only those have clients that somebody serves already; where nobody does, any will do. */
+static unsigned count_canary_slots(const struct world *world)
+{
+    unsigned workers = recipe_in_force(world)->workers, wanted = wanted_workers(world);
+    return world->scenario->queues && wanted > 0 ? MIN(wanted, workers) : workers;
+}
+
+static unsigned first_not_held(const struct world *world)
+{
+    unsigned slot = 0;
+    while (slot < SLOTS_MAX && has(world->held, slot))
+        slot++;
+    return slot;
+}
+
+static bool is_ready_or_held(const struct world *world, unsigned slot)
+{
+    return has(world->held, slot) || world->slots[slot].current.presence == ROLLOUT_READY;
+}
+
+static bool all_ready_or_held(const struct world *world, unsigned below)
+{
+    for (unsigned i = 0; i < below; i++)
+        if (!is_ready_or_held(world, i))
+            return false;
+    return true;
+}
+
 static void perform_start(struct world *world, const struct rollout_action *action)
 {
     struct rollout_slot *slot = &world->slots[action->slot];
@@ -229,20 +277,21 @@ static void perform_start(struct world *world, const struct rollout_action *acti
                                                                                : ROLLOUT_COMMITTED;
     const struct recipe *recipe = recipe_in_force(world);
     struct rollout_place *place = successor ? &slot->successor : &slot->current;
-    unsigned canary_slots = world->scenario->queues ? MIN(wanted_workers(world), recipe->workers)
-                                                    : recipe->workers;
+    unsigned canary_slots = count_canary_slots(world), first = first_not_held(world);
 
     check(place->presence == ROLLOUT_NONE, world, "a start into a place that is taken");
     check(action->generation == wished, world, "a start of the wrong generation");
     check(action->slot < (canary ? canary_slots : wanted_workers(world)), world,
           "a start in a surplus slot");
     check(canary || !slot->backoff, world, "a start in a backoff");
+    check(!has(world->held, action->slot) && (canary || !is_over(world, action->slot)), world,
+          "a start where nobody is wanted");
     check(successor || recipe->order == ROLLOUT_READY_FIRST || slot->leaving == 0 ||
               count_serving(world, wanted_workers(world)) <
-                  floor_of(recipe, wanted_workers(world)),
+                  floor_of(recipe, count_expected(world, wanted_workers(world))),
           world, "drain-first did not wait for the predecessor");
     check(!canary || slot->current.presence != ROLLOUT_READY ||
-              (action->slot == 0 && count_ready(world, canary_slots) >= canary_slots),
+              (action->slot == first && all_ready_or_held(world, canary_slots)),
           world, "the canary does not help where help is needed");
     *place = (struct rollout_place){ROLLOUT_STARTING, action->generation};
 }
@@ -254,9 +303,12 @@ static void check_leave(const struct world *world, const struct rollout_action *
     unsigned wanted = wanted_workers(world);
     bool is_wanted = action->slot < wanted;
 
+    if (has(world->held, action->slot))
+        return;
     if (action->type == ROLLOUT_DRAIN_CURRENT) {
         check(world->phase != ROLLOUT_CANARY, world, "drained before the canary was proven");
-        check(!is_wanted || count_ready(world, wanted) >= floor_of(recipe_in_force(world), wanted),
+        check(!is_wanted || count_ready(world, wanted) >=
+                                floor_of(recipe_in_force(world), count_expected(world, wanted)),
               world, "drained though too few others are ready");
     }
     if (action->type == ROLLOUT_DRAIN_CURRENT || action->type == ROLLOUT_STOP_CURRENT) {
@@ -292,7 +344,7 @@ static void perform_leave(struct world *world, const struct rollout_action *acti
           "nobody there to be told so");
     *place = (struct rollout_place){0};
     slot->leaving++;
-    check(slot->leaving < 8, world, "too many leaving for the model");
+    check(slot->leaving < LEAVING_MAX, world, "too many leaving for the model");
     check(!was_busy, world, "told though clients wait at its socket");
     check(!was_unsettled, world, "told though clients are still sent to its socket");
     if (!world->stopping)
@@ -303,13 +355,15 @@ static void perform_settle(struct world *world, unsigned slot)
 {
     unsigned wanted = wanted_workers(world);
     check(is_unsettled(world, slot), world, "nobody there who has to settle");
-    check(count_serving(world, wanted) > floor_of(recipe_in_force(world), wanted), world,
-          "clients are sent away though too few others serve");
+    check(count_serving(world, wanted) >
+              floor_of(recipe_in_force(world), count_expected(world, wanted)),
+          world, "clients are sent away though too few others serve");
     world->settling |= 1U << slot;
 }
 
 static void perform_verdict(struct world *world, enum rollout_action_type type)
 {
+    unsigned over;
     switch (type) {
     case ROLLOUT_FAIL:
         check(world->failed && (world->phase == ROLLOUT_CANARY || world->phase == ROLLOUT_ROLLING),
@@ -321,7 +375,9 @@ static void perform_verdict(struct world *world, enum rollout_action_type type)
               "committed too early");
         rename_generation(world, ROLLOUT_TARGET, ROLLOUT_COMMITTED);
         world->committed = world->target;
+        over = world->over;
         enter_phase(world, ROLLOUT_IDLE);
+        world->over = over;
         forget_reload(world);
         break;
     case ROLLOUT_ROLLED_BACK:
@@ -411,6 +467,8 @@ static size_t call(const struct world *world, struct rollout_action *actions)
         slots[i] = world->slots[i];
         slots[i].busy = is_busy(world, i);
         slots[i].unsettled = is_unsettled(world, i);
+        slots[i].over = is_over(world, i);
+        slots[i].held = has(world->held, i);
     }
     struct rollout_view view = {
         .phase = world->phase,
@@ -435,10 +493,10 @@ static void check_filled(const struct world *world)
     const struct recipe *recipe = recipe_in_force(world);
     unsigned wanted = wanted_workers(world);
     bool may_wait = recipe->order == ROLLOUT_DRAIN_FIRST &&
-                    count_serving(world, wanted) >= floor_of(recipe, wanted);
+                    count_serving(world, wanted) >= floor_of(recipe, count_expected(world, wanted));
     for (unsigned i = 0; i < wanted; i++) {
         const struct rollout_slot *slot = &world->slots[i];
-        check(slot->current.presence != ROLLOUT_NONE || slot->backoff ||
+        check(slot->current.presence != ROLLOUT_NONE || slot->backoff || is_over(world, i) ||
                   (may_wait && slot->leaving > 0),
               world, "a slot was left empty");
     }
@@ -490,13 +548,20 @@ bool model_allows(const struct world *world, const struct event *event)
         return place->presence == ROLLOUT_READY;
     case EVENT_CRASH_AND_BACKOFF:
         return place->presence == ROLLOUT_READY && wished;
+    case EVENT_ENDS:
+        return world->scenario->ends && !event->successor && place->presence == ROLLOUT_READY &&
+               wished && event->slot < wanted_workers(world);
+    case EVENT_HELD:
+        return world->scenario->ends && !event->successor && !has(world->held, event->slot) &&
+               event->slot < wanted_workers(world);
     case EVENT_GONE:
         return !event->successor && slot->leaving > 0;
     case EVENT_BACKOFF_ENDS:
         return !event->successor && slot->backoff;
     case EVENT_PROVEN:
         return event->successor && world->phase == ROLLOUT_CANARY &&
-               place->presence == ROLLOUT_READY && place->generation == ROLLOUT_TARGET;
+               ((place->presence == ROLLOUT_READY && place->generation == ROLLOUT_TARGET) ||
+                (event->slot == 0 && first_not_held(world) >= count_canary_slots(world)));
     case EVENT_SETTLES:
         return !event->successor && is_busy(world, event->slot);
     case EVENT_RELOAD:
@@ -552,6 +617,14 @@ void model_happen(struct world *world, const struct event *event)
     case EVENT_DRAINS_ITSELF:
         vanish(world, event);
         break;
+    case EVENT_ENDS:
+        vanish(world, event);
+        world->over |= 1U << event->slot;
+        break;
+    case EVENT_HELD:
+        world->disturbed = true;
+        world->held |= 1U << event->slot;
+        break;
     case EVENT_RELOAD:
         begin_reload(world);
         break;
@@ -590,8 +663,11 @@ void model_check_goal(const struct world *world)
     for (unsigned i = 0; i < SLOTS_MAX; i++) {
         const struct rollout_slot *slot = &world->slots[i];
         check(slot->successor.presence == ROLLOUT_NONE, world, "a successor left over");
-        check(slot->current.presence == (i < wanted_workers(world) ? ROLLOUT_READY : ROLLOUT_NONE),
-              world, "a slot without a next step");
+        if (is_over(world, i) && !has(world->held, i))
+            continue;
+        bool wanted = i < wanted_workers(world) && !is_over(world, i);
+        check(slot->current.presence == (wanted ? ROLLOUT_READY : ROLLOUT_NONE), world,
+              "a slot without a next step");
     }
 }
 
@@ -621,25 +697,35 @@ static uint64_t pack_place(const struct rollout_place *place)
                : 1 + (uint64_t)place->generation * 2 + (place->presence == ROLLOUT_READY);
 }
 
+/* 0 to 2, and 3: it is held, so that nothing settles in it. */
+static uint64_t pack_settling(const struct world *world, unsigned slot)
+{
+    if (has(world->held, slot))
+        return 3;
+    return has(world->settled, slot) ? 2 : has(world->settling, slot);
+}
+
+static uint64_t pack_slot(const struct world *world, unsigned i)
+{
+    const struct rollout_slot *slot = &world->slots[i];
+    uint64_t key = pack_place(&slot->current);
+    key = key * 7 + pack_place(&slot->successor);
+    key = key * LEAVING_MAX + slot->leaving;
+    key = key * 3 + (has(world->over, i) ? 2 : slot->backoff);
+    return key * 4 + pack_settling(world, i);
+}
+
 uint64_t model_pack(const struct world *world)
 {
-    uint64_t key = 1, settling = 0;
-    for (unsigned i = 0; i < SLOTS_MAX; i++) {
-        const struct rollout_slot *slot = &world->slots[i];
-        key = key << 3 | pack_place(&slot->current);
-        key = key << 3 | pack_place(&slot->successor);
-        key = key << 3 | slot->leaving;
-        key = key << 1 | slot->backoff;
-    }
+    uint64_t key = 0;
     for (unsigned i = 0; i < SLOTS_MAX; i++)
-        settling = settling * 3 + (has(world->settled, i) ? 2 : has(world->settling, i) ? 1 : 0);
-    key = key << 7 | settling;
-    key = key << 2 | world->phase;
-    key = key << 2 | world->committed;
-    key = key << 2 | world->target;
-    key = key << 2 | world->troubles;
-    key = key << 1 | world->failed;
-    key = key << 1 | world->disturbed;
-    key = key << 3 | world->lowest;
-    return key << 3 | world->highest;
+        key = key * (7 * 7 * LEAVING_MAX * 3 * 4) + pack_slot(world, i);
+    key = key * 4 + world->phase;
+    key = key * GENERATIONS_MAX + world->committed;
+    key = key * GENERATIONS_MAX + world->target;
+    key = key * 4 + world->troubles;
+    key = key * 2 + world->failed;
+    key = key * 2 + world->disturbed;
+    key = key * (SLOTS_MAX + 1) + world->lowest;
+    return key * (SLOTS_MAX + 1) + world->highest + 1;
 }

@@ -13,6 +13,7 @@
 
 #define SLOTS_MAX       4
 #define GENERATIONS_MAX 3
+#define LEAVING_MAX     6 /* told workers of one slot */
 
 /* A generation as its configuration describes it. Number 0 runs when the exploration begins; each reload brings the next. */
 struct recipe {
@@ -27,6 +28,7 @@ struct scenario {
     bool boot;  /* begins with empty slots */
     bool queues; /* surplus slots are busy until they settle */
     bool leaves; /* each slot but the first has a socket of its own that its successor will not have */
+    bool ends;   /* workers may have done their work, and operators may hold slots */
     bool pairs; /* two events may come before the shell looks */
 };
 
@@ -41,6 +43,8 @@ struct world {
     /* what the first invariant demands of all generations that have to do with this reload */
     unsigned lowest;
     unsigned highest; /* most workers of any of these generations */
+    unsigned over; /* a bit for each slot: nobody of the phase's generation is wanted in it any more */
+    unsigned held; /* likewise: the operator wants nobody in it */
     unsigned settling; /* a bit for each slot: it was to settle before it is told */
     unsigned settled;  /* likewise: it is busy no more */
     struct rollout_slot slots[SLOTS_MAX];
@@ -56,6 +60,8 @@ enum event_type {
     EVENT_START_FAILS_FOR_GOOD,
     EVENT_CRASH,
     EVENT_CRASH_AND_BACKOFF,
+    EVENT_ENDS,
+    EVENT_HELD,
     EVENT_DRAINS_ITSELF,
     EVENT_RELOAD,
 };

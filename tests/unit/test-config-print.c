@@ -40,28 +40,30 @@ static void assert_round_trip(struct config *config)
 static void test_round_trip(void **state UNUSED)
 {
     assert_round_trip(load_text("programs: {p: {command: x}}"));
-    assert_round_trip(
-        load_text("pid_file: '/x/100%%/%(here)s'\n"
-                  "process_title: 'a: b # c'\n"
-                  "runtime_directory: /r\n"
-                  "log: {level: trace, format: json, file: '- x'}\n"
-                  "control: {socket: none, mode: '0644', group: 0}\n"
-                  "sockets:\n"
-                  "  null: {listen: '[::1]:80', backlog: 7, nonblocking: false, ipv6_only: true}\n"
-                  "  b: {listen: unix:/tmp/x y, mode: '0600'}\n"
-                  "  -c: {listen: '127.0.0.1:81%(process_num)02d'}\n"
-                  "programs:\n"
-                  "  'no': {command: [node, '', ' ', 'a\"b', \"tab\\t\", 'ü€𝄞', '%%', ~, "
-                  "\"a \\u2028 b \\u2029 \\ufeff \\x85 c\", 'x: y', '[', '#', '*a', '!', '%(here)s'],\n"
-                  "       sockets: [-c], listen: [90, '[::]:91'], workers: 4, environment: {NULL: "
-                  "'', a.b: '  x  ', N: \"1\\n2\\n\"}}\n"
-                  "  q: {command: x, listen: 92, handoff: stdin, ready: {after: 1500ms}, "
-                  "drain_signal: RTMIN+2, stop_signal: '33', directory: '%(here)s/tmp',\n"
-                  "      backoff: {initial: 10ms, factor: 1.25, jitter: 0.05}, reload: {order: "
-                  "ready-first, probation: 2s, max_surge: 10%, check_command: 'a \"b c\"'}}\n"
-                  "  w: {command: x, watch: ['a b/', '100%%/*.js'], watch_ignore: [], "
-                  "reload_delay: 100ms}\n"
-                  "  v: {command: x, watch: true, watch_ignore: [x y]}\n"));
+    assert_round_trip(load_text(
+        "pid_file: '/x/100%%/%(here)s'\n"
+        "process_title: 'a: b # c'\n"
+        "runtime_directory: /r\n"
+        "log: {level: trace, format: json, file: '- x'}\n"
+        "control: {socket: none, mode: '0644', group: 0}\n"
+        "sockets:\n"
+        "  null: {listen: '[::1]:80', backlog: 7, nonblocking: false, ipv6_only: true}\n"
+        "  b: {listen: unix:/tmp/x y, mode: '0600'}\n"
+        "  -c: {listen: '127.0.0.1:81%(process_num)02d'}\n"
+        "programs:\n"
+        "  'no': {command: [node, '', ' ', 'a\"b', \"tab\\t\", 'ü€𝄞', '%%', ~, "
+        "\"a \\u2028 b \\u2029 \\ufeff \\x85 c\", 'x: y', '[', '#', '*a', '!', '%(here)s'],\n"
+        "       sockets: [-c], listen: [90, '[::]:91'], workers: 4, environment: {NULL: "
+        "'', a.b: '  x  ', N: \"1\\n2\\n\"}}\n"
+        "  q: {command: x, groups: [g, h], restart: unexpected, expected_exit_codes: [0, 2, 255], "
+        "start_retries: 3, max_restarts: {count: 5, within: 10m}, exit_on_fatal: true, listen: 92, "
+        "handoff: stdin, ready: {after: 1500ms}, "
+        "drain_signal: RTMIN+2, stop_signal: '33', directory: '%(here)s/tmp',\n"
+        "      backoff: {initial: 10ms, factor: 1.25, jitter: 0.05}, reload: {order: "
+        "ready-first, probation: 2s, max_surge: 10%, check_command: 'a \"b c\"'}}\n"
+        "  w: {command: x, watch: ['a b/', '100%%/*.js'], watch_ignore: [], "
+        "reload_delay: 100ms}\n"
+        "  v: {command: x, watch: true, watch_ignore: [x y]}\n"));
 }
 
 static void test_quote(void **state UNUSED)

@@ -162,7 +162,7 @@ static void test_hints(void **state UNUSED)
     assert_program_refused("stopwaitsecs: 2", "called 'stop_timeout' here");
     assert_program_refused("graceful_timeout: 2", "called 'disconnect_timeout' here");
     assert_program_refused("wait_ready: true", "called 'ready' here");
-    assert_program_refused("autorestart: true", "called 'restart' here, and not in this version");
+    assert_program_refused("autorestart: true", "called 'restart' here");
     assert_program_refused("backlog: 3", "unknown key: it belongs into sockets.NAME");
     assert_refused("workers: 3\nprograms: {p: {command: x}}",
                    "workers: unknown key: it belongs into programs.NAME");
@@ -173,9 +173,8 @@ static void test_hints(void **state UNUSED)
 
 static void test_not_in_this_version(void **state UNUSED)
 {
-    static const char *const top[] = {"user",         "umask",         "directory",
-                                      "environment",  "log_directory", "limits",
-                                      "gateway"};
+    static const char *const top[] = {"user",          "umask",  "directory", "environment",
+                                      "log_directory", "limits", "gateway"};
     for (size_t i = 0; i < ARRAY_SIZE(top); i++) {
         char text[100], part[100];
         (void)snprintf(text, sizeof(text), "programs: {p: {command: x}}\n%s: x", top[i]);
@@ -190,12 +189,6 @@ static void test_not_in_this_version(void **state UNUSED)
                                        "no_new_privileges",
                                        "capabilities",
                                        "stdin",
-                                       "groups",
-                                       "restart",
-                                       "expected_exit_codes",
-                                       "start_retries",
-                                       "max_restarts",
-                                       "exit_on_fatal",
                                        "watchdog",
                                        "health",
                                        "on_event",
@@ -229,6 +222,22 @@ static void test_types(void **state UNUSED)
     assert_program_refused("workers: 1000000000", "'1000000000' is out of range");
     assert_program_refused("workers: 99999999999999999999999", "is out of range");
     assert_program_refused("workers: 1.5", "'1.5' is wrong here");
+    assert_program_refused("restart: maybe",
+                           "'maybe' is wrong here, expected always, unexpected or never");
+    assert_program_refused("expected_exit_codes: [0, 256]",
+                           "'256' is wrong here, expected an exit code from 0 to 255");
+    assert_program_refused("expected_exit_codes: [[0]]", "an exit code from 0 to 255");
+    assert_program_refused("start_retries: -1",
+                           "out of range, expected a number from 0 to 1000000, or unlimited");
+    assert_program_refused("start_retries: many", "'many' is wrong here, expected a number");
+    assert_program_refused("max_restarts: 5", "expected keys and values (count: …)");
+    assert_program_refused("max_restarts: {within: 1h}", "'count' is missing");
+    assert_program_refused("max_restarts: {count: 0}", "'0' is out of range");
+    assert_program_refused("max_restarts: {count: 5, within: 1ms}", "out of range");
+    assert_program_refused("exit_on_fatal: sometimes", "expected true or false");
+    assert_program_refused("groups: [a, b, a]", "'a' is named twice");
+    assert_program_refused("groups: 'a:b'", "expected the name of a group");
+    assert_program_refused("groups: all", "not 'all'");
     assert_program_refused("silent: maybe", "'maybe' is wrong here, expected true or false");
     assert_program_refused("silent: {}", "a mapping is wrong here");
     assert_program_refused("stop_signal: FOO", "'FOO' is wrong here, expected a signal");

@@ -5,12 +5,15 @@
 #include "program/restart-policy.h"
 
 #include <limits.h>
+#include <stdlib.h>
 #include <setjmp.h>
 #include <stdarg.h>
 
 #include <cmocka.h>
 
 static const struct restart_policy defaults = {
+    .mode = RESTART_ALWAYS,
+    .start_retries = RESTART_RETRIES_UNLIMITED,
     .backoff_initial_usec = 200 * USEC_PER_MSEC,
     .backoff_max_usec = 30 * USEC_PER_SEC,
     .backoff_factor = 2,
@@ -109,6 +112,69 @@ static void test_monotonic(void **state UNUSED)
     }
 }
 
+/* All that can happen, against what the header says. */
+static void test_every_end(void **state UNUSED)
+{
+    static const enum restart_mode modes[] = {RESTART_ALWAYS, RESTART_UNEXPECTED, RESTART_NEVER};
+    static const uint32_t retries[] = {0, 1, 3, RESTART_RETRIES_UNLIMITED};
+    for (unsigned bits = 0; bits < 3U * 4 * 2 * 2 * 5; bits++) {
+        unsigned mode = bits % 3, limit = bits / 3 % 4, before = bits / 48;
+        struct restart_policy policy = defaults;
+        struct restart_history history = {.failures = before, .failed_starts = before};
+        struct restart_event event = {
+            .start_failed = bits / 12 % 2, .expected = bits / 24 % 2, .random = 0.5};
+        policy.mode = modes[mode];
+        policy.start_retries = retries[limit];
+        event.ready_usec = event.start_failed ? 0 : USEC_PER_SEC;
+        struct restart_decision decision = restart_policy_next(&policy, &history, &event);
+        enum restart_verdict expected = RESTART_AGAIN;
+        if (event.start_failed)
+            expected = before + 1 > retries[limit] ? RESTART_FATAL : RESTART_AGAIN;
+        else if (mode == RESTART_NEVER || (mode == RESTART_UNEXPECTED && event.expected))
+            expected = RESTART_OVER;
+        assert_int_equal(decision.verdict, expected);
+        assert_int_equal(decision.history.failed_starts, event.start_failed ? before + 1 : 0);
+        bool served = event.expected && !event.start_failed;
+        assert_int_equal(decision.history.failures, served ? 0 : before + 1);
+        assert_int_equal(decision.delay_usec == 0, served || expected != RESTART_AGAIN);
+    }
+}
+
+static void test_retries_are_in_a_row(void **state UNUSED)
+{
+    struct restart_policy policy = defaults;
+    const struct restart_event fails = {.start_failed = true, .random = 0.5},
+                               serves = {.ready_usec = USEC_PER_SEC, .random = 0.5};
+    struct restart_decision decision = {0};
+    policy.start_retries = 2;
+    for (unsigned round = 0; round < 3; round++) {
+        for (unsigned i = 0; i < 2; i++) {
+            decision = restart_policy_next(&policy, &decision.history, &fails);
+            assert_int_equal(decision.verdict, RESTART_AGAIN);
+        }
+        decision = restart_policy_next(&policy, &decision.history, &serves);
+    }
+    for (unsigned i = 0; i < 3; i++)
+        decision = restart_policy_next(&policy, &decision.history, &fails);
+    assert_int_equal(decision.verdict, RESTART_FATAL);
+}
+
+static void test_window(void **state UNUSED)
+{
+    struct restart_window *window = calloc(1, sizeof(*window));
+    for (uint64_t now = 100; now < 103; now++)
+        assert_true(restart_window_next(window, 3, 10, now));
+    assert_false(restart_window_next(window, 3, 10, 109));
+    assert_true(restart_window_next(window, 3, 10, 110));
+    assert_false(restart_window_next(window, 3, 10, 110));
+    assert_true(restart_window_next(window, 3, 10, 1000));
+    for (unsigned i = 0; i < RESTART_WINDOW_MAX; i++)
+        (void)restart_window_next(window, RESTART_WINDOW_MAX, 1, 2000);
+    assert_false(restart_window_next(window, RESTART_WINDOW_MAX, 1, 2000));
+    assert_true(restart_window_next(window, RESTART_WINDOW_MAX, 1, 2001));
+    free(window);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -118,6 +184,9 @@ int main(void)
         cmocka_unit_test(test_jitter),
         cmocka_unit_test(test_nothing_overflows),
         cmocka_unit_test(test_monotonic),
+        cmocka_unit_test(test_every_end),
+        cmocka_unit_test(test_retries_are_in_a_row),
+        cmocka_unit_test(test_window),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -212,8 +212,16 @@ static void explore_all_options(struct scenario *scenario, bool mixed)
             }
 }
 
-/* MIXED: the last generation has the opposite options. The others: see struct scenario. */
-enum flag { MIXED = 1 << 0, BOOT = 1 << 1, PAIRS = 1 << 2, QUEUES = 1 << 3, LEAVES = 1 << 4 };
+/* MIXED: the last generation has the opposite options. ADDED: nothing runs in the beginning. The others: see struct scenario. */
+enum flag {
+    MIXED = 1 << 0,
+    BOOT = 1 << 1,
+    PAIRS = 1 << 2,
+    QUEUES = 1 << 3,
+    LEAVES = 1 << 4,
+    ADDED = 1 << 5,
+    ENDS = 1 << 6,
+};
 
 enum effort { QUICK, NORMAL, FULL };
 
@@ -235,7 +243,9 @@ struct extent {
 
 static void explore_extent(const struct extent *extent)
 {
-    for (unsigned from = extent->least; from <= extent->most; from++)
+    unsigned least = extent->flags & ADDED ? 0 : extent->least,
+             most = extent->flags & ADDED ? 0 : extent->most;
+    for (unsigned from = least; from <= most; from++)
         for (unsigned to = 1; to <= extent->most; to++) {
             struct scenario scenario = {
                 .recipes = {{.workers = from}, {.workers = to}, {.workers = extent->last}},
@@ -245,6 +255,7 @@ static void explore_extent(const struct extent *extent)
                 .pairs = extent->flags & PAIRS,
                 .queues = extent->flags & QUEUES,
                 .leaves = extent->flags & LEAVES,
+                .ends = extent->flags & ENDS,
             };
             explore_all_options(&scenario, extent->flags & MIXED);
         }
@@ -304,6 +315,21 @@ static void test_clients_wait_at_surplus_slots(void **state UNUSED)
     explore_extents(extents, ARRAY_SIZE(extents));
 }
 
+/* Its committed generation wants no workers: what fails, and what is superseded, leaves none. */
+static void test_a_program_is_added(void **state UNUSED)
+{
+    static const struct extent extents[] = {
+        {QUICK, 0, 4, 1, 1, 2, ADDED},           {QUICK, 0, 2, 1, 1, 2, ADDED | PAIRS},
+        {QUICK, 0, 2, 2, 2, 1, ADDED},           {QUICK, 0, 2, 1, 2, 1, ADDED | MIXED},
+        {QUICK, 0, 3, 1, 1, 2, ADDED | QUEUES},  {QUICK, 0, 2, 2, 2, 1, ADDED | LEAVES},
+        {NORMAL, 0, 3, 2, 2, 2, ADDED},          {NORMAL, 0, 3, 3, 2, 2, ADDED | MIXED},
+        {NORMAL, 0, 3, 1, 1, 3, ADDED},          {NORMAL, 0, 3, 1, 1, 2, ADDED | PAIRS},
+        {NORMAL, 0, 3, 1, 2, 1, ADDED | QUEUES}, {FULL, 0, 4, 2, 2, 3, ADDED},
+        {FULL, 0, 4, 4, 2, 2, ADDED | MIXED},    {FULL, 0, 4, 1, 1, 3, ADDED},
+    };
+    explore_extents(extents, ARRAY_SIZE(extents));
+}
+
 static void test_sockets_that_nobody_takes_over(void **state UNUSED)
 {
     static const struct extent extents[] = {
@@ -315,6 +341,18 @@ static void test_sockets_that_nobody_takes_over(void **state UNUSED)
     explore_extents(extents, ARRAY_SIZE(extents));
 }
 
+static void test_slots_that_are_over(void **state UNUSED)
+{
+    static const struct extent extents[] = {
+        {QUICK, 1, 3, 1, 1, 1, ENDS},          {QUICK, 1, 2, 1, 1, 2, ENDS | BOOT},
+        {QUICK, 1, 2, 2, 2, 1, ENDS},          {NORMAL, 1, 3, 1, 1, 2, ENDS},
+        {NORMAL, 4, 4, 1, 1, 1, ENDS},         {NORMAL, 1, 2, 1, 2, 2, ENDS | MIXED},
+        {NORMAL, 1, 2, 1, 1, 2, ENDS | PAIRS}, {NORMAL, 1, 3, 1, 1, 1, ENDS | QUEUES},
+        {FULL, 1, 4, 1, 2, 2, ENDS},
+    };
+    explore_extents(extents, ARRAY_SIZE(extents));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -322,7 +360,9 @@ int main(void)
         cmocka_unit_test(test_one_reload),
         cmocka_unit_test(test_a_newer_reload_supersedes),
         cmocka_unit_test(test_clients_wait_at_surplus_slots),
+        cmocka_unit_test(test_a_program_is_added),
         cmocka_unit_test(test_sockets_that_nobody_takes_over),
+        cmocka_unit_test(test_slots_that_are_over),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -19,7 +19,7 @@ struct logger {
     struct list streams, outlets;
     struct done done;
     bool finishing; /* the master has nothing more for us: what is in the pipes, and then out */
-    char buffer[STREAM_READ_SIZE]; /* that all streams read into */
+    char buffer[OUTPUT_READ_SIZE]; /* that all streams read into */
 };
 
 /* `master` and `counters_fd` are taken over. 0 or -errno. */

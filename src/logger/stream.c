@@ -86,7 +86,7 @@ static int keep(struct stream *stream, const char *data, size_t size)
 static void empty_carry(struct stream *stream)
 {
     stream->n_carry = 0;
-    if (stream->carry_allocated > STREAM_READ_SIZE) {
+    if (stream->carry_allocated > OUTPUT_READ_SIZE) {
         free(TAKE_PTR(stream->carry));
         stream->carry_allocated = 0;
     }
@@ -166,12 +166,28 @@ static void end(struct stream *stream)
     logger_release(stream->logger, stream);
 }
 
+/* What we say of the position is true at any moment, as we may be killed at any. */
+static ssize_t read_pipe(struct stream *stream, char *buffer, size_t size)
+{
+    struct output_counters *counters = stream->counters;
+    uint64_t position = counters->position;
+    counters->position = OUTPUT_READING;
+    ssize_t n = read(stream->fd, buffer, size);
+    int error = errno;
+    if (n > 0) {
+        counters->read += (uint64_t)n;
+        position = buffer[n - 1] == '\n' ? OUTPUT_AT_LINE : OUTPUT_WITHIN_LINE;
+    }
+    counters->position = position;
+    errno = error;
+    return n;
+}
+
 void stream_read(struct stream *stream)
 {
     struct logger *logger = stream->logger;
-    ssize_t n = read(stream->fd, logger->buffer, sizeof(logger->buffer));
+    ssize_t n = read_pipe(stream, logger->buffer, sizeof(logger->buffer));
     if (n > 0) {
-        stream->counters->read += (uint64_t)n;
         take(stream, logger->buffer, (size_t)n);
     } else if (n == 0 || (errno == EAGAIN && logger->finishing)) {
         end(stream);
@@ -253,7 +269,11 @@ int stream_new(struct logger *logger, const struct stream_params *params, struct
         .strips_ansi = params->strips_ansi,
         .file = params->file,
         .counters = params->counters,
+        .skipping = params->counters->position != OUTPUT_AT_LINE,
     };
+    if (stream->skipping)
+        set_reason(stream, strdup("a reloader-log that died had begun to read it"));
+    params->counters->position = stream->skipping ? OUTPUT_WITHIN_LINE : OUTPUT_AT_LINE;
     list_init(&stream->link);
     int r = stream->name ? sd_event_add_io(logger->event, &stream->source, stream->fd, EPOLLIN,
                                            on_readable, stream)

@@ -13,7 +13,6 @@
 #include <stdbool.h>
 #include <systemd/sd-event.h>
 
-#define STREAM_READ_SIZE ((size_t)64 * 1024)
 #define STREAM_LINE_MAX  ((size_t)1024 * 1024) /* longer ones are dropped */
 
 struct logger;

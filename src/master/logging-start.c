@@ -151,6 +151,8 @@ static uint64_t take_lost(struct output_counters *counters)
 {
     uint64_t settled = counters->written + counters->dropped + counters->lost;
     uint64_t read = counters->read;
+    if (counters->position == OUTPUT_READING)
+        counters->read = read += OUTPUT_READ_SIZE;
     uint64_t lost = read > settled ? read - settled : 0;
     counters->lost += lost;
     return lost;

@@ -154,7 +154,8 @@ static void drop_process(struct logging *logging)
 
 static void arm_retry(struct logging *logging)
 {
-    uint64_t wait = MIN(RETRY_MIN_USEC << MIN(logging->failures, 10U), RETRY_MAX_USEC);
+    unsigned doublings = MIN(logging->failures, 10U);
+    uint64_t wait = MIN(RETRY_MIN_USEC << doublings, RETRY_MAX_USEC);
     (void)sd_event_source_set_time(logging->retry_timer, clock_monotonic_usec() + wait);
     (void)sd_event_source_set_enabled(logging->retry_timer, SD_EVENT_ONESHOT);
 }

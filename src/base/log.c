@@ -64,9 +64,19 @@ int log_set_journal(const char *socket_path, const char *identifier)
     return 0;
 }
 
+const char *log_get_identifier(void)
+{
+    return target.identifier;
+}
+
 int log_get_fd(void)
 {
     return target.file >= 0 ? target.file : target.stderr_fd;
+}
+
+int log_get_lasting_fd(void)
+{
+    return target.file >= 0 ? target.file : STDERR_FILENO;
 }
 
 void log_set_stderr(int fd)

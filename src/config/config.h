@@ -128,6 +128,9 @@ enum config_output_to {
     CONFIG_OUTPUT_INHERIT, /* the master's own */
     CONFIG_OUTPUT_NULL,
     CONFIG_OUTPUT_FILE, /* this and all that follow are written by reloader-log */
+    CONFIG_OUTPUT_JOURNAL,
+    CONFIG_OUTPUT_SYSLOG,
+    CONFIG_OUTPUT_LOG, /* the master's log, a line each */
 };
 
 struct config_output {
@@ -135,6 +138,7 @@ struct config_output {
     char *path; /* of a file: absolute, expansions still in it; NULL: PROGRAM-SLOT.STREAM.log in log_directory */
     uint64_t max_size; /* a file that would grow beyond it is rotated */
     unsigned backups;  /* rotated files that are kept; 0: the file is emptied instead */
+    bool compress;     /* rotated files are, with gzip */
     bool strip_ansi;   /* escape sequences of terminals are left out */
 };
 

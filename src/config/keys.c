@@ -224,15 +224,14 @@ static const struct key reload_keys[] = {
 };
 static const struct key_table reload_table = {"programs.NAME.reload", reload_keys, NULL};
 
-static const char *const output_words[] = {"inherit", "null", "file", NULL};
-static const char *const output_later[] = {"journal", "syslog", "log", NULL};
+static const char *const output_words[] = {"inherit", "null", "file", "journal", "syslog", "log", NULL};
 
 /* The keys of `stdout` and `stderr`, which have a place each. */
 #define OUTPUT_KEYS(stream)                                                                        \
     {                                                                                              \
         {"to", &type_choice, PROGRAM_AT(output[stream].to), "inherit", .words = output_words,      \
-         .later = output_later,                                                                    \
-         .help = "where it goes: where reloader's own goes, nowhere, or to a file"},               \
+         .help = "where it goes: where reloader's own goes, nowhere, to a file, to the journal, "  \
+                 "to syslog, or line by line into reloader's own log"},                            \
         {"path", &type_template_path, PROGRAM_AT(output[stream].path),                             \
          .default_help = "a file in log_directory", .help = "the file"},                           \
         {"max_size", &type_size, PROGRAM_AT(output[stream].max_size), "50M", .min = 4096,          \
@@ -242,7 +241,9 @@ static const char *const output_later[] = {"journal", "syslog", "log", NULL};
                  "emptied instead"},                                                               \
         {"strip_ansi", &type_bool, PROGRAM_AT(output[stream].strip_ansi), "false",                 \
          .help = "leaves out colours and other escape sequences of terminals"},                    \
-        {.name = "compress"}, {.name = "events"}, {0},                                             \
+        {"compress", &type_bool, PROGRAM_AT(output[stream].compress), "false",                     \
+         .help = "compresses rotated files with gzip, as PATH.1.gz, ..."},                         \
+        {.name = "events"}, {0},                                                                   \
     }
 
 static const struct key stdout_keys[] = OUTPUT_KEYS(CONFIG_STDOUT);

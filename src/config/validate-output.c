@@ -56,6 +56,8 @@ static void check_stream(struct checker *c, enum config_stream stream)
         fail(c, node, name, "a path is for files: write to: file, or leave 'path' out");
     else if (!output->path && output->to == CONFIG_OUTPUT_FILE && !c->reader->config->log_directory)
         fail(c, node, name, "no path for the file: set 'path' here, or log_directory at the top");
+    else if (output->compress && output->backups == 0)
+        fail(c, node, name, "with backups: 0 there is nothing to compress: leave one of the two out");
 }
 
 static void check_redirect(struct checker *c)

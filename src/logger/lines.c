@@ -28,6 +28,14 @@ size_t lines_count(const char *data, size_t size)
     return n;
 }
 
+size_t lines_skip(const char *data, size_t size, size_t n)
+{
+    size_t at = 0;
+    while (n-- > 0 && at < size)
+        at += lines_first(data + at, size - at);
+    return at;
+}
+
 size_t lines_fitting(const char *data, size_t size, size_t room)
 {
     return size <= room ? size : lines_whole(data, room);

@@ -8,6 +8,9 @@ size_t lines_whole(const char *data, size_t size);
 
 size_t lines_count(const char *data, size_t size);
 
+/* Bytes of the first n lines, or `size` where there are fewer. */
+size_t lines_skip(const char *data, size_t size, size_t n);
+
 /*
  * Bytes of the leading whole lines that find room together; 0: not even the first does. `data` ends with a newline.
  */

@@ -5,9 +5,11 @@
 #include "base/message.h"
 #include "base/parse.h"
 #include "base/strv.h"
+#include "logger/outlet.h"
 
 #include <errno.h>
 #include <poll.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
@@ -16,56 +18,6 @@
 #define TICK_USEC (50 * USEC_PER_MSEC)
 /* From the master's word to the end, whatever is left; it waits a little longer. */
 #define FINISH_USEC (4 * USEC_PER_SEC)
-
-/* Files by their paths: two writers of one file would tear its lines and rotate it twice. */
-struct outlet {
-    struct list link;
-    struct file *file;
-    unsigned n_streams;
-};
-
-static struct outlet *find_outlet(struct logger *logger, const char *path)
-{
-    LIST_FOREACH(outlet, &logger->outlets, struct outlet, link) {
-        if (strcmp(file_path(outlet->file), path) == 0)
-            return outlet;
-    }
-    return NULL;
-}
-
-static int take_outlet(struct logger *logger, const char *path,
-                       const struct file_settings *settings, bool again, struct outlet **ret)
-{
-    struct outlet *outlet = find_outlet(logger, path);
-    if (outlet) {
-        /* What was configured last is right. */
-        file_set(outlet->file, settings);
-        outlet->n_streams++;
-        *ret = outlet;
-        return 0;
-    }
-    outlet = calloc(1, sizeof(*outlet));
-    int r = outlet ? file_new(path, settings, again, &logger->done, &outlet->file) : -ENOMEM;
-    if (r < 0) {
-        free(outlet);
-        return r;
-    }
-    outlet->n_streams = 1;
-    list_append(&logger->outlets, &outlet->link);
-    *ret = outlet;
-    return 0;
-}
-
-static void drop_outlet(struct logger *logger, const struct file *file)
-{
-    LIST_FOREACH_SAFE(outlet, &logger->outlets, struct outlet, link) {
-        if (outlet->file != file || --outlet->n_streams > 0)
-            continue;
-        list_remove(&outlet->link);
-        (void)file_free(outlet->file);
-        free(outlet);
-    }
-}
 
 /* To the master */
 
@@ -105,9 +57,9 @@ void logger_release(struct logger *logger, struct stream *stream)
         return;
     stream_say(stream);
     CLEANUP_STRV char **fields = about("ended", stream->number);
-    struct file *file = stream->file;
+    const struct writer *writer = stream->writer;
     (void)stream_free(stream);
-    drop_outlet(logger, file);
+    outlet_drop(&logger->outlets, writer);
     if (fields)
         tell_master(logger, fields);
     if (is_over(logger))
@@ -123,34 +75,97 @@ static uint64_t number_of(char **fields, const char *name)
     return text && parse_unsigned(text, 0, UINT64_MAX, &number) == 0 ? number : 0;
 }
 
+static int kind_of(char **fields, enum writer_kind *ret)
+{
+    static const char *const names[] = {
+        [WRITER_FILE] = "file",
+        [WRITER_LOG] = "log",
+        [WRITER_JOURNAL] = "journal",
+        [WRITER_SYSLOG] = "syslog",
+    };
+    const char *to = strv_env_get(fields, "TO");
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+        if (string_equal(to, names[i])) {
+            *ret = (enum writer_kind)i;
+            return 0;
+        }
+    return -EBADMSG;
+}
+
+static int find_writer(struct logger *logger, char **fields, struct writer **ret)
+{
+    const struct target_settings settings = {
+        .max_size = number_of(fields, "MAX_SIZE"),
+        .backups = (unsigned)number_of(fields, "BACKUPS"),
+        .compress = number_of(fields, "COMPRESS") > 0,
+    };
+    struct outlet_params params = {
+        .path = strv_env_get(fields, "PATH"),
+        .settings = &settings,
+        .log = &logger->log,
+        .again = number_of(fields, "AGAIN") > 0,
+        .done = &logger->done,
+    };
+    int r = kind_of(fields, &params.kind);
+    if (r < 0 || (params.kind == WRITER_FILE && !params.path))
+        return -EBADMSG;
+    return outlet_take(&logger->outlets, &params, ret);
+}
+
+static struct stream_params params_of(char **fields)
+{
+    return (struct stream_params){
+        .number = number_of(fields, "NUMBER"),
+        .strips_ansi = number_of(fields, "STRIP_ANSI") > 0,
+        .origin =
+            {
+                .subject =
+                    {
+                        .program = strv_env_get(fields, "PROGRAM"),
+                        .worker = strv_env_get(fields, "WORKER"),
+                        .slot = (unsigned)number_of(fields, "SLOT"),
+                        .generation = number_of(fields, "GENERATION"),
+                        .pid = (pid_t)number_of(fields, "PID"),
+                    },
+                .stream = strv_env_get(fields, "STREAM"),
+            },
+    };
+}
+
 static int add_stream(struct logger *logger, char **fields, int fd)
 {
     CLEANUP_FD int pipe_fd = fd;
-    const char *path = strv_env_get(fields, "PATH"), *name = strv_env_get(fields, "NAME");
-    struct stream_params params = {
-        .number = number_of(fields, "NUMBER"),
-        .name = name,
-        .strips_ansi = number_of(fields, "STRIP_ANSI") > 0,
-    };
-    struct outlet *outlet = NULL;
+    struct stream_params params = params_of(fields);
+    const struct log_subject *subject = &params.origin.subject;
     struct stream *stream = NULL;
-    if (fd < 0 || !path || !name || !strchr(name, ' ') || params.number >= OUTPUT_PIPES_MAX)
+    if (fd < 0 || !subject->program || !subject->worker || !params.origin.stream ||
+        params.number >= OUTPUT_PIPES_MAX)
         return -EBADMSG;
-    const struct file_settings settings = {.max_size = number_of(fields, "MAX_SIZE"),
-                                           .backups = (unsigned)number_of(fields, "BACKUPS")};
-    int r = take_outlet(logger, path, &settings, number_of(fields, "AGAIN") > 0, &outlet);
+    int r = find_writer(logger, fields, &params.writer);
     if (r < 0)
         return r;
-    params.file = outlet->file;
     params.counters = &logger->counters[params.number];
     params.fd = TAKE_FD(pipe_fd);
     r = stream_new(logger, &params, &stream);
     if (r < 0) {
-        drop_outlet(logger, outlet->file);
+        outlet_drop(&logger->outlets, params.writer);
         return r;
     }
     list_append(&logger->streams, &stream->link);
     return 0;
+}
+
+/* The master's log has another format, or is elsewhere from now on. */
+static void set_log(struct logger *logger, char **fields, int fd)
+{
+    const char *identifier = strv_env_get(fields, "IDENTIFIER");
+    (void)fd_close(logger->log.fd);
+    logger->log = (struct log_place){.fd = fd};
+    logger->log.format = (enum log_format)number_of(fields, "FORMAT");
+    (void)snprintf(logger->log.identifier, sizeof(logger->log.identifier), "%s",
+                   identifier ? identifier : "reloader");
+    /* It fails where there are no descriptors any more: then the old one is as good as any. */
+    (void)outlet_set_log(&logger->outlets, &logger->log);
 }
 
 /* What is in the pipes now is still written; who holds on to one writes to nobody from now on. */
@@ -185,10 +200,13 @@ static void handle_message(struct logger *logger, char **fields, int fd)
         }
         return;
     }
+    if (string_equal(type, "log")) {
+        set_log(logger, fields, fd);
+        return;
+    }
     (void)fd_close(fd);
     if (string_equal(type, "reopen")) {
-        LIST_FOREACH(outlet, &logger->outlets, struct outlet, link)
-            file_reopen(outlet->file);
+        outlet_reopen_all(&logger->outlets);
     } else if (string_equal(type, "finish") && !logger->finishing) {
         (void)sd_event_add_time_relative(logger->event, NULL, CLOCK_MONOTONIC, FINISH_USEC, 0,
                                          on_late, logger);
@@ -289,6 +307,7 @@ int logger_run(int master, int counters_fd)
     if (!logger)
         return -ENOMEM;
     logger->master = master;
+    logger->log.fd = -1;
     list_init(&logger->streams);
     list_init(&logger->outlets);
     int r = set_up(logger, counters);

@@ -1,10 +1,10 @@
-/* logger.h - what there is of reloader-log beside its streams: the master's socket, the files by their paths, one clock. */
+/* logger.h - what there is of reloader-log beside its streams: the master's socket, the places that are written to, one clock. */
 #pragma once
 
 #include "base/list.h"
 #include "base/macros.h"
-#include "logger/file.h"
 #include "logger/stream.h"
+#include "logger/writer.h"
 #include "worker/output-counters.h"
 
 #include <stdbool.h>
@@ -17,6 +17,7 @@ struct logger {
     bool ticking;
     struct output_counters *counters;
     struct list streams, outlets;
+    struct log_place log; /* its descriptor is ours */
     struct done done;
     bool finishing; /* the master has nothing more for us: what is in the pipes, and then out */
     char buffer[OUTPUT_READ_SIZE]; /* that all streams read into */

@@ -40,8 +40,9 @@ void stream_say(struct stream *stream)
     if (stream->unsaid_lines == 0)
         return;
     CLEANUP_FREE char *text = string_format(
-        "%s: %" PRIu64 " lines (%" PRIu64 " bytes) are dropped: %s",
-        strchr(stream->name, ' ') + 1, stream->unsaid_lines, stream->unsaid_bytes,
+        "%s: %" PRIu64 " %s dropped (%" PRIu64 " bytes): %s", stream->origin.stream,
+        stream->unsaid_lines, stream->unsaid_lines == 1 ? "line is" : "lines are",
+        stream->unsaid_bytes,
         stream->why ? stream->why : "no memory");
     if (text)
         logger_say(stream->logger, stream->number, text);
@@ -96,14 +97,18 @@ static void empty_carry(struct stream *stream)
 static void submit(struct stream *stream, const char *data, size_t size)
 {
     size_t came = stream->n_carry + size;
-    struct job *job = stream->file ? malloc(sizeof(*job) + came + 1) : NULL;
+    struct job *job = malloc(sizeof(*job) + came + 1);
     if (!job) {
         drop_carry(stream);
         drop(stream, data, size);
         stream->skipping = false;
         return;
     }
-    *job = (struct job){.owner = stream, .counters = stream->counters, .came = came, .size = came};
+    *job = (struct job){.owner = stream,
+                        .origin = &stream->origin,
+                        .counters = stream->counters,
+                        .came = came,
+                        .size = came};
     list_init(&job->link);
     if (stream->n_carry > 0)
         memcpy(job->data, stream->carry, stream->n_carry);
@@ -117,7 +122,7 @@ static void submit(struct stream *stream, const char *data, size_t size)
     stream->job_usec = clock_monotonic_usec();
     (void)sd_event_source_set_enabled(stream->source, SD_EVENT_OFF);
     logger_tick(stream->logger);
-    file_write(stream->file, job);
+    writer_write(stream->writer, job);
 }
 
 static void hold_back(struct stream *stream, const char *data, size_t size)
@@ -208,8 +213,9 @@ static int on_readable(sd_event_source *source UNUSED, int fd UNUSED, uint32_t r
 
 static void note_failure(struct stream *stream, const struct job *job)
 {
-    set_reason(stream, string_format("cannot %s %s: %s", job->step, file_path(stream->file),
-                                     strerror(job->error)));
+    const char *why = job->error == EAGAIN ? "its reader does not keep up" : strerror(job->error);
+    set_reason(stream, string_format("cannot %s %s: %s", job->step, writer_name(stream->writer),
+                                     why));
     if (job->n_dropped > 0) {
         count_dropped(stream, job->n_dropped, job->dropped_lines);
         return;
@@ -243,7 +249,7 @@ bool stream_look(struct stream *stream, uint64_t now_usec)
 {
     if (stream->job && !stream->behind && now_usec - stream->job_usec >= PATIENCE_USEC) {
         set_reason(stream, string_format("%s does not take them in time",
-                                         file_path(stream->file)));
+                                         writer_name(stream->writer)));
         stream->behind = true;
         drop_carry(stream);
         if (stream->source)
@@ -255,6 +261,15 @@ bool stream_look(struct stream *stream, uint64_t now_usec)
     return stream->job || stream->unsaid_lines > 0;
 }
 
+static int copy_origin(struct stream *stream)
+{
+    struct log_subject *subject = &stream->origin.subject;
+    subject->program = strdup(subject->program);
+    subject->worker = strdup(subject->worker);
+    stream->origin.stream = strdup(stream->origin.stream);
+    return subject->program && subject->worker && stream->origin.stream ? 0 : -ENOMEM;
+}
+
 int stream_new(struct logger *logger, const struct stream_params *params, struct stream **ret)
 {
     CLEANUP_FD int fd = params->fd;
@@ -264,10 +279,10 @@ int stream_new(struct logger *logger, const struct stream_params *params, struct
     *stream = (struct stream){
         .logger = logger,
         .number = params->number,
-        .name = strdup(params->name),
+        .origin = params->origin,
         .fd = TAKE_FD(fd),
         .strips_ansi = params->strips_ansi,
-        .file = params->file,
+        .writer = params->writer,
         .counters = params->counters,
         .skipping = params->counters->position != OUTPUT_AT_LINE,
     };
@@ -275,9 +290,10 @@ int stream_new(struct logger *logger, const struct stream_params *params, struct
         set_reason(stream, strdup("a reloader-log that died had begun to read it"));
     params->counters->position = stream->skipping ? OUTPUT_WITHIN_LINE : OUTPUT_AT_LINE;
     list_init(&stream->link);
-    int r = stream->name ? sd_event_add_io(logger->event, &stream->source, stream->fd, EPOLLIN,
-                                           on_readable, stream)
-                         : -ENOMEM;
+    int r = copy_origin(stream);
+    if (r == 0)
+        r = sd_event_add_io(logger->event, &stream->source, stream->fd, EPOLLIN, on_readable,
+                            stream);
     if (r < 0)
         return r;
     (void)sd_event_source_set_description(stream->source, "stream");
@@ -294,7 +310,9 @@ struct stream *stream_free(struct stream *stream)
     (void)fd_close(stream->fd);
     free(stream->carry);
     free(stream->why);
-    free(stream->name);
+    free((char *)(uintptr_t)stream->origin.subject.program);
+    free((char *)(uintptr_t)stream->origin.subject.worker);
+    free((char *)(uintptr_t)stream->origin.stream);
     free(stream);
     return NULL;
 }

@@ -1,14 +1,14 @@
 /*
- * stream.h - what one worker prints on stdout or stderr: read from its pipe, cut into lines, given to a file.
+ * stream.h - what one worker prints on stdout or stderr: read from its pipe, cut into lines, given to a writer.
  *
  * What was read is written before more is read. But nobody waits for longer than PATIENCE: then the stream is "behind", reads
- * on and drops whole lines until the file has taken the ones before. So a worker is never held up by a disk.
+ * on and drops whole lines until the writer has taken the ones before. So a worker is never held up by a disk.
  */
 #pragma once
 
 #include "base/list.h"
 #include "base/macros.h"
-#include "logger/file.h"
+#include "logger/writer.h"
 
 #include <stdbool.h>
 #include <systemd/sd-event.h>
@@ -21,10 +21,10 @@ struct stream {
     struct list link; /* the logger's */
     struct logger *logger;
     uint64_t number;
-    char *name; /* "web/0 stdout" */
+    struct origin origin; /* its strings are ours */
     int fd;
     bool strips_ansi;
-    struct file *file; /* NULL: everything is dropped */
+    struct writer *writer;
     struct output_counters *counters;
     sd_event_source *source;
 
@@ -43,10 +43,10 @@ struct stream {
 
 struct stream_params {
     uint64_t number;
-    const char *name;
+    struct origin origin; /* borrowed strings */
     int fd; /* taken over, also on failure */
     bool strips_ansi;
-    struct file *file; /* borrowed, must outlive the stream */
+    struct writer *writer; /* borrowed, must outlive the stream */
     struct output_counters *counters;
 };
 

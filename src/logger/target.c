@@ -4,11 +4,12 @@
 #include "base/fd.h"
 #include "base/strv.h"
 #include "logger/lines.h"
+#include "logger/rotation.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -87,31 +88,28 @@ void target_close(struct target *target)
     target->open_error = 0;
 }
 
+int target_set_path(struct target *target, const char *path)
+{
+    target->path = strdup(path);
+    return target->path ? rotation_new(path, &target->rotation) : -ENOMEM;
+}
+
+void target_take(struct target *target, int fd)
+{
+    target_close(target);
+    target->fd = fd;
+    target->regular = false;
+    target->torn = false;
+}
+
 void target_clear(struct target *target)
 {
     target_close(target);
+    target->rotation = rotation_unref(target->rotation);
     free(TAKE_PTR(target->path));
 }
 
 /* Rotation */
-
-static int rename_numbered(const struct target *target, unsigned from, unsigned to)
-{
-    CLEANUP_FREE char *old = from == 0 ? strdup(target->path)
-                                       : string_format("%s.%u", target->path, from);
-    CLEANUP_FREE char *new = string_format("%s.%u", target->path, to);
-    if (!old || !new)
-        return -ENOMEM;
-    return rename(old, new) < 0 && (from == 0 || errno != ENOENT) ? -errno : 0;
-}
-
-static int shift_backups(const struct target *target)
-{
-    int r = 0;
-    for (unsigned i = target->settings.backups; r == 0 && i-- > 0;)
-        r = rename_numbered(target, i, i + 1);
-    return r;
-}
 
 static int rotate(struct target *target)
 {
@@ -121,63 +119,92 @@ static int rotate(struct target *target)
         target->size = 0;
         return 0;
     }
-    int r = shift_backups(target);
+    int r = rotation_shift(target->rotation, target->settings.backups);
     if (r < 0)
         return r;
+    if (target->settings.compress)
+        rotation_compress(target->rotation);
     target_close(target);
     return open_target(target);
 }
 
 /* Writing */
 
-static bool await_reader(int fd)
+static bool await_reader(int fd, int wait_msec)
 {
     struct pollfd poll_fd = {.fd = fd, .events = POLLOUT};
-    return poll(&poll_fd, 1, READER_WAIT_MSEC) == 1 && (poll_fd.revents & POLLOUT);
+    return poll(&poll_fd, 1, wait_msec) == 1 && (poll_fd.revents & POLLOUT);
 }
 
-/* How much was written; *ret_error says why it is not all. */
-static size_t append(struct target *target, const char *data, size_t size, int *ret_error)
+/* Into a pipe: as many lines as no other writer can get between, and if a line is longer than that, just this one. */
+static size_t next_part(const struct target *target, const char *data, size_t size)
+{
+    if (target->regular)
+        return size;
+    return MAX(lines_fitting(data, size, PIPE_BUF), lines_first(data, size));
+}
+
+/* A line that was begun is written to its end, as long as there is a reader. */
+static int write_part(const struct target *target, const char *data, size_t size, size_t *ret_done)
 {
     size_t done = 0;
-    while (done < size) {
+    int error = 0;
+    while (done < size && error == 0) {
+        if (!target->regular && !await_reader(target->fd, done > 0 ? -1 : READER_WAIT_MSEC)) {
+            error = EAGAIN;
+            break;
+        }
         ssize_t n = write(target->fd, data + done, size - done);
         if (n > 0)
             done += (size_t)n;
-        else if (n < 0 && errno == EAGAIN && await_reader(target->fd))
-            continue;
-        else if (n == 0 || errno != EINTR) {
-            *ret_error = n == 0 ? EIO : errno;
-            break;
-        }
+        else if (n == 0 || (errno != EINTR && errno != EAGAIN))
+            error = n == 0 ? EIO : errno;
     }
-    return done;
+    *ret_done = done;
+    return error;
 }
 
-/* The line that has found room in part is taken back. Else the next line would continue it. */
+/* Only where bytes go to the end: elsewhere the next ones would leave a hole. */
+static bool take_back(int fd, size_t size)
+{
+    struct stat st;
+    int flags = fcntl(fd, F_GETFL);
+    return flags >= 0 && (flags & O_APPEND) && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
+           (uint64_t)st.st_size >= size && ftruncate(fd, st.st_size - (off_t)size) == 0;
+}
+
+/* A part of a line is taken back, or ended before the next line comes. */
 static size_t keep_whole_lines(struct target *target, const char *data, size_t written)
 {
     size_t whole = lines_whole(data, written);
-    if (whole < written && target->regular &&
-        ftruncate(target->fd, (off_t)(target->size + whole)) < 0)
-        target->torn = true;
-    else if (whole < written && !target->regular)
+    if (whole < written && !take_back(target->fd, written - whole))
         target->torn = true;
     return whole;
 }
 
-static size_t write_lines(struct target *target, const char *data, size_t size, int *ret_error)
+static int end_torn_line(struct target *target)
 {
-    if (target->torn) {
-        if (append(target, "\n", 1, ret_error) == 0)
-            return 0;
-        target->size++;
-        target->torn = false;
+    size_t done = 0;
+    int error = target->torn ? write_part(target, "\n", 1, &done) : 0;
+    target->size += done;
+    target->torn = error != 0;
+    return error;
+}
+
+size_t target_append(struct target *target, const char *data, size_t size, int *ret_error)
+{
+    size_t written = 0;
+    int error = end_torn_line(target);
+    while (error == 0 && written < size) {
+        size_t part = next_part(target, data + written, size - written), done = 0;
+        error = write_part(target, data + written, part, &done);
+        written += done;
     }
-    size_t written = append(target, data, size, ret_error);
     if (written < size)
         written = keep_whole_lines(target, data, written);
     target->size += written;
+    if (error != 0)
+        *ret_error = error;
     return written;
 }
 
@@ -206,8 +233,8 @@ static size_t room_of(const struct target *target)
                                        : 0;
 }
 
-/* A part of the job that goes into one file. False: no more of it can be written. */
-static bool write_part(struct target *target, struct job *job, size_t *at)
+/* What goes into one file. False: no more of the job can be written. */
+static bool write_to_file(struct target *target, struct job *job, size_t *at)
 {
     const char *data = job->data + *at;
     size_t left = job->size - *at, first = lines_first(data, left);
@@ -220,24 +247,22 @@ static bool write_part(struct target *target, struct job *job, size_t *at)
     }
     size_t part = MAX(lines_fitting(data, left, room_of(target)), first);
     int error = 0;
-    size_t written = write_lines(target, data, part, &error);
+    size_t written = target_append(target, data, part, &error);
     *at += written;
     if (written == part)
         return true;
     job->error = error;
-    job->step = "write";
+    job->step = "write to";
     return false;
 }
 
 void target_write(struct target *target, struct job *job)
 {
     size_t at = 0;
-    job->error = 0;
-    job->step = NULL;
-    while (at < job->size && write_part(target, job, &at))
+    while (at < job->size && write_to_file(target, job, &at))
         ;
-    job->n_dropped = job->size - at;
-    job->dropped_lines = lines_count(job->data + at, job->n_dropped);
-    if (job->counters)
-        job->counters->written += job->n_dropped < job->came ? job->came - job->n_dropped : 0;
+    if (at < job->size)
+        job_drop_from(job, at);
+    else if (job->error == 0 && (job->error = -rotation_take_error(target->rotation)) != 0)
+        job->step = "compress a backup of";
 }

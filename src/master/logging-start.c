@@ -83,6 +83,12 @@ static const char *to_name(enum config_output_to to)
     switch (to) {
     case CONFIG_OUTPUT_FILE:
         return "file";
+    case CONFIG_OUTPUT_JOURNAL:
+        return "journal";
+    case CONFIG_OUTPUT_SYSLOG:
+        return "syslog";
+    case CONFIG_OUTPUT_LOG:
+        return "log";
     case CONFIG_OUTPUT_INHERIT:
     case CONFIG_OUTPUT_NULL:
         break;
@@ -90,27 +96,52 @@ static const char *to_name(enum config_output_to to)
     return "null";
 }
 
-static int describe(const struct output_pipe *pipe, char ***ret)
+static int describe_worker(const struct output_pipe *pipe, char ***ret)
+{
+    const struct log_subject subject = output_pipe_subject(pipe);
+    int r = strv_appendf(ret, "PROGRAM=%s", subject.program);
+    if (r == 0)
+        r = strv_appendf(ret, "WORKER=%s", subject.worker);
+    if (r == 0)
+        r = strv_appendf(ret, "SLOT=%u", subject.slot);
+    if (r == 0)
+        r = strv_appendf(ret, "GENERATION=%" PRIu64, subject.generation);
+    if (r == 0)
+        r = strv_appendf(ret, "PID=%d", (int)subject.pid);
+    if (r == 0)
+        r = strv_appendf(ret, "STREAM=%s", output_stream_name(pipe->stream));
+    return r;
+}
+
+static int describe_file(const struct output_pipe *pipe, char ***ret)
 {
     const struct config_output *settings = pipe->settings;
-    int r = strv_appendf(ret, "TYPE=pipe");
-    if (r == 0)
-        r = strv_appendf(ret, "NUMBER=%" PRIu64, pipe->number);
-    if (r == 0)
-        r = strv_appendf(ret, "NAME=%s %s", pipe->worker, output_stream_name(pipe->stream));
-    if (r == 0)
-        r = strv_appendf(ret, "TO=%s", to_name(settings->to));
-    if (r == 0 && pipe->path)
-        r = strv_appendf(ret, "PATH=%s", pipe->path);
+    int r = pipe->path ? strv_appendf(ret, "PATH=%s", pipe->path) : 0;
     if (r == 0)
         r = strv_appendf(ret, "MAX_SIZE=%" PRIu64, settings->max_size);
     if (r == 0)
         r = strv_appendf(ret, "BACKUPS=%u", settings->backups);
     if (r == 0)
-        r = strv_appendf(ret, "STRIP_ANSI=%d", settings->strip_ansi);
+        r = strv_appendf(ret, "COMPRESS=%d", settings->compress);
     if (r == 0)
         r = strv_appendf(ret, "AGAIN=%d", pipe->was_handed);
     return r;
+}
+
+static int describe(const struct output_pipe *pipe, char ***ret)
+{
+    /* A log that people read on a terminal holds no such sequences, whatever is asked for. */
+    bool strips = pipe->settings->strip_ansi || pipe->settings->to == CONFIG_OUTPUT_LOG;
+    int r = strv_appendf(ret, "TYPE=pipe");
+    if (r == 0)
+        r = strv_appendf(ret, "NUMBER=%" PRIu64, pipe->number);
+    if (r == 0)
+        r = strv_appendf(ret, "TO=%s", to_name(pipe->settings->to));
+    if (r == 0)
+        r = strv_appendf(ret, "STRIP_ANSI=%d", strips);
+    if (r == 0)
+        r = describe_worker(pipe, ret);
+    return r == 0 ? describe_file(pipe, ret) : r;
 }
 
 static int tell_of(struct logging *logging, struct output_pipe *pipe)
@@ -127,10 +158,29 @@ static int tell_of(struct logging *logging, struct output_pipe *pipe)
     return 0;
 }
 
+static int tell_of_log(const struct logging *logging)
+{
+    CLEANUP_STRV char **fields = NULL;
+    const char *identifier = log_get_identifier();
+    int r = strv_appendf(&fields, "TYPE=log");
+    if (r == 0)
+        r = strv_appendf(&fields, "FORMAT=%d", (int)log_get_format());
+    if (r == 0 && identifier)
+        r = strv_appendf(&fields, "IDENTIFIER=%s", identifier);
+    if (r < 0)
+        return r;
+    return message_send(logging->socket, fields,
+                        log_get_format() == LOG_FORMAT_JOURNAL ? -1 : log_get_lasting_fd());
+}
+
 void logging_tell(struct logging *logging)
 {
     static char *const reopen[] = {(char *)(uintptr_t) "TYPE=reopen", NULL};
     int r = logging->socket < 0 ? -EPIPE : 0;
+    if (r == 0 && !logging->knows_log)
+        r = tell_of_log(logging);
+    if (r == 0)
+        logging->knows_log = true;
     LIST_FOREACH_SAFE(pipe, &logging->waiting, struct output_pipe, link) {
         if (r == 0)
             r = tell_of(logging, pipe);

@@ -139,6 +139,7 @@ static void drop_process(struct logging *logging)
     logging->pidfd = fd_close(logging->pidfd);
     logging->socket = fd_close(logging->socket);
     logging->pid = 0;
+    logging->knows_log = false;
     /* The next one is told of all pipes; those that this one knew are the older ones. */
     while (!list_is_empty(&logging->waiting)) {
         struct list *link = logging->waiting.next;
@@ -259,7 +260,14 @@ void logging_reopen(struct logging *logging)
     if (logging->pid == 0)
         return;
     logging->reopen = true;
-    logging_tell(logging);
+    logging_log_changed(logging);
+}
+
+void logging_log_changed(struct logging *logging)
+{
+    logging->knows_log = false;
+    if (logging->pid != 0)
+        logging_tell(logging);
 }
 
 const struct output_sink *logging_sink(const struct logging *logging)

@@ -32,7 +32,8 @@ struct logging {
     sd_event_source *exit_source, *socket_source, *retry_timer;
     uint64_t started_usec;
     unsigned failures; /* in a row */
-    bool reopen; /* it has yet to be told */
+    bool reopen;    /* it has yet to be told */
+    bool knows_log; /* where the master's log goes */
 };
 
 int logging_new(sd_event *event, struct reaper *reaper, struct logging **ret);
@@ -45,6 +46,8 @@ const struct output_sink *logging_sink(const struct logging *logging);
 
 /* Files are opened anew, after somebody renamed them. */
 void logging_reopen(struct logging *logging);
+/* The master's log goes elsewhere, or in another format, from now on. */
+void logging_log_changed(struct logging *logging);
 
 /* For logging-start.c and logging.c: */
 

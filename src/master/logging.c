@@ -47,6 +47,9 @@ static void give_number(struct logging *logging, uint64_t number)
 
 static void forget_pipe(struct logging *logging, struct output_pipe *pipe)
 {
+    if (logging->counters)
+        logging->ops->ended(pipe->generation->program->name, &logging->counters[pipe->number],
+                            logging->userdata);
     give_number(logging, pipe->number);
     (void)output_pipe_free(pipe);
 }
@@ -128,6 +131,7 @@ static int on_exit_of_it(sd_event_source *source, int fd UNUSED, uint32_t revent
     while (read_message(logging))
         ;
     logging_mourn(logging, &info);
+    logging->deaths++;
     reaper_exited(logging->reaper, &logging->reaping);
     return 0;
 }
@@ -270,6 +274,23 @@ void logging_log_changed(struct logging *logging)
         logging_tell(logging);
 }
 
+static void add_list(const struct logging *logging, const struct list *pipes, const char *program,
+                     struct output_totals *totals)
+{
+    LIST_FOREACH (pipe, pipes, struct output_pipe, link)
+        if (strcmp(pipe->generation->program->name, program) == 0)
+            output_totals_add(totals, &logging->counters[pipe->number]);
+}
+
+void logging_add_totals(const struct logging *logging, const char *program,
+                        struct output_totals *totals)
+{
+    if (!logging->counters)
+        return;
+    add_list(logging, &logging->waiting, program, totals);
+    add_list(logging, &logging->handed, program, totals);
+}
+
 const struct output_sink *logging_sink(const struct logging *logging)
 {
     return logging ? &logging->sink : NULL;
@@ -299,12 +320,15 @@ static char *find_executable(void)
     return found ? found : find_at(own, RELOADER_HELPERS "/reloader-log");
 }
 
-int logging_new(sd_event *event, struct reaper *reaper, struct logging **ret)
+int logging_new(sd_event *event, struct reaper *reaper, const struct logging_ops *ops,
+                void *userdata, struct logging **ret)
 {
     CLEANUP(logging_freep) struct logging *logging = calloc(1, sizeof(*logging));
     if (!logging)
         return -ENOMEM;
     *logging = (struct logging){
+        .ops = ops,
+        .userdata = userdata,
         .event = event,
         .reaper = reaper,
         .executable = find_executable(),

@@ -15,7 +15,15 @@
 
 #include <systemd/sd-event.h>
 
+/* What its owner has to know. */
+struct logging_ops {
+    /* A pipe of this program came to its end, and its counters are forgotten. */
+    void (*ended)(const char *program, const struct output_counters *counters, void *userdata);
+};
+
 struct logging {
+    const struct logging_ops *ops;
+    void *userdata;
     sd_event *event;
     struct reaper *reaper;
     struct output_sink sink;
@@ -32,17 +40,23 @@ struct logging {
     sd_event_source *exit_source, *socket_source, *retry_timer;
     uint64_t started_usec;
     unsigned failures; /* in a row */
+    uint64_t deaths;
     bool reopen;    /* it has yet to be told */
     bool knows_log; /* where the master's log goes */
 };
 
-int logging_new(sd_event *event, struct reaper *reaper, struct logging **ret);
+int logging_new(sd_event *event, struct reaper *reaper, const struct logging_ops *ops,
+                void *userdata, struct logging **ret);
 /* Has all that was printed written, for which it waits some seconds at most, and ends it. */
 struct logging *logging_free(struct logging *logging);
 DEFINE_FREEP(struct logging *, logging_free)
 
 /* Valid as long as the logging. NULL of NULL. */
 const struct output_sink *logging_sink(const struct logging *logging);
+
+/* Adds what became of the program's pipes that have not come to their end. */
+void logging_add_totals(const struct logging *logging, const char *program,
+                        struct output_totals *totals);
 
 /* Files are opened anew, after somebody renamed them. */
 void logging_reopen(struct logging *logging);

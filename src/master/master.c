@@ -305,6 +305,17 @@ static int take_places(struct master *master, const struct config *config, char 
     return r;
 }
 
+static void on_output_ended(const char *program, const struct output_counters *counters,
+                            void *userdata)
+{
+    struct master *master = userdata;
+    for (size_t i = 0; i < master->n_programs; i++)
+        if (strcmp(master->programs[i]->name, program) == 0)
+            output_totals_add(&master->programs[i]->output, counters);
+}
+
+static const struct logging_ops logging_ops = {.ended = on_output_ended};
+
 static int set_up(struct master *master, struct config *config, char **ret_error)
 {
     int r = nofile_get(&master->nofile);
@@ -319,7 +330,7 @@ static int set_up(struct master *master, struct config *config, char **ret_error
     if (r == 0)
         r = watching_new(master, &master->watching);
     if (r == 0)
-        r = logging_new(master->event, master->reaper, &master->logging);
+        r = logging_new(master->event, master->reaper, &logging_ops, master, &master->logging);
     if (r == 0)
         r = sockets_bind(master, config, ret_error);
     if (r == 0)
@@ -385,7 +396,8 @@ struct master *master_free(struct master *master)
         return NULL;
     for (size_t i = 0; i < master->n_programs; i++)
         (void)program_free(master->programs[i]);
-    free(master->programs);
+    free(TAKE_PTR(master->programs));
+    master->n_programs = 0;
     /* What the workers have printed is written before we leave: whoever started us may then end all of us. */
     (void)logging_free(master->logging);
     (void)watching_free(master->watching);

@@ -28,3 +28,16 @@ struct output_counters {
     uint64_t lost; /* bytes */
     uint64_t unused[2];
 };
+
+/* What was printed and not written, of several pipes together. */
+struct output_totals {
+    uint64_t dropped_lines, dropped, lost; /* the latter two in bytes */
+};
+
+static inline void output_totals_add(struct output_totals *totals,
+                                     const struct output_counters *counters)
+{
+    totals->dropped_lines += counters->dropped_lines;
+    totals->dropped += counters->dropped;
+    totals->lost += counters->lost;
+}

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 static const char *const stream_names[CONFIG_STREAMS] = {"stdout", "stderr"};
 
@@ -70,11 +71,23 @@ static void check_redirect(struct checker *c)
              "with redirect_stderr: true it goes where stdout goes: leave one of the two out");
 }
 
+bool output_says_null(const struct tree_node *mapping, const char *name)
+{
+    for (size_t i = 0; mapping && mapping->type == TREE_MAPPING && i < mapping->n; i++)
+        if (strcmp(mapping->keys[i]->text, name) == 0)
+            return mapping->items[i]->type == TREE_SCALAR &&
+                   strcmp(mapping->items[i]->text, "null") == 0;
+    return false;
+}
+
 void validate_output(struct reader *reader, struct config_program *program,
                      const struct draft *draft, const struct expansion *expansion)
 {
     struct checker checker = {
         .reader = reader, .draft = draft, .program = program, .expansion = expansion};
+    for (enum config_stream stream = CONFIG_STDOUT; stream < CONFIG_STREAMS; stream++)
+        if (output_says_null(draft->value, stream_names[stream]))
+            program->output[stream].to = CONFIG_OUTPUT_NULL;
     for (enum config_stream stream = CONFIG_STDOUT; stream < CONFIG_STREAMS; stream++)
         check_stream(&checker, stream);
     if (!draft->broken)

@@ -2,22 +2,13 @@
 #include "config/values.h"
 
 #include "config/section.h"
+#include "config/validate-output.h"
 
 #include <string.h>
 
 static struct config_output *output_of(const struct key *key, void *object)
 {
     return (void *)((char *)object + key_find(key->table, "to")->offset);
-}
-
-/* YAML's null stands for "unset" everywhere else; here it is a place. */
-static bool says_null(const struct tree_node *mapping, const char *name)
-{
-    for (size_t i = 0; i < mapping->n; i++)
-        if (strcmp(mapping->keys[i]->text, name) == 0)
-            return mapping->items[i]->type == TREE_SCALAR &&
-                   strcmp(mapping->items[i]->text, "null") == 0;
-    return false;
 }
 
 static void read_word(struct reader *reader, const struct key *key, const struct tree_node *node,
@@ -41,7 +32,7 @@ static void read_output(struct reader *reader, const struct key *key, const stru
     section_read(reader, key->table, node, object);
     if (!node || node->type != TREE_MAPPING)
         return;
-    if (says_null(node, "to"))
+    if (output_says_null(node, "to"))
         output_of(key, object)->to = CONFIG_OUTPUT_NULL;
     else if (tree_get(node, "path") && !tree_get(node, "to"))
         output_of(key, object)->to = CONFIG_OUTPUT_FILE;

@@ -17,20 +17,15 @@
 
 #define SYSLOG_SOCKET   "/dev/log"
 #define SYSLOG_PRIORITY (3 * 8 + 6) /* daemon, info */
-/* What libsystemd asks for as well; without the right to it we get less. */
-#define SEND_BUFFER (8 * 1024 * 1024)
-#define HEAD_SIZE   2048
+#define HEAD_SIZE       2048
 
 static int open_socket(struct datagrams *datagrams)
 {
-    const int size = SEND_BUFFER;
     if (datagrams->fd >= 0)
         return 0;
     int fd = journal_open();
     if (fd < 0)
         return fd;
-    if (setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size)) < 0)
-        (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
     datagrams->fd = fd;
     return 0;
 }

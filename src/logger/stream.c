@@ -12,7 +12,7 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-#define PATIENCE_USEC (100 * USEC_PER_MSEC)
+#define PATIENCE_USEC (500 * USEC_PER_MSEC)
 /* Between two words about what is dropped. */
 #define SAY_USEC (10 * USEC_PER_SEC)
 
@@ -46,6 +46,7 @@ void stream_say(struct stream *stream)
         stream->why ? stream->why : "no memory");
     if (text)
         logger_say(stream->logger, stream->number, text);
+    stream->counters->said += stream->unsaid_bytes;
     stream->unsaid_lines = stream->unsaid_bytes = 0;
     stream->said_usec = clock_monotonic_usec();
 }
@@ -120,7 +121,9 @@ static void submit(struct stream *stream, const char *data, size_t size)
     empty_carry(stream);
     stream->job = job;
     stream->job_usec = clock_monotonic_usec();
-    (void)sd_event_source_set_enabled(stream->source, SD_EVENT_OFF);
+    stream->behind = stream->late;
+    if (!stream->behind)
+        (void)sd_event_source_set_enabled(stream->source, SD_EVENT_OFF);
     logger_tick(stream->logger);
     writer_write(stream->writer, job);
 }
@@ -149,7 +152,10 @@ static void take(struct stream *stream, const char *data, size_t size)
     size_t whole = lines_whole(data, size);
     if (whole > 0)
         submit(stream, data, whole);
-    hold_back(stream, data + whole, size - whole);
+    if (stream->behind)
+        drop(stream, data + whole, size - whole);
+    else
+        hold_back(stream, data + whole, size - whole);
 }
 
 /* The end */
@@ -234,6 +240,7 @@ void stream_job_done(struct stream *stream, struct job *job)
     free(job);
     stream->job = NULL;
     stream->behind = false;
+    stream->late = clock_monotonic_usec() - stream->job_usec >= PATIENCE_USEC;
     if (stream->at_end) {
         if (stream->n_carry > 0)
             submit(stream, "", 0);

@@ -2,7 +2,8 @@
  * stream.h - what one worker prints on stdout or stderr: read from its pipe, cut into lines, given to a writer.
  *
  * What was read is written before more is read. But nobody waits for longer than PATIENCE: then the stream is "behind", reads
- * on and drops whole lines until the writer has taken the ones before. So a worker is never held up by a disk.
+ * on and drops whole lines until the writer has taken the ones before. While the writer goes on to be so slow, it is not waited for again.
+ * So a worker is not held up by a disk, but for that one moment.
  */
 #pragma once
 
@@ -33,6 +34,7 @@ struct stream {
     struct job *job; /* on its way */
     uint64_t job_usec; /* monotonic: since when */
     bool behind;
+    bool late;     /* the last job took too long: nobody waits for this one */
     bool skipping; /* within a line that is dropped */
     bool at_end;   /* nobody writes any more, or nobody wants to know */
 

@@ -208,17 +208,26 @@ static uint64_t take_lost(struct output_counters *counters)
     return lost;
 }
 
+/* It had dropped them, and had no time to say so. */
+static uint64_t take_unsaid(struct output_counters *counters)
+{
+    uint64_t dropped = counters->dropped, said = counters->said;
+    counters->said = dropped;
+    return dropped > said ? dropped - said : 0;
+}
+
 void logging_mourn(struct logging *logging, const siginfo_t *info)
 {
     char how[PROCESS_EXIT_TEXT_SIZE];
     uint64_t lost = 0;
     unsigned pipes = 0;
     LIST_FOREACH(pipe, &logging->handed, struct output_pipe, link) {
-        uint64_t its = take_lost(&logging->counters[pipe->number]);
+        uint64_t its = take_lost(&logging->counters[pipe->number]) +
+                       take_unsaid(&logging->counters[pipe->number]);
         lost += its;
         pipes += its > 0;
     }
     log_warning("reloader-log, pid %d, died (%s): of %u of the workers' streams up to %" PRIu64
-                " bytes that it had read are lost",
+                " bytes that it had read are not written",
                 (int)logging->pid, process_exit_to_text(info, how), pipes, lost);
 }

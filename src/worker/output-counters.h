@@ -24,9 +24,10 @@ enum output_position {
 struct output_counters {
     _Atomic uint64_t read, written, dropped; /* bytes, as they came */
     _Atomic uint64_t dropped_lines;
+    _Atomic uint64_t said; /* of those dropped, bytes that are in the log */
     _Atomic uint64_t position; /* enum output_position */
     uint64_t lost; /* bytes */
-    uint64_t unused[2];
+    uint64_t unused;
 };
 
 /* What was printed and not written, of several pipes together. */

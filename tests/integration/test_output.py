@@ -202,7 +202,7 @@ def test_log_file_and_its_changes(master, directory):
     gate = directory / "gate"
     os.mkfifo(gate)
     log = directory / "all"
-    config = {"log": {"file": str(log), "format": "text"}, **shell(f"while read line < {gate}; do echo $line; done", stdout="log")}
+    config = {"log": {"file": str(log), "format": "text"}, **shell(f"exec 3<> {gate}; while read line <&3; do echo $line; done", stdout="log")}
     one = master(config)
 
     def say(word):

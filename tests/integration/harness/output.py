@@ -98,5 +98,5 @@ def said(master):
     """(bytes dropped, bytes lost) by what the log says."""
     master.log.read()
     dropped = sum(int(match[1]) for line in master.log.lines if (match := re.search(r"dropped \((\d+) bytes\)", line)))
-    lost = sum(int(match[1]) for line in master.log.lines if (match := re.search(r"up to (\d+) bytes that it had read are lost", line)))
+    lost = sum(int(match[1]) for line in master.log.lines if (match := re.search(r"up to (\d+) bytes that it had read are not written", line)))
     return dropped, lost

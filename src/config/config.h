@@ -11,6 +11,7 @@
 #include "base/address.h"
 #include "base/log.h"
 #include "base/macros.h"
+#include "config/identity.h"
 
 #include <stdbool.h>
 #include <stdio.h>
@@ -30,16 +31,12 @@ struct config_file {
     unsigned number; /* place in config->files: 0 is the main one */
 };
 
+struct names;
+
 /* One pattern of `include:`. */
 struct config_include {
     char *pattern;  /* absolute, as of glob(7), but without backslashes; of a single file, too */
     size_t n_files; /* that it matched */
-};
-
-/* A user or group. */
-struct config_id {
-    bool set;
-    id_t id;
 };
 
 #define CONFIG_INTERFACE_SIZE 16 /* IFNAMSIZ */
@@ -158,9 +155,10 @@ struct config_program {
     unsigned numprocs_start;
     char *worker_name;      /* expansions still in it */
     char *directory;        /* absolute; expansions still in it */
-    char **environment;     /* "NAME=value", in the order of the file; expansions still in the values */
+    char **environment;     /* "NAME=value", what all programs have first; expansions still in the values */
     char *environment_file; /* absolute or NULL */
     bool clear_environment;
+    struct config_identity identity;
     unsigned handoff; /* enum config_handoff; NODE_IPC is added where the command is node */
 
     enum config_ready ready;
@@ -208,6 +206,11 @@ struct config {
     struct config_include *includes; /* where to look for new ones */
     size_t n_includes;
 
+    struct config_account account; /* the master's own, after binding: a user alone */
+    struct config_limit limits[RLIM_NLIMITS]; /* at least this much, for the master itself */
+    struct config_umask umask; /* these three are in the programs already */
+    char *directory;
+    char **environment;
     char *pid_file; /* absolute or NULL */
     char *process_title;
     char *identifier;        /* of log records in the journal */
@@ -237,12 +240,17 @@ struct config {
  *   path      the file; NULL together with `text` for `reloader run`, whose arguments are translated to YAML text
  *   text      used instead of reading path (NUL-terminated)
  *   sets      "KEY=VALUE" of --set, in order, NULL-terminated; they win over the file
+ *   names     who knows users and groups: what is not known yet is -EAGAIN and an open question there. NULL: they are
+ *             asked at once, see names.h for how long
+ *   runtime_directory  what its default is; NULL: as for this user
  */
 struct config_source {
     const char *path;
     const char *text;
     char *const *sets;
     const char *directory; /* base of relative paths for `text`; NULL: the current one */
+    struct names *names;
+    const char *runtime_directory;
 };
 
 /*
@@ -256,6 +264,12 @@ struct config *config_ref(struct config *config);
 struct config *config_unref(struct config *config);
 DEFINE_FREEP(struct config *, config_unref)
 #define CLEANUP_CONFIG CLEANUP(config_unrefp)
+
+/*
+ * What of the configuration this process may not do, being who it is: one line for each program that is to run as somebody else, as
+ * "FILE:LINE:COLUMN: programs.web.user: …", each ended by a newline. 0; -EPERM with *ret_errors, or -ENOMEM.
+ */
+int config_check_privileges(const struct config *config, char **ret_errors);
 
 /* Writes the whole effective configuration, defaults included, as YAML that loads to the same. 0 or -errno. */
 int config_print(const struct config *config, FILE *stream);

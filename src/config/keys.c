@@ -55,6 +55,21 @@ static const struct foreign_key control_foreign[] = {
 };
 static const struct key_table control_table = {"control", control_keys, control_foreign};
 
+/* For the master itself: no less than this. */
+static const struct key root_limit_keys[] = {
+    {"nofile", &type_limit, AT(limits[RLIMIT_NOFILE]), .default_help = "as needed",
+     .min = LIMIT_NUMBER, .max = INT32_MAX, .help = "open files of the master, at least"},
+    {"nproc", &type_limit, AT(limits[RLIMIT_NPROC]), .default_help = "as it is",
+     .min = LIMIT_NUMBER, .max = INT32_MAX, .help = "processes of its user, at least"},
+    {0},
+};
+static const struct foreign_key root_limit_foreign[] = {
+    {"minfds", CALLED("nofile")},
+    {"minprocs", CALLED("nproc")},
+    {0},
+};
+static const struct key_table root_limit_table = {"limits", root_limit_keys, root_limit_foreign};
+
 static const struct key root_keys[] = {
     {"include", &type_include, .default_help = "none",
      .help = "files with more sockets and programs, as [conf.d/*.yaml]"},
@@ -76,11 +91,15 @@ static const struct key root_keys[] = {
     {"control", &type_section, .table = &control_table},
     {"sockets", &type_sockets, .table = &socket_table},
     {"programs", &type_programs, .table = &program_table},
-    {.name = "user"},
-    {.name = "umask"},
-    {.name = "directory"},
-    {.name = "environment"},
-    {.name = "limits"},
+    {"user", &type_account_user, AT(account.user_text), .default_help = "who starts it",
+     .help = "who the master is once all sockets are bound; then its workers are no one else"},
+    {"limits", &type_section, .table = &root_limit_table},
+    {"umask", &type_umask, AT(umask), .default_help = "the master's",
+     .help = "of all programs that have none of their own"},
+    {"directory", &type_directory, AT(directory), .default_help = "that of a program's file",
+     .help = "of all programs that have none of their own"},
+    {"environment", &type_environment, AT(environment), .default_help = "{}",
+     .help = "variables of all programs; their own win"},
     {.name = "gateway"},
     {0},
 };
@@ -99,8 +118,13 @@ static const struct foreign_key root_foreign[] = {
     {"unix_http_server", CALLED("control")},
     {"control_socket", "called 'socket' in 'control' here"},
     {"inet_http_server", CALLED_LATER("gateway")},
-    {"minfds", CALLED_LATER("limits")},
-    {"minprocs", CALLED_LATER("limits")},
+    {"minfds", "called 'nofile' in 'limits' here"},
+    {"minprocs", "called 'nproc' in 'limits' here"},
+    {"setuid", CALLED("user")},
+    {"uid", CALLED("user")},
+    {"env", CALLED("environment")},
+    {"rlimit_nofile", "called 'nofile' in 'limits' here"},
+    {"worker_rlimit_nofile", "called 'nofile' in 'limits' of a program here"},
     {"childlogdir", CALLED("log_directory")},
     {"nodaemon", "the command line says it: reloader runs in the foreground unless -d is given"},
     {"daemon", "the command line says it: reloader -d"},
@@ -224,41 +248,31 @@ static const struct key reload_keys[] = {
 };
 static const struct key_table reload_table = {"programs.NAME.reload", reload_keys, NULL};
 
-static const char *const output_words[] = {"inherit", "null", "file", "journal", "syslog", "log", NULL};
-
-/* The keys of `stdout` and `stderr`, which have a place each. */
-#define OUTPUT_KEYS(stream)                                                                        \
+#define LIMIT(name_, resource_, unit_, max_, help_)                                                \
     {                                                                                              \
-        {"to", &type_choice, PROGRAM_AT(output[stream].to), "inherit", .words = output_words,      \
-         .help = "where it goes: where reloader's own goes, nowhere, to a file, to the journal, "  \
-                 "to syslog, or line by line into reloader's own log"},                            \
-        {"path", &type_template_path, PROGRAM_AT(output[stream].path),                             \
-         .default_help = "a file in log_directory", .help = "the file"},                           \
-        {"max_size", &type_size, PROGRAM_AT(output[stream].max_size), "50M", .min = 4096,          \
-         .max = (uint64_t)1 << 40, .help = "a file that would be larger is rotated"},              \
-        {"backups", &type_number, PROGRAM_AT(output[stream].backups), "10", .max = 1000,           \
-         .help = "how many rotated files are kept, as PATH.1, PATH.2, ...; 0: the file is "        \
-                 "emptied instead"},                                                               \
-        {"strip_ansi", &type_bool, PROGRAM_AT(output[stream].strip_ansi), "false",                 \
-         .help = "leaves out colours and other escape sequences of terminals"},                    \
-        {"compress", &type_bool, PROGRAM_AT(output[stream].compress), "false",                     \
-         .help = "compresses rotated files with gzip, as PATH.1.gz, ..."},                         \
-        {.name = "events"}, {0},                                                                   \
+        .name = name_, .type = &type_limit, .offset = PROGRAM_AT(identity.limits[resource_]),      \
+        .default_help = "the master's", .min = unit_, .max = max_, .help = help_                   \
     }
-
-static const struct key stdout_keys[] = OUTPUT_KEYS(CONFIG_STDOUT);
-static const struct key stderr_keys[] = OUTPUT_KEYS(CONFIG_STDERR);
-static const struct foreign_key output_foreign[] = {
-    {"file", CALLED("path")},
-    {"filename", CALLED("path")},
-    {"logfile", CALLED("path")},
-    {"maxbytes", CALLED("max_size")},
-    {"max_bytes", CALLED("max_size")},
-    {"backup_count", CALLED("backups")},
+static const struct key limit_keys[] = {
+    LIMIT("nofile", RLIMIT_NOFILE, LIMIT_NUMBER, INT32_MAX, "open files"),
+    LIMIT("nproc", RLIMIT_NPROC, LIMIT_NUMBER, INT32_MAX, "processes of their user"),
+    LIMIT("core", RLIMIT_CORE, LIMIT_BYTES, 0, "size of core files"),
+    LIMIT("as", RLIMIT_AS, LIMIT_BYTES, 0, "address space"),
+    LIMIT("data", RLIMIT_DATA, LIMIT_BYTES, 0, "data segment"),
+    LIMIT("stack", RLIMIT_STACK, LIMIT_BYTES, 0, "stack"),
+    LIMIT("rss", RLIMIT_RSS, LIMIT_BYTES, 0, "resident memory (Linux ignores it)"),
+    LIMIT("memlock", RLIMIT_MEMLOCK, LIMIT_BYTES, 0, "locked memory"),
+    LIMIT("fsize", RLIMIT_FSIZE, LIMIT_BYTES, 0, "size of files they write"),
+    LIMIT("cpu", RLIMIT_CPU, LIMIT_SECONDS, 0, "CPU time of each"),
+    LIMIT("rttime", RLIMIT_RTTIME, LIMIT_MICROSECONDS, 0, "CPU time without a pause, real-time"),
+    LIMIT("rtprio", RLIMIT_RTPRIO, LIMIT_NUMBER, 99, "real-time priority they may take"),
+    LIMIT("nice", RLIMIT_NICE, LIMIT_NUMBER, 40, "20 minus the nice value they may take"),
+    LIMIT("locks", RLIMIT_LOCKS, LIMIT_NUMBER, INT32_MAX, "file locks (Linux ignores it)"),
+    LIMIT("msgqueue", RLIMIT_MSGQUEUE, LIMIT_BYTES, 0, "POSIX message queues of their user"),
+    LIMIT("sigpending", RLIMIT_SIGPENDING, LIMIT_NUMBER, INT32_MAX, "signals that are queued"),
     {0},
 };
-static const struct key_table stdout_table = {"programs.NAME.stdout", stdout_keys, output_foreign};
-static const struct key_table stderr_table = {"programs.NAME.stderr", stderr_keys, output_foreign};
+static const struct key_table limit_table = {"programs.NAME.limits", limit_keys, NULL};
 
 static const char *const drain_words[] = {"auto", "message", "signal", NULL};
 static const char *const kill_words[] = {"mixed", "group", "process", NULL};
@@ -344,18 +358,30 @@ static const struct key program_keys[] = {
      .help = "workers' output goes to /dev/null"},
     {"redirect_stderr", &type_bool, PROGRAM_AT(redirect_stderr), "false",
      .help = "workers' standard error goes where their standard output goes"},
-    {"stdout", &type_output, .table = &stdout_table},
-    {"stderr", &type_output, .table = &stderr_table},
-    {.name = "user"},
-    {.name = "group"},
-    {.name = "supplementary_groups"},
-    {.name = "umask"},
-    {.name = "nice"},
-    {.name = "limits"},
-    {.name = "cpu_affinity"},
-    {.name = "oom_score_adjust"},
-    {.name = "no_new_privileges"},
-    {.name = "capabilities"},
+    {"stdout", &type_output, .table = &output_tables[CONFIG_STDOUT]},
+    {"stderr", &type_output, .table = &output_tables[CONFIG_STDERR]},
+    {"user", &type_account_user, PROGRAM_AT(identity.account.user_text),
+     .default_help = "the master's",
+     .help = "whom workers run as; their HOME, USER, LOGNAME and SHELL are his"},
+    {"group", &type_account_group, PROGRAM_AT(identity.account.group_text),
+     .default_help = "that of the user", .help = "and as which group"},
+    {"supplementary_groups", &type_account_groups, PROGRAM_AT(identity.account.groups_text),
+     .default_help = "[]", .help = "further groups, besides those that the user is in"},
+    {"umask", &type_umask, PROGRAM_AT(identity.umask), .default_help = "the master's",
+     .help = "which permissions new files do not get, as \"022\""},
+    {"nice", &type_integer, PROGRAM_AT(identity.nice), .default_help = "the master's",
+     .min = (uint64_t)-20, .max = 19, .help = "19 is the most patient"},
+    {"limits", &type_section, .table = &limit_table},
+    {"cpu_affinity", &type_affinity, PROGRAM_AT(identity.affinity), .default_help = "the master's",
+     .help = "CPUs that workers run on, as [0, 2-3]; per_worker: one for each slot, in turn"},
+    {"oom_score_adjust", &type_integer, PROGRAM_AT(identity.oom_score_adjust),
+     .default_help = "the master's", .min = (uint64_t)-1000, .max = 1000,
+     .help = "who is killed first when memory runs out; -1000: never"},
+    {"no_new_privileges", &type_bool, PROGRAM_AT(identity.no_new_privileges), "false",
+     .help = "nothing that workers execute gains privileges, as by setuid files"},
+    {"capabilities", &type_capabilities, PROGRAM_AT(identity.capabilities),
+     .default_help = "none with another user, else the master's",
+     .help = "privileges that workers of another user than root keep (the ambient set)"},
     {.name = "stdin"},
     {.name = "watchdog"},
     {.name = "health"},
@@ -420,8 +446,18 @@ static const struct foreign_key program_foreign[] = {
     {"startretries", CALLED("start_retries")},
     {"exitcodes", CALLED("expected_exit_codes")},
     {"stop_exit_codes", CALLED("expected_exit_codes")},
-    {"uid", CALLED_LATER("user")},
-    {"gid", CALLED_LATER("group")},
+    {"uid", CALLED("user")},
+    {"gid", CALLED("group")},
+    {"rlimits", CALLED("limits")},
+    {"rlimit_nofile", "called 'nofile' in 'limits' here"},
+    {"worker_rlimit_nofile", "called 'nofile' in 'limits' here"},
+    {"minfds", "called 'nofile' in 'limits' here"},
+    {"cpu_list", CALLED("cpu_affinity")},
+    {"worker_cpu_affinity", CALLED("cpu_affinity")},
+    {"oom_score_adj", CALLED("oom_score_adjust")},
+    {"oom_score", CALLED("oom_score_adjust")},
+    {"ambient_capabilities", CALLED("capabilities")},
+    {"extra_groups", CALLED("supplementary_groups")},
     {"max_memory_restart", CALLED_LATER("recycle")},
     {"max_requests", CALLED_LATER("recycle")},
     {"cron_restart", CALLED_LATER("recycle")},
@@ -445,6 +481,8 @@ static const struct foreign_key program_foreign[] = {
 const struct key_table program_table = {"programs.NAME", program_keys, program_foreign};
 
 const struct key_table *const key_tables[] = {
-    &root_table,         &log_table,    &control_table, &socket_table, &option_table, &program_table,
-    &max_restarts_table, &backoff_table, &reload_table,  &stdout_table, &stderr_table, NULL,
+    &root_table,   &log_table,   &control_table,     &root_limit_table,
+    &socket_table, &option_table, &program_table,     &limit_table,
+    &backoff_table, &max_restarts_table, &reload_table, &output_tables[CONFIG_STDOUT],
+    &output_tables[CONFIG_STDERR], NULL,
 };

@@ -8,6 +8,7 @@
 
 #include "config/config.h"
 #include "config/errors.h"
+#include "config/names.h"
 #include "config/tree.h"
 
 /* Where the reader is: programs → web → reload. For the path in messages. */
@@ -39,6 +40,7 @@ struct reader {
     size_t size, weight;                  /* of all files */
     const struct config_file *file;       /* that holds what is being read */
     struct errors *errors;
+    struct names *names; /* users and groups */
     const struct scope *scope;
     struct config_program *program; /* the one that is being read, or NULL */
     char *host_node_name;
@@ -100,6 +102,8 @@ struct key_table {
 };
 
 extern const struct key_table root_table, socket_table, program_table;
+/* Of `stdout` and `stderr`, by enum config_stream. */
+extern const struct key_table output_tables[];
 
 /* All tables, NULL-terminated. */
 extern const struct key_table *const key_tables[];

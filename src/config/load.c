@@ -4,6 +4,7 @@
 #include "base/runtime-directory.h"
 #include "base/strv.h"
 #include "config/files.h"
+#include "config/names.h"
 #include "config/paths.h"
 #include "config/section.h"
 #include "config/tree.h"
@@ -15,6 +16,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#define ATTEMPTS_MAX 3
+
 static void socket_free(struct config_socket *socket)
 {
     if (!socket)
@@ -24,10 +27,22 @@ static void socket_free(struct config_socket *socket)
     free(socket);
 }
 
+static void account_clear(struct config_account *account)
+{
+    free(account->user_text);
+    free(account->group_text);
+    (void)strv_free(account->groups_text);
+    free(account->groups);
+    free(account->name);
+    free(account->home);
+    free(account->shell);
+}
+
 static void program_free(struct config_program *program)
 {
     if (!program)
         return;
+    account_clear(&program->identity.account);
     free(program->name);
     (void)strv_free(program->groups);
     (void)strv_free(program->command);
@@ -62,6 +77,9 @@ struct config *config_unref(struct config *config)
     free(config->sockets);
     free(config->programs);
     files_free(config);
+    account_clear(&config->account);
+    free(config->directory);
+    (void)strv_free(config->environment);
     free(config->pid_file);
     free(config->process_title);
     free(config->identifier);
@@ -93,9 +111,7 @@ static int config_new(struct config **ret)
 
 static int add_main_file(struct reader *reader, const struct config_source *source)
 {
-    const char *written = source->path        ? source->path
-                          : source->directory ? source->directory
-                                              : ".";
+    const char *written = source->path ? source->path : source->directory ? source->directory : ".";
     CLEANUP_FREE char *path = path_absolute(written);
     if (!path)
         return errno != 0 ? -errno : -ENOMEM;
@@ -203,19 +219,22 @@ static void finish_watch(struct reader *reader, const struct tree_node *root)
                    "there is no file to watch: the configuration is from the command line");
 }
 
-static void finish(struct reader *reader, const struct tree_node *root)
+static void finish(struct reader *reader, const struct config_source *source)
 {
+    const struct tree_node *root = reader->tree->root;
     struct config *config = reader->config;
     config->runtime_directory_default = !config->runtime_directory &&
                                         !tree_get(root, "runtime_directory");
     if (!config->runtime_directory)
-        config->runtime_directory = runtime_directory_default();
+        config->runtime_directory = source->runtime_directory ? strdup(source->runtime_directory)
+                                                              : runtime_directory_default();
     if (!config->runtime_directory) {
         reader->errors->no_memory = true;
         return;
     }
     finish_control(reader, root);
     finish_watch(reader, root);
+    validate_identities(reader);
     validate(reader);
 }
 
@@ -234,7 +253,7 @@ static int build(struct reader *reader, const struct config_source *source)
     reader->scope = &scope;
     section_read(reader, &root_table, root, reader->config);
     if (!reader->errors->no_memory)
-        finish(reader, root);
+        finish(reader, source);
     if (reader->errors->no_memory)
         return -ENOMEM;
     return errors_any(reader->errors) ? -EINVAL : 0;
@@ -254,21 +273,44 @@ static int load(struct reader *reader, const struct config_source *source)
     return r == 0 && errors_any(reader->errors) ? -EINVAL : r;
 }
 
-int config_load(const struct config_source *source, struct config **ret, char **ret_errors)
+static int load_with(const struct config_source *source, struct names *names, struct config **ret,
+                     char **ret_errors)
 {
     CLEANUP_TREE struct tree tree = {0};
     CLEANUP_ERRORS struct errors errors = {0};
     CLEANUP_CONFIG struct config *config = NULL;
-    CLEANUP(reader_clear) struct reader reader = {.errors = &errors, .tree = &tree};
+    CLEANUP(reader_clear)
+    struct reader reader = {.errors = &errors, .tree = &tree, .names = names};
     int r = config_new(&config);
     reader.config = config;
     if (r == 0)
         r = load(&reader, source);
+    if (r != -ENOMEM && names_are_wanted(names))
+        return -EAGAIN;
     if (r == 0) {
         *ret = TAKE_PTR(config);
         return 0;
     }
     char *text = errors.n > 0 ? errors_to_text(&errors) : string_format("%s\n", strerror(-r));
     *ret_errors = text;
+    return r;
+}
+
+/* The file may have got other names by the time that those it had are known: not for ever. */
+int config_load(const struct config_source *source, struct config **ret, char **ret_errors)
+{
+    if (source->names)
+        return load_with(source, source->names, ret, ret_errors);
+    CLEANUP(names_freep) struct names *names = names_new("/etc");
+    if (!names)
+        return -ENOMEM;
+    int r = load_with(source, names, ret, ret_errors);
+    for (unsigned i = 0; r == -EAGAIN && i < ATTEMPTS_MAX; i++) {
+        names_ask_and_wait(names);
+        r = load_with(source, names, ret, ret_errors);
+    }
+    if (r == -EAGAIN)
+        *ret_errors = string_format("%s: changes all the time\n",
+                                    source->path ? source->path : "command line");
     return r;
 }

@@ -131,6 +131,8 @@ static void check_directory(struct checker *c)
 {
     const char *text = c->program->directory;
     const struct tree_node *node = tree_get(c->draft->value, "directory");
+    if (!node)
+        node = tree_get(c->reader->tree->root, "directory");
     unsigned slots = text && expand_uses(text, "process_num") ? c->program->workers : 1;
     bool good = text != NULL;
     for (unsigned slot = 0; good && slot < slots; slot++) {
@@ -159,7 +161,8 @@ static void check_reload(struct checker *c)
         fail(c, surge, "reload.max_surge",
              "with sockets of sharing: per_worker a replacement runs beside the old worker, whose "
              "socket it shares: set max_surge to at least 1");
-    if (reload->order == CONFIG_ORDER_DRAIN_FIRST && !config_program_ready_first(c->program) && reload->max_unavailable.value == 0)
+    if (reload->order == CONFIG_ORDER_DRAIN_FIRST && !config_program_ready_first(c->program) &&
+        reload->max_unavailable.value == 0)
         fail(c, unavailable, "reload.max_unavailable",
              "with order: drain-first a worker leaves before its replacement "
              "is there: set max_unavailable to at least 1, or order: "

@@ -126,10 +126,10 @@ static void read_variable(struct reader *reader, const struct tree_node *name,
     reader->scope = scope.up;
 }
 
-static void read_environment(struct reader *reader, const struct key *key UNUSED,
+static void read_environment(struct reader *reader, const struct key *key,
                              const struct tree_node *node, void *object)
 {
-    struct config_program *program = object;
+    char ***field = (void *)((char *)object + key->offset);
     char text[TREE_TEXT_SIZE];
     if (node->type != TREE_MAPPING) {
         reader_error(reader, &node->place,
@@ -138,16 +138,16 @@ static void read_environment(struct reader *reader, const struct key *key UNUSED
         return;
     }
     for (size_t i = 0; i < node->n; i++)
-        read_variable(reader, node->keys[i], node->items[i], &program->environment);
+        read_variable(reader, node->keys[i], node->items[i], field);
 }
 
 static void print_environment(struct printer *printer, const struct key *key, const void *object)
 {
-    const struct config_program *program = object;
+    char **const *field = (const void *)((const char *)object + key->offset);
     print_key(printer, key->name);
-    (void)fputs(program->environment ? "\n" : " {}\n", printer->stream);
+    (void)fputs(*field ? "\n" : " {}\n", printer->stream);
     printer->indent += 2;
-    STRV_FOREACH (variable, program->environment) {
+    STRV_FOREACH (variable, *field) {
         size_t length = strcspn(*variable, "=");
         CLEANUP_FREE char *name = strndup(*variable, length),
                           *value = printer_template(printer, *variable + length + 1);

@@ -193,8 +193,8 @@ static bool begins_absolute(struct reader *reader, const char *text)
     const unsigned process_num = 0;
     const uint64_t generation = 1;
     const struct expansion sample = {
-        .program_name = reader->program->name,
-        .group_name = config_group_name(reader->program),
+        .program_name = reader->program ? reader->program->name : "program",
+        .group_name = reader->program ? config_group_name(reader->program) : "program",
         .here = reader->file->directory,
         .host_node_name = reader->host_node_name,
         .process_num = &process_num,
@@ -225,8 +225,6 @@ static void read_directory(struct reader *reader, const struct key *key,
     read_absolute(reader, key, read_text(reader, node, "a directory"), object);
 }
 
-const struct value_type type_directory = {
-    .label = "directory", .read = read_directory, .print = print_template};
 
 static void read_template_path(struct reader *reader, const struct key *key,
                                const struct tree_node *node, void *object)
@@ -234,6 +232,7 @@ static void read_template_path(struct reader *reader, const struct key *key,
     read_absolute(reader, key, read_text(reader, node, "a path"), object);
 }
 
+/* What may be unset. */
 static void print_template_path(struct printer *printer, const struct key *key, const void *object)
 {
     if (*field_of(key, object)) {
@@ -246,3 +245,6 @@ static void print_template_path(struct printer *printer, const struct key *key, 
 
 const struct value_type type_template_path = {
     .label = "path", .read = read_template_path, .print = print_template_path};
+
+const struct value_type type_directory = {
+    .label = "directory", .read = read_directory, .print = print_template_path};

@@ -7,7 +7,14 @@
 
 /* Of any key. */
 extern const struct value_type type_bool, type_number, type_duration, type_signal, type_mode,
-    type_factor, type_choice, type_text, type_size, type_interface, type_user, type_group;
+    type_factor, type_choice, type_text, type_size, type_interface, type_user, type_group,
+    type_integer, type_umask, type_affinity, type_capabilities;
+/* Of a process, in a struct config_account: looked up when all of it is known. */
+extern const struct value_type type_account_user, type_account_group, type_account_groups;
+
+/* A resource limit: key->min is one of these, key->max the largest number. */
+enum limit_unit { LIMIT_NUMBER, LIMIT_BYTES, LIMIT_SECONDS, LIMIT_MICROSECONDS };
+extern const struct value_type type_limit;
 /* Paths: expanded and absolute. */
 extern const struct value_type type_path;
 /* A mapping with a table of its own; its keys live in the object that holds the section. */
@@ -31,6 +38,11 @@ extern const struct value_type type_include;
 void value_read_scalar(struct reader *reader, const struct key *key, const struct tree_node *node,
                        void *object);
 void value_print_scalar(struct printer *printer, const struct key *key, const void *object);
+
+/* By name or number. 0, or -errno for value_account_failure(), which says why. */
+int value_find_group(struct reader *reader, const char *text, gid_t *ret);
+void value_account_failure(struct reader *reader, const struct place *place, const char *text,
+                           bool is_group, int error);
 
 /* True if node is a scalar; else an error says that `expected` was. */
 bool value_is_scalar(struct reader *reader, const struct tree_node *node, const char *expected);

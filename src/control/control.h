@@ -34,6 +34,14 @@ struct control_reload {
     char *const *programs; /* NULL without changed_only: all */
 };
 
+enum control_verb { CONTROL_START, CONTROL_STOP, CONTROL_RESTART };
+
+struct control_job {
+    enum control_verb verb;
+    bool force;
+    char *const *names; /* of programs, groups and slots */
+};
+
 /*
  * The owner's side. All are called from the event loop, never from inside control_publish(); none may call
  * control_finish() or control_free(), but each may call control_publish().
@@ -54,6 +62,12 @@ struct control_ops {
      * reference. It must be there when the event "ended" is published, and some time after.
      */
     json_t *(*reload_result)(uint64_t id, void *userdata);
+    /*
+     * Starts, stops or restarts on behalf of that peer. 0 and an id; -ENOENT or -ESRCH: there is no program or no worker called
+     * *ret_name (one of the names); -ESHUTDOWN, or another -errno. It ends with the event {"type":"job","id":…,"state":"ended","results":[…]}.
+     */
+    int (*job)(const struct control_job *job, const struct ucred *peer, void *userdata,
+               uint64_t *ret_id, const char **ret_name);
     /* The parameters of History's reply, as those of Status. */
     json_t *(*history)(void *userdata);
     void (*shutdown)(bool force, void *userdata);
@@ -84,7 +98,7 @@ DEFINE_FREEP(struct control_change *, control_change_free)
 
 /*
  * Tells all who subscribed, and those who wait for a reload: event is {"type":…, "time_usec":…, its fields}, borrowed.
- * Types: master, reload, rollout, worker, message, log, socket. `sequence` counts the events of this master.
+ * Types: master, reload, rollout, worker, job, message, log, socket. `sequence` counts the events of this master.
  * Returns at once; clients are written to from the event loop. Without a control (`socket: none`, NULL) this and the functions
  * below do nothing.
  */

@@ -221,6 +221,16 @@ static json_t *op_reload_result(uint64_t id, void *userdata)
     return record ? reload_record_to_json(record) : NULL;
 }
 
+static int op_job(const struct control_job *job, const struct ucred *peer, void *userdata,
+                  uint64_t *ret_id, const char **ret_name)
+{
+    static const enum job_verb verbs[] = {
+        [CONTROL_START] = JOB_START, [CONTROL_STOP] = JOB_STOP, [CONTROL_RESTART] = JOB_RESTART};
+    const struct job_wish wish = {
+        .verb = verbs[job->verb], .force = job->force, .names = job->names, .peer = peer};
+    return job_new(userdata, &wish, ret_id, ret_name);
+}
+
 static void op_shutdown(bool force, void *userdata)
 {
     master_shutdown(userdata, force);
@@ -230,6 +240,7 @@ const struct control_ops master_control_ops = {
     .status = op_status,
     .reload = op_reload,
     .plan = op_plan,
+    .job = op_job,
     .history = op_history,
     .reload_result = op_reload_result,
     .shutdown = op_shutdown,

@@ -120,6 +120,77 @@ static void handle_reload(UNUSED const struct command *command, const struct var
         wait_for_reload(&wish, call, client);
 }
 
+static void refuse_name(struct client *client, const char *error, const char *name)
+{
+    json_auto_t *parameters = json_pack("{s:s}", "name", name);
+    client_error(client, error, parameters);
+}
+
+static void refuse_job(struct client *client, int r, const char *name)
+{
+    json_auto_t *busy = json_pack("{s:s}", "reason",
+                                  "too many starts, stops and restarts are under way already");
+    switch (-r) {
+    case ENOENT:
+        refuse_name(client, SERVICE_ERROR_NO_PROGRAM, name);
+        break;
+    case ESRCH:
+        refuse_name(client, SERVICE_ERROR_NO_WORKER, name);
+        break;
+    case ESHUTDOWN:
+        client_error(client, SERVICE_ERROR_SHUTTING_DOWN, NULL);
+        break;
+    case EBUSY:
+        client_error(client, SERVICE_ERROR_FAILED, busy);
+        break;
+    default:
+        reply_failed(client, r);
+    }
+}
+
+static void run_job(enum control_verb verb, const struct varlink_call *call, struct client *client)
+{
+    CLEANUP_STRV char **names = NULL;
+    const char *unknown = "";
+    uint64_t id = 0;
+    int r = read_names(json_object_get(call->parameters, "programs"), &names);
+    const struct control_job job = {
+        .verb = verb,
+        .force = json_is_true(json_object_get(call->parameters, "force")),
+        .names = names};
+    if (r == 0)
+        r = client_ops(client)->job(&job, client_peer(client), client_ops_userdata(client), &id,
+                                    &unknown);
+    if (r < 0) {
+        refuse_job(client, r, unknown);
+        return;
+    }
+    json_auto_t *accepted = json_pack("{s:I}", "id", (json_int_t)id);
+    bool wait = !json_is_false(json_object_get(call->parameters, "wait"));
+    if (!wait || call->more)
+        client_reply(client, accepted, wait);
+    if (wait)
+        client_wait_for_job(client, id, call->more);
+}
+
+static void handle_start(UNUSED const struct command *command, const struct varlink_call *call,
+                         struct client *client)
+{
+    run_job(CONTROL_START, call, client);
+}
+
+static void handle_stop(UNUSED const struct command *command, const struct varlink_call *call,
+                        struct client *client)
+{
+    run_job(CONTROL_STOP, call, client);
+}
+
+static void handle_restart(UNUSED const struct command *command, const struct varlink_call *call,
+                           struct client *client)
+{
+    run_job(CONTROL_RESTART, call, client);
+}
+
 static void handle_undo(UNUSED const struct command *command, const struct varlink_call *call,
                         struct client *client)
 {
@@ -197,6 +268,8 @@ static const char reload_reply[] =
     "  reason: ?string,\n  duration_usec: ?int,\n  programs: ?[]object,\n  plan: ?object,\n"
     "  sequence: ?int,\n  event: ?object\n)";
 
+static const char job_reply[] = "(id: int, results: ?[]JobResult, sequence: ?int, event: ?object)";
+
 static const struct command control_commands[] = {
     {
         .name = "Status",
@@ -238,6 +311,45 @@ static const struct command control_commands[] = {
         .handle = handle_undo,
     },
     {
+        .name = "Start",
+        .help = "Starts what is stopped, has done its work or was given up: `all`, programs, "
+                "GROUP:*, PROGRAM:SLOT or a\n"
+                "worker's name, in the order of their priorities. Replies when each is ready or "
+                "has failed; with `wait` false\n"
+                "at once. With `more`, the first reply is the id, then one for each target that is "
+                "done.",
+        .parameters = {{.name = "programs", .type = COMMAND_STRINGS, .required = true},
+                       {.name = "wait", .type = COMMAND_BOOL}},
+        .reply = job_reply,
+        .role = CONTROL_ROLE_OPERATOR,
+        .handle = handle_start,
+    },
+    {
+        .name = "Stop",
+        .help = "Stops likewise, in the opposite order, until somebody starts it again: workers "
+                "drain first; with `force`\n"
+                "they are stopped at once. Sockets stay open. Replies when their processes are "
+                "gone.",
+        .parameters = {{.name = "programs", .type = COMMAND_STRINGS, .required = true},
+                       {.name = "wait", .type = COMMAND_BOOL},
+                       {.name = "force", .type = COMMAND_BOOL}},
+        .reply = job_reply,
+        .role = CONTROL_ROLE_OPERATOR,
+        .handle = handle_stop,
+    },
+    {
+        .name = "Restart",
+        .help = "Replaces workers by others of the very same kind: nothing is read again. "
+                "Programs are restarted by a reload,\n"
+                "with canary and way back; slots one at a time, ready-first. What was stopped is "
+                "started.",
+        .parameters = {{.name = "programs", .type = COMMAND_STRINGS, .required = true},
+                       {.name = "wait", .type = COMMAND_BOOL}},
+        .reply = job_reply,
+        .role = CONTROL_ROLE_OPERATOR,
+        .handle = handle_restart,
+    },
+    {
         .name = "History",
         .help = "How the last 100 reloads ended, the oldest first.",
         .reply = "(reloads: []PastReload)",
@@ -254,7 +366,7 @@ static const struct command control_commands[] = {
     {
         .name = "Subscribe",
         .help = "Events from now on, of these types or of all: master, reload, rollout, worker, "
-                "message, log, socket.\n"
+                "job, message, log, socket.\n"
                 "The first reply has neither member: it says that nothing is missed from here on. "
                 "The last one, when the\n"
                 "master leaves, has neither. An event has its type, time_usec (of the real clock) "
@@ -280,9 +392,6 @@ static const struct command control_commands[] = {
         .reply = "(version: string)",
         .handle = handle_version,
     },
-    {.name = "Restart"},
-    {.name = "Start"},
-    {.name = "Stop"},
     {.name = "Scale"},
     {.name = "Signal"},
     {.name = "Send"},
@@ -301,7 +410,8 @@ static const char control_types[] =
     "\n# by: the signal, or control; also: how many more asked before it began; phases: "
     "microseconds "
     "spent in each.\n"
-    "type PastReload (\n  id: int,\n  undo: bool,\n  kind: (read, current, undo),\n  asked: "
+    "type PastReload (\n  id: int,\n  undo: bool,\n  kind: (read, current, restart, undo),\n  "
+    "asked: "
     "object,\n"
     "  result: (committed, rolled_back, superseded, degraded, refused),\n  reason: ?string,\n"
     "  cause: (by: string, pid: ?int, uid: ?int, path: ?string),\n  also: int,\n  began_usec: "
@@ -317,6 +427,9 @@ static const char control_types[] =
     "# when it was killed.\n"
     "type Program (name: string, state: string, generation: int, workers: int, ready: int, "
     "slots: []Slot, output: ?(dropped_lines: int, dropped_bytes: int, lost_bytes: int))\n"
+    "\n# slot: where one slot alone was asked for.\n"
+    "type JobResult (program: string, slot: ?int, result: (started, already_started, exited, "
+    "stopped, already_stopped, restarted, superseded, failed), reason: ?string)\n"
     "\ntype Listener (name: string, address: string, inode: int, taken_over: ?bool, "
     "queue: ?int, backlog: ?int)\n";
 
@@ -326,6 +439,9 @@ static const char control_errors[] =
     "error TooManyClients ()\n"
     "\n# Designed, but this version does not have it: the method, or this parameter of it.\n"
     "error NotInThisVersion (method: string, parameter: ?string)\n"
+    "\nerror NoSuchProgram (name: string)\n"
+    "\n# The program has no such slot, and no worker of that name.\n"
+    "error NoSuchWorker (name: string)\n"
     "\nerror ShuttingDown ()\n"
     "\nerror Failed (reason: string)\n";
 

@@ -12,7 +12,7 @@
 #include <string.h>
 
 /* What a client's call waits for. */
-enum waiting { WAITING_NOT, WAITING_FOR_RELOAD, WAITING_FOR_EVENTS };
+enum waiting { WAITING_NOT, WAITING_FOR_RELOAD, WAITING_FOR_JOB, WAITING_FOR_EVENTS };
 
 struct client {
     struct service *service;
@@ -22,9 +22,9 @@ struct client {
     enum control_role role;
     enum waiting waiting;
     bool over;
-    bool more;          /* WAITING_FOR_RELOAD: tell the progress */
-    uint64_t reload_id; /* WAITING_FOR_RELOAD */
-    unsigned types;     /* WAITING_FOR_EVENTS */
+    bool more;        /* WAITING_FOR_RELOAD, WAITING_FOR_JOB: tell the progress */
+    uint64_t awaited; /* likewise: the id */
+    unsigned types;   /* WAITING_FOR_EVENTS */
 };
 
 struct service {
@@ -37,7 +37,7 @@ struct service {
 };
 
 static const char *const event_types[] = {"master",  "reload", "rollout", "worker",
-                                          "message", "log",    "socket"};
+                                          "message", "log",    "socket",  "job"};
 
 /* The bit of types that Subscribe does not know by name; who asked for all gets them. */
 #define EVENT_TYPE_OTHER (1u << 31)
@@ -222,7 +222,7 @@ int service_add(struct service *service, int fd, const struct ucred *peer, enum 
 /* The result as the master keeps it; else what the event says, so that nobody waits for ever. */
 static void end_reload(struct client *client, json_t *event)
 {
-    json_auto_t *result = client_ops(client)->reload_result(client->reload_id,
+    json_auto_t *result = client_ops(client)->reload_result(client->awaited,
                                                             client_ops_userdata(client));
     client->waiting = WAITING_NOT;
     if (result || event)
@@ -241,7 +241,16 @@ void client_wait_for_reload(struct client *client, uint64_t id, bool more)
     if (client->over)
         return;
     client->waiting = WAITING_FOR_RELOAD;
-    client->reload_id = id;
+    client->awaited = id;
+    client->more = more;
+}
+
+void client_wait_for_job(struct client *client, uint64_t id, bool more)
+{
+    if (client->over)
+        return;
+    client->waiting = WAITING_FOR_JOB;
+    client->awaited = id;
     client->more = more;
 }
 
@@ -253,11 +262,16 @@ void client_subscribe(struct client *client, unsigned types)
     client->types = types;
 }
 
-static bool ends_reload(uint64_t id, json_t *event)
+static bool is_about(uint64_t id, json_t *event)
+{
+    return json_integer_value(json_object_get(event, "id")) == (json_int_t)id;
+}
+
+/* Of a reload, or of a job. */
+static bool is_end(uint64_t id, json_t *event)
 {
     const char *state = json_string_value(json_object_get(event, "state"));
-    return state && strcmp(state, "ended") == 0 &&
-           json_integer_value(json_object_get(event, "id")) == (json_int_t)id;
+    return state && strcmp(state, "ended") == 0 && is_about(id, event);
 }
 
 /* The text of one event, made when the first client needs it and shared by all. */
@@ -278,9 +292,21 @@ static int encode_publication(struct publication *p)
     return parameters ? varlink_encode_reply(parameters, true, &p->text, &p->size) : -ENOMEM;
 }
 
-static void stream_reload(struct client *client, const struct publication *p)
+static void end_job(struct client *client, json_t *event)
 {
-    json_auto_t *parameters = json_pack("{s:I, s:I, s:O}", "id", (json_int_t)client->reload_id,
+    client->waiting = WAITING_NOT;
+    json_auto_t *results = event ? json_pack("{s:I, s:O}", "id", (json_int_t)client->awaited,
+                                             "results", json_object_get(event, "results"))
+                                 : NULL;
+    if (results)
+        client_reply(client, results, false);
+    else
+        client_error(client, SERVICE_ERROR_SHUTTING_DOWN, NULL);
+}
+
+static void stream_progress(struct client *client, const struct publication *p)
+{
+    json_auto_t *parameters = json_pack("{s:I, s:I, s:O}", "id", (json_int_t)client->awaited,
                                         "sequence", (json_int_t)p->sequence, "event", p->event);
     CLEANUP_FREE char *text = NULL;
     size_t size = 0;
@@ -296,10 +322,17 @@ static void tell(struct client *client, struct publication *p)
     case WAITING_NOT:
         break;
     case WAITING_FOR_RELOAD:
-        if (p->type == service_event_type("reload") && ends_reload(client->reload_id, p->event))
+        if (p->type == service_event_type("reload") && is_end(client->awaited, p->event))
             end_reload(client, p->event);
         else if (client->more && (p->type & progress))
-            stream_reload(client, p);
+            stream_progress(client, p);
+        break;
+    case WAITING_FOR_JOB:
+        if (p->type == service_event_type("job") && is_end(client->awaited, p->event))
+            end_job(client, p->event);
+        else if (client->more && p->type == service_event_type("job") &&
+                 is_about(client->awaited, p->event))
+            stream_progress(client, p);
         break;
     case WAITING_FOR_EVENTS:
         /* An event that can't be made for want of memory is missed; its number tells. */
@@ -338,6 +371,9 @@ static void end_waiting(struct client *client)
         break;
     case WAITING_FOR_RELOAD:
         end_reload(client, NULL);
+        break;
+    case WAITING_FOR_JOB:
+        end_job(client, NULL);
         break;
     case WAITING_FOR_EVENTS:
         client->waiting = WAITING_NOT;

@@ -21,6 +21,8 @@
     SERVICE_INTERFACE ".NotInThisVersion"                             /* (method, ?parameter) */
 #define SERVICE_ERROR_SHUTTING_DOWN SERVICE_INTERFACE ".ShuttingDown" /* () */
 #define SERVICE_ERROR_FAILED        SERVICE_INTERFACE ".Failed"       /* (reason) */
+#define SERVICE_ERROR_NO_PROGRAM    SERVICE_INTERFACE ".NoSuchProgram" /* (name) */
+#define SERVICE_ERROR_NO_WORKER     SERVICE_INTERFACE ".NoSuchWorker"  /* (name) */
 
 struct service;
 
@@ -54,7 +56,7 @@ void service_turn_away(int fd, const char *error);
 unsigned service_event_type(const char *name);
 #define SERVICE_EVENTS_ALL (~0u)
 
-/* For handlers. A handler answers, or leaves its call waiting by one of the last two. Parameters are borrowed. */
+/* For handlers. A handler answers, or leaves its call waiting by one of the last three. Parameters are borrowed. */
 const struct control_ops *client_ops(const struct client *client);
 void *client_ops_userdata(const struct client *client);
 /* Borrowed. */
@@ -63,5 +65,7 @@ void client_reply(struct client *client, json_t *parameters, bool continues);
 void client_error(struct client *client, const char *error, json_t *parameters);
 /* The call ends with the result of that reload; at once if it is there already. With `more` it is sent progress. */
 void client_wait_for_reload(struct client *client, uint64_t id, bool more);
+/* Likewise, with the results of a job that was just made. */
+void client_wait_for_job(struct client *client, uint64_t id, bool more);
 /* The call goes on until the client leaves, with an event of these types for each reply. */
 void client_subscribe(struct client *client, unsigned types);

@@ -16,6 +16,8 @@ const char *event_type_to_string(enum event_type type)
         return "worker";
     case EVENT_SOCKET:
         return "socket";
+    case EVENT_JOB:
+        return "job";
     case EVENT_MESSAGE:
         return "message";
     }

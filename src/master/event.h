@@ -22,6 +22,7 @@ enum event_type {
     EVENT_ROLLOUT, /* reload, program, step: "canary" "rolling" "done" "rolling_back" "rolled_back" "degraded"; ready, workers */
     EVENT_WORKER,  /* program, name, slot, pid, generation, old, new, reason */
     EVENT_SOCKET,  /* state: "listening" "removed"; name, address, inode */
+    EVENT_JOB,     /* id, verb, state: "progress" (with its target {program, slot, result, reason}) "ended" (with results[]) */
     EVENT_MESSAGE, /* program, name, slot, pid, value: what the application said */
 };
 const char *event_type_to_string(enum event_type type);

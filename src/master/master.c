@@ -5,7 +5,9 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/strv.h"
+#include "master/jobs.h"
 #include "master/listener-use.h"
+#include "master/own-identity.h"
 #include "master/pid-file.h"
 #include "master/programs.h"
 #include "master/runtime-directory.h"
@@ -112,6 +114,7 @@ void master_shutdown(struct master *master, bool force)
     if (before != INTENT_SHUTDOWN && before != INTENT_FORCED) {
         watching_stop(master->watching);
         reload_abandon(master);
+        jobs_abandon(master);
     }
     if (before != master->intent.type) {
         const char *how = master->intent.type == INTENT_FORCED ? "forced" : "graceful";
@@ -166,7 +169,7 @@ static void look_for_failed_start(struct master *master)
 
 static void look_for_ready(struct master *master)
 {
-    if (master->was_ready || is_shutting_down(master))
+    if (master->was_ready || is_shutting_down(master) || jobs_are_booting(master))
         return;
     unsigned workers = 0;
     for (size_t i = 0; i < master->n_programs; i++) {
@@ -187,10 +190,14 @@ static void do_step(struct master *master)
     master->awake = false;
     (void)sd_event_source_set_enabled(master->step_at_rest, SD_EVENT_OFF);
     (void)sd_event_source_set_enabled(master->step_in_time, SD_EVENT_OFF);
-    if (master->intent.reload_wanted)
+    if (master->intent.reload_wanted) {
+        jobs_hurry(master);
         reload_begin(master);
+    }
     converge_changed(master);
     for (unsigned i = 0; i < STEPS_AT_ONCE_MAX && reload_step(master); i++)
+        converge_changed(master);
+    for (unsigned i = 0; i < STEPS_AT_ONCE_MAX && jobs_step(master); i++)
         converge_changed(master);
     if (is_shutting_down(master)) {
         shutdown_step(master);
@@ -279,7 +286,8 @@ static int add_event_loop(struct master *master)
 
 static int take_directory(struct master *master, const struct config *config, char **ret_error)
 {
-    int r = runtime_directory_prepare(config->runtime_directory, ret_error);
+    const uid_t heir = config->account.user.set ? config->account.user.id : (uid_t)-1;
+    int r = runtime_directory_prepare(config->runtime_directory, heir, ret_error);
     master->made_runtime_directory = r > 0;
     return r < 0 ? r
                  : runtime_directory_prepare_notify(config->runtime_directory,
@@ -316,13 +324,23 @@ static void on_output_ended(const char *program, const struct output_counters *c
 
 static const struct logging_ops logging_ops = {.ended = on_output_ended};
 
+static void on_names_known(void *userdata)
+{
+    master_wake(userdata);
+}
+
 static int set_up(struct master *master, struct config *config, char **ret_error)
 {
     int r = nofile_get(&master->nofile);
     if (r < 0)
         return r;
+    r = own_limits_raise(config, ret_error);
+    if (r < 0)
+        return r;
     master_raise_nofile(config);
     r = add_event_loop(master);
+    if (r == 0)
+        r = lookup_init(&master->lookup, on_names_known, master);
     if (r == 0)
         r = take_places(master, config, ret_error);
     if (r == 0)
@@ -358,6 +376,7 @@ int master_new(const struct master_options *options, struct config *config, stru
     };
     event_bus_init(&master->events);
     reload_init(&master->reload);
+    jobs_init(&master->jobs);
     CLEANUP_FREE char *error = NULL;
     int r = set_up(master, config, &error);
     if (r < 0) {
@@ -373,9 +392,8 @@ void master_start(struct master *master)
     log_info("reloader %s up, pid %d, configuration %s", RELOADER_VERSION, (int)getpid(),
              master->release.config->path ? master->release.config->path : "from the command line");
     watching_update(master->watching, clock_monotonic_usec(), true);
-    for (size_t i = 0; i < master->n_programs; i++)
-        if (program_config(master->programs[i])->autostart)
-            program_start(master->programs[i]);
+    if (jobs_boot(master) < 0)
+        log_error("out of memory to start programs; `reloaderctl start all` tries again");
     master_wake(master);
 }
 
@@ -402,11 +420,13 @@ struct master *master_free(struct master *master)
     (void)logging_free(master->logging);
     (void)watching_free(master->watching);
     reload_clear(&master->reload);
+    jobs_clear(&master->jobs);
     undo_clear(&master->undo);
     for (size_t i = 0; master->release.listeners && master->release.listeners[i]; i++)
         listener_close(master->release.listeners[i]);
     (void)listener_watch_free(master->listener_watch);
     (void)service_manager_free(master->service);
+    lookup_clear(&master->lookup);
     (void)reaper_free(master->reaper);
     for (size_t i = 0; i < master->n_signals; i++)
         (void)sd_event_source_disable_unref(master->signals[i]);

@@ -14,8 +14,10 @@
 #include "config/config.h"
 #include "master/event.h"
 #include "master/intent.h"
+#include "master/jobs.h"
 #include "master/listener-watch.h"
 #include "master/logging.h"
+#include "master/lookup.h"
 #include "master/release.h"
 #include "master/reload.h"
 #include "master/service-manager.h"
@@ -74,6 +76,8 @@ struct master {
     uint64_t started_usec; /* monotonic */
     struct intent intent;
     struct reload reload;
+    struct jobs jobs;
+    struct lookup lookup;
     struct service_manager *service; /* NULL: we are no service of its kind */
     sd_event_source *step_at_rest, *step_in_time;
     bool awake; /* the step is due */

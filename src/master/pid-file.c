@@ -91,7 +91,8 @@ int pid_file_create(const char *path, int *ret_fd, char **ret_error)
 
 int pid_file_remove(const char *path, int fd)
 {
-    if (fd >= 0 && is_at_path(path, fd))
-        (void)unlink(path);
+    /* Who became another user may not be able to: then at least it names nobody. */
+    if (fd >= 0 && is_at_path(path, fd) && unlink(path) < 0)
+        (void)!ftruncate(fd, 0);
     return fd_close(fd);
 }

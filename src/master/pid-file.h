@@ -9,5 +9,5 @@
 
 /* 0 and the locked fd (owned by the caller), or -errno with *ret_error (malloc-ed); -EBUSY: another master has it. */
 int pid_file_create(const char *path, int *ret_fd, char **ret_error);
-/* Removes the file if it is still ours, and unlocks. Returns -1. */
+/* Removes the file if it is still ours, or empties it where that is not allowed, and unlocks. Returns -1. */
 int pid_file_remove(const char *path, int fd);

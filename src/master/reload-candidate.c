@@ -9,6 +9,7 @@
 #include "base/strv.h"
 #include "master/listener-use.h"
 #include "master/master.h"
+#include "master/own-identity.h"
 #include "master/programs.h"
 #include "master/sockets.h"
 
@@ -29,13 +30,25 @@ static struct config *current_config(const struct master *master)
     return on_its_way ? reload->release.config : master->release.config;
 }
 
+/* As the one that was read at the start: its defaults are those of who the master was then. */
+static int read_config(struct master *master, struct config **ret, char **ret_reason)
+{
+    const struct config *now = master->release.config;
+    struct config_source source = *master->options.source;
+    source.names = lookup_names(&master->lookup);
+    if (now->runtime_directory_default)
+        source.runtime_directory = now->runtime_directory;
+    return config_load(&source, ret, ret_reason);
+}
+
 static int get_config(struct master *master, enum reload_kind kind, struct config **ret,
                       char **ret_reason)
 {
     switch (kind) {
     case RELOAD_READ:
-        return config_load(master->options.source, ret, ret_reason);
+        return read_config(master, ret, ret_reason);
     case RELOAD_CURRENT:
+    case RELOAD_RESTART:
         *ret = config_ref(current_config(master));
         return 0;
     case RELOAD_UNDO:
@@ -52,7 +65,7 @@ static int get_config(struct master *master, enum reload_kind kind, struct confi
 /* What a running master cannot move. */
 static int refuse_settings(const struct config_diff *diff, char **ret_reason)
 {
-    static const char *const fixed[] = {"pid_file", "runtime_directory"};
+    static const char *const fixed[] = {"pid_file", "runtime_directory", "user"};
     for (size_t i = 0; i < ARRAY_SIZE(fixed); i++)
         if (config_diff_has_setting(diff, fixed[i])) {
             *ret_reason = string_format("%s changed: only a restart of the master changes it",
@@ -60,6 +73,13 @@ static int refuse_settings(const struct config_diff *diff, char **ret_reason)
             return -EOPNOTSUPP;
         }
     return 0;
+}
+
+static int refuse_users(const struct config *config, char **ret_reason)
+{
+    int r = config_check_privileges(config, ret_reason);
+    strip_newline(*ret_reason);
+    return r;
 }
 
 static int refuse_unknown(const struct config *config, const struct reload_request *request,
@@ -156,13 +176,19 @@ static int prepare(struct master *master, struct reload_candidate *candidate, bo
     if (r == 0)
         r = refuse_settings(candidate->diff, ret_reason);
     if (r == 0)
+        r = refuse_users(config, ret_reason);
+    if (r == 0)
         r = refuse_unknown(config, request, ret_reason);
     if (r == 0)
         r = refuse_others(candidate->diff, request, ret_reason);
     if (r < 0)
         return r;
-    if (!dry)
+    if (!dry) {
+        r = own_limits_raise(config, ret_reason);
+        if (r < 0)
+            return r;
         master_raise_nofile(config);
+    }
     r = sockets_open(master, config, dry, &candidate->release, ret_reason);
     if (r == 0 && !dry)
         r = prepare_outside(master, candidate, ret_reason);
@@ -274,10 +300,18 @@ static int widen_by_candidate(struct reload_request *request,
     return 0;
 }
 
+/* When it is known who the users and groups are that it names. */
+static void want_again(struct master *master, struct reload_candidate *candidate)
+{
+    master->reload.wanted = take_request(&candidate->request);
+    reload_candidate_clear(candidate);
+    master->intent = intent_next(master->intent, INTENT_EVENT_RELOAD);
+}
+
 void reload_begin(struct master *master)
 {
     struct reload *reload = &master->reload;
-    if (has_to_wait(master))
+    if (has_to_wait(master) || lookup_is_asking(&master->lookup))
         return;
     struct reload_candidate candidate = {.request = take_request(&reload->wanted)};
     struct reload_request *request = &candidate.request;
@@ -288,6 +322,10 @@ void reload_begin(struct master *master)
     if (r == 0)
         r = prepare(master, &candidate, false, &reason);
     request->phase_usec[RELOAD_NONE] = clock_monotonic_usec() - request->began_usec;
+    if (r == -EAGAIN && lookup_ask(&master->lookup, master->event) == 0) {
+        want_again(master, &candidate);
+        return;
+    }
     if (r < 0) {
         refuse(master, request, reason ? TAKE_PTR(reason) : strdup(strerror(-r)));
         reload_candidate_clear(&candidate);
@@ -401,6 +439,9 @@ json_t *reload_plan(struct master *master, const struct reload_wish *wish)
     int r = reload_request_widen(&candidate.request, wish);
     if (r == 0)
         r = prepare(master, &candidate, true, &reason);
+    if (r == -EAGAIN && lookup_ask(&master->lookup, master->event) == 0)
+        reason = strdup("users or groups are being looked up in the directory service (NSS): ask "
+                        "again in a moment");
     if (r < 0)
         return json_pack("{s:s, s:s}", "result", "refused", "reason",
                          reason ? reason : strerror(-r));

@@ -50,12 +50,13 @@ static int make_new(const struct making *making, struct generation **ret, char *
                           master->options.environment, ret, ret_reason);
 }
 
-/* What one that nobody asked for goes on to: where it was going, unless that failed. */
+/* The same once more, or where it was going, unless that failed. */
 static int go_on(const struct making *making, struct generation **ret)
 {
     const struct program *program = making->program;
     bool forwards = program->target && making->master->reload.state != RELOAD_ROLLING_BACK &&
-                    making->candidate->request.kind == RELOAD_CURRENT;
+                    making->candidate->request.kind != RELOAD_READ &&
+                    making->candidate->request.kind != RELOAD_UNDO;
     return generation_again(forwards ? program->target : program->committed, making->number, ret);
 }
 
@@ -84,6 +85,12 @@ static int make_generation(const struct making *making, struct generation **ret,
         if (asked)
             r = make_new(making, &generation, ret_reason);
         else if (entangled)
+            r = go_on(making, &generation);
+        break;
+    case RELOAD_RESTART:
+        if (!making->program)
+            r = make_new(making, &generation, ret_reason);
+        else if (asked || entangled)
             r = go_on(making, &generation);
         break;
     case RELOAD_READ:
@@ -169,7 +176,7 @@ static int make_part(struct master *master, struct reload_candidate *candidate,
         return r;
     part->is_named = true;
     part->is_adopted = is_to_adopt(&making, generation);
-    part->is_checked = candidate->request.kind != RELOAD_UNDO && !part->is_adopted &&
+    part->is_checked = candidate->request.kind < RELOAD_RESTART && !part->is_adopted &&
                        generation->program->reload.check_command;
     return is_to_be_added(&making)
                ? master_make_program(master, candidate->release.config, change->to, &part->added)

@@ -97,6 +97,8 @@ static const char *kind_to_string(enum reload_kind kind)
         return "read";
     case RELOAD_CURRENT:
         return "current";
+    case RELOAD_RESTART:
+        return "restart";
     case RELOAD_UNDO:
         return "undo";
     }

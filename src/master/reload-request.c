@@ -28,10 +28,10 @@ int reload_request_widen(struct reload_request *request, const struct reload_wis
     return 0;
 }
 
-/* A configuration that is to be read anew is the newest one, too. */
+/* A configuration that is to be read anew is the newest one, too; and workers that take everything anew are restarted. */
 static enum reload_kind join(enum reload_kind a, enum reload_kind b)
 {
-    return a == RELOAD_READ || b == RELOAD_READ ? RELOAD_READ : a;
+    return MIN(a, b);
 }
 
 static bool can_be_one(const struct reload_request *request, const struct reload_wish *wish)

@@ -222,6 +222,8 @@ static const char *describe_kind(const struct reload_request *request)
     case RELOAD_READ:
     case RELOAD_CURRENT:
         return request->all ? "" : request->changed_only ? ", of what changed" : ", in part";
+    case RELOAD_RESTART:
+        return ", a restart";
     case RELOAD_UNDO:
         return ", an undo";
     }
@@ -373,7 +375,10 @@ static bool begin_roll_back(struct master *master, const struct program *failed)
 static void commit(struct master *master)
 {
     struct reload *reload = &master->reload;
-    undo_remember(master);
+    /* A restart alone changes nothing that anybody could want back. */
+    if (reload->running.kind != RELOAD_RESTART ||
+        reload->release.config != master->release.config)
+        undo_remember(master);
     for (size_t i = 0; i < master->n_programs; i++) {
         struct program *program = master->programs[i];
         if (program->target || program->adopted)

@@ -51,9 +51,11 @@ struct reload_cause {
     char *path; /* what changed, where a watch asked; else NULL */
 };
 
+/* What brings more comes first. */
 enum reload_kind {
     RELOAD_READ,    /* what the configuration file says now */
     RELOAD_CURRENT, /* the configuration that is in force or on its way; the file is not read */
+    RELOAD_RESTART, /* likewise, and nothing else is taken anew either: workers of the very same kind */
     RELOAD_UNDO, /* what was committed before the last one that committed, down to directory and environment */
 };
 

@@ -50,8 +50,19 @@ static int check_directory(const char *path, char **ret_error)
     return 0;
 }
 
-int runtime_directory_prepare(const char *path, char **ret_error)
+/* While it is his, he may put anything in our way: from here on he cannot. */
+static int take_back(const char *path, uid_t heir)
 {
+    struct stat st;
+    if (heir == (uid_t)-1 || heir == geteuid() || lstat(path, &st) < 0 || !S_ISDIR(st.st_mode) ||
+        st.st_uid != heir)
+        return 0;
+    return lchown(path, geteuid(), getegid()) == 0;
+}
+
+int runtime_directory_prepare(const char *path, uid_t heir, char **ret_error)
+{
+    int taken = take_back(path, heir);
     int r = make_directory(path, geteuid() == 0 ? 0711 : 0700);
     if (r < 0) {
         *ret_error = string_format("runtime_directory %s: cannot make it: %s%s", path, strerror(-r),
@@ -59,7 +70,7 @@ int runtime_directory_prepare(const char *path, char **ret_error)
         return r;
     }
     int checked = check_directory(path, ret_error);
-    return checked < 0 ? checked : r;
+    return checked < 0 ? checked : MAX(r, taken);
 }
 
 static bool is_left_over(const char *name)
@@ -105,7 +116,7 @@ int runtime_directory_prepare_notify(const char *path, char **ret_notify, char *
     CLEANUP_FREE char *notify = string_format("%s/notify-%d", path, (int)getpid());
     if (!notify)
         return -ENOMEM;
-    int r = runtime_directory_prepare(notify, ret_error);
+    int r = runtime_directory_prepare(notify, (uid_t)-1, ret_error);
     if (r < 0)
         return r;
     *ret_notify = TAKE_PTR(notify);

@@ -8,8 +8,13 @@
 
 #include "base/macros.h"
 
-/* 1: it was made, 0: it was there; or -errno with *ret_error, one line that says what is wrong and what to do (malloc-ed). */
-int runtime_directory_prepare(const char *path, char **ret_error);
+#include <sys/types.h>
+
+/*
+ * One that belongs to `heir` (the user whom an earlier master became) is taken back first, by a master that may; -1: there is none.
+ * 1: it was made or taken back, 0: it was there; or -errno with *ret_error, one line that says what is wrong and what to do (malloc-ed).
+ */
+int runtime_directory_prepare(const char *path, uid_t heir, char **ret_error);
 
 /*
  * Makes PATH/notify-PID, our own, and removes those that masters which are gone have left. 0 and its path (malloc-ed; the

@@ -141,8 +141,18 @@ static char *exec_failure_to_text(int error, const struct spawn_params *params)
                              name, strerror(error));
     if (error == EACCES)
         return string_format("cannot execute '%s': %s (it must be a file with execute permission "
-                             "for us, and not on a noexec mount)",
+                             "for %s, and not on a noexec mount)",
+                             name, strerror(error),
+                             identity_changes_user(params->identity) ? "its user" : "us");
+    if (error == EAGAIN)
+        return string_format("cannot execute '%s': %s (its user has more processes than the limit "
+                             "nproc allows)",
                              name, strerror(error));
+    if (error == ETIMEDOUT)
+        return string_format(
+            "cannot execute '%s': it was not there after 3 s, as if it was stopped "
+            "again and again, or its file system hangs",
+            name);
     return string_format("cannot execute '%s': %s", name, strerror(error));
 }
 
@@ -172,10 +182,24 @@ char *spawn_failure_to_text(const struct spawn_failure *failure, const struct sp
         return string_format("cannot hand over its file descriptors: %s%s", reason,
                              failure->error == EMFILE ? " (see RLIMIT_NOFILE)" : "");
     case SPAWN_STEP_LIMITS:
-        return string_format("cannot set its limit of open files: %s", reason);
+        if (!params->identity || !(params->identity->limits_set & 1u << failure->detail))
+            return string_format("cannot set its limit of open files: %s", reason);
+        return identity_failure_to_text(failure, params->identity);
+    case SPAWN_STEP_NICE:
+    case SPAWN_STEP_OOM_SCORE:
+    case SPAWN_STEP_AFFINITY:
+    case SPAWN_STEP_SET_GROUPS:
+    case SPAWN_STEP_SET_GROUP:
+    case SPAWN_STEP_SET_USER:
+    case SPAWN_STEP_CAPABILITIES:
+    case SPAWN_STEP_NO_NEW_PRIVILEGES:
+        return identity_failure_to_text(failure, params->identity);
     case SPAWN_STEP_DIRECTORY:
-        return string_format("cannot change to directory '%s': %s",
-                             params->directory ? params->directory : "", reason);
+        return string_format("cannot change to directory '%s': %s%s",
+                             params->directory ? params->directory : "", reason,
+                             failure->error == EACCES && identity_changes_user(params->identity)
+                                 ? " (its user may not enter it)"
+                                 : "");
     case SPAWN_STEP_EXEC:
         return exec_failure_to_text(failure->error, params);
     }

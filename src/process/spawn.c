@@ -1,20 +1,27 @@
 /*
- * The child lives in our memory and on a stack of its own until it execs, while we are suspended: it allocates nothing, takes
+ * The child mostly lives in our memory and on a stack of its own until it execs, while we are suspended: it allocates nothing, takes
  * no lock and calls only what is async-signal-safe. Its descriptors, signals, limits and directory are copies, so what it
  * changes there is not seen by us; memory and errno are shared, which is how a failure comes back.
  *
  * Signals are blocked around clone(), so that none of our handlers ever runs in the child: it sets all to their default
  * first and unblocks them then. It leaves by returning, as glibc's clone() then ends it without running anything of ours.
  *
+ * One that becomes another user works on a copy of all that, as the kernel lets that user's other processes stop it, and trace it
+ * where its memory allows: sharing ours, it would keep us waiting and change whether we can be traced ourselves. It writes
+ * its failure into a pipe that exec closes. Who stops it is answered by SIGCONT; if it is still not there in the end, it is killed.
+ *
  * Descriptors are moved in two steps. Those that lie where another one has to go are first duplicated to above the target
  * range; then each is put in its place. So no dup2() ever covers one that is still needed.
  */
 #include "process/spawn.h"
 
+#include "base/clock.h"
 #include "base/fd.h"
+#include "process/pidfd.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -28,11 +35,14 @@
 #define STACK_SIZE                                                                                 \
     ((size_t)128 << 10) /* what runs on it needs about 1 KiB, some times that under a sanitizer */
 #define EXIT_NOT_EXECUTED 127
+#define WAIT_STEP_MSEC    50 /* between two looks whether somebody has stopped it */
 
 struct child {
     const struct spawn_params *params;
     int *sources; /* of the targets 0, 1, 2, 3, …; -1: stays as it is */
     int n_sources;
+    int directory_fd; /* 0: none */
+    int report_fd; /* where a failure is written to, for a child with a memory of its own; else -1 */
     struct spawn_failure failure;
 };
 
@@ -66,20 +76,39 @@ static void reset_signals(void)
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-static bool move_fds(const struct child *child)
+static bool move_out_of_the_way(int *fd, int n_targets)
 {
+    int moved = fcntl(*fd, F_DUPFD_CLOEXEC, n_targets);
+    if (moved < 0) {
+        /* This is how fcntl() says that the range begins above the limit. */
+        if (errno == EINVAL)
+            errno = EMFILE;
+        return false;
+    }
+    *fd = moved;
+    return true;
+}
+
+/* These are not handed over, but needed until exec. */
+static bool move_own_fds(struct child *child)
+{
+    if (child->directory_fd > 0 && child->directory_fd < child->n_sources &&
+        !move_out_of_the_way(&child->directory_fd, child->n_sources))
+        return false;
+    return child->report_fd < 0 || child->report_fd >= child->n_sources ||
+           move_out_of_the_way(&child->report_fd, child->n_sources);
+}
+
+static bool move_fds(struct child *child)
+{
+    if (!move_own_fds(child))
+        return false;
     for (int target = 0; target < child->n_sources; target++) {
         int *source = &child->sources[target];
         if (*source < 0 || *source == target || *source >= child->n_sources)
             continue;
-        int moved = fcntl(*source, F_DUPFD_CLOEXEC, child->n_sources);
-        if (moved < 0) {
-            /* This is how fcntl() says that the range begins above the limit. */
-            if (errno == EINVAL)
-                errno = EMFILE;
+        if (!move_out_of_the_way(source, child->n_sources))
             return false;
-        }
-        *source = moved;
     }
     for (int target = 0; target < child->n_sources; target++) {
         int source = child->sources[target];
@@ -91,11 +120,19 @@ static bool move_fds(const struct child *child)
     return true;
 }
 
-static bool change_directory(const struct spawn_params *params)
+static bool change_directory(const struct child *child)
 {
-    if (params->directory_fd > 0)
-        return fchdir(params->directory_fd) == 0;
-    return !params->directory || chdir(params->directory) == 0;
+    if (child->directory_fd > 0)
+        return fchdir(child->directory_fd) == 0;
+    return !child->params->directory || chdir(child->params->directory) == 0;
+}
+
+static bool set_nofile(const struct spawn_params *params)
+{
+    if (!params->nofile ||
+        (params->identity && (params->identity->limits_set & 1u << RLIMIT_NOFILE)))
+        return true;
+    return setrlimit(RLIMIT_NOFILE, params->nofile) == 0;
 }
 
 static bool prepare_and_exec(struct child *child)
@@ -105,13 +142,21 @@ static bool prepare_and_exec(struct child *child)
     if (setpgid(0, 0) < 0)
         return fail(child, SPAWN_STEP_GROUP);
     reset_signals();
-    /* Before the descriptors are moved: the directory's is not among them, and may lie where one of them goes. */
-    if (!change_directory(params))
-        return fail(child, SPAWN_STEP_DIRECTORY);
+    /* Before the limits: what is in the way needs room above. */
     if (!move_fds(child))
         return fail(child, SPAWN_STEP_FDS);
-    if (params->nofile && setrlimit(RLIMIT_NOFILE, params->nofile) < 0)
-        return fail(child, SPAWN_STEP_LIMITS);
+    if (!set_nofile(params)) {
+        (void)fail(child, SPAWN_STEP_LIMITS);
+        child->failure.detail = RLIMIT_NOFILE;
+        return false;
+    }
+    if (params->identity && !identity_take(params->identity, &child->failure))
+        return false;
+    /* As the user that it is now: one that may not enter could not work there either. */
+    if (!change_directory(child))
+        return fail(child, SPAWN_STEP_DIRECTORY);
+    if (params->identity && !identity_seal(params->identity, &child->failure))
+        return false;
     if (params->pid_text)
         write_pid(params->pid_text);
     (void)execve(params->executable, params->argv, params->envp);
@@ -120,7 +165,10 @@ static bool prepare_and_exec(struct child *child)
 
 static int run_child(void *argument)
 {
-    (void)prepare_and_exec(argument);
+    struct child *child = argument;
+    (void)prepare_and_exec(child);
+    if (child->report_fd >= 0)
+        (void)!write(child->report_fd, &child->failure, sizeof(child->failure));
     return EXIT_NOT_EXECUTED;
 }
 
@@ -149,7 +197,7 @@ static void stack_unmapp(struct stack *stack)
         (void)munmap(stack->memory, stack->size);
 }
 
-static int clone_child(struct child *child, pid_t *ret_pid, int *ret_pidfd)
+static int clone_child(struct child *child, int flags, pid_t *ret_pid, int *ret_pidfd)
 {
     CLEANUP(stack_unmapp) struct stack stack = {0};
     sigset_t all, before;
@@ -160,8 +208,8 @@ static int clone_child(struct child *child, pid_t *ret_pid, int *ret_pidfd)
         return r;
     (void)sigfillset(&all);
     (void)sigprocmask(SIG_SETMASK, &all, &before);
-    pid_t pid = clone(run_child, stack.memory + stack.size,
-                      CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD, child, &pidfd);
+    pid_t pid = clone(run_child, stack.memory + stack.size, flags | CLONE_PIDFD | SIGCHLD, child,
+                      &pidfd);
     r = pid < 0 ? -errno : 0;
     (void)sigprocmask(SIG_SETMASK, &before, NULL);
     if (r < 0)
@@ -196,17 +244,63 @@ static void free_sources(int **sources)
     free(*sources);
 }
 
+/* A child with our memory: it is over when clone() returns. */
+static int clone_and_wait(struct child *child, pid_t *ret_pid, int *ret_pidfd)
+{
+    return clone_child(child, CLONE_VM | CLONE_VFORK, ret_pid, ret_pidfd);
+}
+
+/* True: the child has execed, failed or died; it closed its end of the pipe. */
+static bool await_report(int report_fd, int pidfd, struct spawn_failure *failure)
+{
+    struct pollfd report = {.fd = report_fd, .events = POLLIN};
+    const uint64_t deadline = clock_monotonic_usec() + SPAWN_WAIT_USEC;
+    for (;;) {
+        int r = poll(&report, 1, WAIT_STEP_MSEC);
+        if (r > 0) {
+            (void)!read(report_fd, failure, sizeof(*failure));
+            return true;
+        }
+        if (clock_monotonic_usec() > deadline)
+            return false;
+        if (r == 0)
+            (void)process_signal(pidfd, SIGCONT);
+    }
+}
+
+static int clone_and_listen(struct child *child, pid_t *ret_pid, int *ret_pidfd)
+{
+    int pipe_fds[2];
+    if (pipe2(pipe_fds, O_CLOEXEC) < 0)
+        return -errno;
+    CLEANUP_FD int report_fd = pipe_fds[0];
+    child->report_fd = pipe_fds[1];
+    int r = clone_child(child, 0, ret_pid, ret_pidfd);
+    child->report_fd = fd_close(child->report_fd);
+    if (r < 0 || await_report(report_fd, *ret_pidfd, &child->failure))
+        return r;
+    (void)process_signal(*ret_pidfd, SIGKILL);
+    child->failure = (struct spawn_failure){.step = SPAWN_STEP_EXEC, .error = ETIMEDOUT};
+    return 0;
+}
+
 int spawn(const struct spawn_params *params, pid_t *ret_pid, int *ret_pidfd,
           struct spawn_failure *ret_failure)
 {
     int saved = errno;
     CLEANUP(free_sources) int *sources = list_sources(params);
-    struct child child = {
-        .params = params, .sources = sources, .n_sources = N_STANDARD + (int)params->n_fds};
+    struct child child = {.params = params,
+                          .sources = sources,
+                          .n_sources = N_STANDARD + (int)params->n_fds,
+                          .directory_fd = params->directory_fd,
+                          .report_fd = -1};
     pid_t pid = -1;
     CLEANUP_FD int pidfd = -1;
 
-    int r = sources ? clone_child(&child, &pid, &pidfd) : -ENOMEM;
+    int r = -ENOMEM;
+    if (sources)
+        r = identity_changes_user(params->identity) ? clone_and_listen(&child, &pid, &pidfd)
+                                                    : clone_and_wait(&child, &pid, &pidfd);
     if (r < 0) {
         *ret_failure = (struct spawn_failure){.step = SPAWN_STEP_CLONE, .error = -r};
         return r;

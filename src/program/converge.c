@@ -94,6 +94,7 @@ static struct rollout_place view_place(const struct program *program, const stru
     return (struct rollout_place){
         .presence = worker->state == WORKER_READY ? ROLLOUT_READY : ROLLOUT_STARTING,
         .generation = generation,
+        .worn = worker->worn,
     };
 }
 
@@ -196,12 +197,13 @@ static void start_worker(struct slot *slot, struct generation *generation, struc
                                         program->params.userdata);
 }
 
-static const char *leave_reason(const struct program *program)
+static const char *leave_reason(const struct program *program, const struct worker *worker)
 {
     if (program->stopping)
         return program->removed ? "removed" : "shutdown";
     switch (program->phase) {
     case ROLLOUT_IDLE:
+        return worker->worn ? worker->worn : "not wanted any more";
     case ROLLOUT_CANARY:
         return "not wanted any more";
     case ROLLOUT_ROLLING:
@@ -225,7 +227,7 @@ static void drain(struct slot *slot, struct worker *worker)
 {
     struct program *program = slot->program;
     if (program->ends_at_once) {
-        worker_drain(worker, leave_reason(program), NULL);
+        worker_drain(worker, leave_reason(program, worker), NULL);
         return;
     }
     uint64_t now = clock_monotonic_usec();
@@ -238,7 +240,7 @@ static void drain(struct slot *slot, struct worker *worker)
         .wait_usec = spread_wait(point, program->drain_began_usec, now),
         .own_usec = spread_own(time, drain_together(program), slots),
     };
-    worker_drain(worker, leave_reason(program), &spread);
+    worker_drain(worker, leave_reason(program, worker), &spread);
 }
 
 /* The return is over, well or not: whatever is left is how things are now. */
@@ -274,10 +276,10 @@ static bool perform(struct program *program, const struct rollout_action *action
         drain(slot, slot->successor);
         return true;
     case ROLLOUT_STOP_CURRENT:
-        worker_stop(slot->current, leave_reason(program));
+        worker_stop(slot->current, leave_reason(program, slot->current));
         return true;
     case ROLLOUT_STOP_SUCCESSOR:
-        worker_stop(slot->successor, leave_reason(program));
+        worker_stop(slot->successor, leave_reason(program, slot->successor));
         return true;
     case ROLLOUT_PROMOTE:
         slot->current = TAKE_PTR(slot->successor);

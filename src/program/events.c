@@ -71,8 +71,12 @@ void program_note_failed_start(struct slot *slot, struct generation *generation,
     if (is_on_trial(program, generation)) {
         note_slot_failure(slot, reason);
         fail(program, TAKE_PTR(reason));
-    } else if (program->phase == ROLLOUT_IDLE && !program->start_failure)
-        program->start_failure = TAKE_PTR(reason);
+    } else if (program->phase == ROLLOUT_IDLE) {
+        if (!program->start_failure && reason)
+            program->start_failure = strdup(reason);
+        free(slot->start_failure);
+        slot->start_failure = TAKE_PTR(reason);
+    }
     free(reason);
 }
 

@@ -281,14 +281,9 @@ void program_remove(struct program *program)
 
 bool program_is_empty(const struct program *program)
 {
-    for (size_t i = 0; i < program->n_slots; i++) {
-        const struct slot *slot = program->slots[i];
-        if (slot->current || slot->successor)
+    for (size_t i = 0; i < program->n_slots; i++)
+        if (!slot_is_vacant(program->slots[i]))
             return false;
-        LIST_FOREACH (worker, &slot->leaving, struct worker, link)
-            if (!worker->given_up)
-                return false;
-    }
     return true;
 }
 

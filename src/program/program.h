@@ -43,6 +43,7 @@ struct slot {
     uint64_t backoff_until_usec; /* monotonic; 0: none */
     sd_event_source *backoff_timer;
     bool held;                /* its operator wants nobody in it */
+    char *start_failure; /* why the last start outside of a reload failed; for people */
     uint64_t over_generation; /* whose worker in it is not started again; 0: none */
     bool fatal;               /* because it was given up */
     unsigned restarts; /* workers that left by themselves and were replaced */
@@ -65,12 +66,12 @@ struct program_ops {
                            const char *reason, void *userdata);
     void (*worker_message)(struct program *program, struct worker *worker, json_t *value,
                            void *userdata);
+    /* A slot was given up; `status` is what its last worker exited with, -1 where none ran. May be NULL. */
+    void (*fatal)(struct slot *slot, int status, void *userdata);
     /*
      * Clients that wait at sockets which only this slot's workers have; false: it has none. From
      * program_converge(). May be NULL.
      */
-    /* A slot was given up; `status` is what its last worker exited with, -1 where none ran. May be NULL. */
-    void (*fatal)(struct slot *slot, int status, void *userdata);
     bool (*slot_queue)(struct program *program, unsigned slot, unsigned *ret_waiting,
                        void *userdata);
 };
@@ -107,7 +108,7 @@ struct program {
     bool ends_at_once; /* its drains are not spread (any more) */
     uint64_t drain_began_usec; /* monotonic: when this rollout told its first worker; 0: none yet */
     double spread_offset;      /* of this rollout: see spread.h */
-    char *start_failure; /* why a start outside of a reload failed, the first time; for people */
+    char *start_failure; /* of its slots, the first one ever */
     bool forced;   /* with force */
 
     /* While a reload runs: */
@@ -163,16 +164,27 @@ static inline bool program_is_rolling(const struct program *program)
 }
 /*
  * An operator's wishes: no workers at all until program_resume(), or none in one slot (held) until slot_release(). These start what was given up or has
- * done its work, too. A reload brings the new generation to others only.
+ * done its work, too. A reload brings the new generation to others only. With `force` nobody drains.
  */
-void program_halt(struct program *program);
+void program_halt(struct program *program, bool force);
 void program_resume(struct program *program);
-void slot_hold(struct slot *slot);
+/* Of a program that was halted: this slot alone. */
+void program_resume_slot(struct program *program, unsigned slot);
+void slot_hold(struct slot *slot, bool force);
 void slot_release(struct slot *slot);
+/* What happened in it before does not count any more. */
+void slot_begin_anew(struct slot *slot);
+/*
+ * Its current worker is to be replaced by one of the same kind, when no reload runs: see Worn in rollout.h. `reason` is static text for
+ * people. slot_spare(): not any more, if that has not happened.
+ */
+void slot_wear(struct slot *slot, const char *reason);
+void slot_spare(struct slot *slot);
 
 /* Is nobody to be started in the slot, in the generation that fills it now? */
 bool slot_is_over(const struct slot *slot);
 /* Has it no process any more, but for those that do not even die of SIGKILL? */
+bool slot_is_vacant(const struct slot *slot);
 bool program_is_empty(const struct program *program);
 unsigned program_count_ready(const struct program *program);
 /* How many workers should run now; and without those that are over, and not because they were given up. */

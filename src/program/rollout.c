@@ -55,11 +55,13 @@ static bool holds(const struct rollout_place *place, enum rollout_presence prese
     return place->presence == presence && place->generation == generation;
 }
 
-/* A worker that a rollout replaces. Out of a rollout everybody may stay. */
+/* A worker that is to be replaced. Out of a rollout everybody may stay who is not worn. */
 static bool is_outdated(const struct rollout_view *view, const struct rollout_place *place)
 {
-    return is_rolling(view) && place->presence != ROLLOUT_NONE &&
-           place->generation != wished_generation(view);
+    if (place->presence == ROLLOUT_NONE)
+        return false;
+    return is_rolling(view) ? place->generation != wished_generation(view)
+                            : view->phase == ROLLOUT_IDLE && place->worn;
 }
 
 static struct plan plan_for(const struct rollout_view *view, struct rollout_action *actions)
@@ -120,14 +122,13 @@ static bool successor_belongs(const struct rollout_view *view, size_t i)
 {
     const struct rollout_slot *slot = &view->slots[i];
     switch (view->phase) {
-    case ROLLOUT_IDLE:
-        return false;
     case ROLLOUT_CANARY:
         return slot->successor.generation == ROLLOUT_TARGET && i < view->target_workers;
+    case ROLLOUT_IDLE:
     case ROLLOUT_ROLLING:
     case ROLLOUT_ROLLING_BACK:
         return is_wanted(view, i) && slot->successor.generation == wished_generation(view) &&
-               is_outdated(view, &slot->current);
+               !slot->successor.worn && is_outdated(view, &slot->current);
     }
     return false;
 }
@@ -278,10 +279,34 @@ static void decide_rolling(struct plan *plan)
                   0);
 }
 
+static bool is_worn_out(const struct rollout_view *view, size_t i)
+{
+    const struct rollout_slot *slot = &view->slots[i];
+    return slot->current.presence == ROLLOUT_READY && is_outdated(view, &slot->current) &&
+           slot->successor.presence == ROLLOUT_NONE && !slot->backoff && !slot->over;
+}
+
+/* Nobody waits for it, so it costs no more than it must: one at a time. */
+static void renew(struct plan *plan)
+{
+    const struct rollout_view *view = plan->view;
+    size_t i = 0;
+    change_over(plan);
+    while (i < view->workers && !is_worn_out(view, i))
+        i++;
+    if (plan->n_actions > 0 || plan->successors > 0 || i == view->workers)
+        return;
+    if (view->max_surge == 0 && plan->ready >= plan->workers)
+        drain_outdated(plan, i);
+    else if (view->max_surge > 0 && !view->crowded)
+        (void)add_start(plan, ROLLOUT_START_SUCCESSOR, i, wished_generation(view));
+}
+
 static void decide_phase(struct plan *plan)
 {
     switch (plan->view->phase) {
     case ROLLOUT_IDLE:
+        renew(plan);
         shrink(plan);
         break;
     case ROLLOUT_CANARY:

@@ -10,7 +10,7 @@
  * A slot is wanted when its number is below `workers`; the others are surplus.
  *
  * Which generation the current place of a wanted slot should hold depends on the phase:
- *   IDLE          COMMITTED for empty places; a place that holds anything else keeps it
+ *   IDLE          COMMITTED for empty places and instead of worn ones; a place that holds anything else keeps it
  *   CANARY        as IDLE, and one successor of the TARGET somewhere: nobody who serves is drained
  *   ROLLING       TARGET
  *   ROLLING_BACK  COMMITTED
@@ -28,6 +28,8 @@
  *              meanwhile): then availability comes first. Where not even one worker can be spared (workers: 1 with a canary),
  *              a slot is replaced ready-first.
  *   Settling   An unsettled worker is no longer counted as ready from when it settles, as nobody new is served by it.
+ *   Worn       In IDLE a worn worker is replaced by one of COMMITTED, one at a time: ready-first where max_surge allows a
+ *              successor, whatever the order, else drain-first when all others are ready. In the other phases it waits.
  *   Over       A slot that is over is not filled, and the limits are those of a program without it. In one that is held nobody stays.
  *   Surplus    In a rollout they are told last, once all wanted slots are as wished. In IDLE (a scale-down) as long as
  *              `workers` others are ready, so that one may stand in for a wanted slot that is down. In CANARY not at all. One that is
@@ -51,6 +53,7 @@ enum rollout_presence {
 struct rollout_place {
     enum rollout_presence presence;
     enum rollout_generation generation; /* means nothing when presence is NONE */
+    bool worn; /* likewise; it is to be replaced, though there is nothing newer */
 };
 
 struct rollout_slot {

@@ -20,6 +20,7 @@ struct slot *slot_free(struct slot *slot)
         (void)worker_free(worker);
     }
     (void)sd_event_source_disable_unref(slot->backoff_timer);
+    free(slot->start_failure);
     free(slot);
     return NULL;
 }
@@ -54,6 +55,16 @@ int slot_new(struct program *program, unsigned number, struct slot **ret)
 bool slot_is_empty(const struct slot *slot)
 {
     return !slot->current && !slot->successor && list_is_empty(&slot->leaving);
+}
+
+bool slot_is_vacant(const struct slot *slot)
+{
+    if (slot->current || slot->successor)
+        return false;
+    LIST_FOREACH (worker, &slot->leaving, struct worker, link)
+        if (!worker->given_up)
+            return false;
+    return true;
 }
 
 double program_random(void)
@@ -169,29 +180,6 @@ void slot_plan_restart(struct slot *slot, const struct generation *generation,
     slot->history = decision.history;
     slot->backoff_until_usec = 0;
     follow(slot, generation, &decision, end);
-}
-
-/* An operator's wishes */
-
-static void begin_anew(struct slot *slot)
-{
-    slot->history = (struct restart_history){0};
-    slot->over_generation = 0;
-    slot->fatal = false;
-    slot->backoff_until_usec = 0;
-}
-
-void slot_hold(struct slot *slot)
-{
-    slot->held = true;
-    program_mark(slot->program);
-}
-
-void slot_release(struct slot *slot)
-{
-    slot->held = false;
-    begin_anew(slot);
-    program_mark(slot->program);
 }
 
 bool slot_is_over(const struct slot *slot)

@@ -59,6 +59,7 @@ void arguments_print_help(FILE *stream)
         "  -e, --log-level LEVEL  error, warning, info, debug or trace\n"
         "  -l, --log-file FILE    log into this file\n"
         "  -j, --pid-file FILE    write the pid into this file\n"
+        "  -u, --user USER        become USER once all sockets are bound\n"
         "  -h, --help             print this, and leave\n"
         "  -V, --version          print the version, and leave\n"
         "\n"
@@ -208,7 +209,7 @@ static int take_option(struct command_line *line, int option, char *argv[], char
     case 'j':
         return add_set_path(line, "pid_file", optarg, ret_error);
     case 'u':
-        return fail_later("-u/--user", ret_error);
+        return add_set(line, "user", optarg, ret_error);
     case OPTION_LISTEN:
         return strv_append(&line->listen, optarg);
     case OPTION_WORKERS:

@@ -22,6 +22,7 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <unistd.h>
 
 enum { EXIT_USAGE = 2, EXIT_CONFIGURATION = 3 };
 
@@ -61,6 +62,10 @@ static int say_valid(const struct config *config)
     for (size_t i = 0; i < config->n_includes; i++)
         if (config->includes[i].n_files == 0)
             (void)printf("matches no file: %s\n", config->includes[i].pattern);
+    /* Who checks it need not be who will run it. */
+    CLEANUP_FREE char *excess = NULL;
+    if (config_check_privileges(config, &excess) == -EPERM)
+        (void)printf("but not to be run by user %u:\n%s", (unsigned)geteuid(), excess);
     return end_output(EXIT_SUCCESS);
 }
 
@@ -77,6 +82,10 @@ static int with_config(const struct arguments *arguments, bool outlive_terminal)
         return say_valid(config);
     if (arguments->mode == ARGUMENTS_MODE_PRINT_CONFIG)
         return end_output(config_print(config, stdout) < 0 ? EXIT_FAILURE : EXIT_SUCCESS);
+    if (config_check_privileges(config, &errors) < 0) {
+        (void)fputs(errors ? errors : "out of memory\n", stderr);
+        return EXIT_CONFIGURATION;
+    }
     const struct run_options options = {
         .source = &source, .daemonize = arguments->daemonize, .outlive_terminal = outlive_terminal};
     return run(config, &options);

@@ -3,6 +3,7 @@
 #include "base/journal.h"
 #include "base/log.h"
 #include "control/master-view.h"
+#include "master/own-identity.h"
 #include "master/take-over.h"
 #include "reloader/daemonize.h"
 #include "reloader/process-title.h"
@@ -107,6 +108,8 @@ static int loop(struct running *running, struct config *config,
         r = master_new(options, config, &running->master, ret_error);
     if (r == 0)
         r = open_control(running, config, ret_error);
+    if (r == 0)
+        r = own_identity_take(running->master, ret_error);
     if (r < 0)
         return r;
     master_start(running->master);

@@ -91,6 +91,14 @@ int complain_of_error(const struct client_reply *reply)
             complain("%s", texts[i].text);
             return EXIT_CODE_FAILED;
         }
+    CLEANUP_FREE char *name = get_text(reply->parameters, "name");
+    if (strcmp(reply->error, "NoSuchProgram") == 0 || strcmp(reply->error, "NoSuchWorker") == 0) {
+        complain(strcmp(reply->error, "NoSuchProgram") == 0
+                     ? "there is no program, group or worker '%s'; `reloaderctl status` lists them"
+                     : "'%s' is no slot or worker of that program; `reloaderctl status` lists them",
+                 name);
+        return EXIT_CODE_FAILED;
+    }
     CLEANUP_FREE char *error = text_clean(reply->error),
                       *reason = get_text(reply->parameters, "reason");
     complain("the master answers %s%s%s", error, reason[0] ? ": " : "", reason);

@@ -24,11 +24,12 @@ static const char *when_text(uint64_t usec, char buffer[WHEN_SIZE])
     return buffer;
 }
 
-/* "SIGHUP by root (pid 4711)"; a name is looked up here, where it may take its time. */
-/* What was asked for, where it was not just everything: "only web, api; ". */
+/* What was asked for, where it was not just everything: "only web api, ". */
 static char *wish_text(json_t *record)
 {
     json_t *asked = json_object_get(record, "asked"), *name;
+    const char *kind = json_string_value(json_object_get(record, "kind"));
+    bool restart = kind && strcmp(kind, "restart") == 0;
     CLEANUP_FREE char *names = strdup("");
     size_t i;
     if (json_is_true(json_object_get(record, "undo")))
@@ -42,12 +43,16 @@ static char *wish_text(json_t *record)
         free(names);
         names = longer;
     }
-    return names && *names
-               ? string_format("%s%s, ", json_is_object(asked) ? "update and " : "only ", names)
-           : names ? strdup("")
-                   : NULL;
+    return names && *names ? string_format("%s%s, ",
+                                           restart                 ? "restart of "
+                                           : json_is_object(asked) ? "update and "
+                                                                   : "only ",
+                                           names)
+           : names         ? strdup("")
+                           : NULL;
 }
 
+/* "SIGHUP by root (pid 4711)"; a name is looked up here, where it may take its time. */
 static char *cause_text(json_t *record)
 {
     json_t *cause = json_object_get(record, "cause");

@@ -3,6 +3,7 @@
  *
  *   client      finds the control socket, calls, receives
  *   screen      makes text safe, aligned and coloured for terminals
+ *   start, stop and restart (job),
  *   status, reload and update (progress), check (plan), events (event-text), shutdown, version: the commands; common and field: what they share
  *
  * Exit codes: 0 done, 1 it failed, 2 usage, 3 no master, 4 (status) something that should run is not ready.
@@ -41,6 +42,15 @@ static const struct verb verbs[] = {
      OPTION_JSON | OPTION_NO_WAIT | OPTION_QUIET | OPTION_DRY_RUN, command_reload},
     {"update", "", NULL, "the same for what changed alone",
      OPTION_JSON | OPTION_NO_WAIT | OPTION_QUIET | OPTION_DRY_RUN, command_update},
+    {"start", "", "NAME...",
+     "start what is stopped or was given up, and wait until it is ready; NAME: all, PROGRAM, "
+     "GROUP:*, PROGRAM:SLOT, a worker's",
+     OPTION_JSON | OPTION_NO_WAIT | OPTION_QUIET, command_start},
+    {"stop", "", "NAME...", "drain and stop, and wait until it is gone; sockets stay open",
+     OPTION_JSON | OPTION_NO_WAIT | OPTION_QUIET | OPTION_FORCE, command_stop},
+    {"restart", "", "NAME...",
+     "replace workers by the very same kind, without reading anything again, and wait",
+     OPTION_JSON | OPTION_NO_WAIT | OPTION_QUIET, command_restart},
     {"check", "reread ", "[FILE]",
      "what a reload would do now; of a file, whether it is valid. Exits 1 when it is not",
      OPTION_JSON, command_check},
@@ -49,8 +59,8 @@ static const struct verb verbs[] = {
     {"history", "", "[ID]", "how the last 100 reloads ended; of one, all that is known",
      OPTION_JSON, command_history},
     {"events", "", "[TYPE...]",
-     "what happens, as it happens: master reload rollout worker message log socket", OPTION_JSON,
-     command_events},
+     "what happens, as it happens: master reload rollout worker job message log socket",
+     OPTION_JSON, command_events},
     {"shutdown", "quit ", NULL, "drain the workers and end the master; waits until it is gone",
      OPTION_JSON | OPTION_FORCE, command_shutdown},
     {"version", "", NULL, "of this program and of the running master", OPTION_JSON,
@@ -59,8 +69,7 @@ static const struct verb verbs[] = {
 
 /* Designed, and known to people from similar tools. */
 static const char *const later_verbs[] = {
-    "restart", "start", "stop",    "scale", "signal", "send",    "tail",
-    "logs",    "fg",    "sockets", "top",   "why",    "upgrade", "shell",
+    "scale", "signal", "send", "tail", "logs", "fg", "sockets", "top", "why", "upgrade", "shell",
 };
 
 #define HELP_COLUMN 20
@@ -84,7 +93,8 @@ static void print_help(void)
         "  -s, --socket SOCKET  the master's control socket; else RELOADER_CONTROL, else the "
         "default places\n"
         "      --json           for machines; every command takes it\n"
-        "  -q, --quiet          reload, update and undo: nothing but the result\n"
+        "  -q, --quiet          nothing but the result; start, stop and restart: nothing but "
+        "failures\n"
         "      --dry-run        reload and update: tell what they would do, and do nothing\n"
         "  -h, --help           this text\n"
         "  -V, --version        the version of this program alone\n\n"

@@ -8,6 +8,7 @@
 #include "process/pidfd.h"
 #include "process/spawn.h"
 #include "worker/environment.h"
+#include "worker/identity.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -273,6 +274,8 @@ static int launch(struct check *check, const struct check_params *params, int ou
         r = pins_enter(check->generation->pins, directory, &place);
     if (r < 0)
         return r;
+    struct worker_identity identity;
+    worker_identity_init(&identity, &check->generation->program->identity, 0);
     struct spawn_params spawn_params = {
         .argv = command.argv,
         .envp = command.envp,
@@ -282,6 +285,7 @@ static int launch(struct check *check, const struct check_params *params, int ou
         .stdout_fd = output_fd,
         .stderr_fd = output_fd,
         .nofile = params->nofile,
+        .identity = &identity.identity,
     };
     return find_and_spawn(check, &command, &place, &spawn_params, ret_error);
 }

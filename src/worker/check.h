@@ -1,7 +1,7 @@
 /*
  * check.h - one run of a generation's check_command: is a new version fit to be tried at all?
  *
- * It runs in the directory and environment that the generation's workers will have, but without sockets and channel, in a
+ * It runs in the directory and environment, as the user and within the limits that the generation's workers will have, but without sockets and channel, in a
  * process group of its own, for at most start_timeout. Of its output the end is kept, to be shown if it fails. The leader's exit is
  * the verdict; what else is in its group is killed then. What does not die of that (another user's, as by sudo) is left alone
  * after a while: nobody waits for it without an end. The owner frees it later, never from within `changed`.

@@ -31,6 +31,25 @@ static struct generation_habits *habits_unref(struct generation_habits *habits)
     return NULL;
 }
 
+/* As systemd has it: what the master has of its own user is wrong for another one. */
+static int set_user_variables(struct generation *generation)
+{
+    const struct config_account *account = &generation->program->identity.account;
+    const struct {
+        const char *name, *value;
+    } variables[] = {
+        {"HOME", account->home},
+        {"USER", account->name},
+        {"LOGNAME", account->name},
+        {"SHELL", account->shell},
+    };
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < ARRAY_SIZE(variables); i++)
+        if (variables[i].value && *variables[i].value != '\0')
+            r = strv_env_set(&generation->environment, variables[i].name, variables[i].value);
+    return r;
+}
+
 static int take_habits(struct generation *generation, const struct generation *previous)
 {
     if (previous && strv_equal(previous->program->command, generation->program->command)) {
@@ -100,6 +119,9 @@ int generation_new(struct config *config, const struct config_program *program, 
     if (r < 0)
         return r;
     strv_env_remove_if(generation->environment, is_of_another_parent);
+    r = set_user_variables(generation);
+    if (r < 0)
+        return r;
     if (program->environment_file) {
         r = read_environment_file(generation, ret_error);
         if (r < 0)
@@ -175,9 +197,19 @@ static void drop_listeners(struct generation *generation)
     free(generation->listeners);
 }
 
+/* The names are the caller's to compare; what they stand for may have changed. */
+static bool is_same_account(const struct config_account *old, const struct config_account *new)
+{
+    return old->user.id == new->user.id && old->group.id == new->group.id &&
+           old->n_groups == new->n_groups &&
+           (old->n_groups == 0 ||
+            memcmp(old->groups, new->groups, old->n_groups * sizeof(*old->groups)) == 0);
+}
+
 bool generation_is_same(const struct generation *old, const struct generation *new)
 {
-    return strv_equal(old->environment, new->environment) && pins_are_same(old->pins, new->pins);
+    return is_same_account(&old->program->identity.account, &new->program->identity.account) &&
+           strv_equal(old->environment, new->environment) && pins_are_same(old->pins, new->pins);
 }
 
 struct generation *generation_ref(struct generation *generation)

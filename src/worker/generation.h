@@ -48,7 +48,7 @@ int generation_new_absent(struct config *config, const struct config_program *pr
 int generation_again(const struct generation *earlier, uint64_t number, struct generation **ret);
 /* Gives it the listeners of its program's sockets, in their order; references are taken. Once. 0 or -ENOMEM. */
 int generation_hand(struct generation *generation, struct listener *const *listeners);
-/* Would their workers be made of the same: environment, directories, program files as they are now? The configuration is the caller's to compare. */
+/* Would their workers be made of the same: users, environment, directories, program files as they are now? The configuration is the caller's to compare. */
 bool generation_is_same(const struct generation *old, const struct generation *new);
 struct generation *generation_ref(struct generation *generation);
 struct generation *generation_unref(struct generation *generation);

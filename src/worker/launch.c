@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/strv.h"
 #include "process/spawn.h"
+#include "worker/identity.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -102,6 +103,8 @@ int worker_launch(struct worker *worker, const struct worker_params *params,
         r = pins_enter(worker->generation->pins, directory, &place);
     if (r < 0)
         return r;
+    struct worker_identity identity;
+    worker_identity_init(&identity, &program->identity, worker->slot);
     struct spawn_params spawn_params = {
         .argv = command->argv,
         .envp = command->envp,
@@ -112,6 +115,7 @@ int worker_launch(struct worker *worker, const struct worker_params *params,
         .stderr_fd = output.fds[CONFIG_STDERR],
         .pid_text = command->pid_text,
         .nofile = params->nofile,
+        .identity = &identity.identity,
     };
     if ((program->handoff & CONFIG_HANDOFF_STDIN) && program->n_sockets > 0)
         spawn_params.stdin_fd = listener_fd(params->generation->listeners[0], params->slot);

@@ -74,6 +74,7 @@ struct worker {
     bool asked_to_leave; /* by us; else it died or left by itself */
     bool left_by_itself; /* it drains because it said so, not because we did */
     bool mixed; /* not made of what its generation began with: see pins.h */
+    const char *worn; /* the owner's mark: why it is to be replaced; static text, NULL: it is not */
     bool drain_signalled, stop_signalled, killed;
     bool main_pid_refused; /* it was told so */
     bool given_up; /* it did not die of SIGKILL: a shutdown does not wait for it */

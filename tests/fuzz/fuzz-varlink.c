@@ -6,6 +6,7 @@
 #include "control/methods.h"
 #include "control/service.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -49,11 +50,22 @@ static json_t *fake_history(UNUSED void *userdata)
     return json_pack("{s:[]}", "reloads");
 }
 
+static int fake_job(const struct control_job *job, UNUSED const struct ucred *peer, void *userdata, uint64_t *ret_id,
+                    const char **ret_name)
+{
+    if (!job->names)
+        return -ESHUTDOWN;
+    *ret_name = job->names[0];
+    *ret_id = ((struct pretender *)userdata)->reload_id;
+    return job->force ? -ENOENT : 0;
+}
+
 static const struct control_ops ops = {
     .status = fake_status,
     .reload = fake_reload,
     .plan = fake_plan,
     .reload_result = fake_reload_result,
+    .job = fake_job,
     .history = fake_history,
     .shutdown = fake_shutdown,
 };
@@ -73,6 +85,7 @@ static void publish(struct service *service, struct pretender *pretender)
                                    (json_int_t)pretender->reload_id);
     service_publish(service, "worker", 1, worker);
     service_publish(service, "reload", 2, ended);
+    service_publish(service, "job", 3, ended);
 }
 
 static void feed(sd_event *event, int client, struct service *service, struct pretender *pretender,

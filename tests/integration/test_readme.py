@@ -181,5 +181,5 @@ def test_example_shows_the_defaults(directory):
 
 
 def test_example_shows_every_key():
-    shown = set(re.findall(r"^ *([a-z0-9_]+):", uncommented(), re.MULTILINE))
+    shown = set(re.findall(r"(?:^|[{,]) *([a-z0-9_]+):", uncommented(), re.MULTILINE))
     assert {key.rsplit(".", 1)[-1] for key in all_keys()} <= shown

@@ -120,6 +120,16 @@ static json_t *fake_reload_result(uint64_t id, void *userdata)
     return id == fake->reload_id ? json_incref(fake->result) : NULL;
 }
 
+/* Nobody is called "nobody", and "web:9" is no worker. For the others it is too busy. */
+static int fake_job(const struct control_job *job, UNUSED const struct ucred *peer,
+                    UNUSED void *userdata, UNUSED uint64_t *ret_id, const char **ret_name)
+{
+    *ret_name = job->names[0];
+    if (strcmp(job->names[0], "nobody") == 0)
+        return -ENOENT;
+    return strcmp(job->names[0], "web:9") == 0 ? -ESRCH : -EBUSY;
+}
+
 static json_t *fake_past_reload(int id, const char *result, const char *reason, const char *by)
 {
     return json_pack(
@@ -152,6 +162,7 @@ const struct control_ops fake_master_ops = {
     .status = fake_status,
     .reload = fake_reload,
     .plan = fake_plan,
+    .job = fake_job,
     .history = fake_history,
     .reload_result = fake_reload_result,
     .shutdown = fake_shutdown,

@@ -20,6 +20,7 @@ static const char *const event_names[] = {
     [EVENT_START_FAILS_FOR_GOOD] = "start fails for good",
     [EVENT_CRASH] = "crash",
     [EVENT_CRASH_AND_BACKOFF] = "crash, backoff",
+    [EVENT_WEARS] = "is worn",
     [EVENT_ENDS] = "has done its work",
     [EVENT_HELD] = "is held",
     [EVENT_DRAINS_ITSELF] = "drains itself",
@@ -123,11 +124,14 @@ static unsigned count_serving(const struct world *world, unsigned below)
 /* Whoever is wanted again, or gone, begins anew when he is surplus the next time. */
 static void forget_settled(struct world *world)
 {
-    for (unsigned i = 0; i < SLOTS_MAX; i++)
+    for (unsigned i = 0; i < SLOTS_MAX; i++) {
+        if (world->slots[i].current.presence == ROLLOUT_NONE)
+            world->worn &= ~(1U << i);
         if (!is_surplus(world, i) && !leaves_a_socket(world, i)) {
             world->settled &= ~(1U << i);
             world->settling &= ~(1U << i);
         }
+    }
 }
 
 static void print_place(const char *name, const struct rollout_place *place)
@@ -268,6 +272,14 @@ static bool all_ready_or_held(const struct world *world, unsigned below)
     return true;
 }
 
+static unsigned count_successors(const struct world *world)
+{
+    unsigned n = 0;
+    for (unsigned i = 0; i < SLOTS_MAX; i++)
+        n += world->slots[i].successor.presence != ROLLOUT_NONE;
+    return n;
+}
+
 static void perform_start(struct world *world, const struct rollout_action *action)
 {
     struct rollout_slot *slot = &world->slots[action->slot];
@@ -280,6 +292,9 @@ static void perform_start(struct world *world, const struct rollout_action *acti
     unsigned canary_slots = count_canary_slots(world), first = first_not_held(world);
 
     check(place->presence == ROLLOUT_NONE, world, "a start into a place that is taken");
+    check(!successor || world->phase != ROLLOUT_IDLE ||
+              (has(world->worn, action->slot) && count_successors(world) == 0),
+          world, "a successor that nobody needs, or one too many at a time");
     check(action->generation == wished, world, "a start of the wrong generation");
     check(action->slot < (canary ? canary_slots : wanted_workers(world)), world,
           "a start in a surplus slot");
@@ -293,7 +308,17 @@ static void perform_start(struct world *world, const struct rollout_action *acti
     check(!canary || slot->current.presence != ROLLOUT_READY ||
               (action->slot == first && all_ready_or_held(world, canary_slots)),
           world, "the canary does not help where help is needed");
-    *place = (struct rollout_place){ROLLOUT_STARTING, action->generation};
+    *place = (struct rollout_place){.presence = ROLLOUT_STARTING, .generation = action->generation};
+}
+
+/* Whoever takes over is ready, or there is no room for a successor. */
+static bool may_renew(const struct world *world, const struct rollout_slot *slot)
+{
+    const struct recipe *recipe = recipe_in_force(world);
+    unsigned wanted = wanted_workers(world);
+    return slot->successor.presence == ROLLOUT_READY ||
+           (recipe->max_surge == 0 &&
+            count_ready(world, wanted) + 1 >= count_expected(world, wanted));
 }
 
 static void check_leave(const struct world *world, const struct rollout_action *action,
@@ -301,7 +326,7 @@ static void check_leave(const struct world *world, const struct rollout_action *
 {
     const struct rollout_slot *slot = &world->slots[action->slot];
     unsigned wanted = wanted_workers(world);
-    bool is_wanted = action->slot < wanted;
+    bool is_wanted = action->slot < wanted, drain = action->type == ROLLOUT_DRAIN_CURRENT;
 
     if (has(world->held, action->slot))
         return;
@@ -312,7 +337,10 @@ static void check_leave(const struct world *world, const struct rollout_action *
               world, "drained though too few others are ready");
     }
     if (action->type == ROLLOUT_DRAIN_CURRENT || action->type == ROLLOUT_STOP_CURRENT) {
-        check(world->phase != ROLLOUT_IDLE || !is_wanted, world, "told without a reason");
+        check(world->phase != ROLLOUT_IDLE || !is_wanted || has(world->worn, action->slot), world,
+              "told without a reason");
+        check(world->phase != ROLLOUT_IDLE || !is_wanted || !drain || may_renew(world, slot), world,
+              "told though nobody takes over");
         check(world->phase != ROLLOUT_ROLLING_BACK || generation != ROLLOUT_COMMITTED, world,
               "an old worker was told though the new generation failed");
         check(world->phase != ROLLOUT_ROLLING || !is_wanted || generation != ROLLOUT_TARGET, world,
@@ -469,6 +497,7 @@ static size_t call(const struct world *world, struct rollout_action *actions)
         slots[i].unsettled = is_unsettled(world, i);
         slots[i].over = is_over(world, i);
         slots[i].held = has(world->held, i);
+        slots[i].current.worn = has(world->worn, i);
     }
     struct rollout_view view = {
         .phase = world->phase,
@@ -551,6 +580,9 @@ bool model_allows(const struct world *world, const struct event *event)
     case EVENT_ENDS:
         return world->scenario->ends && !event->successor && place->presence == ROLLOUT_READY &&
                wished && event->slot < wanted_workers(world);
+    case EVENT_WEARS:
+        return world->scenario->wears && !event->successor && place->presence != ROLLOUT_NONE &&
+               !has(world->worn, event->slot);
     case EVENT_HELD:
         return world->scenario->ends && !event->successor && !has(world->held, event->slot) &&
                event->slot < wanted_workers(world);
@@ -621,6 +653,9 @@ void model_happen(struct world *world, const struct event *event)
         vanish(world, event);
         world->over |= 1U << event->slot;
         break;
+    case EVENT_WEARS:
+        world->worn |= 1U << event->slot;
+        break;
     case EVENT_HELD:
         world->disturbed = true;
         world->held |= 1U << event->slot;
@@ -643,7 +678,8 @@ struct world model_begin(const struct scenario *scenario)
         .scenario = scenario, .troubles = scenario->n_troubles, .disturbed = scenario->boot};
     forget_reload(&world);
     for (unsigned i = 0; i < scenario->recipes[0].workers && !scenario->boot; i++)
-        world.slots[i].current = (struct rollout_place){ROLLOUT_READY, ROLLOUT_COMMITTED};
+        world.slots[i].current = (struct rollout_place){.presence = ROLLOUT_READY,
+                                                        .generation = ROLLOUT_COMMITTED};
     model_converge(&world);
     return world;
 }
@@ -665,6 +701,7 @@ void model_check_goal(const struct world *world)
         check(slot->successor.presence == ROLLOUT_NONE, world, "a successor left over");
         if (is_over(world, i) && !has(world->held, i))
             continue;
+        check(!has(world->worn, i), world, "a worn one left over");
         bool wanted = i < wanted_workers(world) && !is_over(world, i);
         check(slot->current.presence == (wanted ? ROLLOUT_READY : ROLLOUT_NONE), world,
               "a slot without a next step");
@@ -673,7 +710,8 @@ void model_check_goal(const struct world *world)
 
 void model_check_scaling(const struct world *world)
 {
-    if (world->phase != ROLLOUT_IDLE)
+    /* Who is worn, and the one who takes over, serve together for a while. */
+    if (world->phase != ROLLOUT_IDLE || world->worn != 0)
         return;
     unsigned ready = count_ready(world, SLOTS_MAX);
     for (unsigned workers = 1; workers <= SLOTS_MAX; workers++) {
@@ -702,6 +740,8 @@ static uint64_t pack_settling(const struct world *world, unsigned slot)
 {
     if (has(world->held, slot))
         return 3;
+    if (world->scenario->wears)
+        return has(world->worn, slot);
     return has(world->settled, slot) ? 2 : has(world->settling, slot);
 }
 

@@ -28,6 +28,7 @@ struct scenario {
     bool boot;  /* begins with empty slots */
     bool queues; /* surplus slots are busy until they settle */
     bool leaves; /* each slot but the first has a socket of its own that its successor will not have */
+    bool wears; /* some are to be replaced; without queues and leaves */
     bool ends;   /* workers may have done their work, and operators may hold slots */
     bool pairs; /* two events may come before the shell looks */
 };
@@ -45,6 +46,7 @@ struct world {
     unsigned highest; /* most workers of any of these generations */
     unsigned over; /* a bit for each slot: nobody of the phase's generation is wanted in it any more */
     unsigned held; /* likewise: the operator wants nobody in it */
+    unsigned worn; /* likewise: who is current in it is to be replaced */
     unsigned settling; /* a bit for each slot: it was to settle before it is told */
     unsigned settled;  /* likewise: it is busy no more */
     struct rollout_slot slots[SLOTS_MAX];
@@ -60,6 +62,7 @@ enum event_type {
     EVENT_START_FAILS_FOR_GOOD,
     EVENT_CRASH,
     EVENT_CRASH_AND_BACKOFF,
+    EVENT_WEARS,
     EVENT_ENDS,
     EVENT_HELD,
     EVENT_DRAINS_ITSELF,

@@ -532,6 +532,10 @@ static const struct sample samples[] = {
     {"programs.NAME.environment", "{A: one}", "{A: two}", NULL},
     {"programs.NAME.environment_file", environment_path, "null", NULL},
     {"programs.NAME.groups", "[a]", "[b]", NULL},
+    {"programs.NAME.group", "1", "2", NULL},
+    {"programs.NAME.supplementary_groups", "[1]", "[2]", NULL},
+    {"programs.NAME.cpu_affinity", "[0]", "per_worker", NULL},
+    {"programs.NAME.capabilities", "[chown]", "[kill]", NULL},
     {"programs.NAME.expected_exit_codes", "[1]", "[2]", NULL},
     {"programs.NAME.start_retries", "3", "4", NULL},
     {"programs.NAME.max_restarts", "{count: 3}", "{count: 4}", NULL},
@@ -543,6 +547,8 @@ static const struct sample samples[] = {
     {"programs.NAME.reload.probation", "1s", "2s", NULL},
     {"programs.NAME.reload.check_command", "[a]", "[b]", NULL},
     {"control.socket", "/a", "/b", NULL},
+    {"directory", "/", "/tmp", NULL},
+    {"environment", "{A: one}", "{A: two}", NULL},
 };
 
 static void set_sample(struct sample *sample, const char *one, const char *other)
@@ -550,6 +556,22 @@ static void set_sample(struct sample *sample, const char *one, const char *other
     if (!sample->one) {
         sample->one = one;
         sample->other = other;
+    }
+}
+
+static void set_limit_sample(struct sample *sample, const struct key *key)
+{
+    switch ((enum limit_unit)key->min) {
+    case LIMIT_NUMBER:
+        set_sample(sample, "3", "4");
+        break;
+    case LIMIT_BYTES:
+        set_sample(sample, "64K", "128K");
+        break;
+    case LIMIT_SECONDS:
+    case LIMIT_MICROSECONDS:
+        set_sample(sample, "1s", "2s");
+        break;
     }
 }
 
@@ -574,9 +596,13 @@ static struct sample find_sample(const char *path, const struct key *key)
         set_sample(&sample, "64K", "128K");
     if (key->type == &type_signal)
         set_sample(&sample, "INT", "QUIT");
-    if (key->type == &type_mode)
+    if (key->type == &type_integer)
+        set_sample(&sample, "3", "4");
+    if (key->type == &type_limit)
+        set_limit_sample(&sample, key);
+    if (key->type == &type_mode || key->type == &type_umask)
         set_sample(&sample, "'0600'", "'0660'");
-    if (key->type == &type_user || key->type == &type_group)
+    if (key->type == &type_user || key->type == &type_group || key->type == &type_account_user)
         set_sample(&sample, "1", "2");
     if (key->type == &type_text || key->type == &type_interface)
         set_sample(&sample, "one", "two");
@@ -587,6 +613,13 @@ static struct sample find_sample(const char *path, const struct key *key)
         print_error("%s: test-config-diff.c needs two values of it\n", path);
     assert_non_null(sample.one);
     return sample;
+}
+
+/* What is at the top for programs that have none of their own. */
+static bool is_inherited(const char *path)
+{
+    return strcmp(path, "umask") == 0 || strcmp(path, "directory") == 0 ||
+           strcmp(path, "environment") == 0;
 }
 
 /* "KEY: VALUE", or "SECTION: {KEY: VALUE}". */
@@ -628,8 +661,8 @@ static void assert_seen(enum level level, const char *section, const struct key 
     assert_non_null(strstr(text, seen));
     /* A setting concerns no program, and a key of a program that program alone. */
     assert_int_equal(strstr(text, "settings") != NULL, level == LEVEL_TOP);
-    if (level == LEVEL_PROGRAM)
-        assert_non_null(strstr(text, "~p"));
+    if (level != LEVEL_SOCKET)
+        assert_int_equal(strstr(text, "~p") != NULL, level == LEVEL_PROGRAM || is_inherited(path));
 }
 
 static size_t assert_all_seen(enum level level, const struct key_table *table, const char *section)

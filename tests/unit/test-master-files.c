@@ -189,7 +189,7 @@ static void expect_directory(struct fixture *fixture, int result, const char *wo
 {
     free(fixture->error);
     fixture->error = NULL;
-    assert_int_equal(runtime_directory_prepare(fixture->path, &fixture->error), result);
+    assert_int_equal(runtime_directory_prepare(fixture->path, (uid_t)-1, &fixture->error), result);
     if (words && !strstr(fixture->error, words))
         fail_msg("'%s' does not say '%s'", fixture->error, words);
 }

@@ -221,6 +221,7 @@ enum flag {
     LEAVES = 1 << 4,
     ADDED = 1 << 5,
     ENDS = 1 << 6,
+    WEARS = 1 << 7,
 };
 
 enum effort { QUICK, NORMAL, FULL };
@@ -256,6 +257,7 @@ static void explore_extent(const struct extent *extent)
                 .queues = extent->flags & QUEUES,
                 .leaves = extent->flags & LEAVES,
                 .ends = extent->flags & ENDS,
+                .wears = extent->flags & WEARS,
             };
             explore_all_options(&scenario, extent->flags & MIXED);
         }
@@ -353,6 +355,18 @@ static void test_slots_that_are_over(void **state UNUSED)
     explore_extents(extents, ARRAY_SIZE(extents));
 }
 
+static void test_workers_that_are_worn(void **state UNUSED)
+{
+    static const struct extent extents[] = {
+        {QUICK, 1, 3, 1, 0, 3, WEARS},          {QUICK, 1, 2, 1, 1, 2, WEARS},
+        {QUICK, 1, 2, 2, 1, 2, WEARS},          {NORMAL, 1, 3, 1, 1, 2, WEARS},
+        {NORMAL, 4, 4, 1, 0, 3, WEARS},         {NORMAL, 1, 2, 1, 2, 2, WEARS | MIXED},
+        {NORMAL, 1, 2, 1, 1, 2, WEARS | PAIRS}, {NORMAL, 1, 2, 1, 0, 3, WEARS | ENDS},
+        {FULL, 1, 4, 1, 2, 2, WEARS},
+    };
+    explore_extents(extents, ARRAY_SIZE(extents));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -363,6 +377,7 @@ int main(void)
         cmocka_unit_test(test_a_program_is_added),
         cmocka_unit_test(test_sockets_that_nobody_takes_over),
         cmocka_unit_test(test_slots_that_are_over),
+        cmocka_unit_test(test_workers_that_are_worn),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -40,10 +40,12 @@ static void perform(struct fixture *f, const struct rollout_action *action)
     struct rollout_slot *slot = &f->slots[action->slot];
     switch (action->type) {
     case ROLLOUT_START_CURRENT:
-        slot->current = (struct rollout_place){ROLLOUT_STARTING, action->generation};
+        slot->current = (struct rollout_place){.presence = ROLLOUT_STARTING,
+                                               .generation = action->generation};
         break;
     case ROLLOUT_START_SUCCESSOR:
-        slot->successor = (struct rollout_place){ROLLOUT_STARTING, action->generation};
+        slot->successor = (struct rollout_place){.presence = ROLLOUT_STARTING,
+                                                 .generation = action->generation};
         break;
     case ROLLOUT_SETTLE_CURRENT:
         slot->unsettled = false;

@@ -6,6 +6,7 @@ import types
 TOP = pathlib.Path(__file__).resolve().parents[3]
 BUILD = TOP / os.environ.get("RELOADER_BUILD", "build")
 WORKERS = TOP / "tests" / "integration" / "workers"
+NSS = BUILD / "tests" / "nss"
 PYTHON = "/usr/bin/python3"
 
 BINARIES = types.SimpleNamespace(

@@ -1,0 +1,140 @@
+/* start, stop, restart: asks, tells each target as it is done, and returns whether all went well. */
+#include "reloaderctl/commands.h"
+
+#include "base/clock.h"
+#include "base/strv.h"
+#include "reloaderctl/screen.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+struct job {
+    const struct invocation *invocation;
+    const char *method;
+    uint64_t id;
+};
+
+static bool is_good(json_t *target)
+{
+    const char *result = json_string_value(json_object_get(target, "result"));
+    return result && strcmp(result, "failed") != 0 && strcmp(result, "superseded") != 0;
+}
+
+/* "web: started", "web:1: failed: …". */
+static void show_target(const struct job *job, json_t *target)
+{
+    CLEANUP_FREE char *program = get_text(target, "program"), *result = get_words(target, "result"),
+                      *reason = get_lines(target, "reason", "  ");
+    struct screen screen = screen_look(STDOUT_FILENO);
+    enum tone tone = is_good(target) ? TONE_GOOD : TONE_BAD;
+    char slot[32] = "";
+    if (job->invocation->json || (job->invocation->quiet && is_good(target)))
+        return;
+    if (json_is_integer(json_object_get(target, "slot")))
+        (void)snprintf(slot, sizeof(slot), ":%" PRIu64, get_number(target, "slot"));
+    (void)printf("%s%s: %s%s%s%s%s\n", program, slot, tone_begin(&screen, tone), result,
+                 tone_end(&screen, tone), reason[0] ? ": " : "", reason);
+    (void)fflush(stdout);
+}
+
+static int finish(const struct job *job, json_t *reply)
+{
+    json_t *results = json_object_get(reply, "results"), *target;
+    int code = EXIT_CODE_OK;
+    size_t i;
+    if (job->invocation->json)
+        print_json(reply, false);
+    else if (json_array_size(results) == 0)
+        (void)printf("there is nothing to do\n");
+    json_array_foreach(results, i, target) if (!is_good(target)) code = EXIT_CODE_FAILED;
+    return code;
+}
+
+/* No bound: workers drain as long as their configuration allows. But a master that is stuck is told from one that waits. */
+static int follow(struct client *client, struct job *job)
+{
+    for (;;) {
+        CLEANUP_REPLY struct client_reply reply = {0};
+        int r = client_receive(client, CLIENT_ANSWER_USEC, &reply);
+        if (r == -ETIMEDOUT && job->id != 0 && client_probe(client) == 0)
+            continue;
+        if (r < 0)
+            return complain_of_connection(client, r);
+        if (reply.error)
+            return complain_of_error(&reply);
+        if (!reply.continues)
+            return finish(job, reply.parameters);
+        job->id = get_number(reply.parameters, "id");
+        json_t *event = json_object_get(reply.parameters, "event");
+        if (event)
+            show_target(job, json_object_get(event, "target"));
+    }
+}
+
+static int ask_only(struct client *client, const struct job *job, json_t *parameters)
+{
+    CLEANUP_REPLY struct client_reply reply = {0};
+    (void)json_object_set_new(parameters, "wait", json_false());
+    int code = ask(client, job->method, json_incref(parameters), false, &reply);
+    if (code == EXIT_CODE_OK && job->invocation->json)
+        print_json(reply.parameters, false);
+    else if (code == EXIT_CODE_OK && !job->invocation->quiet)
+        (void)printf("asked for\n");
+    return code;
+}
+
+static void on_interrupt(UNUSED int number)
+{
+    static const char text[] = "\nIt goes on; `reloaderctl status` tells how far it is.\n";
+    (void)!write(STDERR_FILENO, text, sizeof(text) - 1);
+    _exit(128 + SIGINT);
+}
+
+static int run(const struct invocation *invocation, const char *method)
+{
+    CLEANUP_CLIENT struct client client = {.fd = -1};
+    struct job job = {.invocation = invocation, .method = method};
+    json_auto_t *parameters = json_object(), *names = json_array();
+    STRV_FOREACH (name, invocation->arguments)
+        if (json_array_append_new(names, json_string(*name)) < 0) {
+            complain("'%s' is no valid text (UTF-8)", *name);
+            return EXIT_CODE_USAGE;
+        }
+    if (json_array_size(names) == 0) {
+        complain("what? Name programs, GROUP:*, PROGRAM:SLOT, workers, or all");
+        return EXIT_CODE_USAGE;
+    }
+    (void)json_object_set(parameters, "programs", names);
+    if (invocation->force)
+        (void)json_object_set_new(parameters, "force", json_true());
+    int code = connect_or_complain(invocation, &client);
+    if (code != EXIT_CODE_OK)
+        return code;
+    if (invocation->no_wait)
+        return ask_only(&client, &job, parameters);
+    int r = client_call(&client, method, json_incref(parameters), true);
+    if (r < 0)
+        return complain_of_connection(&client, r);
+    if (isatty(STDOUT_FILENO))
+        (void)signal(SIGINT, on_interrupt);
+    return follow(&client, &job);
+}
+
+int command_start(const struct invocation *invocation)
+{
+    return run(invocation, "Start");
+}
+
+int command_stop(const struct invocation *invocation)
+{
+    return run(invocation, "Stop");
+}
+
+int command_restart(const struct invocation *invocation)
+{
+    return run(invocation, "Restart");
+}

@@ -239,10 +239,8 @@ static int on_master(sd_event_source *source UNUSED, int fd UNUSED, uint32_t rev
 
 /* Jobs and time */
 
-static int on_done(sd_event_source *source UNUSED, int fd UNUSED, uint32_t revents UNUSED,
-                   void *userdata)
+static void take_done(struct logger *logger)
 {
-    struct logger *logger = userdata;
     struct list jobs;
     list_init(&jobs);
     done_take(&logger->done, &jobs);
@@ -250,6 +248,12 @@ static int on_done(sd_event_source *source UNUSED, int fd UNUSED, uint32_t reven
         list_remove(&job->link);
         stream_job_done(job->owner, job);
     }
+}
+
+static int on_done(sd_event_source *source UNUSED, int fd UNUSED, uint32_t revents UNUSED,
+                   void *userdata)
+{
+    take_done(userdata);
     return 0;
 }
 
@@ -268,6 +272,8 @@ static int on_tick(sd_event_source *source UNUSED, uint64_t now UNUSED, void *us
     uint64_t now_usec = clock_monotonic_usec();
     bool more = false;
     logger->ticking = false;
+    /* Where we are late ourselves, a job is not late that is done. */
+    take_done(logger);
     LIST_FOREACH_SAFE(stream, &logger->streams, struct stream, link)
         more = stream_look(stream, now_usec) || more;
     if (more)

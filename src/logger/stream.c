@@ -12,7 +12,7 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-#define PATIENCE_USEC (500 * USEC_PER_MSEC)
+#define PATIENCE_USEC (1 * USEC_PER_SEC)
 /* Between two words about what is dropped. */
 #define SAY_USEC (10 * USEC_PER_SEC)
 

@@ -110,6 +110,18 @@ int log_set_file(const char *path)
     return 0;
 }
 
+int log_try_file(const char *path)
+{
+    CLEANUP_FD int fd = open(path, O_WRONLY | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    if (fd >= 0 || errno != ENOENT)
+        return fd < 0 ? -errno : 0;
+    const char *slash = strrchr(path, '/');
+    CLEANUP_FREE char *directory = slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
+    if (!directory)
+        return -ENOMEM;
+    return faccessat(AT_FDCWD, directory, W_OK | X_OK, AT_EACCESS) < 0 ? -errno : 0;
+}
+
 int log_reopen(void)
 {
     if (!target.path)

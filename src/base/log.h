@@ -28,6 +28,8 @@ int log_set_journal(const char *socket_path, const char *identifier);
 
 /* From now on to this file (O_APPEND, created 0640), or to stderr again (NULL). On failure nothing changes; -errno. */
 int log_set_file(const char *path);
+/* Would log_set_file() do? It is not made where it is not there. */
+int log_try_file(const char *path);
 /* Opens the file anew, after somebody renamed it. Without a file it does nothing. */
 int log_reopen(void);
 /*

@@ -111,6 +111,12 @@ struct config_max_restarts {
     uint64_t within_usec;
 };
 
+struct config_recycle {
+    uint64_t max_memory;   /* bytes; 0: no such limit */
+    uint64_t max_age_usec; /* likewise */
+    double jitter;
+};
+
 struct config_reload {
     enum config_order order;
     bool canary; /* default: true with sockets, false without */
@@ -177,6 +183,7 @@ struct config_program {
     struct config_max_restarts max_restarts;
     bool exit_on_fatal;
     struct config_backoff backoff;
+    struct config_recycle recycle;
     int stop_signal;
     uint64_t stop_timeout_usec;
     enum config_kill_mode kill_mode;
@@ -239,6 +246,7 @@ struct config {
  * Where a configuration comes from; kept by the master so that a reload reads the same again. All strings borrowed.
  *   path      the file; NULL together with `text` for `reloader run`, whose arguments are translated to YAML text
  *   text      used instead of reading path (NUL-terminated)
+ *   name      what messages call `text`, with its lines; NULL: "command line", of which people know no lines
  *   sets      "KEY=VALUE" of --set, in order, NULL-terminated; they win over the file
  *   names     who knows users and groups: what is not known yet is -EAGAIN and an open question there. NULL: they are
  *             asked at once, see names.h for how long
@@ -247,6 +255,7 @@ struct config {
 struct config_source {
     const char *path;
     const char *text;
+    const char *name;
     char *const *sets;
     const char *directory; /* base of relative paths for `text`; NULL: the current one */
     struct names *names;

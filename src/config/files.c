@@ -6,12 +6,6 @@
 #include <errno.h>
 #include <string.h>
 
-static char *directory_of(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    return slash == path ? strdup("/") : strndup(path, (size_t)(slash - path));
-}
-
 static struct config_file *file_free(struct config_file *file)
 {
     if (!file)
@@ -30,7 +24,7 @@ static struct config_file *file_new(const char *path, const char *directory, siz
         return NULL;
     file->number = (unsigned)number;
     file->path = path ? strdup(path) : NULL;
-    file->directory = path ? directory_of(path) : strdup(directory);
+    file->directory = path ? path_directory(path) : strdup(directory);
     if ((path && !file->path) || !file->directory)
         return NULL;
     return TAKE_PTR(file);

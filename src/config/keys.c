@@ -224,6 +224,18 @@ static const struct key max_restarts_keys[] = {
 static const struct key_table max_restarts_table = {"programs.NAME.max_restarts", max_restarts_keys,
                                                     NULL};
 
+static const struct key recycle_keys[] = {
+    {"max_memory", &type_size, PROGRAM_AT(recycle.max_memory), .default_help = "none",
+     .min = 1 << 20, .max = UINT64_C(1) << 50,
+     .help = "a worker whose resident memory is larger is replaced"},
+    {"max_age", &type_duration, PROGRAM_AT(recycle.max_age_usec), "0s",
+     .max = SECONDS(3650 * UINT64_C(86400)), .help = "one that is older is; 0s: however old"},
+    {"jitter", &type_factor, PROGRAM_AT(recycle.jitter), "0.1", .min = 0, .max = 100,
+     .help = "spreads max_age by this share of it, so that workers are not all replaced in a row"},
+    {0},
+};
+static const struct key_table recycle_table = {"programs.NAME.recycle", recycle_keys, NULL};
+
 static const char *const restart_words[] = {"always", "unexpected", "never", NULL};
 static const char *const order_words[] = {"drain-first", "ready-first", NULL};
 
@@ -322,6 +334,7 @@ static const struct key program_keys[] = {
     {"exit_on_fatal", &type_bool, PROGRAM_AT(exit_on_fatal), "false",
      .help = "end the master, with the worker's exit status, when a slot is FATAL"},
     {"backoff", &type_section, .table = &backoff_table},
+    {"recycle", &type_section, .table = &recycle_table},
     {"ready", &type_ready, .default_text = "auto",
      .help = "what makes a worker ready: auto, notify, message, {after: 3s}"},
     {"drain", &type_choice, PROGRAM_AT(drain), "auto", .words = drain_words,
@@ -386,7 +399,6 @@ static const struct key program_keys[] = {
     {.name = "watchdog"},
     {.name = "health"},
     {.name = "on_event"},
-    {.name = "recycle"},
     {0},
 };
 static const struct foreign_key program_foreign[] = {
@@ -458,9 +470,9 @@ static const struct foreign_key program_foreign[] = {
     {"oom_score", CALLED("oom_score_adjust")},
     {"ambient_capabilities", CALLED("capabilities")},
     {"extra_groups", CALLED("supplementary_groups")},
-    {"max_memory_restart", CALLED_LATER("recycle")},
-    {"max_requests", CALLED_LATER("recycle")},
-    {"cron_restart", CALLED_LATER("recycle")},
+    {"max_memory_restart", CALLED("recycle: {max_memory: …}")},
+    {"max_requests", CALLED("recycle, by age or memory")},
+    {"cron_restart", CALLED("recycle: {max_age: …}")},
     {"ignore_watch", CALLED("watch_ignore")},
     {"watch_delay", CALLED("reload_delay")},
     {"reload_extra_files", CALLED("watch")},
@@ -481,8 +493,8 @@ static const struct foreign_key program_foreign[] = {
 const struct key_table program_table = {"programs.NAME", program_keys, program_foreign};
 
 const struct key_table *const key_tables[] = {
-    &root_table,   &log_table,   &control_table,     &root_limit_table,
-    &socket_table, &option_table, &program_table,     &limit_table,
-    &backoff_table, &max_restarts_table, &reload_table, &output_tables[CONFIG_STDOUT],
-    &output_tables[CONFIG_STDERR], NULL,
+    &root_table,    &log_table,     &control_table, &root_limit_table, &socket_table,
+    &option_table,  &program_table, &limit_table,   &backoff_table,    &max_restarts_table,
+    &recycle_table, &reload_table,  &output_tables[CONFIG_STDOUT],     &output_tables[CONFIG_STDERR],
+    NULL,
 };

@@ -123,6 +123,11 @@ static int add_main_file(struct reader *reader, const struct config_source *sour
     return 0;
 }
 
+static const char *name_of(const struct config_source *source)
+{
+    return source->path ? source->path : source->name ? source->name : "command line";
+}
+
 /* The text and what messages call it. */
 static int read_source(const struct config_source *source, struct errors *errors, char **ret_text,
                        size_t *ret_size)
@@ -144,9 +149,9 @@ static int read_source(const struct config_source *source, struct errors *errors
 static int read_main_file(struct reader *reader, const struct config_source *source)
 {
     CLEANUP_FREE char *text = NULL;
-    const struct place start = {.origin = source->path ? source->path : "command line",
-                                .line = source->path ? 1 : 0,
-                                .column = source->path ? 1 : 0};
+    const bool has_lines = source->path || source->name;
+    const struct place start = {
+        .origin = name_of(source), .line = has_lines ? 1 : 0, .column = has_lines ? 1 : 0};
     int r = read_source(source, reader->errors, &text, &reader->size);
     return r < 0 ? r
                  : tree_parse(reader->tree, text, reader->size, &start, reader->errors,
@@ -248,7 +253,7 @@ static char *host_name(void)
 static int build(struct reader *reader, const struct config_source *source)
 {
     const struct tree_node *root = reader->tree->root;
-    const struct place top = {.origin = source->path ? source->path : "command line"};
+    const struct place top = {.origin = name_of(source)};
     struct scope scope = {.name = "", .place = root ? &root->place : &top};
     reader->scope = &scope;
     section_read(reader, &root_table, root, reader->config);

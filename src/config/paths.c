@@ -24,3 +24,9 @@ char *path_absolute(const char *path)
         return NULL;
     return path_join(directory ? directory : "/", path);
 }
+
+char *path_directory(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash == path ? strdup("/") : strndup(path, (size_t)(slash - path));
+}

@@ -5,7 +5,9 @@
 
 #include "base/macros.h"
 
-/* Both: malloc-ed; NULL with errno. */
+/* All: malloc-ed; NULL with errno. */
 char *path_join(const char *directory, const char *path);
 /* Relative to the current directory. */
 char *path_absolute(const char *path);
+/* What an absolute path is in: "/etc" of "/etc/fstab", "/" of "/etc". */
+char *path_directory(const char *path);

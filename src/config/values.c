@@ -260,16 +260,20 @@ static void expect_mode(const struct key *key UNUSED, char buffer[VALUE_TEXT_SIZ
 
 SCALAR_TYPE(type_mode, "octal mode", parse_mode_value, format_mode, expect_mode);
 
-/* min and max of a factor are in hundredths. strtod() would also take hex, inf and blanks, and obey the locale. */
+/*
+ * min and max of a factor are in hundredths; one that is at most 1 may be a percentage. strtod() would also take hex, inf and blanks, and obey
+ * the locale.
+ */
 static int parse_factor(const struct key *key, const char *text, void *field)
 {
     size_t whole = strspn(text, "0123456789");
     size_t fraction = text[whole] == '.' ? strspn(text + whole + 1, "0123456789") : 0;
     size_t length = whole + (text[whole] == '.' ? 1 + fraction : 0);
-    if (whole == 0 || text[length] != '\0' || text[length - 1] == '.' || length > 20)
+    bool percent = key->max <= 100 && strcmp(text + length, "%") == 0;
+    if (whole == 0 || (text[length] != '\0' && !percent) || text[length - 1] == '.' || length > 20)
         return -EINVAL;
-    double value = 0, scale = 1;
-    for (const char *s = text; *s != '\0'; s++) {
+    double value = 0, scale = percent ? 100 : 1;
+    for (const char *s = text; s < text + length; s++) {
         if (*s == '.')
             continue;
         value = value * 10 + (*s - '0');
@@ -296,8 +300,8 @@ static bool format_factor(const struct key *key UNUSED, const void *field,
 
 static void expect_factor(const struct key *key, char buffer[VALUE_TEXT_SIZE])
 {
-    (void)snprintf(buffer, VALUE_TEXT_SIZE, "a number from %g to %g", (double)key->min / 100,
-                   (double)key->max / 100);
+    (void)snprintf(buffer, VALUE_TEXT_SIZE, "a number from %g to %g%s", (double)key->min / 100,
+                   (double)key->max / 100, key->max <= 100 ? ", or a percentage" : "");
 }
 
 SCALAR_TYPE(type_factor, "number", parse_factor, format_factor, expect_factor);

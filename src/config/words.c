@@ -12,6 +12,7 @@ struct splitter {
     size_t length;
     bool in_word;
     size_t n_words;
+    bool plain; /* there is no thought of a shell */
 };
 
 static void put(struct splitter *s, char c)
@@ -48,9 +49,10 @@ static int read_single_quotes(struct splitter *s, char **ret_reason)
 /* Inside double quotes a backslash quotes only what would mean something there. */
 static int read_double_quotes(struct splitter *s, char **ret_reason)
 {
+    const char *quoted = s->plain ? "\"\\" : "\"\\$`\n";
     s->in_word = true;
     for (; *s->at != '"'; s->at++) {
-        if (*s->at == '\\' && s->at[1] != '\0' && strchr("\"\\$`\n", s->at[1]))
+        if (*s->at == '\\' && s->at[1] != '\0' && strchr(quoted, s->at[1]))
             s->at++;
         if (*s->at == '\0')
             return fail_unbalanced('"', ret_reason);
@@ -106,7 +108,7 @@ static int read_one(struct splitter *s, char ***words, char **ret_reason)
         return read_double_quotes(s, ret_reason);
     if (c == '\\')
         return read_backslash(s, ret_reason);
-    if (strchr("|&;<>$`()", c))
+    if (!s->plain && strchr("|&;<>$`()", c))
         return fail(ret_reason,
                     string_format("there is no shell to understand '%c': quote it, or write "
                                   "[sh, -c, \"exec …\"]",
@@ -115,13 +117,13 @@ static int read_one(struct splitter *s, char ***words, char **ret_reason)
     return 0;
 }
 
-int words_split(const char *text, char ***ret, char **ret_reason)
+static int split(const char *text, bool plain, char ***ret, char **ret_reason)
 {
     CLEANUP_STRV char **words = NULL;
     CLEANUP_FREE char *word = malloc(strlen(text) + 1);
     if (!word)
         return -ENOMEM;
-    struct splitter splitter = {.at = text, .word = word};
+    struct splitter splitter = {.at = text, .word = word, .plain = plain};
     int r = 0;
     while (r == 0 && *splitter.at != '\0')
         r = read_one(&splitter, &words, ret_reason);
@@ -130,4 +132,14 @@ int words_split(const char *text, char ***ret, char **ret_reason)
     if (r == 0)
         *ret = TAKE_PTR(words);
     return r;
+}
+
+int words_split(const char *text, char ***ret, char **ret_reason)
+{
+    return split(text, false, ret, ret_reason);
+}
+
+int words_split_plain(const char *text, char ***ret, char **ret_reason)
+{
+    return split(text, true, ret, ret_reason);
 }

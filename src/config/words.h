@@ -12,3 +12,5 @@
 
 /* 0 and a strv in *ret (NULL: no words), -EINVAL with *ret_reason for people (malloc-ed; more than WORDS_MAX words are one), or -ENOMEM. */
 int words_split(const char *text, char ***ret, char **ret_reason);
+/* The same for what never was a shell's: | & ; < > $ ` ( ) are letters like others, as for Python's shlex.split(). */
+int words_split_plain(const char *text, char ***ret, char **ret_reason);

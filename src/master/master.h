@@ -122,3 +122,5 @@ bool master_slot_queue(const struct master *master, const struct program *progra
 void master_raise_nofile(const struct config *config);
 /* `journal`: standard error was the journal when we were started. */
 int master_apply_log(const struct config *config, bool journal, char **ret_error);
+/* Would its file be opened? Makes none. */
+int master_try_log(const struct config *config, char **ret_error);

@@ -147,17 +147,17 @@ static int refuse_others(const struct config_diff *diff, const struct reload_req
     return -EINVAL;
 }
 
-/* The settings that others than the master make true. */
+/* The settings that others than the master make true; `other` is what they have prepared besides, or NULL. */
 static int prepare_outside(const struct master *master, struct reload_candidate *candidate,
-                           char **ret_reason)
+                           void *other, char **ret_reason)
 {
     const struct master_options *options = &master->options;
     struct release *release = &candidate->release;
     if (!options->prepare || !candidate->diff->settings)
         return 0;
     release->discard = options->discard;
-    return options->prepare(release->config, master->reload.release.prepared, options->userdata,
-                            &release->prepared, ret_reason);
+    return options->prepare(release->config, other, options->userdata, &release->prepared,
+                            ret_reason);
 }
 
 /* All that can be refused at once is refused in here. */
@@ -181,6 +181,8 @@ static int prepare(struct master *master, struct reload_candidate *candidate, bo
         r = refuse_unknown(config, request, ret_reason);
     if (r == 0)
         r = refuse_others(candidate->diff, request, ret_reason);
+    if (r == 0 && config_diff_has_setting(candidate->diff, "log.file"))
+        r = master_try_log(config, ret_reason);
     if (r < 0)
         return r;
     if (!dry) {
@@ -191,7 +193,7 @@ static int prepare(struct master *master, struct reload_candidate *candidate, bo
     }
     r = sockets_open(master, config, dry, &candidate->release, ret_reason);
     if (r == 0 && !dry)
-        r = prepare_outside(master, candidate, ret_reason);
+        r = prepare_outside(master, candidate, master->reload.release.prepared, ret_reason);
     return r < 0 ? r : reload_make_parts(master, candidate, ret_reason);
 }
 
@@ -348,19 +350,25 @@ static bool has_all_of(const struct config *config, const struct config *other)
     return true;
 }
 
-/* One that a reload had added went again when that failed. */
-static bool has_lost_programs(const struct master *master, const struct reload_candidate *candidate)
+/* One that a reload had added went again when that failed, or is there to be rolled now. */
+static bool has_other_programs(const struct master *master,
+                               const struct reload_candidate *candidate)
 {
-    for (size_t i = 0; i < candidate->n_parts; i++)
-        if (!candidate->parts[i].added && !master_find_program(master, candidate->parts[i].program))
+    for (size_t i = 0; i < candidate->n_parts; i++) {
+        const struct reload_part *part = &candidate->parts[i];
+        const struct program *program = master_find_program(master, part->program);
+        if (part->added ? program && program->started : !program)
             return true;
+    }
     return false;
 }
 
-/* One for all programs goes on as it is, if they are still the same ones. 0 or -ENOMEM. */
-static int compare_anew(struct reload_candidate *candidate, struct config *now)
+/* One for all programs goes on as it is, if they are still the same ones. 0 or -errno. */
+static int compare_anew(const struct master *master, struct reload_candidate *candidate)
 {
+    struct config *now = master->release.config;
     struct config_diff *diff = NULL;
+    CLEANUP_FREE char *reason = NULL;
     int r = config_diff_new(now, candidate->release.config, &diff);
     if (r < 0)
         return r;
@@ -368,7 +376,12 @@ static int compare_anew(struct reload_candidate *candidate, struct config *now)
     candidate->diff = diff;
     (void)config_unref(candidate->from);
     candidate->from = config_ref(now);
-    return 0;
+    /* What others have prepared leads from where they were then. */
+    void *before = TAKE_PTR(candidate->release.prepared);
+    r = prepare_outside(master, candidate, before, &reason);
+    if (before)
+        candidate->release.discard(before);
+    return r;
 }
 
 /* One that had to wait for the candidate asks for what that was to bring, as well. An undo is of what was in force then. */
@@ -389,9 +402,9 @@ void reload_candidate_reconsider(struct master *master, enum reload_result resul
         return;
     bool stands = candidate->request.all
                       ? has_all_of(now, candidate->from) && has_all_of(candidate->from, now) &&
-                            compare_anew(candidate, now) == 0
+                            compare_anew(master, candidate) == 0
                       : result != RELOAD_COMMITTED && !candidate->is_entangled;
-    if (stands && !has_lost_programs(master, candidate))
+    if (stands && !has_other_programs(master, candidate))
         return;
     if (reload->wanted.id != 0) {
         char by[64];

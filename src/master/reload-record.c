@@ -5,6 +5,7 @@
 #include "base/parse.h"
 #include "base/strv.h"
 #include "master/master.h"
+#include "master/programs.h"
 #include "worker/check.h"
 
 const char *reload_result_to_string(enum reload_result result)
@@ -206,9 +207,12 @@ static json_t *describe_slots(const struct program *program)
     return slots;
 }
 
-static bool is_worth_telling(const struct program *program, enum reload_result result)
+/* Of a name there is one: one that was removed for another of its name is still there, for people. */
+static bool is_worth_telling(const struct master *master, const struct program *program,
+                             enum reload_result result)
 {
-    return !program->removed || (program->in_result && result == RELOAD_COMMITTED);
+    return !program->removed || (program->in_result && result == RELOAD_COMMITTED &&
+                                 !master_find_program(master, program->name));
 }
 
 static json_t *describe_programs(const struct master *master, enum reload_result result)
@@ -217,7 +221,7 @@ static json_t *describe_programs(const struct master *master, enum reload_result
     bool failed = result == RELOAD_DEGRADED || result == RELOAD_ROLLED_BACK;
     for (size_t i = 0; i < master->n_programs; i++) {
         const struct program *program = master->programs[i];
-        if (!is_worth_telling(program, result))
+        if (!is_worth_telling(master, program, result))
             continue;
         (void)json_array_append_new(
             programs, json_pack("{s:s, s:s, s:I, s:I, s:s*, s:o}", "name", program->name, "result",

@@ -60,10 +60,12 @@ static void log_result(const struct master *master, enum reload_result result, u
     unsigned long long id = master->reload.running.id;
     const char *reason = master->reload.reason ? master->reload.reason : "unknown reason";
     char took[DURATION_TEXT_SIZE];
+    bool is_told = false;
     for (size_t i = 0; i < master->n_programs; i++) {
         const struct program *program = master->programs[i];
         if (!program->in_result || !program->started)
             continue;
+        is_told = true;
         if (result == RELOAD_COMMITTED)
             log_about(reload_subject(master->reload.running.id, program), LOG_LEVEL_INFO,
                       "reload %llu committed, generation %llu, %u workers, %s", id,
@@ -77,6 +79,9 @@ static void log_result(const struct master *master, enum reload_result result, u
             log_about(reload_subject(master->reload.running.id, program), LOG_LEVEL_ERROR,
                       "reload %llu rolled back: %s", id, reason);
     }
+    if (!is_told && result == RELOAD_COMMITTED)
+        log_about(reload_subject(id, NULL), LOG_LEVEL_INFO, "reload %llu committed, %s", id,
+                  duration_to_text(took_usec, took));
 }
 
 static void leave_reload(struct program *program)
@@ -192,6 +197,10 @@ static void begin_new_programs(struct master *master, struct reload_candidate *c
         struct program *program = TAKE_PTR(part->added);
         if (!program)
             continue;
+        /* One that it is to replace stays if this comes to nothing, and counts on. */
+        struct program *before = master_find_program(master, part->program);
+        if (before)
+            before->last_generation = MAX(before->last_generation, part->generation->number);
         master_take_program(master, program);
         program->is_new = true;
         program->last_generation = part->generation->number - 1;

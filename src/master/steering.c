@@ -83,12 +83,13 @@ static void steer_all(const struct master *master)
             steer(master, known.list[i].listener);
 }
 
-/* Sockets of slots that are gone wait for nobody any more. */
+/* Sockets of slots that are gone wait for nobody any more, but for those that it gets when it is started. */
 static bool has_too_many(const struct program *program)
 {
+    size_t slots = MAX(program->n_slots, (size_t)program_config(program)->workers);
     for (size_t i = 0; i < program_config(program)->n_sockets; i++) {
         size_t n = program->committed->listeners[i]->n_sockets;
-        if (n > 1 && n > program->n_slots)
+        if (n > 1 && n > slots)
             return true;
     }
     return false;
@@ -99,7 +100,7 @@ void master_steer(struct master *master)
     bool trim = false;
     steer_all(master);
     for (size_t i = 0; i < master->n_programs; i++)
-        trim = trim || (master->programs[i]->started && has_too_many(master->programs[i]));
+        trim = trim || has_too_many(master->programs[i]);
     if (trim)
         master_trim_listeners(master);
 }

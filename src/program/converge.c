@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/parse.h"
 #include "base/strv.h"
+#include "program/recycle.h"
 #include "program/settle.h"
 #include "program/spread.h"
 
@@ -128,7 +129,7 @@ static bool is_crowded(const struct program *program)
     return stopping > STOPPING_PER_SLOT_MAX * (program->n_slots + 1);
 }
 
-static bool has_own_sockets(const struct config_program *config)
+bool program_has_own_sockets(const struct config_program *config)
 {
     for (size_t i = 0; i < config->n_sockets; i++)
         if (config->sockets[i]->sharing == CONFIG_PER_WORKER)
@@ -148,7 +149,7 @@ static size_t next_actions(const struct program *program, struct rollout_slot *s
         .canary = config->reload.canary,
         .workers = program_wanted(program),
         .target_workers = program->started ? config->workers : 0,
-        .own_sockets = has_own_sockets(config),
+        .own_sockets = program_has_own_sockets(config),
         .max_unavailable = config_amount(config->reload.max_unavailable, config->workers),
         .max_surge = config_amount(config->reload.max_surge, config->workers),
         .failed = program->failed,
@@ -328,4 +329,5 @@ void program_converge(struct program *program)
                   "no end in bringing its workers up to date; this is a defect of reloader");
     free(slots);
     trim_slots(program);
+    program_recycle(program);
 }

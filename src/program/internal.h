@@ -12,8 +12,13 @@ void program_mark(struct program *program);
 void program_leave_rollout(struct program *program);
 /* What empty places are filled with in this phase. */
 struct generation *program_wanted_generation(const struct program *program);
+/* In CANARY, where all slots that may have one are held by now: the reload goes on without. */
+void program_look_for_canary(struct program *program);
 /* Slots that may hold anything: the larger of both generations' workers while a reload runs. */
 unsigned program_max_workers(const struct program *program);
+
+/* converge.c */
+bool program_has_own_sockets(const struct config_program *config);
 
 /* events.c */
 extern const struct worker_ops program_worker_ops; /* userdata: the slot */

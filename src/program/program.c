@@ -5,6 +5,7 @@
 #include "program/internal.h"
 
 #include "base/log.h"
+#include "program/recycle.h"
 #include "program/settle.h"
 
 #include <errno.h>
@@ -93,13 +94,25 @@ void program_leave_rollout(struct program *program)
     reset_reload(program);
 }
 
-/* Then there is no place for a canary. */
-static bool all_are_held(const struct program *program, const struct generation *target)
+/* As rollout_next() has it: with sockets of their own only slots that are there already; of a new program, the first one. */
+static bool has_place_for_canary(const struct program *program)
 {
-    for (size_t i = 0; i < target->program->workers; i++)
+    unsigned there = program->committed->program->workers,
+             slots = program->target->program->workers;
+    if (program_has_own_sockets(program->target->program))
+        slots = MIN(slots, there);
+    for (size_t i = 0; i < slots; i++)
         if (!program->slots[i]->held)
-            return false;
-    return true;
+            return true;
+    return slots == 0;
+}
+
+void program_look_for_canary(struct program *program)
+{
+    if (program->phase != ROLLOUT_CANARY || has_place_for_canary(program))
+        return;
+    (void)sd_event_source_set_enabled(program->probation_timer, SD_EVENT_OFF);
+    program->canary_proven = true;
 }
 
 int program_begin(struct program *program, struct generation *target)
@@ -119,7 +132,7 @@ int program_begin(struct program *program, struct generation *target)
     program->phase = ROLLOUT_IDLE;
     if (!program->started)
         return 0;
-    program->waiting = !target->program->reload.canary || all_are_held(program, target);
+    program->waiting = !target->program->reload.canary || !has_place_for_canary(program);
     program->phase = program->waiting ? ROLLOUT_IDLE : ROLLOUT_CANARY;
     program->canary_proven = program->waiting;
     program_mark(program);
@@ -314,6 +327,8 @@ int program_new(const struct program_params *params, struct program **ret)
         return r;
     (void)sd_event_source_set_description(program->probation_timer, "probation");
     r = program_add_settle_timer(program);
+    if (r == 0)
+        r = program_add_recycle_timer(program);
     if (r < 0)
         return r;
     *ret = TAKE_PTR(program);
@@ -329,6 +344,7 @@ struct program *program_free(struct program *program)
     free(program->slots);
     (void)sd_event_source_disable_unref(program->probation_timer);
     (void)sd_event_source_disable_unref(program->settle_timer);
+    (void)sd_event_source_disable_unref(program->recycle_timer);
     (void)generation_unref(program->target);
     (void)generation_unref(program->adopted);
     (void)generation_unref(program->committed);

@@ -50,6 +50,8 @@ struct slot {
     uint64_t settling_usec; /* monotonic: since when clients are steered away from its own socket; 0: they are not */
     uint64_t looked_usec;
     unsigned empty_looks; /* at the queue of its own socket, in a row */
+    uint64_t aged_id;     /* the worker whose share of recycle.jitter this is: */
+    double age_random;
 };
 
 /* Why the reload's generation did not come up in a slot, which may be gone by now. For people. */
@@ -127,6 +129,8 @@ struct program {
     struct slot_failure *slot_failures; /* the first one of each slot; kept likewise */
     size_t n_slot_failures;
     sd_event_source *probation_timer;
+    sd_event_source *recycle_timer;
+    uint64_t recycle_usec; /* monotonic: when it goes off; 0: it is not armed */
     sd_event_source *settle_timer; /* looks again at surplus slots that are busy */
     const char *told_step; /* the reload's mark: what its last event said; static text */
     bool dirty;            /* the master's mark: something changed since it last converged */

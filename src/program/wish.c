@@ -17,6 +17,9 @@ void program_halt(struct program *program, bool force)
     program->resumes = false;
     program->started = false;
     program_leave_rollout(program);
+    /* It is back already: the reload waits for others only. */
+    if (!program->target)
+        program->takes_part = false;
     for (size_t i = 0; force && i < program->n_slots; i++)
         stop_slot(program->slots[i]);
     program_mark(program);
@@ -44,6 +47,7 @@ void program_resume_slot(struct program *program, unsigned slot)
 void slot_hold(struct slot *slot, bool force)
 {
     slot->held = true;
+    program_look_for_canary(slot->program);
     if (force)
         stop_slot(slot);
     program_mark(slot->program);

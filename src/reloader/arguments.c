@@ -46,6 +46,9 @@ void arguments_print_help(FILE *stream)
         "  reloader [OPTIONS] [FILE]                       run what FILE describes\n"
         "  reloader run [OPTIONS] [--listen ADDRESS]… [--workers N] [--] COMMAND…\n"
         "                                                  run one program without a file\n"
+        "  reloader import FILE                            print a configuration made of another\n"
+        "                                                  supervisor's: supervisord.conf,\n"
+        "                                                  qilin-daemon.json\n"
         "\n"
         "Without FILE: ./reloader.yaml, ./etc/reloader.yaml, /etc/reloader/reloader.yaml.\n"
         "\n"
@@ -77,7 +80,7 @@ void arguments_print_help(FILE *stream)
 struct command_line {
     struct arguments arguments;
     char *file; /* borrowed from argv, as the rest is */
-    bool run;
+    bool run, import;
     char **command; /* of run: the rest of argv */
     char **listen;  /* owned */
     const char *workers;
@@ -128,11 +131,6 @@ static int fail_unknown(const char *word, char **ret_error)
     return fail(ret_error, -EINVAL, string_format("unknown option '--%s'" HINT, name));
 }
 
-static int fail_later(const char *what, char **ret_error)
-{
-    return fail(ret_error, -EINVAL, string_format("%s is not in this version" HINT, what));
-}
-
 /* A value of an option is text, whatever YAML would make of it. */
 static int add_set(struct command_line *line, const char *key, const char *value, char **ret_error)
 {
@@ -175,8 +173,10 @@ static int take_word(struct command_line *line, char **words, char **ret_error)
         line->run = true;
         return 0;
     }
-    if (!line->file && strcmp(*words, "import") == 0)
-        return fail_later("'reloader import'", ret_error);
+    if (!line->file && !line->import && strcmp(*words, "import") == 0) {
+        line->import = true;
+        return 0;
+    }
     return set_file(line, *words, ret_error);
 }
 
@@ -235,6 +235,7 @@ static bool needs_configuration(const struct command_line *line)
     case ARGUMENTS_MODE_CHECK:
     case ARGUMENTS_MODE_PRINT_CONFIG:
         return true;
+    case ARGUMENTS_MODE_IMPORT:
     case ARGUMENTS_MODE_LIST_KEYS:
     case ARGUMENTS_MODE_HELP:
     case ARGUMENTS_MODE_VERSION:
@@ -364,11 +365,35 @@ static int check_file(struct command_line *line, char **ret_error)
     return line->arguments.path ? 0 : -ENOMEM;
 }
 
+/* What is for a configuration that is read, or run, has no meaning here. */
+static int check_import(struct command_line *line, char **ret_error)
+{
+    const struct arguments *arguments = &line->arguments;
+    if (!line->file)
+        return fail(ret_error, -EINVAL,
+                    strdup("'reloader import' needs a file, as in: reloader import "
+                           "/etc/supervisor/supervisord.conf"));
+    if (arguments->mode != ARGUMENTS_MODE_MASTER || arguments->daemonize || arguments->sets ||
+        line->listen || line->workers)
+        return fail(ret_error, -EINVAL,
+                    strdup("'reloader import' takes no options, only a file" HINT));
+    line->arguments.mode = ARGUMENTS_MODE_IMPORT;
+    line->arguments.path = path_absolute(line->file);
+    return line->arguments.path ? 0 : -ENOMEM;
+}
+
+static bool is_import(const struct command_line *line)
+{
+    return line->import && needs_configuration(line);
+}
+
 int arguments_parse(int argc, char *argv[], struct arguments *ret, char **ret_error)
 {
     CLEANUP(command_line_clear) struct command_line line = {0};
     int r = read_words(argc, argv, &line, ret_error);
-    if (r == 0 && needs_configuration(&line)) {
+    if (r == 0 && is_import(&line)) {
+        r = check_import(&line, ret_error);
+    } else if (r == 0 && needs_configuration(&line)) {
         r = line.run ? check_run(&line, ret_error) : check_file(&line, ret_error);
         line.arguments.directory = path_absolute(".");
         if (r == 0 && !line.arguments.directory)

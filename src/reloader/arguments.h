@@ -13,6 +13,7 @@ enum arguments_mode {
     ARGUMENTS_MODE_MASTER,
     ARGUMENTS_MODE_CHECK,        /* say whether the configuration is valid */
     ARGUMENTS_MODE_PRINT_CONFIG, /* print the effective one */
+    ARGUMENTS_MODE_IMPORT,       /* translate `path`, another supervisor's file */
     ARGUMENTS_MODE_LIST_KEYS,    /* needs no configuration, as those below */
     ARGUMENTS_MODE_HELP,
     ARGUMENTS_MODE_VERSION,

@@ -10,9 +10,11 @@
  *   program/    slots; the pure deciders rollout_next() and restart_policy_next(), and the shell that performs
  *   master/     the event loop's owner: intent, reload transaction, signals, event bus
  *   control/    the Varlink service on the control socket
+ *   import/     other supervisors' files -> YAML text, on base/ and config/ alone; no master uses it
  *   reloader/   this: arguments, daemonizing, one run of a master
  * Beside it: reloaderctl/ (the command line client, on base/ alone) and client/ (libreloader, the worker's side).
  */
+#include "import/import.h"
 #include "reloader/arguments.h"
 #include "reloader/inherited.h"
 #include "reloader/process-title.h"
@@ -91,6 +93,21 @@ static int with_config(const struct arguments *arguments, bool outlive_terminal)
     return run(config, &options);
 }
 
+static int import(const char *path)
+{
+    CLEANUP_FREE char *error = NULL;
+    unsigned refused;
+    if (import_file(path, stdout, &refused, &error) < 0) {
+        (void)fflush(stdout);
+        (void)fprintf(stderr, "%s\n", error ? error : "out of memory");
+        return EXIT_CONFIGURATION;
+    }
+    if (refused > 0)
+        (void)fprintf(stderr, "%s: %u %s not translated; comments in the output say why\n", path,
+                      refused, refused == 1 ? "setting was" : "settings were");
+    return end_output(EXIT_SUCCESS);
+}
+
 static int act(const struct arguments *arguments, bool outlive_terminal)
 {
     switch (arguments->mode) {
@@ -98,6 +115,8 @@ static int act(const struct arguments *arguments, bool outlive_terminal)
     case ARGUMENTS_MODE_CHECK:
     case ARGUMENTS_MODE_PRINT_CONFIG:
         return with_config(arguments, outlive_terminal);
+    case ARGUMENTS_MODE_IMPORT:
+        return import(arguments->path);
     case ARGUMENTS_MODE_LIST_KEYS:
         config_print_keys(stdout);
         return end_output(EXIT_SUCCESS);

@@ -430,6 +430,8 @@ def test_started_by_itself_or_not(master, port, priority):
     one.expect_reload("committed")
     third.expect("superseded")
     assert len(Facts(one).pids["later"]) == 1
+    numbers = [line.rsplit(" ", 1)[1] for line in one.log.read() if " later/0: up" in line]
+    assert len(numbers) == len(set(numbers)) == 3
     assert sorted(entry["name"] for entry in one.status()["programs"]) == ["later", "web"]
 
 
@@ -537,21 +539,28 @@ def test_undo_while_another_runs(pair):
 
 
 def test_log_settings(pair):
-    """Level, format and file; with a file that cannot be opened nothing changes but that it is said."""
+    """Level, format and file; with a file that cannot be opened nothing changes."""
     one, _, _ = pair
     before = Facts(one)
+    good = one.config
+    for path, why in ((one.directory / "no" / "such.log", "No such file or directory"), (one.directory, "Is a directory")):
+        change(one, log={"level": "debug", "file": str(path)})
+        for dry_run in (True, False):
+            reply = one.reload(dry_run=dry_run)
+            assert (reply["result"], reply["reason"]) == ("refused", f"log.file: cannot open {path}: {why}")
+    one.config = good
     path = one.directory / "moved.log"
     change(one, log={"level": "debug", "format": "json", "file": str(path)})
     one.reload(changed_only=True)
     assert Facts(one).pids == before.pids
     one.reload(changed_only=True)
-    assert any('"reload 2 began' in line and line.startswith("{") for line in path.read_text().splitlines())
+    assert any('"reload 4 began' in line and line.startswith("{") for line in path.read_text().splitlines())
     change(one, log={"level": "info"})
     one.reload(changed_only=True)
     size = path.stat().st_size
     start = len(one.log.read())
     one.reload(changed_only=True)
-    one.wait_line("reload 4 began", start)
+    one.wait_line("reload 6 began", start)
     assert path.stat().st_size == size and Facts(one) == before
 
 

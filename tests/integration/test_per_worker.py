@@ -251,6 +251,7 @@ def test_fewer_slots_of_a_program_that_is_not_started(master, port):
     one.programs["echo"]["workers"] = 2
     one.write()
     one.hup()
+    one.wait_line("reload 1 committed, ")
     proc.wait_until(lambda: len(proc.tcp_listeners(port)) == 2, "two sockets")
 
 

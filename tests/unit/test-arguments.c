@@ -97,6 +97,10 @@ static void test_modes(void **state UNUSED)
     assert_mode("-V", ARGUMENTS_MODE_VERSION);
     assert_mode("--version", ARGUMENTS_MODE_VERSION);
     assert_mode("-d -n x", ARGUMENTS_MODE_MASTER);
+    assert_mode("import x", ARGUMENTS_MODE_IMPORT);
+    assert_mode("import import", ARGUMENTS_MODE_IMPORT);
+    assert_mode("-c import", ARGUMENTS_MODE_MASTER);
+    assert_mode("import --help", ARGUMENTS_MODE_HELP);
 }
 
 static void test_wrong_use(void **state UNUSED)
@@ -112,7 +116,11 @@ static void test_wrong_use(void **state UNUSED)
     assert_wrong("-c", -EINVAL, "option '-c' needs a value");
     assert_wrong("--set", -EINVAL, "option '--set' needs a value");
     assert_wrong("-u", -EINVAL, "option '-u' needs a value");
-    assert_wrong("import x", -EINVAL, "'reloader import' is not in this version");
+    assert_wrong("import", -EINVAL, "'reloader import' needs a file");
+    assert_wrong("import x --set a=b", -EINVAL, "'reloader import' takes no options");
+    assert_wrong("import -d x", -EINVAL, "'reloader import' takes no options");
+    assert_wrong("import -u me x", -EINVAL, "'reloader import' takes no options");
+    assert_wrong("import --workers 8 x", -EINVAL, "'reloader import' takes no options");
     assert_wrong("--listen 80 x", -EINVAL, "--listen belongs to 'reloader run'");
     assert_wrong("--workers 8 x", -EINVAL, "--workers belongs to 'reloader run'");
     assert_wrong("run", -EINVAL, "'reloader run' needs a command");

@@ -593,7 +593,7 @@ static struct sample find_sample(const char *path, const struct key *key)
     if (key->type == &type_factor)
         set_sample(&sample, key->max <= 100 ? "0.3" : "3", key->max <= 100 ? "0.4" : "4");
     if (key->type == &type_size)
-        set_sample(&sample, "64K", "128K");
+        set_sample(&sample, "1M", "2M");
     if (key->type == &type_signal)
         set_sample(&sample, "INT", "QUIT");
     if (key->type == &type_integer)

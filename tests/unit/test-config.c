@@ -142,6 +142,15 @@ static void test_positions(void **state UNUSED)
     assert_has(errors, expected);
 }
 
+/* A text that has a name has lines, too. */
+static void test_name_of_text(void **state UNUSED)
+{
+    const struct config_source source = {
+        .text = "programs:\n  p: {command: x, workers: 0}\n", .name = "draft", .directory = "/"};
+    CLEANUP_FREE char *errors = refuse_source(&source, -EINVAL);
+    assert_has(errors, "draft:2:");
+}
+
 static void test_error_flood(void **state UNUSED)
 {
     CLEANUP_FREE char *text = calloc(3000, 16);
@@ -180,7 +189,7 @@ static void test_not_in_this_version(void **state UNUSED)
         (void)snprintf(part, sizeof(part), "%s: not in this version", top[i]);
         assert_refused(text, part);
     }
-    static const char *const keys[] = {"stdin", "watchdog", "health", "on_event", "recycle"};
+    static const char *const keys[] = {"stdin", "watchdog", "health", "on_event"};
     for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
         char text[100], part[100];
         (void)snprintf(text, sizeof(text), "%s: x", keys[i]);
@@ -493,6 +502,7 @@ int main(void)
         cmocka_unit_test(test_everything),
         cmocka_unit_test(test_all_errors_at_once),
         cmocka_unit_test(test_positions),
+        cmocka_unit_test(test_name_of_text),
         cmocka_unit_test(test_error_flood),
         cmocka_unit_test(test_hints),
         cmocka_unit_test(test_not_in_this_version),

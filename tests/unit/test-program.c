@@ -629,6 +629,40 @@ static void test_reload_of_one_that_is_not_started(void **state)
     expect_all_of(fixture, 2, 2);
 }
 
+/* Nobody is left to be the canary: the reload does not wait for one. */
+static void test_held_while_the_canary_starts(void **state)
+{
+    struct fixture *fixture = *state;
+    const char *settings = CANARY "    workers: 2\n    ready: message\n";
+    start_all(fixture, settings, SERVE);
+    begin(fixture, settings, HEAR);
+    AWAIT(fixture, fixture->started == 3);
+    slot_hold(fixture->program->slots[0], false);
+    AWAIT(fixture, fixture->started == 4 && fixture->program->slots[1]->successor);
+    assert_false(fixture->program->canary_proven);
+    slot_hold(fixture->program->slots[1], false);
+    AWAIT(fixture, !fixture->dirty);
+    assert_true(fixture->program->canary_proven);
+    commit(fixture);
+    AWAIT(fixture, !has_leaving(fixture) && !fixture->dirty);
+    assert_null(current(fixture, 0));
+    assert_int_equal(fixture->program->committed->number, 2);
+}
+
+/* What is back already has no more to do in the reload, whatever its operator wishes. */
+static void test_halted_and_resumed_once_back(void **state)
+{
+    struct fixture *fixture = *state;
+    start_all(fixture, CANARY, SERVE);
+    begin(fixture, CANARY, "exit 1");
+    roll_back(fixture);
+    program_halt(fixture->program, false);
+    program_resume(fixture->program);
+    assert_false(program_is_rolling(fixture->program) && !fixture->program->rolled_back);
+    AWAIT(fixture, program_count_ready(fixture->program) == 1);
+    expect_all_of(fixture, 1, 1);
+}
+
 static void test_freed_while_it_runs(void **state)
 {
     struct fixture *fixture = *state;
@@ -675,6 +709,8 @@ int main(void)
         A_TEST(test_spread_of_the_late),
         A_TEST(test_spread_of_the_removed),
         A_TEST(test_reload_of_one_that_is_not_started),
+        A_TEST(test_held_while_the_canary_starts),
+        A_TEST(test_halted_and_resumed_once_back),
         A_TEST(test_freed_while_it_runs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

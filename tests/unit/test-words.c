@@ -37,6 +37,21 @@ static void test_words(void **state UNUSED)
     assert_words("--port=80 x*.txt ~/y #z {a} [b] !", "--port=80|x*.txt|~/y|#z|{a}|[b]|!|");
 }
 
+/* Where there never was a shell, nothing asks for one. */
+static void test_plain(void **state UNUSED)
+{
+    CLEANUP_STRV char **words = NULL;
+    CLEANUP_FREE char *reason = NULL;
+    assert_int_equal(words_split_plain("a | $b \"\\$c\" (d) >e", &words, &reason), 0);
+    assert_int_equal(strv_length(words), 6);
+    assert_string_equal(words[1], "|");
+    assert_string_equal(words[2], "$b");
+    assert_string_equal(words[3], "\\$c");
+    assert_string_equal(words[4], "(d)");
+    assert_int_equal(words_split_plain("a 'b", &words, &reason), -EINVAL);
+    assert_has(reason, "the quote ' has no end");
+}
+
 static void test_quotes(void **state UNUSED)
 {
     assert_words("'a b' \"c d\"", "a b|c d|");
@@ -85,6 +100,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_words),
+        cmocka_unit_test(test_plain),
         cmocka_unit_test(test_quotes),
         cmocka_unit_test(test_expansions_are_no_brackets),
         cmocka_unit_test(test_errors),

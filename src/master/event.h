@@ -30,7 +30,7 @@ const char *event_type_to_string(enum event_type type);
 struct event_subscriber {
     struct list link;
     /* `event` is borrowed. */
-    void (*handle)(const char *type, uint64_t sequence, json_t *event, void *userdata);
+    void (*handle)(enum event_type type, uint64_t sequence, json_t *event, void *userdata);
     /* Is anybody behind it now? What nobody listens to is not made. */
     bool (*listens)(void *userdata);
     void *userdata;

@@ -29,12 +29,6 @@ int fd_set_nonblocking(int fd, bool on);
  */
 int fd_read_file(const char *path, size_t limit, char **ret_data, size_t *ret_size);
 
-/*
- * Makes a file in memory that holds `data`, positioned at its beginning, and that nobody can change any more: what a process can be given to read
- * without anybody writing to it. `name` is for /proc alone.
- */
-int fd_of_data(const char *name, const void *data, size_t size, int *ret_fd);
-
 /* Closes every fd that came with a received message (struct msghdr's SCM_RIGHTS); returns how many. */
 struct msghdr;
 unsigned fd_close_received(struct msghdr *message);

@@ -2,6 +2,7 @@
  * test-fd.c - descriptors are closed once, files are read whole or not at all, nothing blocks.
  */
 #include "base/fd.h"
+#include "base/sealed-file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -183,7 +184,7 @@ static void test_data_that_nobody_changes(void **state)
     (void)state;
     char buffer[8] = "";
     int fd = -1;
-    assert_int_equal(fd_of_data("test", "hello", 5, &fd), 0);
+    assert_int_equal(sealed_file_new("test", "hello", 5, &fd), 0);
     assert_true(fcntl(fd, F_GETFD) & FD_CLOEXEC);
     assert_int_equal(write(fd, "H", 1), -1);
     assert_int_equal(errno, EPERM);
@@ -193,7 +194,7 @@ static void test_data_that_nobody_changes(void **state)
     assert_string_equal(buffer, "hello");
     assert_int_equal(read(fd, buffer, sizeof(buffer)), 0);
     fd_close(fd);
-    assert_int_equal(fd_of_data("empty", "", 0, &fd), 0);
+    assert_int_equal(sealed_file_new("empty", "", 0, &fd), 0);
     assert_int_equal(read(fd, buffer, sizeof(buffer)), 0);
     fd_close(fd);
 }

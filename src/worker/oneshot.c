@@ -350,6 +350,15 @@ static void end_now(struct oneshot *oneshot)
     reaper_remove(oneshot->reaper, &oneshot->reaping);
 }
 
+struct oneshot *oneshot_leave(struct oneshot *oneshot)
+{
+    if (oneshot && oneshot->pid > 0 && !oneshot->gone) {
+        reaper_disown(oneshot->reaper, &oneshot->reaping);
+        oneshot->gone = true;
+    }
+    return oneshot_free(oneshot);
+}
+
 struct oneshot *oneshot_free(struct oneshot *oneshot)
 {
     if (!oneshot)

@@ -68,6 +68,8 @@ struct oneshot {
 int oneshot_new(const struct oneshot_params *params, struct oneshot **ret, char **ret_error);
 /* Nobody wants to know any more: without a verdict it fails; what processes it has are killed. */
 void oneshot_stop(struct oneshot *oneshot);
+/* As oneshot_free(), but what runs goes on, with nobody behind its output any more, and ends by itself. Returns NULL. */
+struct oneshot *oneshot_leave(struct oneshot *oneshot);
 /* Kills what is left. Returns NULL. */
 struct oneshot *oneshot_free(struct oneshot *oneshot);
 DEFINE_FREEP(struct oneshot *, oneshot_free)

@@ -3,11 +3,11 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/journal.h"
+#include "base/log-record.h"
 #include "base/strv.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <limits.h>
 #include <poll.h>
 #include <stdarg.h>
@@ -28,11 +28,6 @@ static struct {
     char *journal_path, *identifier;
     unsigned long lost;
 } target = {.level = LOG_LEVEL_INFO, .file = -1, .stderr_fd = STDERR_FILENO, .journal = -1};
-
-static const char *const level_names[] = {
-    [LOG_LEVEL_ERROR] = "error", [LOG_LEVEL_WARNING] = "warning", [LOG_LEVEL_INFO] = "info",
-    [LOG_LEVEL_DEBUG] = "debug", [LOG_LEVEL_TRACE] = "trace",
-};
 
 void log_set_level(enum log_level level)
 {
@@ -69,9 +64,19 @@ int log_set_journal(const char *socket_path, const char *identifier)
     return 0;
 }
 
+const char *log_get_identifier(void)
+{
+    return target.identifier;
+}
+
 int log_get_fd(void)
 {
     return target.file >= 0 ? target.file : target.stderr_fd;
+}
+
+int log_get_lasting_fd(void)
+{
+    return target.file >= 0 ? target.file : STDERR_FILENO;
 }
 
 void log_set_stderr(int fd)
@@ -129,21 +134,6 @@ int log_reopen(void)
     return 0;
 }
 
-const char *log_level_to_string(enum log_level level)
-{
-    return level_names[level];
-}
-
-int log_level_from_string(const char *name, enum log_level *ret)
-{
-    for (size_t i = 0; i < ARRAY_SIZE(level_names); i++)
-        if (strcmp(name, level_names[i]) == 0) {
-            *ret = (enum log_level)i;
-            return 0;
-        }
-    return -EINVAL;
-}
-
 static bool takes_a_line(int fd)
 {
     struct pollfd poll_fd = {.fd = fd, .events = POLLOUT};
@@ -188,190 +178,18 @@ static bool put_line(int fd, const char *line, size_t size)
     return n == (ssize_t)size;
 }
 
-static size_t put_timestamp(char *text, size_t size)
-{
-    uint64_t now = clock_realtime_usec();
-    time_t seconds = (time_t)(now / USEC_PER_SEC);
-    struct tm tm;
-    (void)gmtime_r(&seconds, &tm);
-    size_t n = strftime(text, size, "%Y-%m-%dT%H:%M:%S", &tm);
-    n += (size_t)snprintf(text + n, size - n, ".%03uZ",
-                          (unsigned)(now % USEC_PER_SEC / USEC_PER_MSEC));
-    return n;
-}
-
-/* Bytes of the printable UTF-8 character that text begins with; 0: it is a control character or no UTF-8. */
-static size_t printable_length(const char *text)
-{
-    const unsigned char *c = (const unsigned char *)text;
-    if (c[0] < 0x80)
-        return c[0] >= 0x20 && c[0] != 0x7f;
-    size_t length = c[0] < 0xc2 ? 0 : c[0] < 0xe0 ? 2 : c[0] < 0xf0 ? 3 : c[0] < 0xf5 ? 4 : 0;
-    for (size_t i = 1; i < length; i++)
-        if ((c[i] & 0xc0) != 0x80)
-            return 0;
-    bool overlong = (c[0] == 0xe0 && c[1] < 0xa0) || (c[0] == 0xf0 && c[1] < 0x90);
-    bool beyond = (c[0] == 0xed && c[1] >= 0xa0) || (c[0] == 0xf4 && c[1] >= 0x90);
-    bool control = c[0] == 0xc2 && c[1] < 0xa0;
-    return overlong || beyond || control ? 0 : length;
-}
-
-#define CHARACTER_SIZE_MAX 7 /* "\u001b" and snprintf's NUL */
-
-static size_t put_character(char *line, const char *text, size_t length, bool json)
-{
-    unsigned char c = (unsigned char)*text;
-    if (json && (c < 0x20 || c == 0x7f))
-        return (size_t)snprintf(line, CHARACTER_SIZE_MAX, "\\u%04x", c);
-    size_t n = 0;
-    if (json && (c == '"' || c == '\\'))
-        line[n++] = '\\';
-    if (length == 0)
-        line[n++] = '?';
-    memcpy(line + n, text, length);
-    return n + length;
-}
-
-/*
- * Text goes out as it is but for control characters and what is no UTF-8 (it may come from anywhere, and may be cut):
- * one event is one line, no terminal is steered, and whoever reads JSON can read it.
- */
-static size_t put_text(char *line, size_t size, const char *text, bool json)
-{
-    size_t n = 0;
-    while (*text && n + CHARACTER_SIZE_MAX <= size) {
-        size_t length = printable_length(text);
-        n += put_character(line + n, text, length, json);
-        text += MAX(length, (size_t)1);
-    }
-    return n;
-}
-
-static size_t put_json_text(char *line, size_t size, const char *name, const char *text)
-{
-    size_t n = (size_t)snprintf(line, size, "\"%s\":\"", name);
-    n += put_text(line + n, size - n - 1, text, true);
-    line[n++] = '"';
-    return n;
-}
-
-static size_t put_json_number(char *line, size_t size, const char *name, uint64_t number)
-{
-    return (size_t)snprintf(line, size, "\"%s\":%" PRIu64 ",", name, number);
-}
-
-/* Names have at most 128 bytes: there is room for all of it. */
-static size_t put_json_subject(char *line, size_t size, const struct log_subject *subject)
-{
-    size_t n = 0;
-    if (subject->program) {
-        n += put_json_text(line + n, size - n, "program", subject->program);
-        line[n++] = ',';
-    }
-    if (subject->worker) {
-        n += put_json_text(line + n, size - n, "worker", subject->worker);
-        line[n++] = ',';
-    }
-    if (subject->worker && subject->generation > 0)
-        n += put_json_number(line + n, size - n, "slot", subject->slot);
-    if (subject->generation > 0)
-        n += put_json_number(line + n, size - n, "generation", subject->generation);
-    if (subject->pid > 0)
-        n += put_json_number(line + n, size - n, "pid", (uint64_t)subject->pid);
-    if (subject->reload > 0)
-        n += put_json_number(line + n, size - n, "reload", subject->reload);
-    return n;
-}
-
-struct record {
-    enum log_level level;
-    const struct log_subject *subject;
-    const char *text;
-};
-
-static size_t put_record(char *line, size_t size, const struct record *record)
-{
-    char when[40];
-    (void)put_timestamp(when, sizeof(when));
-    const char *name = level_names[record->level];
-    if (target.format != LOG_FORMAT_JSON) {
-        size_t n = (size_t)snprintf(line, size, "%s %s ", when, name);
-        n += put_text(line + n, size - n - 1, record->text, false);
-        line[n++] = '\n';
-        return n;
-    }
-    size_t n = (size_t)snprintf(line, size, "{\"time\":\"%s\",\"level\":\"%s\",", when, name);
-    n += put_json_subject(line + n, size - n, record->subject);
-    n += put_json_text(line + n, size - n - 2, "message", record->text);
-    memcpy(line + n, "}\n", 2);
-    return n + 2;
-}
-
-static bool put_on(int fd, const struct record *record)
+static bool put_on(int fd, const struct log_record *record)
 {
     char line[PIPE_BUF];
-    return put_line(fd, line, put_record(line, sizeof(line), record));
+    return put_line(fd, line,
+                    log_record_put(line, sizeof(line), target.format, record));
 }
 
-#define NUMBER_SIZE        24
-#define JOURNAL_FIELDS_MAX 9
-
-struct journal_fields {
-    struct journal_field list[JOURNAL_FIELDS_MAX];
-    size_t n;
-    char numbers[4][NUMBER_SIZE];
-    size_t n_numbers;
-};
-
-static void add_field(struct journal_fields *fields, const char *name, const char *value)
+static int send_to_journal(const struct log_record *record, const char *message)
 {
-    if (value)
-        fields->list[fields->n++] = (struct journal_field){name, value};
-}
-
-static void add_number(struct journal_fields *fields, const char *name, bool applies,
-                       uint64_t number)
-{
-    if (!applies)
-        return;
-    char *text = fields->numbers[fields->n_numbers++];
-    (void)snprintf(text, NUMBER_SIZE, "%" PRIu64, number);
-    add_field(fields, name, text);
-}
-
-/* syslog(3)'s numbers. */
-static const char *level_to_priority(enum log_level level)
-{
-    switch (level) {
-    case LOG_LEVEL_ERROR:
-        return "3";
-    case LOG_LEVEL_WARNING:
-        return "4";
-    case LOG_LEVEL_INFO:
-        return "6";
-    case LOG_LEVEL_DEBUG:
-    case LOG_LEVEL_TRACE:
-        return "7";
-    }
-    return "6";
-}
-
-static int send_to_journal(const struct record *record, const char *message)
-{
-    const struct log_subject *subject = record->subject;
-    bool has_generation = subject->generation > 0;
-    struct journal_fields fields = {.n = 0};
     char bytes[2 * PIPE_BUF];
-    add_field(&fields, "MESSAGE", message);
-    add_field(&fields, "PRIORITY", level_to_priority(record->level));
-    add_field(&fields, "SYSLOG_IDENTIFIER", target.identifier);
-    add_field(&fields, "RELOADER_PROGRAM", subject->program);
-    add_field(&fields, "RELOADER_WORKER", subject->worker);
-    add_number(&fields, "RELOADER_SLOT", subject->worker && has_generation, subject->slot);
-    add_number(&fields, "RELOADER_GENERATION", has_generation, subject->generation);
-    add_number(&fields, "RELOADER_WORKER_PID", subject->pid > 0, (uint64_t)subject->pid);
-    add_number(&fields, "RELOADER_RELOAD", subject->reload > 0, subject->reload);
-    size_t size = journal_serialize(fields.list, fields.n, bytes, sizeof(bytes));
+    size_t size =
+        log_record_put_fields(bytes, sizeof(bytes), target.identifier, record, message);
     if (size == 0)
         return -EMSGSIZE;
     return journal_send(target.journal, target.journal_path, bytes, size);
@@ -380,13 +198,13 @@ static int send_to_journal(const struct record *record, const char *message)
 /* What a socket's buffer has room for, however small it is made. */
 #define SHORT_MESSAGE 400
 
-static bool put_in_journal(const struct record *record)
+static bool put_in_journal(const struct log_record *record)
 {
     char message[PIPE_BUF];
-    message[put_text(message, sizeof(message) - 1, record->text, false)] = '\0';
+    message[log_text_put(message, sizeof(message) - 1, record->text, false)] = '\0';
     int r = send_to_journal(record, message);
     if (r == -EMSGSIZE) {
-        message[put_text(message, SHORT_MESSAGE, record->text, false)] = '\0';
+        message[log_text_put(message, SHORT_MESSAGE, record->text, false)] = '\0';
         r = send_to_journal(record, message);
     }
     if (r == 0 || r == -EAGAIN)
@@ -394,7 +212,7 @@ static bool put_in_journal(const struct record *record)
     return put_on(target.stderr_fd, record);
 }
 
-static bool put(const struct record *record)
+static bool put(const struct log_record *record)
 {
     if (target.format == LOG_FORMAT_JOURNAL && target.journal >= 0)
         return put_in_journal(record);
@@ -402,7 +220,7 @@ static bool put(const struct record *record)
 }
 
 /* For who waits at the terminal for the start of a daemon. */
-static void put_on_terminal(const struct record *record)
+static void put_on_terminal(const struct log_record *record)
 {
     bool elsewhere = target.file >= 0 || target.format == LOG_FORMAT_JOURNAL;
     if (record->level <= LOG_LEVEL_WARNING && elsewhere && target.stderr_fd != STDERR_FILENO)
@@ -414,7 +232,7 @@ static void say_what_was_lost(void)
     char text[80];
     (void)snprintf(text, sizeof(text), "%lu log lines were lost: no reader or no space",
                    target.lost);
-    if (put(&(struct record){LOG_LEVEL_WARNING, &(struct log_subject){0}, text}))
+    if (put(&(struct log_record){.level = LOG_LEVEL_WARNING, .text = text}))
         target.lost = 0;
 }
 
@@ -436,7 +254,7 @@ static void write_about(const struct log_subject *subject, enum log_level level,
         string_make_utf8(text);
     if (target.lost > 0)
         say_what_was_lost();
-    const struct record record = {level, subject, text};
+    const struct log_record record = {.level = level, .subject = subject, .text = text};
     if (target.lost > 0 || !put(&record))
         target.lost++;
     put_on_terminal(&record);

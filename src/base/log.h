@@ -39,8 +39,12 @@ int log_reopen(void);
  */
 void log_set_stderr(int fd);
 
+/* Of the journal, or NULL; owned by the log, until it is set anew. */
+const char *log_get_identifier(void);
 /* The fd lines go to now; owned by the log. */
 int log_get_fd(void);
+/* Likewise, but of nothing that only stands for stderr: for who keeps it. */
+int log_get_lasting_fd(void);
 
 const char *log_level_to_string(enum log_level level);
 int log_level_from_string(const char *name, enum log_level *ret);

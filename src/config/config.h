@@ -126,6 +126,28 @@ struct config_reload {
     char **check_command; /* expansions still in it, without its sockets' fds; NULL: none */
 };
 
+/* Where what a worker prints goes. */
+enum config_output_to {
+    CONFIG_OUTPUT_INHERIT, /* the master's own */
+    CONFIG_OUTPUT_NULL,
+    CONFIG_OUTPUT_FILE, /* this and all that follow are written by reloader-log */
+    CONFIG_OUTPUT_JOURNAL,
+    CONFIG_OUTPUT_SYSLOG,
+    CONFIG_OUTPUT_LOG, /* the master's log, a line each */
+};
+
+struct config_output {
+    enum config_output_to to; /* `silent` is resolved */
+    char *path; /* of a file: absolute, expansions still in it; NULL: PROGRAM-SLOT.STREAM.log in log_directory */
+    uint64_t max_size; /* a file that would grow beyond it is rotated */
+    unsigned backups;  /* rotated files that are kept; 0: the file is emptied instead */
+    bool compress;     /* rotated files are, with gzip */
+    bool strip_ansi;   /* escape sequences of terminals are left out */
+};
+
+enum config_stream { CONFIG_STDOUT, CONFIG_STDERR };
+#define CONFIG_STREAMS 2
+
 struct config_program {
     char *name;
     /*
@@ -173,6 +195,8 @@ struct config_program {
     bool autostart;
     unsigned priority;
     bool silent;
+    bool redirect_stderr; /* stderr goes where stdout goes */
+    struct config_output output[CONFIG_STREAMS];
     const struct config_file *file; /* that holds it; borrowed from the config */
     unsigned line, column;
     unsigned number; /* place in config->programs */
@@ -205,6 +229,7 @@ struct config {
         enum config_log_format format;
         char *file; /* absolute or NULL: stderr */
     } log;
+    char *log_directory; /* absolute or NULL: files need a path */
     bool watch_config;
     struct {
         char *socket; /* absolute; NULL: none */
@@ -311,6 +336,12 @@ bool config_program_ready_first(const struct config_program *program);
 /* Are its sockets among the fds that a worker begins with (else they come over the channel alone)? */
 bool config_program_inherits(const struct config_program *program);
 bool config_socket_nonblocking(const struct config *config, const struct config_socket *socket);
+
+/* Does reloader-log write it? */
+static inline bool config_output_is_logged(const struct config_output *output)
+{
+    return output->to != CONFIG_OUTPUT_INHERIT && output->to != CONFIG_OUTPUT_NULL;
+}
 
 /* Percent of workers rounded down, but at least 1 unless it is 0%. */
 unsigned config_amount(struct config_amount amount, unsigned workers);

@@ -85,6 +85,9 @@ static const struct key root_keys[] = {
     {"watch_config", &type_bool, AT(watch_config), "false",
      .help = "reload when this file, or one that it includes, changes"},
     {"log", &type_section, .table = &log_table},
+    {"log_directory", &type_path, AT(log_directory), .default_help = "none",
+     .help = "where workers' output goes that is written to files without a path: "
+             "PROGRAM-SLOT.stdout.log"},
     {"control", &type_section, .table = &control_table},
     {"sockets", &type_sockets, .table = &socket_table},
     {"programs", &type_programs, .table = &program_table},
@@ -97,7 +100,6 @@ static const struct key root_keys[] = {
      .help = "of all programs that have none of their own"},
     {"environment", &type_environment, AT(environment), .default_help = "{}",
      .help = "variables of all programs; their own win"},
-    {.name = "log_directory"},
     {.name = "gateway"},
     {0},
 };
@@ -123,7 +125,7 @@ static const struct foreign_key root_foreign[] = {
     {"env", CALLED("environment")},
     {"rlimit_nofile", "called 'nofile' in 'limits' here"},
     {"worker_rlimit_nofile", "called 'nofile' in 'limits' of a program here"},
-    {"childlogdir", CALLED_LATER("log_directory")},
+    {"childlogdir", CALLED("log_directory")},
     {"nodaemon", "the command line says it: reloader runs in the foreground unless -d is given"},
     {"daemon", "the command line says it: reloader -d"},
     {"daemonize", "the command line says it: reloader -d"},
@@ -367,6 +369,10 @@ static const struct key program_keys[] = {
      .help = "how long nothing more must have changed before it is reloaded"},
     {"silent", &type_bool, PROGRAM_AT(silent), "false",
      .help = "workers' output goes to /dev/null"},
+    {"redirect_stderr", &type_bool, PROGRAM_AT(redirect_stderr), "false",
+     .help = "workers' standard error goes where their standard output goes"},
+    {"stdout", &type_output, .table = &output_tables[CONFIG_STDOUT]},
+    {"stderr", &type_output, .table = &output_tables[CONFIG_STDERR]},
     {"user", &type_account_user, PROGRAM_AT(identity.account.user_text),
      .default_help = "the master's",
      .help = "whom workers run as; their HOME, USER, LOGNAME and SHELL are his"},
@@ -393,9 +399,6 @@ static const struct key program_keys[] = {
     {.name = "watchdog"},
     {.name = "health"},
     {.name = "on_event"},
-    {.name = "redirect_stderr"},
-    {.name = "stdout"},
-    {.name = "stderr"},
     {0},
 };
 static const struct foreign_key program_foreign[] = {
@@ -475,11 +478,16 @@ static const struct foreign_key program_foreign[] = {
     {"reload_extra_files", CALLED("watch")},
     {"touch_reload", CALLED("watch")},
     {"reuse_port", "called 'sharing: per_worker' in 'sockets' here, and not in this version"},
-    {"stdout_logfile", CALLED_LATER("stdout")},
-    {"stderr_logfile", CALLED_LATER("stderr")},
-    {"out_file", CALLED_LATER("stdout")},
-    {"error_file", CALLED_LATER("stderr")},
-    {"log_file", CALLED_LATER("stdout")},
+    {"stdout_logfile", CALLED("path' in 'stdout")},
+    {"stderr_logfile", CALLED("path' in 'stderr")},
+    {"out_file", CALLED("path' in 'stdout")},
+    {"error_file", CALLED("path' in 'stderr")},
+    {"stdout_logfile_maxbytes", CALLED("max_size' in 'stdout")},
+    {"stdout_logfile_backups", CALLED("backups' in 'stdout")},
+    {"stderr_logfile_maxbytes", CALLED("max_size' in 'stderr")},
+    {"stderr_logfile_backups", CALLED("backups' in 'stderr")},
+    {"merge_logs", CALLED("redirect_stderr")},
+    {"log_file", CALLED("path' in 'stdout")},
     {0},
 };
 const struct key_table program_table = {"programs.NAME", program_keys, program_foreign};
@@ -487,5 +495,6 @@ const struct key_table program_table = {"programs.NAME", program_keys, program_f
 const struct key_table *const key_tables[] = {
     &root_table,    &log_table,     &control_table, &root_limit_table, &socket_table,
     &option_table,  &program_table, &limit_table,   &backoff_table,    &max_restarts_table,
-    &recycle_table, &reload_table,  NULL,
+    &recycle_table, &reload_table,  &output_tables[CONFIG_STDOUT],     &output_tables[CONFIG_STDERR],
+    NULL,
 };

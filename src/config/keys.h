@@ -102,6 +102,8 @@ struct key_table {
 };
 
 extern const struct key_table root_table, socket_table, program_table;
+/* Of `stdout` and `stderr`, by enum config_stream. */
+extern const struct key_table output_tables[];
 
 /* All tables, NULL-terminated. */
 extern const struct key_table *const key_tables[];

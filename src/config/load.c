@@ -55,6 +55,8 @@ static void program_free(struct config_program *program)
     (void)strv_free(program->environment);
     free(program->environment_file);
     free(program->drain_message);
+    for (size_t i = 0; i < CONFIG_STREAMS; i++)
+        free(program->output[i].path);
     free(program);
 }
 
@@ -95,6 +97,7 @@ struct config *config_unref(struct config *config)
     free(config->process_title);
     free(config->identifier);
     free(config->runtime_directory);
+    free(config->log_directory);
     free(config->log.file);
     free(config->control.socket);
     free(config);

@@ -4,6 +4,7 @@
 #include "base/strv.h"
 #include "config/expand.h"
 #include "config/section.h"
+#include "config/validate-output.h"
 
 #include <errno.h>
 #include <string.h>
@@ -228,6 +229,7 @@ void validate_program(struct reader *reader, struct config_program *program,
     check_check_command(&checker);
     check_environment(&checker);
     check_directory(&checker);
+    validate_output(reader, program, draft, &checker.expansion);
     /* What goes together can only be said of values that are right by themselves. */
     if (!draft->broken)
         check_rest(&checker);

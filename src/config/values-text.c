@@ -205,10 +205,9 @@ static bool begins_absolute(struct reader *reader, const char *text)
     return expand(text, &sample, &expanded, &reason) == 0 && expanded[0] == '/';
 }
 
-static void read_directory(struct reader *reader, const struct key *key,
-                           const struct tree_node *node, void *object)
+static void read_absolute(struct reader *reader, const struct key *key, const char *text,
+                          void *object)
 {
-    const char *text = read_text(reader, node, "a directory");
     if (!text)
         return;
     if (begins_absolute(reader, text)) {
@@ -220,8 +219,21 @@ static void read_directory(struct reader *reader, const struct key *key,
     set_field(reader, key, object, here ? path_join(here, text) : NULL);
 }
 
-/* What all programs have by default may be unset. */
-static void print_directory(struct printer *printer, const struct key *key, const void *object)
+static void read_directory(struct reader *reader, const struct key *key,
+                           const struct tree_node *node, void *object)
+{
+    read_absolute(reader, key, read_text(reader, node, "a directory"), object);
+}
+
+
+static void read_template_path(struct reader *reader, const struct key *key,
+                               const struct tree_node *node, void *object)
+{
+    read_absolute(reader, key, read_text(reader, node, "a path"), object);
+}
+
+/* What may be unset. */
+static void print_template_path(struct printer *printer, const struct key *key, const void *object)
 {
     if (*field_of(key, object)) {
         print_template(printer, key, object);
@@ -231,5 +243,8 @@ static void print_directory(struct printer *printer, const struct key *key, cons
     (void)fputs(" null\n", printer->stream);
 }
 
+const struct value_type type_template_path = {
+    .label = "path", .read = read_template_path, .print = print_template_path};
+
 const struct value_type type_directory = {
-    .label = "directory", .read = read_directory, .print = print_directory};
+    .label = "directory", .read = read_directory, .print = print_template_path};

@@ -24,11 +24,18 @@ extern const struct value_type type_section;
 extern const struct value_type type_workers, type_probation, type_amount, type_backlog,
     type_socket_mode, type_control_socket;
 extern const struct value_type type_runtime_directory, type_environment_file, type_template,
-    type_directory;
+    type_directory, type_template_path;
 extern const struct value_type type_command, type_environment, type_handoff, type_ready;
 extern const struct value_type type_listen, type_private_listen, type_socket_names;
 extern const struct value_type type_sockets, type_programs;
 extern const struct value_type type_watch, type_watch_ignore;
+/* A section, or its `to` alone, or its `path` alone. */
+extern const struct value_type type_output;
+/* Does it hold keys of its own, one of each? */
+static inline bool key_is_section(const struct key *key)
+{
+    return key->type == &type_section || key->type == &type_output;
+}
 extern const struct value_type type_exit_codes, type_retries, type_max_restarts, type_groups;
 /* Reads the files that it names into reader->files; prints nothing, as what it brings is printed where it belongs. */
 extern const struct value_type type_include;

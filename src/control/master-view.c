@@ -89,18 +89,37 @@ static const char *program_state(const struct program *program)
     return all_are(program, SLOT_FATAL) ? "FATAL" : "STARTING";
 }
 
+/* Left out where nothing was lost: most programs' output is not written by us at all. */
+static void add_output(json_t *view, const struct master *master, const struct program *program)
+{
+    struct output_totals totals = program->output;
+    logging_add_totals(master->logging, program->name, &totals);
+    if (!view || (totals.dropped_lines == 0 && totals.dropped == 0 && totals.lost == 0))
+        return;
+    (void)json_object_set_new(view, "output",
+                              json_pack("{s:I, s:I, s:I}", "dropped_lines",
+                                        (json_int_t)totals.dropped_lines, "dropped_bytes",
+                                        (json_int_t)totals.dropped, "lost_bytes",
+                                        (json_int_t)totals.lost));
+}
+
+static json_t *view_program(const struct master *master, const struct program *program)
+{
+    json_t *view = json_pack("{s:s, s:s, s:I, s:I, s:I, s:o}", "name", program->name, "state",
+                             program_state(program), "generation",
+                             (json_int_t)program->committed->number, "workers",
+                             (json_int_t)program_wanted(program), "ready",
+                             (json_int_t)program_count_ready(program), "slots",
+                             view_slots(program));
+    add_output(view, master, program);
+    return view;
+}
+
 static json_t *view_programs(const struct master *master)
 {
     json_t *programs = json_array();
-    for (size_t i = 0; i < master->n_programs; i++) {
-        const struct program *program = master->programs[i];
-        (void)json_array_append_new(
-            programs,
-            json_pack("{s:s, s:s, s:I, s:I, s:I, s:o}", "name", program->name, "state",
-                      program_state(program), "generation", (json_int_t)program->committed->number,
-                      "workers", (json_int_t)program_wanted(program), "ready",
-                      (json_int_t)program_count_ready(program), "slots", view_slots(program)));
-    }
+    for (size_t i = 0; i < master->n_programs; i++)
+        (void)json_array_append_new(programs, view_program(master, master->programs[i]));
     return programs;
 }
 
@@ -155,6 +174,11 @@ json_t *master_view_status(const struct master *master)
                              RELOADER_VERSION, "state",
                              master_state_to_string(master_get_state(master)), "uptime_usec",
                              (json_int_t)(clock_monotonic_usec() - master->started_usec));
+    const struct logging *logging = master->logging;
+    if (self && (logging->pid > 0 || logging->deaths > 0))
+        (void)json_object_set_new(self, "logger",
+                                  json_pack("{s:I, s:I}", "pid", (json_int_t)logging->pid, "died",
+                                            (json_int_t)logging->deaths));
     return json_pack("{s:o, s:o, s:o, s:o}", "master", self, "reload", view_reload(master),
                      "programs", view_programs(master), "listeners", view_listeners(master));
 }

@@ -464,7 +464,9 @@ static const struct command control_commands[] = {
 };
 
 static const char control_types[] =
-    "\ntype Master (pid: int, version: string, state: string, uptime_usec: int)\n"
+    "\n# logger: reloader-log, which writes workers' output, and how often it died.\n"
+    "type Master (pid: int, version: string, state: string, uptime_usec: int, "
+    "logger: ?(pid: int, died: int))\n"
     "\ntype ReloadState (id: int, state: string, result: ?string, reason: ?string)\n"
     "\n# by: the signal, or control; also: how many more asked before it began; phases: "
     "microseconds "
@@ -483,8 +485,10 @@ static const char control_types[] =
     "type Worker (pid: int, generation: int, state: string, text: ?string, since_usec: int, "
     "restarts: int, mixed: bool)\n"
     "\ntype Slot (slot: int, name: string, state: string, workers: []Worker)\n"
-    "\ntype Program (name: string, state: string, generation: int, workers: int, ready: int, "
-    "slots: []Slot)\n"
+    "\n# output: what its workers printed that could not be written, and what reloader-log had read\n"
+    "# when it was killed.\n"
+    "type Program (name: string, state: string, generation: int, workers: int, ready: int, "
+    "slots: []Slot, output: ?(dropped_lines: int, dropped_bytes: int, lost_bytes: int))\n"
     "\n# slot: where one slot alone was asked for.\n"
     "type JobResult (program: string, slot: ?int, result: (started, already_started, exited, "
     "stopped, already_stopped, restarted, superseded, failed), reason: ?string)\n"

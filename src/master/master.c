@@ -231,13 +231,13 @@ static int on_delay_over(sd_event_source *source UNUSED, uint64_t now UNUSED, vo
 /* Workers with long-lived connections drain on while later reloads bring more of them. */
 #define NOFILE_WANTED ((rlim_t)64 * 1024)
 
-/* A worker costs a pidfd, a channel and a notify socket; while it is replaced there may be several of them in its slot. */
+/* A worker costs a pidfd, a channel, a notify socket and up to two pipes; while it is replaced there may be several of them in its slot. */
 void master_raise_nofile(const struct config *config)
 {
     rlim_t needed = 256 + config->n_sockets, soft;
     for (size_t i = 0; i < config->n_programs; i++) {
         const struct config_program *program = config->programs[i];
-        needed += 4 * 3 * (rlim_t)program->workers;
+        needed += 4 * 5 * (rlim_t)program->workers;
         for (size_t j = 0; j < program->n_sockets; j++)
             needed += config_socket_is_of_slots(program->sockets[j]) ? program->workers : 0;
     }
@@ -313,6 +313,17 @@ static int take_places(struct master *master, const struct config *config, char 
     return r;
 }
 
+static void on_output_ended(const char *program, const struct output_counters *counters,
+                            void *userdata)
+{
+    struct master *master = userdata;
+    for (size_t i = 0; i < master->n_programs; i++)
+        if (strcmp(master->programs[i]->name, program) == 0)
+            output_totals_add(&master->programs[i]->output, counters);
+}
+
+static const struct logging_ops logging_ops = {.ended = on_output_ended};
+
 static void on_names_known(void *userdata)
 {
     master_wake(userdata);
@@ -336,6 +347,8 @@ static int set_up(struct master *master, struct config *config, char **ret_error
         r = listener_watch_new(master, &master->listener_watch);
     if (r == 0)
         r = watching_new(master, &master->watching);
+    if (r == 0)
+        r = logging_new(master->event, master->reaper, &logging_ops, master, &master->logging);
     if (r == 0)
         r = sockets_bind(master, config, ret_error);
     if (r == 0)
@@ -401,7 +414,10 @@ struct master *master_free(struct master *master)
         return NULL;
     for (size_t i = 0; i < master->n_programs; i++)
         (void)program_free(master->programs[i]);
-    free(master->programs);
+    free(TAKE_PTR(master->programs));
+    master->n_programs = 0;
+    /* What the workers have printed is written before we leave: whoever started us may then end all of us. */
+    (void)logging_free(master->logging);
     (void)watching_free(master->watching);
     reload_clear(&master->reload);
     jobs_clear(&master->jobs);

@@ -16,6 +16,7 @@
 #include "master/intent.h"
 #include "master/jobs.h"
 #include "master/listener-watch.h"
+#include "master/logging.h"
 #include "master/lookup.h"
 #include "master/release.h"
 #include "master/reload.h"
@@ -68,6 +69,7 @@ struct master {
     struct reaper *reaper;
     struct listener_watch *listener_watch;
     struct watching *watching;
+    struct logging *logging; /* reloader-log */
     struct program **programs; /* by priority, then in the order of the file; removed ones until they are empty */
     size_t n_programs;
     uint64_t next_worker_id;

@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "master/listener-use.h"
+#include "master/logging.h"
 #include "master/master.h"
 #include "master/sockets.h"
 
@@ -86,6 +87,7 @@ static struct program_params make_params(struct master *master, struct generatio
         .generation = generation,
         .notify_directory = master->notify_directory,
         .nofile = &master->nofile,
+        .output = logging_sink(master->logging),
         .next_worker_id = &master->next_worker_id,
         .ops = &program_ops,
         .userdata = master,

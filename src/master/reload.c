@@ -410,6 +410,7 @@ static void commit(struct master *master)
     CLEANUP_FREE char *error = NULL;
     if (master_apply_log(master->release.config, master->options.journal, &error) < 0)
         log_error("%s; logging goes on as before", error ? error : "log");
+    logging_log_changed(master->logging);
     watching_update(master->watching, reload->running.began_usec,
                     reload->running.kind == RELOAD_READ);
     if (reload->release.prepared)

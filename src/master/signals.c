@@ -48,11 +48,12 @@ static void handle_hangup(struct master *master, const struct signalfd_siginfo *
     }
 }
 
-static void reopen_logs(void)
+static void reopen_logs(struct master *master)
 {
     int r = log_reopen();
     if (r < 0)
         log_error("cannot open the log file anew: %s; going on with the old one", strerror(-r));
+    logging_reopen(master->logging);
 }
 
 static int on_signal(sd_event_source *source UNUSED, const struct signalfd_siginfo *info,
@@ -77,7 +78,7 @@ static int on_signal(sd_event_source *source UNUSED, const struct signalfd_sigin
         master_shutdown(master, true);
         break;
     case SIGUSR1:
-        reopen_logs();
+        reopen_logs(master);
         break;
     case SIGTTIN:
     case SIGTTOU:

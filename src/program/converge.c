@@ -179,6 +179,7 @@ static void start_worker(struct slot *slot, struct generation *generation, struc
         .notify_directory = program->params.notify_directory,
         .id = (*program->params.next_worker_id)++,
         .nofile = program->params.nofile,
+        .output = program->params.output,
         .ops = &program_worker_ops,
         .userdata = slot,
     };

@@ -14,6 +14,7 @@
 #include "base/macros.h"
 #include "program/restart-policy.h"
 #include "program/rollout.h"
+#include "worker/output-counters.h"
 #include "worker/worker.h"
 
 #include <stdbool.h>
@@ -83,6 +84,7 @@ struct program_params {
     struct generation *generation; /* the first; a reference is taken */
     const char *notify_directory; /* borrowed for the program's life; NULL: there is none */
     const struct rlimit *nofile;  /* borrowed likewise */
+    const struct output_sink *output; /* likewise */
     uint64_t *next_worker_id;     /* the master's counter */
     const struct program_ops *ops;
     void *userdata;
@@ -102,6 +104,7 @@ struct program {
     bool stopping; /* program_stop() or program_remove() was called */
     bool halted;   /* by its operator, until program_resume() */
     bool resumes;  /* when the reload that runs is over */
+    struct output_totals output; /* of workers' pipes that came to their end; kept by the owner */
     struct restart_window *restarts; /* of max_restarts; NULL before the first */
     bool removed;  /* for good: no configuration names it any more */
     bool ends_at_once; /* its drains are not spread (any more) */

@@ -131,6 +131,18 @@ static void print_program_line(const struct screen *screen, json_t *program)
     table_print(&line, screen, 0, stdout);
 }
 
+static void print_output_line(const struct screen *screen, json_t *output)
+{
+    CLEANUP_TABLE struct table line = {.n_columns = 1};
+    if (!output)
+        return;
+    table_add(&line, TONE_BAD,
+              "output: %" PRIu64 " lines (%" PRIu64 " bytes) dropped, %" PRIu64 " bytes lost",
+              get_number(output, "dropped_lines"), get_number(output, "dropped_bytes"),
+              get_number(output, "lost_bytes"));
+    table_print(&line, screen, 2, stdout);
+}
+
 static void print_program(const struct screen *screen, json_t *program)
 {
     static const size_t expendable[] = {5, 4, 6, 2, 1};
@@ -143,6 +155,7 @@ static void print_program(const struct screen *screen, json_t *program)
     size_t i;
     (void)fputc('\n', stdout);
     print_program_line(screen, program);
+    print_output_line(screen, json_object_get(program, "output"));
     if (json_array_size(slots) == 0)
         return;
     add_titles(&table, titles);

@@ -83,6 +83,15 @@ int worker_make_directory(const struct generation *generation, unsigned slot, ch
     return expand_key("directory", generation->program->directory, &scope, ret, ret_error);
 }
 
+int worker_make_output_path(const struct generation *generation, unsigned slot,
+                            enum config_stream stream, char **ret, char **ret_error)
+{
+    struct scope scope;
+    scope_init(&scope, generation, slot);
+    return expand_key(stream == CONFIG_STDOUT ? "stdout.path" : "stderr.path",
+                      generation->program->output[stream].path, &scope, ret, ret_error);
+}
+
 static int make_argv(const char *key, char *const *command, const struct scope *scope, char ***ret,
                      char **ret_error)
 {

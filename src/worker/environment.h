@@ -36,6 +36,10 @@ int worker_make_name(const struct generation *generation, unsigned slot, char **
 int worker_make_directory(const struct generation *generation, unsigned slot, char **ret,
                           char **ret_error);
 
+/* `path` of stdout or stderr expanded; it is set. Likewise. */
+int worker_make_output_path(const struct generation *generation, unsigned slot,
+                            enum config_stream stream, char **ret, char **ret_error);
+
 /* 0, or -errno with *ret_error, one line that names the key that cannot be expanded (malloc-ed). */
 int worker_make_command(const struct worker_place *place, struct worker_command *ret,
                         char **ret_error);

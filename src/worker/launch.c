@@ -94,7 +94,11 @@ int worker_launch(struct worker *worker, const struct worker_params *params,
         *ret_error = string_format("cannot open /dev/null: %s", strerror(-error));
         return error;
     }
-    int r = worker_make_directory(worker->generation, worker->slot, &directory, ret_error);
+    CLEANUP(output_clear) struct output output = {0};
+    int r = output_make(worker->generation, worker->slot, worker->name, null_fd, &output,
+                        ret_error);
+    if (r == 0)
+        r = worker_make_directory(worker->generation, worker->slot, &directory, ret_error);
     if (r == 0)
         r = pins_enter(worker->generation->pins, directory, &place);
     if (r < 0)
@@ -107,13 +111,16 @@ int worker_launch(struct worker *worker, const struct worker_params *params,
         .directory = place.directory,
         .directory_fd = MAX(place.fd, 0),
         .stdin_fd = null_fd,
-        .stdout_fd = program->silent ? null_fd : -1,
-        .stderr_fd = program->silent ? null_fd : -1,
+        .stdout_fd = output.fds[CONFIG_STDOUT],
+        .stderr_fd = output.fds[CONFIG_STDERR],
         .pid_text = command->pid_text,
         .nofile = params->nofile,
         .identity = &identity.identity,
     };
     if ((program->handoff & CONFIG_HANDOFF_STDIN) && program->n_sockets > 0)
         spawn_params.stdin_fd = listener_fd(params->generation->listeners[0], params->slot);
-    return find_and_spawn(worker, params, command, channel_fd, &place, &spawn_params, ret_error);
+    r = find_and_spawn(worker, params, command, channel_fd, &place, &spawn_params, ret_error);
+    if (r == 0)
+        output_hand(&output, worker->pid, params->output);
+    return r;
 }

@@ -14,6 +14,7 @@
 #include "base/macros.h"
 #include "net/listener.h"
 #include "worker/generation.h"
+#include "worker/output.h"
 #include "worker/reaper.h"
 
 #include <jansson.h>
@@ -50,6 +51,7 @@ struct worker_params {
     const char *notify_directory; /* NULL: none is to be had, notify sockets are abstract */
     uint64_t id;                 /* unique in this master */
     const struct rlimit *nofile; /* the limit that the master was started with */
+    const struct output_sink *output; /* of programs whose output goes elsewhere than the master's */
     const struct worker_ops *ops;
     void *userdata;
 };

@@ -12,6 +12,7 @@ HOUSE = ["base", "config", "net", "process", "worker", "program", "master", "con
 ALLOWED = {layer: set(HOUSE[: i + 1]) for i, layer in enumerate(HOUSE)}
 ALLOWED["import"] = {"base", "config", "import"}  # no master has it in its way
 ALLOWED["reloader"] = {*HOUSE, "import", "reloader"}
+ALLOWED["logger"] = {"base", "worker", "logger"}
 ALLOWED["reloaderctl"] = {"base", "process", "reloaderctl"}
 ALLOWED["client"] = {"base", "client"}  # linked statically, its names kept private
 

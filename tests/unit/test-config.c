@@ -182,15 +182,14 @@ static void test_hints(void **state UNUSED)
 
 static void test_not_in_this_version(void **state UNUSED)
 {
-    static const char *const top[] = {"log_directory", "gateway"};
+    static const char *const top[] = {"gateway"};
     for (size_t i = 0; i < ARRAY_SIZE(top); i++) {
         char text[100], part[100];
         (void)snprintf(text, sizeof(text), "programs: {p: {command: x}}\n%s: x", top[i]);
         (void)snprintf(part, sizeof(part), "%s: not in this version", top[i]);
         assert_refused(text, part);
     }
-    static const char *const keys[] = {"stdin",   "watchdog",        "health", "on_event",
-                                       "redirect_stderr", "stdout", "stderr"};
+    static const char *const keys[] = {"stdin", "watchdog", "health", "on_event"};
     for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
         char text[100], part[100];
         (void)snprintf(text, sizeof(text), "%s: x", keys[i]);

@@ -126,7 +126,7 @@ static void test_no_terminal_is_steered(void **state)
 {
     struct fixture *f = *state;
     assert_int_equal(log_set_file(f->path), 0);
-    expect_text(f, "a\nb\tc", " info a?b?c");
+    expect_text(f, "a\nb\tc", " info a?b\tc");
     expect_text(f, "\x1b[2J\x7f", " info ?[2J?");
     expect_text(f, "gr\xc3\xbc\xc3\x9f \xe2\x82\xac \xf0\x9f\x98\x80",
                 " info gr\xc3\xbc\xc3\x9f \xe2\x82\xac \xf0\x9f\x98\x80");

@@ -1,0 +1,51 @@
+/*
+ * reloader-log: writes what workers print to files, to the journal, to syslog or into the master's log. A process of its own, because a disk may block and the master must not.
+ *
+ * Who owns what. Each worker has a pipe for each of its streams that is written here. The worker and its children have the writing end, the
+ * master and we the reading end. We alone read; the master just holds it, so that what is in a pipe outlives us. Memory
+ * that is shared with the master has counters for each pipe: read, written, dropped.
+ *
+ * What the master says (base/message.h, over a SOCK_SEQPACKET pair that is our fd 3; fd 4 is the counters):
+ *   log      FORMAT (enum log_format), IDENTIFIER: the master's log, and its descriptor unless it is the journal; comes first
+ *   pipe     NUMBER (of the pipe, and of its counters), PROGRAM, WORKER, SLOT, GENERATION, PID, STREAM (stdout or stderr), STRIP_ANSI, TO (file,
+ *            journal, syslog, log), of a file PATH, MAX_SIZE, BACKUPS, COMPRESS, AGAIN (another one of us had it), and its reading end
+ *   reopen   files are opened anew
+ *   finish   nobody prints any more who matters: what is in the pipes is written, then we leave
+ * And what we say: ended NUMBER: nobody writes into it any more and all of it is written; say NUMBER TEXT: for the log.
+ *
+ * Reading and writing. One thread reads all pipes; each file, the journal, syslog and the log have a thread each that writes it (writer.h), as a write to a disk may take
+ * its time, and then only those wait who print to that place, and not for long: see stream.h. Of each pipe at most one buffer (64 KiB, or one line of up
+ * to 1 MiB) has been read and is not yet written. The pipe itself is the queue, and when it is full its worker waits for as long as we do.
+ *
+ * If we are killed, the master finds in the counters how many bytes we had read and neither written nor dropped, says so, and
+ * starts another one of us, with all pipes. A file that ends within a line gets a mark there (target.h).
+ * If the master is killed, its workers may live on: we go on until nobody writes into any of the pipes.
+ * At a reload workers of the new generation come with settings of their own; for a path the last ones count.
+ * Signals that end others (a terminal's, a service manager's to the whole group) do not end us: the master says when.
+ */
+#include "logger/logger.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <unistd.h>
+
+enum { MASTER_FD = 3, COUNTERS_FD = 4 };
+
+static void ignore_signals(void)
+{
+    static const int numbers[] = {SIGHUP,  SIGINT,  SIGQUIT, SIGTERM, SIGPIPE,
+                                  SIGUSR1, SIGUSR2, SIGXFSZ, SIGTSTP};
+    for (size_t i = 0; i < ARRAY_SIZE(numbers); i++)
+        (void)signal(numbers[i], SIG_IGN);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc != 1) {
+        (void)fprintf(stderr, "%s: it is started by reloader, and takes no arguments\n", argv[0]);
+        return 2;
+    }
+    ignore_signals();
+    int r = logger_run(MASTER_FD, COUNTERS_FD);
+    _exit(r < 0 ? EXIT_FAILURE : r);
+}

@@ -1,0 +1,238 @@
+#include "logger/writer.h"
+
+#include "base/fd.h"
+#include "logger/datagrams.h"
+#include "logger/records.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#define STACK_SIZE ((size_t)64 * 1024)
+
+struct writer {
+    enum writer_kind kind;
+    char *name;
+    struct done *done;
+    /* The thread's alone: */
+    struct target target;
+    struct datagrams datagrams;
+    struct log_place log;
+    pthread_mutex_t mutex; /* for what follows */
+    pthread_cond_t changed;
+    struct list jobs;
+    struct target_settings settings;
+    struct log_place place; /* its fd is on the way to the thread */
+    bool reopen, ends;
+};
+
+int done_init(struct done *done)
+{
+    list_init(&done->jobs);
+    done->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    return done->event_fd < 0 ? -errno : -pthread_mutex_init(&done->mutex, NULL);
+}
+
+static void move_all(struct list *from, struct list *to)
+{
+    while (!list_is_empty(from)) {
+        struct list *link = from->next;
+        list_remove(link);
+        list_append(to, link);
+    }
+}
+
+void done_take(struct done *done, struct list *ret)
+{
+    uint64_t count;
+    (void)!read(done->event_fd, &count, sizeof(count));
+    (void)pthread_mutex_lock(&done->mutex);
+    move_all(&done->jobs, ret);
+    (void)pthread_mutex_unlock(&done->mutex);
+}
+
+static void put_done(struct done *done, struct job *job)
+{
+    const uint64_t one = 1;
+    (void)pthread_mutex_lock(&done->mutex);
+    list_append(&done->jobs, &job->link);
+    (void)pthread_mutex_unlock(&done->mutex);
+    (void)!write(done->event_fd, &one, sizeof(one));
+}
+
+/* Waits for something to do. False: the end. */
+static bool await_work(struct writer *writer, struct list *ret)
+{
+    (void)pthread_mutex_lock(&writer->mutex);
+    while (list_is_empty(&writer->jobs) && !writer->reopen && writer->place.fd < 0 &&
+           !writer->ends)
+        (void)pthread_cond_wait(&writer->changed, &writer->mutex);
+    move_all(&writer->jobs, ret);
+    if (writer->reopen && writer->kind == WRITER_FILE)
+        target_close(&writer->target);
+    writer->reopen = false;
+    writer->target.settings = writer->settings;
+    if (writer->place.fd >= 0)
+        target_take(&writer->target, TAKE_FD(writer->place.fd));
+    writer->log = writer->place;
+    bool more = !writer->ends || !list_is_empty(ret);
+    (void)pthread_mutex_unlock(&writer->mutex);
+    return more;
+}
+
+static void release(struct writer *writer)
+{
+    target_clear(&writer->target);
+    datagrams_clear(&writer->datagrams);
+    (void)fd_close(writer->place.fd);
+    (void)pthread_cond_destroy(&writer->changed);
+    (void)pthread_mutex_destroy(&writer->mutex);
+    free(writer->name);
+    free(writer);
+}
+
+static void write_to_log(struct writer *writer, struct job *job)
+{
+    if (writer->log.format == LOG_FORMAT_JOURNAL)
+        datagrams_to_journal(&writer->datagrams, writer->log.identifier, job);
+    else
+        records_write(&writer->target, writer->log.format, job);
+}
+
+static void write_job(struct writer *writer, struct job *job)
+{
+    switch (writer->kind) {
+    case WRITER_FILE:
+        target_write(&writer->target, job);
+        break;
+    case WRITER_LOG:
+        write_to_log(writer, job);
+        break;
+    case WRITER_JOURNAL:
+        datagrams_to_journal(&writer->datagrams, job->origin->subject.program, job);
+        break;
+    case WRITER_SYSLOG:
+        datagrams_to_syslog(&writer->datagrams, job);
+        break;
+    }
+    job_settle(job);
+}
+
+static void *run(void *userdata)
+{
+    struct writer *writer = userdata;
+    struct list jobs;
+    list_init(&jobs);
+    while (await_work(writer, &jobs))
+        LIST_FOREACH_SAFE(job, &jobs, struct job, link) {
+            list_remove(&job->link);
+            write_job(writer, job);
+            put_done(writer->done, job);
+        }
+    release(writer);
+    return NULL;
+}
+
+static int start(struct writer *writer)
+{
+    pthread_attr_t attributes;
+    pthread_t thread;
+    int r = pthread_attr_init(&attributes);
+    if (r != 0)
+        return -r;
+    (void)pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+    (void)pthread_attr_setstacksize(&attributes, STACK_SIZE);
+    r = pthread_create(&thread, &attributes, run, writer);
+    (void)pthread_attr_destroy(&attributes);
+    return -r;
+}
+
+int writer_new(enum writer_kind kind, const char *name, bool again, struct done *done,
+               struct writer **ret)
+{
+    struct writer *writer = calloc(1, sizeof(*writer));
+    if (!writer)
+        return -ENOMEM;
+    *writer = (struct writer){
+        .kind = kind,
+        .name = strdup(name),
+        .target = {.fd = -1, .marks_cut = again},
+        .datagrams = {.fd = -1},
+        .place = {.fd = -1},
+        .done = done,
+    };
+    list_init(&writer->jobs);
+    (void)pthread_mutex_init(&writer->mutex, NULL);
+    (void)pthread_cond_init(&writer->changed, NULL);
+    int r = writer->name ? 0 : -ENOMEM;
+    if (r == 0 && kind == WRITER_FILE)
+        r = target_set_path(&writer->target, name);
+    if (r == 0)
+        r = start(writer);
+    if (r < 0) {
+        release(writer);
+        return r;
+    }
+    *ret = writer;
+    return 0;
+}
+
+const char *writer_name(const struct writer *writer)
+{
+    return writer->name;
+}
+
+enum writer_kind writer_get_kind(const struct writer *writer)
+{
+    return writer->kind;
+}
+
+void writer_set_file(struct writer *writer, const struct target_settings *settings)
+{
+    (void)pthread_mutex_lock(&writer->mutex);
+    writer->settings = *settings;
+    (void)pthread_mutex_unlock(&writer->mutex);
+}
+
+int writer_set_log(struct writer *writer, const struct log_place *place)
+{
+    int fd = place->fd >= 0 ? fcntl(place->fd, F_DUPFD_CLOEXEC, 0) : -1;
+    if (place->fd >= 0 && fd < 0)
+        return -errno;
+    (void)pthread_mutex_lock(&writer->mutex);
+    (void)fd_close(writer->place.fd);
+    writer->place = *place;
+    writer->place.fd = fd;
+    (void)pthread_cond_signal(&writer->changed);
+    (void)pthread_mutex_unlock(&writer->mutex);
+    return 0;
+}
+
+void writer_write(struct writer *writer, struct job *job)
+{
+    (void)pthread_mutex_lock(&writer->mutex);
+    list_append(&writer->jobs, &job->link);
+    (void)pthread_cond_signal(&writer->changed);
+    (void)pthread_mutex_unlock(&writer->mutex);
+}
+
+void writer_reopen(struct writer *writer)
+{
+    (void)pthread_mutex_lock(&writer->mutex);
+    writer->reopen = true;
+    (void)pthread_cond_signal(&writer->changed);
+    (void)pthread_mutex_unlock(&writer->mutex);
+}
+
+struct writer *writer_free(struct writer *writer)
+{
+    if (!writer)
+        return NULL;
+    (void)pthread_mutex_lock(&writer->mutex);
+    writer->ends = true;
+    (void)pthread_cond_signal(&writer->changed);
+    (void)pthread_mutex_unlock(&writer->mutex);
+    return NULL;
+}

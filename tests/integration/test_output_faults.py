@@ -1,0 +1,194 @@
+"""What becomes of output when reloader-log is killed or stopped, the disk is full, nobody reads, or the master dies."""
+import os
+import signal
+
+import pytest
+
+from harness import proc
+from harness.output import Account, backups, content, kill_logger, logger_of, numbered, said
+from test_output import shell, written
+
+QUIET = {"command": ["sleep", "1000"], "stdout": "/dev/null"}  # its pipe keeps reloader-log alive
+
+
+def writers(count, workers, stdout, **options):
+    return {"programs": {"quiet": QUIET, "web": {"command": numbered(count), "workers": workers, "restart": "never", "start_seconds": "0s",
+                                                 "stdout": stdout, **options}}}
+
+
+def wait_printed(one, seconds=40):
+    one.wait(lambda status: all(slot["state"] == "EXITED" for slot in one.slots("web", status)), "all have printed all", seconds)
+
+
+@pytest.mark.limit(120)
+@pytest.mark.parametrize("shared", [False, True], ids=["a file each", "one file"])
+def test_killed_while_it_writes(master, directory, shared):
+    """10 writers and 5 deaths: each line is there once and whole, or counted; at most a buffer for each death and stream."""
+    path = directory / ("all" if shared else "%(process_num)s")
+    one = master(writers(100000, 10, {"path": str(path), "max_size": "1M", "backups": 1000}), ready=False)
+    for _ in range(5):
+        kill_logger(one)
+    wait_printed(one, 90)
+    one.stop()
+    paths = [path] if shared else [directory / str(slot) for slot in range(10)]
+    dropped, lost = said(one)
+    Account(10, 100000, paths).expect(dropped + lost, kills=5, streams=10)
+    assert lost <= 5 * 10 * 2 * 65536
+    assert one.log.count(r"reloader-log, pid \d+, died \(SIGKILL\)") == 5
+
+
+@pytest.mark.sanitized
+def test_nothing_in_a_pipe_is_lost(master, directory):
+    """What is printed while reloader-log is stopped, and dead, and started again, is there afterwards."""
+    path, gate = directory / "out", directory / "gate"
+    os.mkfifo(gate)
+    one = master(shell(f"echo first; exec 3<> {gate}; while read line <&3; do echo $line; echo done > {directory}/$line; done", stdout=str(path)))
+    written(path, "first\n")
+    old = logger_of(one)
+    os.kill(old, signal.SIGSTOP)
+    gate.write_text("stopped\n")
+    proc.wait_until((directory / "stopped").exists, "the worker has printed it")
+    assert path.read_text() == "first\n"
+    os.kill(old, signal.SIGKILL)
+    written(path, "first\nstopped\n")
+    assert said(one) == (0, 0)
+    assert logger_of(one) not in (None, old)
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("redirect", [False, True])
+def test_a_full_disk(master, directory, redirect):
+    """Lines that find no room are dropped whole and counted; the worker goes on; when there is room again, so does the file."""
+    disk, gate = directory / "disk", directory / "gate"
+    disk.mkdir()
+    os.mkfifo(gate)
+    wrapper = ["unshare", "-m", "--propagation", "private", "sh", "-c", f'mount -t tmpfs -o size=256K none {disk} && exec "$@"', "sh"]
+    script = f"seq 100000; echo printed > {directory}/printed; exec 3<> {gate}; while read line <&3; do echo $line; done"
+    one = master(shell(script, stdout=str(disk / "out"), redirect_stderr=redirect), wrapper=wrapper)
+    proc.wait_until((directory / "printed").exists, "the worker was not held up")
+    told = one.wait_line(r"web/0: stdout: (\d+) lines are dropped \((\d+) bytes\): cannot write to \S+/out: No space left on device")
+    assert int(told[1]) > 0
+    inside = f"/proc/{logger_of(one)}/root{disk}/out"
+    with open(inside, encoding="ascii") as file:
+        text = file.read()
+    assert text.endswith("\n")
+    numbers = [int(line) for line in text.splitlines()]
+    assert len(numbers) == len(set(numbers)) and numbers == sorted(numbers), "whole lines, in their order"
+    dropped = one.status()["programs"][0]["output"]
+    assert dropped["dropped_lines"] == 100000 - len(numbers)
+    assert dropped["dropped_bytes"] == sum(len(f"{number}\n") for number in range(1, 100001)) - len(text)
+    with open(inside, "r+b") as file:
+        file.truncate(0)
+    gate.write_text("again\n")
+    proc.wait_until(lambda: "again\n" in open(inside, encoding="ascii").read(), "it is written again")
+
+
+def test_a_reader_that_does_not_read(master, directory):
+    """The worker prints to its end; what the reader finds afterwards are whole lines."""
+    fifo = directory / "fifo"
+    os.mkfifo(fifo)
+    reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    one = master(shell(f"seq 200000; echo printed > {directory}/printed", stdout=str(fifo)))
+    proc.wait_until((directory / "printed").exists, "the worker was not held up")
+    one.wait_line(r"web/0: stdout: \d+ lines are dropped")
+    data = os.read(reader, 1 << 20)
+    os.close(reader)
+    assert data.startswith(b"1\n2\n3\n")
+    numbers = [int(line) for line in data.split(b"\n")[:-1]]
+    assert numbers == sorted(numbers)
+    one.process.terminate()
+    one.wait_end()
+
+
+def test_one_slow_reader_holds_up_nobody_else(master, directory):
+    fifo = directory / "fifo"
+    os.mkfifo(fifo)
+    reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    config = shell("seq 200000", stdout=str(fifo))
+    config["programs"]["other"] = {"command": numbered(100000), "restart": "never", "start_seconds": "0s", "stdout": str(directory / "other")}
+    one = master(config, ready=False)
+    one.wait(lambda status: one.slots("other", status)[0]["state"] == "EXITED", "it has printed all")
+    proc.wait_until(lambda: (directory / "other").stat().st_size == sum(len(f"0 {i} {'x' * 20}\n") for i in range(100000)), "all of it is written")
+    os.close(reader)
+
+
+def test_what_cannot_be_opened(master, directory):
+    """Said with path and reason, for each of its writers once; the workers live on."""
+    (directory / "out").mkdir()
+    one = master(shell("seq 1000", stdout=str(directory / "out")))
+    one.wait_line(r"web/0: stdout: 1000 lines are dropped \(3893 bytes\): cannot open \S+/out: Is a directory")
+    assert len(one.pids()) == 1
+
+
+@pytest.mark.sanitized
+def test_the_last_words_before_a_shutdown(master, directory):
+    """All that was printed is written when the master has left, and reloader-log has left with it."""
+    path = directory / "out"
+    one = master(shell("trap 'seq 50000; exit' TERM; while :; do sleep 0.01; done", stdout=str(path)))
+    helper = logger_of(one)
+    one.stop()
+    assert path.read_text() == "".join(f"{number}\n" for number in range(1, 50001))
+    assert not proc.is_running(helper)
+
+
+def test_signals_of_a_terminal(master, directory):
+    """Those that end others do not end it."""
+    path, gate = directory / "out", directory / "gate"
+    os.mkfifo(gate)
+    one = master(shell(f"echo first; exec 3<> {gate}; while read line <&3; do echo $line; done", stdout=str(path)))
+    written(path, "first\n")
+    helper = logger_of(one)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGPIPE, signal.SIGUSR1, signal.SIGUSR2):
+        os.kill(helper, number)
+    gate.write_text("still\n")
+    written(path, "first\nstill\n")
+    assert logger_of(one) == helper
+
+
+def test_the_master_is_killed(master, directory):
+    """Its workers may live on: what they print is written, and then reloader-log leaves."""
+    path, gate = directory / "out", directory / "gate"
+    os.mkfifo(gate)
+    one = master(shell(f"exec 3<> {gate}; while read line <&3; do echo $line; done", stdout=str(path)))
+    helper, (worker,) = logger_of(one), one.pids()
+    one.process.kill()
+    one.process.wait()
+    one.stopped = True
+    gate.write_text("an orphan's\n")
+    written(path, "an orphan's\n")
+    os.kill(worker, signal.SIGKILL)
+    proc.wait_gone(helper)
+
+
+def test_it_is_started_when_it_is_needed(master, directory):
+    """Not for output that it has nothing to do with; by a reload that wants it, it is."""
+    one = master(shell("echo out"))
+    assert not logger_of(one)
+    one.programs["web"]["stdout"] = str(directory / "out")
+    one.write()
+    one.hup()
+    written(directory / "out", "out\n")
+    assert logger_of(one)
+
+
+def test_descriptors_come_back(master, directory):
+    """20 reloads and 3 deaths later the master holds as many as before, and so does reloader-log."""
+    one = master(shell("echo out", workers=2, stdout=str(directory / "out"), stderr="log"))
+    one.hup()
+    one.wait_drained()
+    proc.wait_until(lambda: len(backups(directory / "out")) == 1, "it is written")
+
+    def pipes(pid):
+        return sum(target.startswith("pipe:") for target in proc.fds(pid).values())
+    helper = logger_of(one)
+    proc.wait_until(lambda: pipes(one.pid) == pipes(helper) == 4, "only those of the two workers")
+    before = one.descriptors()
+    for turn in range(20):
+        one.hup()
+        one.wait_drained()
+        if turn % 8 == 0:
+            kill_logger(one)
+    helper = logger_of(one)
+    proc.wait_until(lambda: pipes(one.pid) == pipes(helper) == 4, "only those of the two workers")
+    assert one.descriptors() == before
+    assert content(directory / "out").splitlines() == [b"out"] * 44

@@ -35,7 +35,9 @@ static void add_usage(json_t *object, const struct process_usage *usage)
 {
     uint64_t now = clock_usec(CLOCK_BOOTTIME),
              age = now > usage->start_usec ? now - usage->start_usec : 0;
-    set(object, "uptime_usec", age);
+    /* A master tells its own. */
+    if (!json_object_get(object, "uptime_usec"))
+        set(object, "uptime_usec", age);
     set(object, "start_usec", usage->start_usec);
     set(object, "cpu_usec", usage->cpu_usec);
     (void)json_object_set_new(object, "cpu", json_real(numbers_percent(usage->cpu_usec, age)));

@@ -36,8 +36,8 @@ int terminal_enter(struct terminal *terminal)
     if (terminal->signal_fd < 0)
         return -errno;
     (void)sigprocmask(SIG_BLOCK, &set, &terminal->mask_before);
-    terminal->has_keys = tcgetattr(STDIN_FILENO, &terminal->before) == 0;
-    if (terminal->has_keys) {
+    terminal->is_raw = terminal->has_keys = tcgetattr(STDIN_FILENO, &terminal->before) == 0;
+    if (terminal->is_raw) {
         raw = terminal->before;
         raw.c_lflag &= (tcflag_t) ~(ICANON | ECHO);
         raw.c_cc[VMIN] = 1;
@@ -55,7 +55,7 @@ void terminal_leave(struct terminal *terminal)
         return;
     terminal->entered = false;
     put(LEAVE_SCREEN);
-    if (terminal->has_keys)
+    if (terminal->is_raw)
         (void)tcsetattr(STDIN_FILENO, TCSADRAIN, &terminal->before);
     terminal->signal_fd = fd_close(terminal->signal_fd);
     (void)sigprocmask(SIG_SETMASK, &terminal->mask_before, NULL);

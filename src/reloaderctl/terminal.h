@@ -14,7 +14,8 @@
 
 struct terminal {
     bool entered;
-    bool has_keys; /* standard input is the terminal */
+    bool is_raw;   /* standard input is a terminal that we changed */
+    bool has_keys; /* and may still tell some */
     int signal_fd; /* -1 while it is not entered */
     struct termios before;
     sigset_t mask_before;

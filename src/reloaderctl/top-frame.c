@@ -11,7 +11,8 @@
 #include <inttypes.h>
 #include <string.h>
 
-#define FULL_CPU 100 /* percent that fill a graph */
+#define FULL_CPU   100 /* percent that fill a graph */
+#define LOW_SCREEN 8   /* lines; with fewer, workers matter more than what is around them */
 
 static const struct {
     char key;
@@ -94,7 +95,9 @@ static void put_summary(const struct top_rows *rows, const struct top_view *view
     table_add(&line, TONE_BOLD, "workers");
     table_add(&line, TONE_PLAIN, "%zu of %zu ready", rows->n_ready, rows->n);
     table_add(&line, TONE_PLAIN, "cpu %s", percent_to_text(rows->cpu, percent));
-    table_add(&line, TONE_GOOD, "%s", graph_to_text(&rows->graph, FULL_CPU, view->utf8, graph));
+    /* As wide from the first look on as it will be. */
+    table_add(&line, TONE_GOOD, "%s%*s", graph_to_text(&rows->graph, FULL_CPU, view->utf8, graph),
+              (int)(GRAPH_SAMPLES - rows->graph.n), "");
     table_add(&line, TONE_PLAIN, "%s %s", view->pss ? "pss" : "memory",
               size_to_text(rows->memory, size));
     table_add(&line, TONE_PLAIN, "%" PRIu64 " connections", rows->connections);
@@ -204,10 +207,10 @@ static void add_row(struct table *table, const struct top_row *row, bool utf8)
 
 static void add_row_titles(struct table *table, const struct top_view *view)
 {
-    const char *const titles[N_COLUMNS] = {"WORKER",      "PID", "GEN",
-                                           "STATE",       "UP",  "RESTARTS",
-                                           "CPU",         "",    view->pss ? "PSS" : "MEMORY",
-                                           "CONNECTIONS", "FDS", "TEXT"};
+    const char *const titles[N_COLUMNS] = {"WORKER",      "PID",     "GEN",
+                                           "STATE",       "UP",      "RESTARTS",
+                                           "CPU",         "HISTORY", view->pss ? "PSS" : "MEMORY",
+                                           "CONNECTIONS", "FDS",     "TEXT"};
     static const enum column sorted[TOP_ORDERS] = {
         [TOP_BY_CPU] = COLUMN_CPU,
         [TOP_BY_MEMORY] = COLUMN_MEMORY,
@@ -221,7 +224,8 @@ static void add_row_titles(struct table *table, const struct top_view *view)
         [TOP_BY_UPTIME] = COLUMN_UP,
     };
     for (size_t i = 0; i < N_COLUMNS; i++)
-        table_add(table, i == sorted[view->order] ? TONE_BOLD : TONE_DIM, "%s", titles[i]);
+        table_add(table, i == sorted[view->order] ? TONE_BOLD : TONE_DIM, "%*s",
+                  i == COLUMN_GRAPH ? GRAPH_SAMPLES : 0, titles[i]);
 }
 
 /* A line for the titles, and one that tells of rows which are not shown. */
@@ -287,14 +291,17 @@ static size_t cut_lines(char *text, size_t limit)
 static void put_head(const struct top_rows *rows, json_t *status, const struct top_view *view,
                      const struct screen *screen, FILE *stream)
 {
+    bool is_low = screen->height < LOW_SCREEN;
     put_master(rows, status, screen, stream);
-    put_reload(status, view, screen, stream);
+    if (!is_low || view->trouble)
+        put_reload(status, view, screen, stream);
     put_summary(rows, view, screen, stream);
+    if (is_low)
+        return;
     (void)fputc('\n', stream);
     /* 80 x 24 shows four of them. */
     put_listeners(json_object_get(status, "listeners"),
-                  screen->terminal ? (screen->height > 6 ? (screen->height - 4) / 3 : 0) : SIZE_MAX,
-                  screen, stream);
+                  screen->terminal ? (screen->height - 4) / 3 : SIZE_MAX, screen, stream);
 }
 
 char *top_frame(const struct top_rows *rows, json_t *status, struct top_view *view,

@@ -59,9 +59,10 @@ void master_wake(struct master *master)
     if (master->awake)
         return;
     master->awake = true;
+    master->awake_usec = clock_monotonic_usec();
     (void)sd_event_source_set_enabled(master->step_at_rest, SD_EVENT_ONESHOT);
     (void)sd_event_source_set_time(master->step_in_time,
-                                   clock_monotonic_usec() + STEP_DELAY_MAX_USEC);
+                                   master->awake_usec + STEP_DELAY_MAX_USEC);
     (void)sd_event_source_set_enabled(master->step_in_time, SD_EVENT_ONESHOT);
 }
 
@@ -189,6 +190,8 @@ static void look_for_ready(struct master *master)
 
 static void do_step(struct master *master)
 {
+    uint64_t now = clock_monotonic_usec();
+    loop_delay_note(&master->loop_delay, now, now - master->awake_usec);
     master->awake = false;
     (void)sd_event_source_set_enabled(master->step_at_rest, SD_EVENT_OFF);
     (void)sd_event_source_set_enabled(master->step_in_time, SD_EVENT_OFF);

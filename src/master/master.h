@@ -18,6 +18,7 @@
 #include "master/listener-watch.h"
 #include "master/logging.h"
 #include "master/lookup.h"
+#include "master/loop-delay.h"
 #include "master/release.h"
 #include "master/reload.h"
 #include "master/service-manager.h"
@@ -84,6 +85,8 @@ struct master {
     struct service_manager *service; /* NULL: we are no service of its kind */
     sd_event_source *step_at_rest, *step_in_time;
     bool awake; /* the step is due */
+    uint64_t awake_usec; /* monotonic: since when */
+    struct loop_delay loop_delay;
     bool gives_back; /* something large is over: memory_give_back() at the step's end */
     sd_event_source *signals[10];
     size_t n_signals;

@@ -207,6 +207,26 @@ def test_reload_changes_the_hook(master, directory, told):
     assert not other.all(state="ended", id=3) and not other.all(id=4)
 
 
+def test_removed_program_is_told_of_itself_alone(master, directory, told):
+    """While its workers are still there; reloads are no affair of its any more."""
+    gate = directory / "gate"
+    os.mkfifo(gate)
+    one = master({"programs": {"old": program(f"trap '' TERM; until read line < {gate}; do :; done", hook(told.path, "reload", "worker"),
+                                              stop_timeout="10m"),
+                               "new": program("exec sleep 1000", hook(told.path, "reload"))}})
+    (pid,) = one.pids("old")
+    del one.programs["old"]
+    one.write()
+    one.expect_reload("committed")
+    told.wait("worker", program="old", new="STOPPING")
+    one.expect_reload("committed")
+    told.wait("reload", program="new", id=2, state="ended")
+    gate.write_text("go\n")
+    assert told.wait("worker", program="old", new="GONE")["pid"] == pid
+    one.stop()
+    assert not told.all("reload", program="old", id=2)
+
+
 def test_running_hook_keeps_no_socket(master, directory, port):
     """It is of the old generation, and that one's socket closes with its workers."""
     pid_file = directory / "pid"

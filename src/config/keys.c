@@ -336,7 +336,12 @@ static const struct key program_keys[] = {
     {"backoff", &type_section, .table = &backoff_table},
     {"recycle", &type_section, .table = &recycle_table},
     {"ready", &type_ready, .default_text = "auto",
-     .help = "what makes a worker ready: auto, notify, message, {after: 3s}"},
+     .help = "what makes a worker ready: auto, notify, message, {after: 3s}, {http: URL}, "
+             "{tcp: ADDRESS}"},
+    {"watchdog", &type_duration, PROGRAM_AT(watchdog_usec), "0s", .max = SECONDS(7 * 86400),
+     .help =
+         "a ready worker that has not said WATCHDOG=1 for so long is replaced; 0s: it need not"},
+    {"health", &type_health, .table = &health_table, .default_text = "none"},
     {"drain", &type_choice, PROGRAM_AT(drain), "auto", .words = drain_words,
      .help = "how a worker is told to finish: a message, a signal, or auto: a message, and a "
              "signal if it is not read"},
@@ -396,8 +401,6 @@ static const struct key program_keys[] = {
      .default_help = "none with another user, else the master's",
      .help = "privileges that workers of another user than root keep (the ambient set)"},
     {.name = "stdin"},
-    {.name = "watchdog"},
-    {.name = "health"},
     {.name = "on_event"},
     {0},
 };
@@ -493,8 +496,20 @@ static const struct foreign_key program_foreign[] = {
 const struct key_table program_table = {"programs.NAME", program_keys, program_foreign};
 
 const struct key_table *const key_tables[] = {
-    &root_table,    &log_table,     &control_table, &root_limit_table, &socket_table,
-    &option_table,  &program_table, &limit_table,   &backoff_table,    &max_restarts_table,
-    &recycle_table, &reload_table,  &output_tables[CONFIG_STDOUT],     &output_tables[CONFIG_STDERR],
+    &root_table,
+    &log_table,
+    &control_table,
+    &root_limit_table,
+    &socket_table,
+    &option_table,
+    &program_table,
+    &limit_table,
+    &backoff_table,
+    &max_restarts_table,
+    &recycle_table,
+    &health_table,
+    &reload_table,
+    &output_tables[CONFIG_STDOUT],
+    &output_tables[CONFIG_STDERR],
     NULL,
 };

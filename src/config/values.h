@@ -29,6 +29,8 @@ extern const struct value_type type_command, type_environment, type_handoff, typ
 extern const struct value_type type_listen, type_private_listen, type_socket_names;
 extern const struct value_type type_sockets, type_programs;
 extern const struct value_type type_watch, type_watch_ignore;
+/* A section, or none. */
+extern const struct value_type type_health;
 /* A section, or its `to` alone, or its `path` alone. */
 extern const struct value_type type_output;
 extern const struct value_type type_exit_codes, type_retries, type_max_restarts, type_groups;

@@ -345,6 +345,7 @@ struct program *program_free(struct program *program)
     (void)sd_event_source_disable_unref(program->probation_timer);
     (void)sd_event_source_disable_unref(program->settle_timer);
     (void)sd_event_source_disable_unref(program->recycle_timer);
+    (void)sd_event_source_disable_unref(program->heal_timer);
     (void)generation_unref(program->target);
     (void)generation_unref(program->adopted);
     (void)generation_unref(program->committed);

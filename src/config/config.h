@@ -229,6 +229,7 @@ enum config_log_format { CONFIG_LOG_AUTO, CONFIG_LOG_TEXT, CONFIG_LOG_JSON, CONF
 
 struct config {
     unsigned references;
+    struct config *base; /* it owns what this one has, but for programs that differ; NULL: a configuration of its own */
     const char *path; /* absolute path of the main file; NULL when made from the command line */
     const char *here; /* directory of the main file, else the current one */
     struct config_file **files; /* NULL-terminated: the main one, then those that it includes, in order */
@@ -291,6 +292,12 @@ struct config_source {
  * open's and read's, with a line of text just the same (*ret_errors may be NULL when memory is short).
  */
 int config_load(const struct config_source *source, struct config **ret, char **ret_errors);
+
+/*
+ * The same configuration, but for the number of workers of one program (1 to CONFIG_WORKERS_MAX). 0 and a new reference, or -ENOMEM.
+ */
+int config_with_workers(struct config *config, const struct config_program *program,
+                        unsigned workers, struct config **ret);
 
 struct config *config_ref(struct config *config);
 struct config *config_unref(struct config *config);

@@ -70,10 +70,23 @@ struct config *config_ref(struct config *config)
     return config;
 }
 
+static struct config *free_derived(struct config *config)
+{
+    for (size_t i = 0; config->programs && i < config->n_programs; i++)
+        if (config->programs[i] != config->base->programs[i])
+            free(config->programs[i]);
+    free(config->programs);
+    (void)config_unref(config->base);
+    free(config);
+    return NULL;
+}
+
 struct config *config_unref(struct config *config)
 {
     if (!config || --config->references > 0)
         return NULL;
+    if (config->base)
+        return free_derived(config);
     for (size_t i = 0; i < config->n_sockets; i++)
         socket_free(config->sockets[i]);
     for (size_t i = 0; i < config->n_programs; i++)
@@ -93,6 +106,44 @@ struct config *config_unref(struct config *config)
     free(config->control.socket);
     free(config);
     return NULL;
+}
+
+static int copy_program(const struct config_program *program, struct config_program **ret)
+{
+    *ret = malloc(sizeof(**ret));
+    if (!*ret)
+        return -ENOMEM;
+    **ret = *program;
+    return 0;
+}
+
+/* All have one base, however often they are derived. */
+int config_with_workers(struct config *config, const struct config_program *program,
+                        unsigned workers, struct config **ret)
+{
+    struct config *base = config->base ? config->base : config;
+    CLEANUP_CONFIG struct config *copy = malloc(sizeof(*copy));
+    if (!copy)
+        return -ENOMEM;
+    *copy = *config;
+    copy->references = 1;
+    copy->base = config_ref(base);
+    copy->programs = calloc(config->n_programs + 1, sizeof(*copy->programs));
+    if (!copy->programs)
+        return -ENOMEM;
+    for (size_t i = 0; i < config->n_programs; i++)
+        copy->programs[i] = base->programs[i];
+    for (size_t i = 0; i < config->n_programs; i++) {
+        const struct config_program *from = config->programs[i];
+        bool differs = from != base->programs[i] || from == program;
+        int r = differs ? copy_program(from, &copy->programs[i]) : 0;
+        if (r < 0)
+            return r;
+        if (from == program)
+            copy->programs[i]->workers = workers;
+    }
+    *ret = TAKE_PTR(copy);
+    return 0;
 }
 
 static void reader_clear(struct reader *reader)

@@ -55,6 +55,12 @@ struct control_ops {
      */
     int (*reload)(const struct control_reload *wish, const struct ucred *peer, void *userdata,
                   uint64_t *ret_id);
+    /*
+     * Another number of workers, or so many more or fewer, until the next reload. 0 and the id of a reload; -ENOENT, -EBUSY (a reload is
+     * about), -ERANGE, -ESHUTDOWN, or another -errno.
+     */
+    int (*scale)(const char *program, bool relative, int64_t workers, const struct ucred *peer,
+                 void *userdata, uint64_t *ret_id);
     /* What that reload would do: the parameters of the reply, as those of Status. */
     json_t *(*plan)(const struct control_reload *wish, void *userdata);
     /*

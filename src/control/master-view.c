@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/strv.h"
+#include "master/scale.h"
 #include "worker/environment.h"
 
 #include <unistd.h>
@@ -221,6 +222,14 @@ static json_t *op_reload_result(uint64_t id, void *userdata)
     return record ? reload_record_to_json(record) : NULL;
 }
 
+static int op_scale(const char *program, bool relative, int64_t workers, const struct ucred *peer,
+                    void *userdata, uint64_t *ret_id)
+{
+    const struct reload_cause cause = {.pid = peer->pid, .uid = peer->uid};
+    const struct scale_wish wish = {.program = program, .relative = relative, .workers = workers};
+    return master_scale(userdata, &wish, &cause, ret_id);
+}
+
 static int op_job(const struct control_job *job, const struct ucred *peer, void *userdata,
                   uint64_t *ret_id, const char **ret_name)
 {
@@ -239,6 +248,7 @@ static void op_shutdown(bool force, void *userdata)
 const struct control_ops master_control_ops = {
     .status = op_status,
     .reload = op_reload,
+    .scale = op_scale,
     .plan = op_plan,
     .job = op_job,
     .history = op_history,

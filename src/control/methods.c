@@ -8,6 +8,7 @@
 #include "control/service.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 static void reply(struct client *client, json_t *parameters)
@@ -198,6 +199,53 @@ static void handle_undo(UNUSED const struct command *command, const struct varli
     wait_for_reload(&wish, call, client);
 }
 
+static void refuse_scale(struct client *client, int r, const char *program)
+{
+    char range[64];
+    (void)snprintf(range, sizeof(range), "the number of workers is from 1 to %d",
+                   CONFIG_WORKERS_MAX);
+    json_auto_t *parameters = json_pack(
+        "{s:s}", "reason",
+        r == -ERANGE ? range
+                     : "a reload is about, which sets the number of workers itself; try again "
+                       "when it has ended");
+    switch (-r) {
+    case ENOENT:
+        refuse_name(client, SERVICE_ERROR_NO_PROGRAM, program);
+        break;
+    case EBUSY:
+    case ERANGE:
+        client_error(client, SERVICE_ERROR_FAILED, parameters);
+        break;
+    case ESHUTDOWN:
+        client_error(client, SERVICE_ERROR_SHUTTING_DOWN, NULL);
+        break;
+    default:
+        reply_failed(client, r);
+    }
+}
+
+static void handle_scale(UNUSED const struct command *command, const struct varlink_call *call,
+                         struct client *client)
+{
+    const char *program = json_string_value(json_object_get(call->parameters, "program"));
+    json_t *workers = json_object_get(call->parameters, "workers"),
+           *by = json_object_get(call->parameters, "by");
+    uint64_t id = 0;
+    if (json_is_integer(workers) == json_is_integer(by)) {
+        json_auto_t *parameters = json_pack("{s:s}", "parameter", by ? "by" : "workers");
+        client_error(client, VARLINK_ERROR_INVALID_PARAMETER, parameters);
+        return;
+    }
+    int r = client_ops(client)->scale(program, json_is_integer(by),
+                                      json_integer_value(json_is_integer(by) ? by : workers),
+                                      client_peer(client), client_ops_userdata(client), &id);
+    if (r < 0)
+        refuse_scale(client, r, program);
+    else
+        client_wait_for_reload(client, id, false);
+}
+
 static void handle_check_config(UNUSED const struct command *command,
                                 UNUSED const struct varlink_call *call, struct client *client)
 {
@@ -350,6 +398,20 @@ static const struct command control_commands[] = {
         .handle = handle_restart,
     },
     {
+        .name = "Scale",
+        .help =
+            "Gives a program another number of `workers`, or so many more or fewer (`by`), until "
+            "the next reload that reads\n"
+            "the configuration. Nobody is replaced. Replies with the result of that reload, "
+            "before added workers are ready.",
+        .parameters = {{.name = "program", .type = COMMAND_STRING, .required = true},
+                       {.name = "workers", .type = COMMAND_INT},
+                       {.name = "by", .type = COMMAND_INT}},
+        .reply = reload_reply,
+        .role = CONTROL_ROLE_OPERATOR,
+        .handle = handle_scale,
+    },
+    {
         .name = "History",
         .help = "How the last 100 reloads ended, the oldest first.",
         .reply = "(reloads: []PastReload)",
@@ -392,7 +454,6 @@ static const struct command control_commands[] = {
         .reply = "(version: string)",
         .handle = handle_version,
     },
-    {.name = "Scale"},
     {.name = "Signal"},
     {.name = "Send"},
     {.name = "Logs"},
@@ -410,7 +471,8 @@ static const char control_types[] =
     "\n# by: the signal, or control; also: how many more asked before it began; phases: "
     "microseconds "
     "spent in each.\n"
-    "type PastReload (\n  id: int,\n  undo: bool,\n  kind: (read, current, restart, undo),\n  "
+    "type PastReload (\n  id: int,\n  undo: bool,\n  kind: (read, current, restart, scale, "
+    "undo),\n  "
     "asked: "
     "object,\n"
     "  result: (committed, rolled_back, superseded, degraded, refused),\n  reason: ?string,\n"

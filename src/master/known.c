@@ -124,7 +124,7 @@ static bool is_given_in(const struct slot *slot, const struct listener *listener
 size_t known_slots(const struct listener *listener, const struct program *program)
 {
     size_t n = program->n_slots;
-    if (known_is_of(listener, program))
+    if (program->started && known_is_of(listener, program))
         return n;
     while (n > 0 && !is_given_in(program->slots[n - 1], listener))
         n--;

@@ -31,5 +31,8 @@ void known_clear(struct known *known);
 
 /* Has this program the listener, in its committed generation or in the one that a reload brings? */
 bool known_is_of(const struct listener *listener, const struct program *program);
-/* How many of its slots may need the listener's sockets: all of a program that has it, else up to the last worker that was given it. */
+/*
+ * How many of its slots may need the listener's sockets: all of a program that has it and starts workers in them, else up to the last worker that was
+ * given it. Slots of a program that is not started are there for a reload's sake alone.
+ */
 size_t known_slots(const struct listener *listener, const struct program *program);

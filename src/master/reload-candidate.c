@@ -41,16 +41,27 @@ static int read_config(struct master *master, struct config **ret, char **ret_re
     return config_load(&source, ret, ret_reason);
 }
 
-static int get_config(struct master *master, enum reload_kind kind, struct config **ret,
-                      char **ret_reason)
+/* One that is gone meanwhile is told of later. */
+static int get_scaled(const struct master *master, const struct reload_request *request,
+                      struct config **ret)
 {
-    switch (kind) {
+    struct config *config = master->release.config;
+    const struct config_program *program = config_find_program(config, request->programs[0]);
+    return config_with_workers(config, program, request->workers, ret);
+}
+
+static int get_config(struct master *master, const struct reload_request *request,
+                      struct config **ret, char **ret_reason)
+{
+    switch (request->kind) {
     case RELOAD_READ:
         return read_config(master, ret, ret_reason);
     case RELOAD_CURRENT:
     case RELOAD_RESTART:
         *ret = config_ref(current_config(master));
         return 0;
+    case RELOAD_SCALE:
+        return get_scaled(master, request, ret);
     case RELOAD_UNDO:
         if (!master->undo.config) {
             *ret_reason = strdup("there is nothing to undo: no reload has committed yet");
@@ -166,7 +177,7 @@ static int prepare(struct master *master, struct reload_candidate *candidate, bo
 {
     CLEANUP_CONFIG struct config *config = NULL;
     const struct reload_request *request = &candidate->request;
-    int r = get_config(master, request->kind, &config, ret_reason);
+    int r = get_config(master, request, &config, ret_reason);
     if (r < 0) {
         strip_newline(*ret_reason);
         return r;

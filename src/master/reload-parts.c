@@ -93,6 +93,11 @@ static int make_generation(const struct making *making, struct generation **ret,
         else if (asked || entangled)
             r = go_on(making, &generation);
         break;
+    case RELOAD_SCALE:
+        if (asked && making->program)
+            r = generation_scaled(making->program->committed, candidate->release.config,
+                                  making->change->to, &generation);
+        break;
     case RELOAD_READ:
         if (asked || entangled || request->changed_only)
             r = make_new(making, &generation, ret_reason);
@@ -121,11 +126,13 @@ static bool is_to_be_added(const struct making *making)
     return !program->started && change->from && !change->from->autostart && change->to->autostart;
 }
 
-/* Sockets alone were added, and its workers wait for such: whoever was to be replaced for that need not be. */
+/* Nothing changes for those that are there, or sockets alone were added and they wait for such: nobody need be replaced. */
 static bool is_to_adopt(const struct making *making, const struct generation *generation)
 {
     const struct reload_request *request = &making->candidate->request;
     const struct config_program_change *change = making->change;
+    if (request->kind == RELOAD_SCALE)
+        return true;
     return request->kind == RELOAD_READ && !request->all && change->only_more_sockets &&
            !strv_contains(request->programs, change->to->name) &&
            (change->from->handoff & CONFIG_HANDOFF_SCM_RIGHTS) && making->program &&

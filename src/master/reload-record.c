@@ -100,6 +100,8 @@ static const char *kind_to_string(enum reload_kind kind)
         return "current";
     case RELOAD_RESTART:
         return "restart";
+    case RELOAD_SCALE:
+        return "scale";
     case RELOAD_UNDO:
         return "undo";
     }

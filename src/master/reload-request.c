@@ -36,15 +36,21 @@ static enum reload_kind join(enum reload_kind a, enum reload_kind b)
 
 static bool can_be_one(const struct reload_request *request, const struct reload_wish *wish)
 {
-    return request->id != 0 && (request->kind == RELOAD_UNDO) == (wish->kind == RELOAD_UNDO);
+    bool is_scaling = request->kind == RELOAD_SCALE || wish->kind == RELOAD_SCALE;
+    if (request->id == 0 || (is_scaling && request->kind != wish->kind))
+        return false;
+    return is_scaling ? strv_equal(request->programs, wish->programs)
+                      : (request->kind == RELOAD_UNDO) == (wish->kind == RELOAD_UNDO);
 }
 
 static int make_request(struct reload *reload, const struct reload_wish *wish,
                         const struct reload_cause *cause, struct reload_request *ret)
 {
     CLEANUP(reload_request_clear)
-    struct reload_request request = {
-        .kind = wish->kind, .cause = *cause, .began_usec = clock_monotonic_usec()};
+    struct reload_request request = {.kind = wish->kind,
+                                     .workers = wish->workers,
+                                     .cause = *cause,
+                                     .began_usec = clock_monotonic_usec()};
     request.cause.path = cause->path ? strdup(cause->path) : NULL;
     if (cause->path && !request.cause.path)
         return -ENOMEM;
@@ -65,6 +71,7 @@ uint64_t reload_want(struct master *master, const struct reload_wish *wish,
         if (reload_request_widen(&reload->wanted, wish) < 0)
             return 0;
         reload->wanted.kind = join(reload->wanted.kind, wish->kind);
+        reload->wanted.workers = wish->workers;
         reload->wanted.also++;
         return reload->wanted.id;
     }

@@ -233,6 +233,8 @@ static const char *describe_kind(const struct reload_request *request)
         return request->all ? "" : request->changed_only ? ", of what changed" : ", in part";
     case RELOAD_RESTART:
         return ", a restart";
+    case RELOAD_SCALE:
+        return ", a change of the number of workers";
     case RELOAD_UNDO:
         return ", an undo";
     }
@@ -381,12 +383,19 @@ static bool begin_roll_back(struct master *master, const struct program *failed)
     return true;
 }
 
+/* Not what a restart alone or a number of workers does. */
+static bool can_be_wanted_back(const struct master *master)
+{
+    const struct reload *reload = &master->reload;
+    return reload->running.kind != RELOAD_SCALE &&
+           (reload->running.kind != RELOAD_RESTART ||
+            reload->release.config != master->release.config);
+}
+
 static void commit(struct master *master)
 {
     struct reload *reload = &master->reload;
-    /* A restart alone changes nothing that anybody could want back. */
-    if (reload->running.kind != RELOAD_RESTART ||
-        reload->release.config != master->release.config)
+    if (can_be_wanted_back(master))
         undo_remember(master);
     for (size_t i = 0; i < master->n_programs; i++) {
         struct program *program = master->programs[i];

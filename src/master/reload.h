@@ -56,6 +56,7 @@ enum reload_kind {
     RELOAD_READ,    /* what the configuration file says now */
     RELOAD_CURRENT, /* the configuration that is in force or on its way; the file is not read */
     RELOAD_RESTART, /* likewise, and nothing else is taken anew either: workers of the very same kind */
+    RELOAD_SCALE, /* another number of workers for one program, and nothing else; only while no other reload is about */
     RELOAD_UNDO, /* what was committed before the last one that committed, down to directory and environment */
 };
 
@@ -64,6 +65,7 @@ struct reload_wish {
     enum reload_kind kind;
     bool changed_only;     /* programs whose workers would be made of something else */
     char *const *programs; /* these as well; NULL without changed_only: all. Borrowed */
+    unsigned workers;      /* RELOAD_SCALE: of the one program */
 };
 
 /*
@@ -75,6 +77,7 @@ struct reload_request {
     enum reload_kind kind;
     bool all, changed_only; /* which programs are asked for: all, those that changed, */
     char **programs;        /* and these */
+    unsigned workers;       /* RELOAD_SCALE */
     struct reload_cause cause;
     unsigned also;       /* how many more asked for it before it began */
     uint64_t began_usec; /* monotonic; while it is wanted: since when */

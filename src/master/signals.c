@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "base/parse.h"
+#include "master/scale.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -16,10 +17,21 @@ static bool terminal_is_gone(const struct master *master)
     return master->terminal_fd >= 0 && tcgetpgrp(master->terminal_fd) < 0 && errno == EIO;
 }
 
+static struct reload_cause make_cause(const struct signalfd_siginfo *info)
+{
+    return (struct reload_cause){
+        .signal = (int)info->ssi_signo, .pid = (pid_t)info->ssi_pid, .uid = info->ssi_uid};
+}
+
+static void handle_scale(struct master *master, const struct signalfd_siginfo *info)
+{
+    const struct reload_cause cause = make_cause(info);
+    master_scale_first(master, info->ssi_signo == SIGTTIN ? 1 : -1, &cause);
+}
+
 static void handle_reload(struct master *master, const struct signalfd_siginfo *info)
 {
-    const struct reload_cause cause = {
-        .signal = (int)info->ssi_signo, .pid = (pid_t)info->ssi_pid, .uid = info->ssi_uid};
+    const struct reload_cause cause = make_cause(info);
     uint64_t id;
     const struct reload_wish wish = {.kind = RELOAD_READ};
     if (master_reload(master, &wish, &cause, &id) == -ENOMEM)
@@ -70,7 +82,7 @@ static int on_signal(sd_event_source *source UNUSED, const struct signalfd_sigin
         break;
     case SIGTTIN:
     case SIGTTOU:
-        log_warning("%s: changing the number of workers by signal is not in this version", name);
+        handle_scale(master, info);
         break;
     }
     return 0;

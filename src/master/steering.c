@@ -52,6 +52,19 @@ static struct log_subject subject_of(const struct master *master, const struct l
 }
 
 /*
+ * A slot that the reload adds gets clients when it commits: until then it may go again, and whoever waits in its socket, because its worker is ready
+ * but never accepts, goes with it. Unless there is nobody else.
+ */
+static void spare_added(const struct master *master, const struct listener *listener, bool *alive)
+{
+    if (master->reload.state == RELOAD_NONE)
+        return;
+    size_t n = listener->n_sockets, kept = release_wants(&master->release, listener);
+    if (kept > 0 && kept < n && memchr(alive, true, kept))
+        memset(alive + kept, false, n - kept);
+}
+
+/*
  * While its sockets go from one program to another, both may serve them. Where nobody does, clients wait for those who will in any
  * case: what a reload has added for itself may be closed again.
  */
@@ -60,6 +73,7 @@ static void steer(const struct master *master, struct listener *listener)
     bool alive[CONFIG_WORKERS_MAX] = {false};
     for (size_t i = 0; i < master->n_programs; i++)
         find_alive(master->programs[i], listener, alive);
+    spare_added(master, listener, alive);
     bool any = memchr(alive, true, listener->n_sockets) != NULL;
     for (size_t i = 0; i < listener->n_sockets && !any; i++)
         alive[i] = release_keeps(&master->release, listener->sockets[i]);
@@ -83,13 +97,13 @@ static void steer_all(const struct master *master)
             steer(master, known.list[i].listener);
 }
 
-/* Sockets of slots that are gone wait for nobody any more, but for those that it gets when it is started. */
+/* Sockets of slots that are gone wait for nobody any more. A program that is not started has no slots; its sockets wait for it. */
 static bool has_too_many(const struct program *program)
 {
-    size_t slots = MAX(program->n_slots, (size_t)program_config(program)->workers);
+    size_t needed = MAX(program->n_slots, (size_t)program_config(program)->workers);
     for (size_t i = 0; i < program_config(program)->n_sockets; i++) {
         size_t n = program->committed->listeners[i]->n_sockets;
-        if (n > 1 && n > slots)
+        if (n > 1 && n > needed)
             return true;
     }
     return false;

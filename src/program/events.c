@@ -170,6 +170,9 @@ static void plan_restart(struct slot *slot, const struct worker *worker)
         return;
     if (slot->over_generation == worker->generation->number)
         slot->over_generation = 0;
+    /* Its place is another's by now: how this one ends is no failure of that one. */
+    if (worker->left_by_itself && worker->generation != program_wanted_generation(slot->program))
+        return;
     slot_plan_restart(slot, worker->generation,
                       &(struct worker_end){.start_failed = has_failed_to_start(worker),
                                            .ready_usec = ready_time(worker),

@@ -43,7 +43,7 @@ struct worker_end {
 /* A worker left by itself or did not start: decides whether and when the slot may start the next one of its generation. */
 void slot_plan_restart(struct slot *slot, const struct generation *generation,
                        const struct worker_end *end);
-/* "; restarting in 400 ms", or "" where it will not be. Returns buffer. */
+/* "; restarting in 400 ms", or "" where it will not be, or was already. Returns buffer. */
 #define RESTART_TEXT_SIZE 80
 const char *slot_restart_text(const struct slot *slot, const struct generation *generation,
                               char buffer[RESTART_TEXT_SIZE]);

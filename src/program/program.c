@@ -163,6 +163,8 @@ void program_begin_adoption(struct program *program, struct generation *generati
     (void)generation_unref(program->adopted);
     program->adopted = generation_ref(generation);
     program->last_generation = MAX(program->last_generation, generation->number);
+    if (program->started && grow_slots(program, generation->program->workers) < 0)
+        log_about(program_subject(program), LOG_LEVEL_ERROR, "out of memory for its slots");
 }
 
 bool program_can_adopt(const struct program *program)
@@ -182,6 +184,10 @@ static void adopt(struct program *program, struct worker *worker)
     CLEANUP_FREE char *error = NULL;
     if (!worker)
         return;
+    if (worker->generation->program->n_sockets == program->committed->program->n_sockets) {
+        worker_become(worker, program->committed);
+        return;
+    }
     if (worker->understands && worker_adopt(worker, program->committed, &error) == 0) {
         log_about(worker_subject(worker), LOG_LEVEL_INFO, "was handed the added sockets");
         return;

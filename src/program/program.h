@@ -215,8 +215,8 @@ void program_commit(struct program *program);
 void program_roll_back(struct program *program);
 void program_forget_target(struct program *program);
 /*
- * Instead of program_begin(): at program_commit() its workers become of that generation, which has further sockets and is else the same. A
- * reference is taken.
+ * Instead of program_begin(): at program_commit() its workers become of that generation, which has further sockets or another number of
+ * workers, and is else the same. A reference is taken.
  */
 void program_begin_adoption(struct program *program, struct generation *generation);
 /* Have all of its workers a part in that: are they ready, and did they say hello? */

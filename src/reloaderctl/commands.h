@@ -27,6 +27,7 @@ int command_check(const struct invocation *invocation);
 int command_start(const struct invocation *invocation);
 int command_stop(const struct invocation *invocation);
 int command_restart(const struct invocation *invocation);
+int command_scale(const struct invocation *invocation);
 int command_undo(const struct invocation *invocation);
 int command_history(const struct invocation *invocation);
 int command_events(const struct invocation *invocation);

@@ -29,6 +29,7 @@ static char *wish_text(json_t *record)
 {
     json_t *asked = json_object_get(record, "asked"), *name;
     const char *kind = json_string_value(json_object_get(record, "kind"));
+    bool scale = kind && strcmp(kind, "scale") == 0;
     bool restart = kind && strcmp(kind, "restart") == 0;
     CLEANUP_FREE char *names = strdup("");
     size_t i;
@@ -44,7 +45,8 @@ static char *wish_text(json_t *record)
         names = longer;
     }
     return names && *names ? string_format("%s%s, ",
-                                           restart                 ? "restart of "
+                                           scale                   ? "scaling of "
+                                           : restart               ? "restart of "
                                            : json_is_object(asked) ? "update and "
                                                                    : "only ",
                                            names)

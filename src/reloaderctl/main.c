@@ -10,6 +10,9 @@
  */
 #include "reloaderctl/commands.h"
 
+#include "base/strv.h"
+#include "reloaderctl/screen.h"
+
 #include <getopt.h>
 #include <locale.h>
 #include <stdio.h>
@@ -51,6 +54,9 @@ static const struct verb verbs[] = {
     {"restart", "", "NAME...",
      "replace workers by the very same kind, without reading anything again, and wait",
      OPTION_JSON | OPTION_NO_WAIT | OPTION_QUIET, command_restart},
+    {"scale", "", "PROGRAM N|+N|-N",
+     "so many workers, or so many more or fewer, until the next reload", OPTION_JSON,
+     command_scale},
     {"check", "reread ", "[FILE]",
      "what a reload would do now; of a file, whether it is valid. Exits 1 when it is not",
      OPTION_JSON, command_check},
@@ -69,7 +75,7 @@ static const struct verb verbs[] = {
 
 /* Designed, and known to people from similar tools. */
 static const char *const later_verbs[] = {
-    "scale", "signal", "send", "tail", "logs", "fg", "sockets", "top", "why", "upgrade", "shell",
+    "signal", "send", "tail", "logs", "fg", "sockets", "top", "why", "upgrade", "shell",
 };
 
 #define HELP_COLUMN 20
@@ -162,6 +168,19 @@ static int run_verb(struct invocation *invocation, unsigned options)
     return verb->run(invocation);
 }
 
+/* "-1" behind a command is a number, and no option. */
+static void hide_numbers(char **argv)
+{
+    STRV_FOREACH (word, argv)
+        if ((*word)[0] == '-' && (*word)[1] != '\0' &&
+            strspn(*word + 1, "0123456789") == strlen(*word + 1)) {
+            char *blank = string_format(" %s", *word);
+            if (!blank)
+                die_of_memory();
+            argv[word - argv] = blank;
+        }
+}
+
 int main(int argc, char **argv)
 {
     enum { LONG_JSON = 256, LONG_NO_WAIT, LONG_FORCE, LONG_DRY_RUN };
@@ -180,6 +199,7 @@ int main(int argc, char **argv)
     unsigned options = 0;
     int option;
     (void)setlocale(LC_CTYPE, "");
+    hide_numbers(argv);
     while ((option = getopt_long(argc, argv, "s:qhV", long_options, NULL)) != -1) {
         switch (option) {
         case 's':

@@ -179,6 +179,18 @@ int generation_again(const struct generation *earlier, uint64_t number, struct g
     return 0;
 }
 
+int generation_scaled(const struct generation *earlier, struct config *config,
+                      const struct config_program *program, struct generation **ret)
+{
+    int r = generation_again(earlier, earlier->number, ret);
+    if (r < 0)
+        return r;
+    (void)config_unref((*ret)->config);
+    (*ret)->config = config_ref(config);
+    (*ret)->program = program;
+    return 0;
+}
+
 int generation_hand(struct generation *generation, struct listener *const *listeners)
 {
     size_t n = generation->program->n_sockets;

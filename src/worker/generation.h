@@ -46,6 +46,9 @@ int generation_new_absent(struct config *config, const struct config_program *pr
                           struct generation **ret);
 /* A new generation made of the very same things as an earlier one, but for its listeners. 0 or -ENOMEM. */
 int generation_again(const struct generation *earlier, uint64_t number, struct generation **ret);
+/* The same generation, number included, of a configuration that differs in the number of its workers alone. 0 or -ENOMEM. */
+int generation_scaled(const struct generation *earlier, struct config *config,
+                      const struct config_program *program, struct generation **ret);
 /* Gives it the listeners of its program's sockets, in their order; references are taken. Once. 0 or -ENOMEM. */
 int generation_hand(struct generation *generation, struct listener *const *listeners);
 /* Would their workers be made of the same: users, environment, directories, program files as they are now? The configuration is the caller's to compare. */

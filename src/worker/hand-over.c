@@ -40,14 +40,19 @@ int hand_over_listeners(struct channel *channel, const struct generation *genera
     return 0;
 }
 
+void worker_become(struct worker *worker, struct generation *generation)
+{
+    struct generation *before = worker->generation;
+    worker->generation = generation_ref(generation);
+    (void)generation_unref(before);
+}
+
 int worker_adopt(struct worker *worker, struct generation *generation, char **ret_error)
 {
     size_t has = worker->generation->program->n_sockets;
     int r = hand_over_listeners(worker->channel, generation, worker->slot, has, ret_error);
     if (r < 0)
         return r;
-    struct generation *before = worker->generation;
-    worker->generation = generation_ref(generation);
-    (void)generation_unref(before);
+    worker_become(worker, generation);
     return 0;
 }

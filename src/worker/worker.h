@@ -159,6 +159,9 @@ int worker_adopt(struct worker *worker, struct generation *generation, char **re
 
 enum health worker_health(const struct worker *worker);
 
+/* Makes it one of another generation that is made of the very same, and has the same sockets. */
+void worker_become(struct worker *worker, struct generation *generation);
+
 /* For log lines about it. Its strings live as long as the worker. */
 struct log_subject worker_subject(const struct worker *worker);
 

@@ -23,6 +23,12 @@ static json_t *fake_status(UNUSED void *userdata)
     return json_pack("{s:{}, s:[]}", "master", "programs");
 }
 
+static int fake_scale(UNUSED const char *program, UNUSED bool relative, UNUSED int64_t workers,
+                      UNUSED const struct ucred *peer, UNUSED void *userdata, UNUSED uint64_t *ret_id)
+{
+    return -EBUSY;
+}
+
 static json_t *fake_plan(UNUSED const struct control_reload *wish, UNUSED void *userdata)
 {
     return json_pack("{s:s}", "result", "would_commit");
@@ -63,6 +69,7 @@ static int fake_job(const struct control_job *job, UNUSED const struct ucred *pe
 static const struct control_ops ops = {
     .status = fake_status,
     .reload = fake_reload,
+    .scale = fake_scale,
     .plan = fake_plan,
     .reload_result = fake_reload_result,
     .job = fake_job,

@@ -1,7 +1,9 @@
 """sharing: per_worker - a socket for each slot, and clients steered to where somebody is ready."""
+import contextlib
 import json
 import os
 import re
+import shlex
 import signal
 import socket
 import subprocess
@@ -113,6 +115,35 @@ def test_canary_serves_clients(master, directory, port):
         assert one.status()["reload"]["state"] == "canaries"
         assert set(load.served_by("generation")) == {"1", "2"}
         assert set(load.served_by("slot")) == {"0", "1"}
+
+
+def test_added_slots_get_clients_at_the_commit(master, directory, port):
+    """Before, they may go again: a worker that is ready but never accepts would take its clients along."""
+    gate = directory / "gate"
+    os.mkfifo(gate)
+    one = master(echo(port, workers=1, reload={"canary": False}))
+    deaf = f'[ "$RELOADER_SLOT" = 1 ] && exec {shlex.join(configs.fault("ready"))}; exec {BINARIES.tcp_echo} --who'
+    one.programs["echo"].update(command=["/bin/sh", "-c", deaf], workers=2)
+    one.programs["late"] = {"command": ["/bin/sh", "-c", f"read word <{gate}; exit 7"], "priority": 2000, "start_seconds": "60s",
+                            "reload": {"canary": False}}
+    one.write()
+    with one.connect() as waiting:
+        waiting.send("Reload", {"wait": True})
+        one.wait(lambda status: {worker["generation"] for slot in one.slots("echo", status) for worker in slot["workers"]
+                                 if worker["state"] == "READY"} == {2} and len(one.pids("echo")) == 2, "both are replaced")
+        for _ in range(64):
+            with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
+                client.sendall(b"x")
+                assert client.recv(1) == b"x"
+        gate.write_text("go on\n")
+        assert waiting.receive()["parameters"]["result"] == "rolled_back"
+    del one.programs["late"]
+    one.programs["echo"].update(command=[BINARIES.tcp_echo, "--who"])
+    one.write()
+    one.expect_reload("committed")
+    with Load(directory, f"127.0.0.1:{port}", 0, 0, who_rate=500) as load:
+        load.flow(0.5)
+    assert sorted(load.served_by("slot")) == ["0", "1"]
 
 
 HASTY = """
@@ -253,6 +284,38 @@ def test_fewer_slots_of_a_program_that_is_not_started(master, port):
     one.hup()
     one.wait_line("reload 1 committed, ")
     proc.wait_until(lambda: len(proc.tcp_listeners(port)) == 2, "two sockets")
+
+
+def test_more_slots_of_a_program_that_is_not_started_are_rolled_back(master, port):
+    """What a reload that fails bound for it is closed again, though it has nobody who could leave."""
+    one = master(echo(port, workers=2, autostart=False), ready=False)
+    one.await_socket().close()
+    one.programs["echo"]["workers"] = 4
+    one.programs["bad"] = {"command": ["sh", "-c", "exit 7"]}
+    one.write()
+    one.expect_reload("rolled_back")
+    proc.wait_until(lambda: len(proc.tcp_listeners(port)) == 2, "two sockets")
+
+
+def test_fewer_slots_of_a_program_that_was_stopped(master, port):
+    """Its workers drain: the sockets that they have stay until they are gone, and then no more of them than are wanted."""
+    one = master(echo(port, drain_grace="1m", disconnect_timeout="1m"))
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(socket.create_connection(("127.0.0.1", port))) for _ in range(64)]
+        for client in clients:
+            client.sendall(b"x")
+            assert client.recv(1) == b"x"
+        workers = one.pids()
+        one.call("Stop", {"programs": ["echo"], "wait": False})
+        one.wait(lambda _: all(slot["state"] == "DRAINING" for slot in one.slots()), "all four drain")
+        one.programs["echo"]["workers"] = 2
+        one.write()
+        one.expect_reload("committed")
+        assert len(proc.tcp_listeners(port)) == 4 and all(map(proc.is_running, workers))
+    proc.wait_until(lambda: not any(map(proc.is_running, workers)), "they have drained")
+    proc.wait_until(lambda: len(proc.tcp_listeners(port)) == 2, "two sockets")
+    one.ctl("start", "echo", code=0)
+    assert sorted(inodes(one)) == sorted(proc.tcp_listeners(port))
 
 
 @pytest.mark.limit(120)

@@ -88,6 +88,13 @@ void fake_master_end_reload(struct fake_master *fake, const char *result, const 
                         "state", "ended", "result", result, "reason", reason);
 }
 
+static int fake_scale(UNUSED const char *program, UNUSED bool relative, UNUSED int64_t workers,
+                      UNUSED const struct ucred *peer, UNUSED void *userdata,
+                      UNUSED uint64_t *ret_id)
+{
+    return -EBUSY;
+}
+
 static json_t *fake_plan(const struct control_reload *wish, UNUSED void *userdata)
 {
     return json_pack("{s:s, s:{s:b}}", "result", "would_commit", "plan", "changed",
@@ -161,6 +168,7 @@ static void fake_shutdown(bool force, void *userdata)
 const struct control_ops fake_master_ops = {
     .status = fake_status,
     .reload = fake_reload,
+    .scale = fake_scale,
     .plan = fake_plan,
     .job = fake_job,
     .history = fake_history,

@@ -221,9 +221,9 @@ static void test_errors(UNUSED void **state)
         {"{\"method\":\"" INTERFACE "Nothing\"}",
          "{\"error\":\"org.varlink.service.MethodNotFound\",\"parameters\":{\"method\":\"" INTERFACE
          "Nothing\"}}"},
-        {"{\"method\":\"" INTERFACE "Scale\"}",
+        {"{\"method\":\"" INTERFACE "Upgrade\"}",
          "{\"error\":\"" INTERFACE "NotInThisVersion\",\"parameters\":{\"method\":\"" INTERFACE
-         "Scale\"}}"},
+         "Upgrade\"}}"},
         {"{\"method\":\"" INTERFACE "Reload\",\"parameters\":{\"dry_run\":true}}",
          "{\"parameters\":{\"result\":\"would_commit\"}}"},
         {"{\"method\":\"" INTERFACE "Shutdown\",\"parameters\":{\"force\":1}}",

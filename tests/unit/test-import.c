@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define FILE_NAME "/srv/x.conf"
+#define FILE_NAME "/tmp/x.conf"
 
 static int translate(const char *text, char **ret, unsigned *ret_refused, char **ret_error)
 {
@@ -76,7 +76,7 @@ static const struct {
     {"", "stop_timeout: 10s"},
     {"", "disconnect_timeout: 10s"},
     {"", "drain: signal"},
-    {"", "directory: /srv"},
+    {"", "directory: /tmp"},
     {"", "backoff: {initial: 1s}"},
     {"numprocs=4", "workers: 4"},
     {"numprocs_start=8080", "numprocs_start: 8080"},
@@ -100,7 +100,7 @@ static const struct {
     {"stopasgroup=true", "kill_mode: group"},
     {"killasgroup=false", "kill_mode: process"},
     {"directory=/tmp", "directory: /tmp"},
-    {"directory=%(here)s/..", "directory: /srv/.."},
+    {"directory=%(here)s/..", "directory: /tmp/.."},
     {"environment=A=\"x,y\",B='1'", "A: \"x,y\""},
     {"environment=A=\"x,y\",B='1'", "B: 1"},
     {"environment=A=b-c,\n  D=/e", "D: /e"},
@@ -116,32 +116,32 @@ static const struct {
      "command: [a, \"b c\", \"d \\\" $e\", \"|\", f, \"(g)\"]"},
     {"command=a %(numprocs)s %(numprocs)03d", "command: [a, 1, 001]"},
     {"command=a %(program_name)s %(group_name)s %(here)s 5%%",
-     "command: [a, \"%(program_name)s\", \"%(group_name)s\", /srv, 5%%]"},
+     "command: [a, \"%(program_name)s\", \"%(group_name)s\", /tmp, 5%%]"},
     {"command=a %(ENV_PATH)s", "command: [a, \"%(ENV_PATH)s\"]"},
     {"command=a %(ENV_A)s\nenvironment=A=\"5%%\"", "command: [a, 5%%]"},
     {"command=a\n b\n\n c", "command: [a, b, c]"},
     /* What is not valid here is a comment with the line that it comes from. */
     {"startsecs=99999999", "#start_seconds: 99999999s"},
     {"stopsignal=NOPE",
-     "# /srv/x.conf:3: stopsignal = NOPE: expected a signal, as TERM: write what is "
+     "# /tmp/x.conf:3: stopsignal = NOPE: expected a signal, as TERM: write what is "
      "meant by hand"},
     {"priority=-1",
-     "# /srv/x.conf:3: priority = -1: expected a number from 0 on: write what is meant by hand"},
-    {"startsecs=%(nope)s", "# /srv/x.conf:3: startsecs = %(nope)s: %(nope)s is not known here"},
-    {"startsecs=%(process_num)x", "# /srv/x.conf:3: startsecs = %(process_num)x: '%(process_num)x' "
+     "# /tmp/x.conf:3: priority = -1: expected a number from 0 on: write what is meant by hand"},
+    {"startsecs=%(nope)s", "# /tmp/x.conf:3: startsecs = %(nope)s: %(nope)s is not known here"},
+    {"startsecs=%(process_num)x", "# /tmp/x.conf:3: startsecs = %(process_num)x: '%(process_num)x' "
                                   "is no expansion that there is "
                                   "here: expected %(name)s, %(name)02d, or %% for a percent sign"},
     {"bogus=1",
-     "# /srv/x.conf:3: bogus = 1: Supervisor has no such setting in [program:p]: check its name"},
+     "# /tmp/x.conf:3: bogus = 1: Supervisor has no such setting in [program:p]: check its name"},
     {"serverurl=AUTO",
-     "# /srv/x.conf:3: serverurl = AUTO: workers do not speak with the master by HTTP"},
+     "# /tmp/x.conf:3: serverurl = AUTO: workers do not speak with the master by HTTP"},
     {"stdout_capture_maxbytes=1MB",
-     "# /srv/x.conf:3: stdout_capture_maxbytes = 1MB: reloader does not cut events out of output"},
-    {"environment=A", "# /srv/x.conf:3: environment = A: near 'A': expected "
+     "# /tmp/x.conf:3: stdout_capture_maxbytes = 1MB: reloader does not cut events out of output"},
+    {"environment=A", "# /tmp/x.conf:3: environment = A: near 'A': expected "
                       "KEY=\"value\",KEY2=\"value2\""},
     {"bogus=a\u2028b\xc2\x85"
      "c\n d\ufeff",
-     "# /srv/x.conf:3: bogus = a b c d : Supervisor has no such setting in [program:p]: check its "
+     "# /tmp/x.conf:3: bogus = a b c d : Supervisor has no such setting in [program:p]: check its "
      "name"},
 };
 
@@ -210,19 +210,19 @@ static void test_master(void **state UNUSED)
         "[eventlistener:e]\ncommand=e\nevents=TICK_60\n"
         "[program:p]\ncommand=x %(ENV_X)s\n");
     static const char *const expected[] = {
-        "socket: /srv/x.sock",  "mode: \"0770\"",
+        "socket: /tmp/x.sock",  "mode: \"0770\"",
         "owner: root",          "group: root",
-        "identifier: shop",     "pid_file: /srv/run/x.pid",
-        "file: /srv/log/x.log", "level: warning",
+        "identifier: shop",     "pid_file: /tmp/run/x.pid",
+        "file: /tmp/log/x.log", "level: warning",
         "command: [x, 1]",      "X: 1",
         "#   events = TICK_60",
     };
     for (size_t i = 0; i < ARRAY_SIZE(expected); i++)
         assert_line(yaml, expected[i]);
-    assert_has(yaml, "# /srv/x.conf:5: username = u: who may use the socket");
-    assert_has(yaml, "# /srv/x.conf:12: nodaemon = true: ");
-    assert_has(yaml, "# /srv/x.conf:14: [supervisorctl]: ");
-    assert_has(yaml, "# /srv/x.conf:17: [eventlistener:e]: ");
+    assert_has(yaml, "# /tmp/x.conf:5: username = u: who may use the socket");
+    assert_has(yaml, "# /tmp/x.conf:12: nodaemon = true: ");
+    assert_has(yaml, "# /tmp/x.conf:14: [supervisorctl]: ");
+    assert_has(yaml, "# /tmp/x.conf:17: [eventlistener:e]: ");
     assert_null(strstr(yaml, "secret"));
 }
 
@@ -240,7 +240,7 @@ static void test_groups(void **state UNUSED)
     assert_true(config_program_is_in(config_find_program(config, "c"), "two"));
     assert_false(config_program_is_in(config_find_program(config, "a"), "two"));
     assert_string_equal(config_group_name(config_find_program(config, "c")), "one");
-    assert_line(yaml, "# /srv/x.conf:11: programs = c,nope: there is no program 'nope'");
+    assert_line(yaml, "# /tmp/x.conf:11: programs = c,nope: there is no program 'nope'");
 }
 
 static void test_priority_of_a_group(void **state UNUSED)
@@ -250,7 +250,7 @@ static void test_priority_of_a_group(void **state UNUSED)
     CLEANUP_CONFIG struct config *config = load_text(yaml);
     assert_int_equal(config_find_program(config, "a")->priority, 3);
     assert_int_equal(config_find_program(config, "b")->priority, 7);
-    assert_has(yaml, "# /srv/x.conf:8: priority = 3: a program's own priority counts");
+    assert_has(yaml, "# /tmp/x.conf:8: priority = 3: a program's own priority counts");
 }
 
 static void test_names(void **state UNUSED)
@@ -304,9 +304,9 @@ static void test_left_out(void **state UNUSED)
     CLEANUP_CONFIG struct config *config = load_text(yaml);
     assert_int_equal(config->n_programs, 1);
     assert_line(yaml, "#directory: /nowhere-at-all");
-    assert_line(yaml, "# /srv/x.conf:3: left out, as it would be another program without its "
+    assert_line(yaml, "# /tmp/x.conf:3: left out, as it would be another program without its "
                       "'directory':");
-    assert_has(yaml, "# /srv/x.conf:6: 'command' is missing");
+    assert_has(yaml, "# /tmp/x.conf:6: 'command' is missing");
 }
 
 /* Rather not at all than as somebody else. */
@@ -352,12 +352,12 @@ static void test_qilin(void **state UNUSED)
     assert_true(app->silent && app->watch);
     assert_string_equal(app->watch_paths[0], "libs");
     assert_string_equal(app->watch_paths[1], "a\\[1]\\*.json");
-    assert_string_equal(app->directory, "/srv");
+    assert_string_equal(app->directory, "/tmp");
     assert_string_equal(config->process_title, "shop");
     assert_has(yaml, "listen: \"0.0.0.0:9999\"");
     assert_has(yaml, "username: me");
     assert_has(yaml, "password: pw");
-    assert_line(yaml, "# /srv/x.conf:11: nope: qilin-daemon has no such setting: check its name");
+    assert_line(yaml, "# /tmp/x.conf:11: nope: qilin-daemon has no such setting: check its name");
 }
 
 static void test_qilin_defaults(void **state UNUSED)
@@ -372,24 +372,24 @@ static void test_qilin_defaults(void **state UNUSED)
     assert_int_equal(app->reload_delay_usec, 5000000);
     assert_true(app->watch && !app->watch_paths);
     assert_has(yaml, "listen: \"127.0.0.1:1\"");
-    assert_line(yaml, "# /srv/x.conf:1: workers: expected a number from 0 on");
+    assert_line(yaml, "# /tmp/x.conf:1: workers: expected a number from 0 on");
 }
 
 static void test_errors(void **state UNUSED)
 {
-    assert_error("x=1\n", "/srv/x.conf:1: a setting before the first section: expected");
-    assert_error("[program:a]\ncommand=x\nnonsense\n", "/srv/x.conf:3: this is neither");
-    assert_error("[program:a\n", "/srv/x.conf:1: a section has no name or no end: expected");
-    assert_error("[]\n", "/srv/x.conf:1: a section has no name");
-    assert_error("[program:a]\n=x\n", "/srv/x.conf:2: this is neither");
-    assert_error("[program:a]\ncommand=\xff\n", "/srv/x.conf:2: this is no text in UTF-8");
-    assert_error("[supervisord]\n", "/srv/x.conf: no program in it can be run");
+    assert_error("x=1\n", "/tmp/x.conf:1: a setting before the first section: expected");
+    assert_error("[program:a]\ncommand=x\nnonsense\n", "/tmp/x.conf:3: this is neither");
+    assert_error("[program:a\n", "/tmp/x.conf:1: a section has no name or no end: expected");
+    assert_error("[]\n", "/tmp/x.conf:1: a section has no name");
+    assert_error("[program:a]\n=x\n", "/tmp/x.conf:2: this is neither");
+    assert_error("[program:a]\ncommand=\xff\n", "/tmp/x.conf:2: this is no text in UTF-8");
+    assert_error("[supervisord]\n", "/tmp/x.conf: no program in it can be run");
     assert_error("", "no program in it can be run");
     assert_error("[program:a]\n", "no program in it can be run");
-    assert_error("{\n\"exec\": \n}", "/srv/x.conf:3: ");
+    assert_error("{\n\"exec\": \n}", "/tmp/x.conf:3: ");
     assert_error("{}", "there is no \"exec\": expected the script");
-    assert_error("{\n\"exec\": 5}", "/srv/x.conf:2: there is no \"exec\"");
-    assert_error("{\"exec\": \"a.js\", \"workers\": 1} x", "/srv/x.conf:1: ");
+    assert_error("{\n\"exec\": 5}", "/tmp/x.conf:2: there is no \"exec\"");
+    assert_error("{\"exec\": \"a.js\", \"workers\": 1} x", "/tmp/x.conf:1: ");
 }
 
 static void test_bounds(void **state UNUSED)
@@ -400,16 +400,16 @@ static void test_bounds(void **state UNUSED)
     (void)strcpy(text, "[program:a]\n");
     for (unsigned i = 0; i < INI_OPTIONS_MAX + 1; i++)
         (void)sprintf(text + strlen(text), "k%u=1\n", i);
-    assert_error(text, "/srv/x.conf:258: more than 256 settings");
+    assert_error(text, "/tmp/x.conf:258: more than 256 settings");
     text[0] = '\0';
     size_t length = 0;
     for (unsigned i = 0; i < INI_SECTIONS_MAX + 1; i++)
         length += (size_t)sprintf(text + length, "[s%u]\n", i);
-    assert_error(text, "/srv/x.conf:1025: more than 1024 sections");
+    assert_error(text, "/tmp/x.conf:1025: more than 1024 sections");
     memset(text, 0, 1 << 20);
     (void)strcpy(text, "[program:a]\ncommand=x\n  ");
     memset(text + strlen(text), 'y', 100000);
-    assert_error(text, "/srv/x.conf:3: the value is longer than 64 KiB");
+    assert_error(text, "/tmp/x.conf:3: the value is longer than 64 KiB");
 }
 
 static void test_bounds_of_json(void **state UNUSED)
@@ -419,13 +419,13 @@ static void test_bounds_of_json(void **state UNUSED)
     for (unsigned i = 0; i < 100; i++)
         length += (size_t)sprintf(text + length, ", \"k%u\": 1", i);
     (void)strcpy(text + length, "}");
-    assert_error(text, "/srv/x.conf:1: more than 100 members");
+    assert_error(text, "/tmp/x.conf:1: more than 100 members");
     length = (size_t)sprintf(text, "{\"exec\": \"a.js\", \"args\": [\"\"");
     for (unsigned i = 0; i < 4096; i++)
         length += (size_t)sprintf(text + length, ",\"\"");
     (void)strcpy(text + length, "]}");
     CLEANUP_FREE char *yaml = import(text);
-    assert_line(yaml, "# /srv/x.conf:1: args: expected a list of at most 4096 texts, as [\"a\", "
+    assert_line(yaml, "# /tmp/x.conf:1: args: expected a list of at most 4096 texts, as [\"a\", "
                       "\"b\"]");
 }
 

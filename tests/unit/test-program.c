@@ -663,6 +663,26 @@ static void test_halted_and_resumed_once_back(void **state)
     expect_all_of(fixture, 1, 1);
 }
 
+/* It began to leave before the reload, and its place is another's by now: how it ends is no reason to restart or to give up. */
+static void test_an_end_after_the_reload(void **state)
+{
+    struct fixture *fixture = *state;
+    const char *settings = CANARY "    restart: unexpected\n    start_seconds: 0s\n";
+    start(fixture, settings,
+          READY "\"$NOTIFY_SAY\" STOPPING=1; while :; do sleep 1; done");
+    AWAIT(fixture, slot_get_state(fixture->program->slots[0]) == SLOT_DRAINING);
+    const struct slot *slot = fixture->program->slots[0];
+    const struct worker *old = LIST_ENTRY(slot->leaving.next, struct worker, link);
+    begin(fixture, settings, SERVE);
+    commit(fixture);
+    assert_int_equal(old->state, WORKER_DRAINING);
+    assert_int_equal(kill(old->pid, SIGKILL), 0);
+    AWAIT(fixture, !has_leaving(fixture) && !fixture->dirty);
+    assert_int_not_equal(slot->history_generation, 1);
+    assert_int_equal(slot->backoff_until_usec, 0);
+    expect_all_of(fixture, 2, 1);
+}
+
 static void test_freed_while_it_runs(void **state)
 {
     struct fixture *fixture = *state;
@@ -711,6 +731,7 @@ int main(void)
         A_TEST(test_reload_of_one_that_is_not_started),
         A_TEST(test_held_while_the_canary_starts),
         A_TEST(test_halted_and_resumed_once_back),
+        A_TEST(test_an_end_after_the_reload),
         A_TEST(test_freed_while_it_runs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

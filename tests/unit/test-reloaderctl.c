@@ -287,8 +287,8 @@ static void test_usage(UNUSED void **state)
 {
     assert_int_equal(run("reloda", NULL), 2);
     expect_output("unknown command 'reloda'");
-    assert_int_equal(run("scale", NULL), 2);
-    expect_output("'scale' is not in this version");
+    assert_int_equal(run("upgrade", NULL), 2);
+    expect_output("'upgrade' is not in this version");
     assert_int_equal(run("undo", "--dry-run", NULL), 2);
     expect_output("undo does not take --dry-run");
     assert_int_equal(run("check", "one", "two", NULL), 2);

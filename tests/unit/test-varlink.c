@@ -182,7 +182,7 @@ static void test_description(UNUSED void **state)
     assert_non_null(strstr(text, "\nmethod Version() -> (version: string)\n"));
     assert_non_null(
         strstr(text, "\nerror NotInThisVersion (method: string, parameter: ?string)\n"));
-    assert_null(strstr(text, "Scale"));
+    assert_null(strstr(text, "Upgrade"));
 }
 
 static void test_tables(UNUSED void **state)

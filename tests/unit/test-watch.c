@@ -482,9 +482,14 @@ static void test_overflow(void **state)
     make_directory(kit, "lib/lost");
     write_file(kit, "lib/lost/x", "1");
     RUN_UNTIL(kit->event, kit->reports > 0 && watch_is_settled(kit->watch));
-    unsigned reports = kit->reports;
-    write_file(kit, "lib/lost/x", "22");
-    RUN_UNTIL(kit->event, kit->reports > reports);
+    /* What was lost may be told in more than one report; these name no path, and tell of what comes before them as well. */
+    kit->path = (free(kit->path), NULL);
+    for (unsigned i = 0; i < 10 && !kit->path; i++) {
+        unsigned reports = kit->reports;
+        write_file(kit, "lib/lost/x", i % 2 ? "1" : "22");
+        RUN_UNTIL(kit->event, kit->reports > reports);
+    }
+    assert_non_null(kit->path);
     CLEANUP_FREE char *path = in(kit, "lib/lost/x");
     assert_string_equal(kit->path, path);
 }

@@ -74,7 +74,7 @@ static int compare_keys(const struct key_table *table, const char *section, cons
         if (!key->type || is_list_of_objects(key))
             continue;
         int r = 0;
-        if (key->type == &type_section) {
+        if (key_is_section(key)) {
             r = compare_keys(key->table, key->name, from, to, keys);
         } else {
             CLEANUP_FREE char *a = print_one(key, from), *b = print_one(key, to);
@@ -293,6 +293,24 @@ static int compare_handed(const struct config_diff *diff, struct config_program_
     return 0;
 }
 
+static bool is_in_log_directory(const struct config_output *output)
+{
+    return output->to == CONFIG_OUTPUT_FILE && !output->path;
+}
+
+static int compare_log_directory(const struct config *from, const struct config *to,
+                                 struct config_program_change *change)
+{
+    if (string_equal(from->log_directory, to->log_directory))
+        return 0;
+    for (size_t i = 0; i < CONFIG_STREAMS; i++)
+        if (is_in_log_directory(&change->from->output[i]) &&
+            is_in_log_directory(&change->to->output[i]))
+            return strv_appendf(&change->keys, "log_directory: %s -> %s", from->log_directory,
+                                to->log_directory);
+    return 0;
+}
+
 static bool is_about_sockets(const char *key)
 {
     return string_starts_with(key, "sockets") || string_starts_with(key, "listen");
@@ -309,6 +327,8 @@ static int compare_program(const struct config_diff *diff, const struct config *
     const struct side a = {from, change->from, change->from->file},
                       b = {to, change->to, change->to->file};
     int r = compare_keys(&program_table, "", &a, &b, &change->keys);
+    if (r == 0)
+        r = compare_log_directory(from, to, change);
     change->rolls = change->keys || change->renamed;
     size_t about_others = change->renamed;
     STRV_FOREACH (key, change->keys)

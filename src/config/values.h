@@ -33,6 +33,11 @@ extern const struct value_type type_watch, type_watch_ignore;
 extern const struct value_type type_health;
 /* A section, or its `to` alone, or its `path` alone. */
 extern const struct value_type type_output;
+/* Does it hold keys of its own, one of each? */
+static inline bool key_is_section(const struct key *key)
+{
+    return key->type == &type_section || key->type == &type_output;
+}
 extern const struct value_type type_exit_codes, type_retries, type_max_restarts, type_groups;
 /* Reads the files that it names into reader->files; prints nothing, as what it brings is printed where it belongs. */
 extern const struct value_type type_include;

@@ -608,6 +608,7 @@ static struct sample find_sample(const char *path, const struct key *key)
     if (key->type == &type_text || key->type == &type_interface)
         set_sample(&sample, "one", "two");
     if (key->type == &type_path || key->type == &type_directory ||
+        key->type == &type_template_path ||
         key->type == &type_runtime_directory || key->type == &type_environment_file)
         set_sample(&sample, "/a", "/b");
     if (!sample.one)
@@ -674,7 +675,7 @@ static size_t assert_all_seen(enum level level, const struct key_table *table, c
         if (!key->type || key->type == &type_sockets || key->type == &type_programs ||
             key->type == &type_include)
             continue;
-        if (key->type == &type_section) {
+        if (key_is_section(key)) {
             n += assert_all_seen(level, key->table, key->name);
             continue;
         }
@@ -714,6 +715,17 @@ static void test_secrets(void **state UNUSED)
     CLEANUP_FREE char *replaced = tell_texts(C("", P("environment: {A: hunter1}")),
                                              C("", "q: {command: x, environment: {A: hunter2}}"));
     assert_string_equal(replaced, "+q; -p");
+}
+
+/* A setting at the top, but for those whose files are there. */
+static void test_log_directory(void **state UNUSED)
+{
+    CLEANUP_FREE char *text = tell_texts(
+        "{log_directory: /a, programs: {p: {command: x, stdout: file}, q: {command: x}, "
+        "r: {command: x, stderr: /r}}}",
+        "{log_directory: /b, programs: {p: {command: x, stdout: file}, q: {command: x}, "
+        "r: {command: x, stderr: /r}}}");
+    assert_string_equal(text, "~p {log_directory: /a -> /b}; settings {log_directory: /a -> /b}");
 }
 
 static void test_long_values(void **state UNUSED)
@@ -787,7 +799,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_pairs),   cmocka_unit_test(test_every_key),
-        cmocka_unit_test(test_secrets), cmocka_unit_test(test_long_values),
+        cmocka_unit_test(test_secrets), cmocka_unit_test(test_log_directory),
+        cmocka_unit_test(test_long_values),
         cmocka_unit_test(test_lookups), cmocka_unit_test(test_split),
     };
     return cmocka_run_group_tests(tests, make_environment, remove_environment);

@@ -88,6 +88,7 @@ static struct program_params make_params(struct master *master, struct generatio
         .notify_directory = master->notify_directory,
         .nofile = &master->nofile,
         .output = logging_sink(master->logging),
+        .probes = probing_sink(master->probing),
         .next_worker_id = &master->next_worker_id,
         .ops = &program_ops,
         .userdata = master,

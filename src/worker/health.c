@@ -48,6 +48,8 @@ enum health worker_health(const struct worker *worker)
 
 static void set_text(struct worker *worker, char *text)
 {
+    if (text)
+        string_make_utf8(text);
     free(worker->health.text);
     worker->health.text = text;
 }
@@ -197,19 +199,14 @@ static struct probe *make_probe(const struct worker *worker, const char *key,
     return probe;
 }
 
-static void begin_probe(struct worker *worker, const char *key, struct probe *probe)
+static void begin_probe(struct worker *worker, struct probe *probe)
 {
     struct worker_health *health = &worker->health;
     if (!probe)
         return;
     probe->userdata = worker;
-    int r = health->probes->add(probe, health->probes->userdata);
-    if (r == 0) {
-        health->probe = probe;
-        return;
-    }
-    say_uncheckable(worker, key, strerror(-r));
-    (void)probe_free(probe);
+    health->probe = probe;
+    health->probes->add(probe, health->probes->userdata);
 }
 
 static void begin_ready_check(struct worker *worker)
@@ -223,7 +220,7 @@ static void begin_ready_check(struct worker *worker)
         probe->timeout_usec = READY_TIMEOUT_USEC;
         probe->result = on_ready_result;
     }
-    begin_probe(worker, "ready", probe);
+    begin_probe(worker, probe);
 }
 
 static void begin_health_check(struct worker *worker)
@@ -238,7 +235,7 @@ static void begin_health_check(struct worker *worker)
         probe->counts = true;
         probe->result = on_health_result;
     }
-    begin_probe(worker, "health", probe);
+    begin_probe(worker, probe);
 }
 
 /* The whole */

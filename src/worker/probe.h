@@ -23,8 +23,8 @@ struct probe {
 };
 
 struct probe_sink {
-    /* Checks it from now on; 0 or -errno. It is borrowed until it is dropped. */
-    int (*add)(struct probe *probe, void *userdata);
+    /* Checks it from now on. It is borrowed until it is dropped. */
+    void (*add)(struct probe *probe, void *userdata);
     void (*drop)(struct probe *probe, void *userdata);
     void *userdata;
 };

@@ -228,7 +228,7 @@ static unsigned drain_together(const struct program *program)
                : config_amount(config->reload.max_unavailable, config->workers);
 }
 
-static void drain(struct slot *slot, struct worker *worker)
+void program_drain(struct slot *slot, struct worker *worker)
 {
     struct program *program = slot->program;
     if (program->ends_at_once) {
@@ -275,11 +275,10 @@ static bool perform(struct program *program, const struct rollout_action *action
         slot_settle(slot);
         return true;
     case ROLLOUT_DRAIN_CURRENT:
-        slot_is_told(slot);
-        drain(slot, slot->current);
+        program_drain(slot, slot->current);
         return true;
     case ROLLOUT_DRAIN_SUCCESSOR:
-        drain(slot, slot->successor);
+        program_drain(slot, slot->successor);
         return true;
     case ROLLOUT_STOP_CURRENT:
         worker_stop(slot->current, leave_reason(program, slot->current));

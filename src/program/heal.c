@@ -13,17 +13,37 @@
 
 static const char reason_unhealthy[] = "unhealthy";
 
-size_t heal_next(const struct heal_slot *slots, size_t n, unsigned max_unavailable)
+static unsigned count(const struct heal_view *view, enum heal_standing standing)
 {
-    size_t next = n;
-    unsigned under_way = 0;
-    for (size_t i = 0; i < n; i++) {
-        under_way += slots[i].standing == HEAL_UNDER_WAY;
-        if (slots[i].standing == HEAL_ILL &&
-            (next == n || slots[i].tried_usec < slots[next].tried_usec))
-            next = i;
+    unsigned n = 0;
+    for (size_t i = 0; i < view->n_slots; i++)
+        n += view->slots[i].standing == standing;
+    return n;
+}
+
+static enum heal_act decide(const struct heal_view *view, const struct heal_slot *slot)
+{
+    unsigned limit = MAX(view->max_unavailable, 1U), under_way = count(view, HEAL_UNDER_WAY);
+    bool others_are_well = count(view, HEAL_FINE) > 0 && count(view, HEAL_ILL) <= limit;
+    if (under_way >= limit)
+        return HEAL_NOTHING;
+    if (view->beside && !(slot->failed && others_are_well))
+        return HEAL_BESIDE;
+    return under_way + count(view, HEAL_ABSENT) < limit ? HEAL_TELL_FIRST : HEAL_NOTHING;
+}
+
+enum heal_act heal_next(const struct heal_view *view, size_t *ret_slot)
+{
+    const struct heal_slot *next = NULL;
+    for (size_t i = 0; i < view->n_slots; i++) {
+        const struct heal_slot *slot = &view->slots[i];
+        if (slot->standing == HEAL_ILL && (!next || slot->tried_usec < next->tried_usec))
+            next = slot;
     }
-    return under_way < MAX(max_unavailable, 1U) ? next : n;
+    if (!next)
+        return HEAL_NOTHING;
+    *ret_slot = (size_t)(next - view->slots);
+    return decide(view, next);
 }
 
 uint64_t heal_pause(uint64_t first_usec, unsigned tries)
@@ -76,11 +96,6 @@ bool slot_successor_is_proven(const struct slot *slot)
     return !is_healed(slot) || !is_unsure(slot->successor);
 }
 
-void slot_is_told(struct slot *slot)
-{
-    slot->on_trial = slot->on_trial || is_healed(slot);
-}
-
 static unsigned count_ill(const struct program *program)
 {
     unsigned n = 0;
@@ -89,82 +104,119 @@ static unsigned count_ill(const struct program *program)
     return n;
 }
 
-static void note_failed_try(struct program *program, const struct worker *worker)
+static enum heal_standing stand(const struct slot *slot)
+{
+    const struct program *program = slot->program;
+    if (slot->number >= program_wanted(program) || (slot_is_over(slot) && !slot->current))
+        return HEAL_NOBODY;
+    if (slot->on_trial || is_healed(slot))
+        return HEAL_UNDER_WAY;
+    if (!is_ready(slot->current))
+        return HEAL_ABSENT;
+    if (!is_ill(slot->current))
+        return HEAL_FINE;
+    return slot->current->worn || slot->held ? HEAL_UNDER_WAY : HEAL_ILL;
+}
+
+/* Without memory nothing, for now. */
+static enum heal_act next_act(const struct program *program, size_t *ret_slot)
 {
     const struct config_program *config = program_config(program);
-    uint64_t now = clock_monotonic_usec();
+    struct heal_slot *slots = calloc(program->n_slots + 1, sizeof(*slots));
+    if (!slots)
+        return HEAL_NOTHING;
+    for (size_t i = 0; i < program->n_slots; i++) {
+        const struct slot *slot = program->slots[i];
+        slots[i] = (struct heal_slot){.standing = stand(slot),
+                                      .failed = slot->heal_failed,
+                                      .tried_usec = slot->heal_tried_usec};
+    }
+    const struct heal_view view = {
+        .slots = slots,
+        .n_slots = program->n_slots,
+        .max_unavailable = config_amount(config->reload.max_unavailable, config->workers),
+        .beside = config->n_sockets > 0 &&
+                  config_amount(config->reload.max_surge, config->workers) > 0,
+    };
+    enum heal_act act = heal_next(&view, ret_slot);
+    free(slots);
+    return act;
+}
+
+static void pause_healing(struct program *program, const struct slot *slot)
+{
+    const struct config_program *config = program_config(program);
     uint64_t pause = heal_pause(MAX(config->health.interval_usec, config->watchdog_usec),
                                 ++program->heal_tries);
     char text[DURATION_TEXT_SIZE];
-    program->heal_retry_usec = now + pause;
+    program->heal_retry_usec = clock_monotonic_usec() + pause;
     log_about(program_subject(program), LOG_LEVEL_WARNING,
-              "%u of %u workers unhealthy, and the replacement of slot %u is not well either: they "
-              "stay, as what all of them need may be down; the next try is in %s",
-              count_ill(program), program_wanted(program), worker->slot,
+              "%u of %u workers unhealthy, and the replacement in slot %u did not get well either: "
+              "they stay, as what all of them need may be down; the next try is in %s",
+              count_ill(program), program_wanted(program), slot->number,
               duration_to_text(pause, text));
 }
 
 /* What has become of the one that took over? */
 static void judge_trial(struct slot *slot)
 {
-    if (!slot->on_trial || !is_ready(slot->current) || is_healed(slot) || is_unsure(slot->current))
+    if (!slot->on_trial || !is_ready(slot->current) || is_unsure(slot->current))
         return;
     slot->on_trial = false;
     if (is_ill(slot->current))
-        note_failed_try(slot->program, slot->current);
+        pause_healing(slot->program, slot);
     else
         slot->program->heal_tries = 0;
 }
 
+static bool has_failed_beside(struct slot *slot)
+{
+    bool was_there = slot->heal_came;
+    slot->heal_came = slot->successor;
+    return is_ill(slot->successor) ||
+           (!slot->successor && (was_there || slot->backoff_until_usec > 0));
+}
+
 static void judge_replacement(struct slot *slot)
 {
+    size_t next;
     if (!is_healed(slot) || !is_ready(slot->current))
         return;
-    if (!is_ill(slot->current)) {
+    if (!is_ill(slot->current) && !is_ready(slot->successor)) {
         slot_spare(slot);
-    } else if (is_ill(slot->successor)) {
-        note_failed_try(slot->program, slot->successor);
+    } else if (has_failed_beside(slot)) {
+        slot->heal_came = false;
+        slot->heal_failed = true;
         slot_spare(slot);
+        if (next_act(slot->program, &next) != HEAL_TELL_FIRST)
+            pause_healing(slot->program, slot);
     }
 }
 
-static void view(const struct program *program, struct heal_slot *slots)
+static void tell_first(struct slot *slot)
 {
-    for (size_t i = 0; i < program->n_slots; i++) {
-        const struct slot *slot = program->slots[i];
-        bool ill = is_ill(slot->current);
-        slots[i].tried_usec = slot->heal_tried_usec;
-        slots[i].standing = HEAL_FINE;
-        if (slot->on_trial || (ill && slot->current->worn))
-            slots[i].standing = HEAL_UNDER_WAY;
-        else if (ill && !slot->held && i < program_wanted(program))
-            slots[i].standing = HEAL_ILL;
-    }
-}
-
-/* Without memory nobody, for now. */
-static size_t find_next(const struct program *program)
-{
-    const struct config_program *config = program_config(program);
-    struct heal_slot *slots = calloc(program->n_slots + 1, sizeof(*slots));
-    if (!slots)
-        return program->n_slots;
-    view(program, slots);
-    size_t next = heal_next(slots, program->n_slots,
-                            config_amount(config->reload.max_unavailable, config->workers));
-    free(slots);
-    return next;
+    log_about(worker_subject(slot->current), LOG_LEVEL_INFO,
+              "has to go before its replacement can come%s",
+              slot->heal_failed ? ": beside it that did not get well" : "");
+    slot->on_trial = true;
+    slot->heal_failed = false;
+    program_drain(slot, slot->current);
 }
 
 static void heal(struct program *program, uint64_t now)
 {
-    size_t next = program->n_slots;
-    if (now >= program->heal_retry_usec)
-        next = find_next(program);
-    if (next == program->n_slots)
+    size_t next;
+    if (now < program->heal_retry_usec)
         return;
-    program->slots[next]->heal_tried_usec = now;
-    slot_wear(program->slots[next], reason_unhealthy);
+    enum heal_act act = next_act(program, &next);
+    if (act == HEAL_NOTHING)
+        return;
+    struct slot *slot = program->slots[next];
+    slot->heal_tried_usec = now;
+    slot->heal_came = false;
+    slot_wear(slot, reason_unhealthy);
+    if (act == HEAL_TELL_FIRST)
+        tell_first(slot);
 }
 
 /* When there is something to decide without an event of its own; UINT64_MAX: never. */
@@ -220,8 +272,10 @@ void program_heal(struct program *program)
     if (program_add_heal_timer(program) < 0)
         return;
     for (size_t i = 0; i < program->n_slots; i++) {
-        judge_trial(program->slots[i]);
-        judge_replacement(program->slots[i]);
+        struct slot *slot = program->slots[i];
+        judge_trial(slot);
+        judge_replacement(slot);
+        slot->heal_failed = slot->heal_failed && is_ill(slot->current);
     }
     if (count_ill(program) == 0) {
         program->heal_tries = 0;
@@ -242,6 +296,5 @@ char *program_health_text(const struct program *program)
             "%u of %u workers unhealthy; a new one is not well either, so they stay "
             "for now (what all of them need may be down)",
             ill, all);
-    return string_format("%u of %u workers unhealthy; they are replaced one after the other", ill,
-                         all);
+    return string_format("%u of %u workers unhealthy; they are replaced by and by", ill, all);
 }

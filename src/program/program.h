@@ -50,9 +50,11 @@ struct slot {
     uint64_t settling_usec; /* monotonic: since when clients are steered away from its own socket; 0: they are not */
     uint64_t looked_usec;
     unsigned empty_looks; /* at the queue of its own socket, in a row */
+    /* See heal.h. */
     uint64_t heal_tried_usec; /* monotonic: when its unhealthy worker was last to be replaced */
-    bool
-        on_trial; /* its worker is there instead of an unhealthy one, and has yet to prove itself */
+    bool heal_came;           /* there was a successor for it */
+    bool heal_failed;         /* that did not get well */
+    bool on_trial; /* who is there instead of an unhealthy one has yet to prove itself */
     uint64_t aged_id;     /* the worker whose share of recycle.jitter this is: */
     double age_random;
 };
@@ -137,9 +139,8 @@ struct program {
     sd_event_source *probation_timer;
     sd_event_source *recycle_timer;
     sd_event_source *heal_timer; /* NULL before its workers' health was first looked at */
-    uint64_t
-        heal_retry_usec;   /* monotonic: no unhealthy worker is to be replaced before; 0: at once */
-    unsigned heal_tries;   /* that failed, in a row */
+    uint64_t heal_retry_usec;    /* monotonic: before it none is replaced for that; 0: at once */
+    unsigned heal_tries;         /* that failed, in a row */
     uint64_t recycle_usec; /* monotonic: when it goes off; 0: it is not armed */
     sd_event_source *settle_timer; /* looks again at surplus slots that are busy */
     const char *told_step; /* the reload's mark: what its last event said; static text */

@@ -36,6 +36,21 @@ static void on_worker_changed(struct program *program, struct worker *worker,
                                 worker_state_to_string(worker->state), "reason", reason));
 }
 
+static void on_worker_health(struct program *program, struct worker *worker, void *userdata)
+{
+    struct master *master = userdata;
+    if (!event_bus_is_heard(&master->events))
+        return;
+    const char *state = worker_state_to_string(worker->state);
+    event_bus_publish(&master->events, EVENT_WORKER,
+                      json_pack("{s:s, s:s, s:I, s:I, s:I, s:s, s:s, s:s, s:s*}", "program",
+                                program->name, "name", worker->name, "slot",
+                                (json_int_t)worker->slot, "pid", (json_int_t)worker->pid,
+                                "generation", (json_int_t)worker->generation->number, "old", state,
+                                "new", state, "health", health_to_string(worker_health(worker)),
+                                "reason", worker->health.text));
+}
+
 static void on_worker_message(struct program *program, struct worker *worker, json_t *value,
                               void *userdata)
 {
@@ -73,6 +88,7 @@ static const struct program_ops program_ops = {
     .changed = on_program_changed,
     .worker_changed = on_worker_changed,
     .worker_message = on_worker_message,
+    .worker_health = on_worker_health,
     .fatal = on_slot_fatal,
     .slot_queue = on_slot_queue,
 };

@@ -17,7 +17,6 @@
 enum health health_join(enum health a, enum health b);
 /* After `failures` checks in a row have failed, the last one among them. Pure. */
 enum health health_of_failures(enum health before, unsigned failures, unsigned limit);
-const char *health_to_string(enum health health);
 
 /* Makes the timer, where there is a watchdog. */
 int health_init(struct worker *worker, const struct worker_params *params);

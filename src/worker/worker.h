@@ -157,7 +157,9 @@ void worker_stop(struct worker *worker, const char *reason);
  */
 int worker_adopt(struct worker *worker, struct generation *generation, char **ret_error);
 
+/* By all that is looked at: of one that is READY. */
 enum health worker_health(const struct worker *worker);
+const char *health_to_string(enum health health);
 
 /* Makes it one of another generation that is made of the very same, and has the same sockets. */
 void worker_become(struct worker *worker, struct generation *generation);

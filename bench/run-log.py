@@ -49,7 +49,7 @@ def run_lines(directory, options):
     master = Master(directory, config, name="lines")
     began = time.monotonic()
     kill_now_and_then(master, options.kills, options.pause)
-    master.wait(lambda status: all(slot["state"] == "EXITED" for slot in master.slots("web", status)), "all have printed all", 600)
+    master.wait(lambda status: [slot["state"] for slot in master.slots("web", status)] == ["EXITED"] * options.writers, "all have printed all", 600)
     master.stop()
     seconds = time.monotonic() - began
     paths = [directory / f"{slot}.log" for slot in range(options.writers)]

@@ -9,6 +9,7 @@ from harness import TOP
 from harness.installation import Installation
 
 UNITS = ("reloader.service", "reloader.socket", "reloader@.service", "reloader@.socket")
+HELPERS = ("reloader-log",)
 DOCUMENTS = ("reloader.yaml", "sandboxing.conf", "node/app.js", "node/reloader.yaml", "python/reloader.yaml", "python/server.py")
 
 
@@ -31,6 +32,7 @@ def test_exactly_these_files(installed, prefix):
     expected += [f"{units}/{name}" for name in UNITS]
     expected += [f"{prefix}/lib/{name}" for name in ("systemd/user/reloader.service", "sysusers.d/reloader.conf", "tmpfiles.d/reloader.conf")]
     expected += [f"{prefix}/share/doc/reloader/examples/{name}" for name in DOCUMENTS]
+    expected += [f"{prefix}/libexec/reloader/{name}" for name in HELPERS]
     expected += [f"{prefix}/share/man/man1/{name}.1" for name in ("reloader", "reloaderctl")]
     assert installed.files() == sorted(expected)
 

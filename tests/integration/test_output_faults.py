@@ -17,7 +17,10 @@ def writers(count, workers, stdout, **options):
 
 
 def wait_printed(one, seconds=40):
-    one.wait(lambda status: all(slot["state"] == "EXITED" for slot in one.slots("web", status)), "all have printed all", seconds)
+    def all_have(status):
+        slots = one.slots("web", status)
+        return slots and all(slot["state"] == "EXITED" for slot in slots)
+    one.wait(all_have, "all have printed all", seconds)
 
 
 @pytest.mark.limit(120)
@@ -107,7 +110,7 @@ def test_one_slow_reader_holds_up_nobody_else(master, directory):
     config = shell("seq 200000", stdout=str(fifo))
     config["programs"]["other"] = {"command": numbered(100000), "restart": "never", "start_seconds": "0s", "stdout": str(directory / "other")}
     one = master(config, ready=False)
-    one.wait(lambda status: one.slots("other", status)[0]["state"] == "EXITED", "it has printed all")
+    one.wait(lambda status: [slot["state"] for slot in one.slots("other", status)] == ["EXITED"], "it has printed all")
     proc.wait_until(lambda: (directory / "other").stat().st_size == sum(len(f"0 {i} {'x' * 20}\n") for i in range(100000)), "all of it is written")
     os.close(reader)
 

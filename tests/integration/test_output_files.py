@@ -119,7 +119,7 @@ def test_many_writers_of_one_file(master, directory):
     one = master({"programs": {
         "web": {"command": numbered(20000), "workers": 8, "restart": "never", "start_seconds": "0s",
                 "stdout": {"path": str(path), "max_size": "256K", "backups": 1000}}}}, ready=False)
-    one.wait(lambda status: all(slot["state"] == "EXITED" for slot in one.slots(status=status)), "all have printed all")
+    one.wait(lambda status: [slot["state"] for slot in one.slots(status=status)] == ["EXITED"] * 8, "all have printed all")
     one.stop()
     account = Account(8, 20000, [path])
     account.expect(0)

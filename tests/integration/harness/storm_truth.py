@@ -10,8 +10,6 @@ import socket
 
 from harness import proc
 
-TCP_LISTEN = "0A"
-
 
 def _numeric(words):
     """127.0.0.1:80 or [::1]:80, of a line of /proc/net/tcp, udp …"""
@@ -23,12 +21,11 @@ def _numeric(words):
 
 def addresses():
     """{inode: address as a configuration has it} of everything that listens or is bound in this network."""
-    found = {}
-    for table, prefix in (("tcp", ""), ("tcp6", ""), ("udp", "udp:"), ("udp6", "udp:")):
+    found = {int(words[9]): _numeric(words[1]) for words in proc.tcp_listening()}
+    for table in ("udp", "udp6"):
         with open(f"/proc/self/net/{table}") as lines:
             for words in (line.split() for line in list(lines)[1:]):
-                if prefix or words[3] == TCP_LISTEN:
-                    found[int(words[9])] = prefix + _numeric(words[1])
+                found[int(words[9])] = f"udp:{_numeric(words[1])}"
     with open("/proc/self/net/unix") as lines:
         for words in (line.split() for line in list(lines)[1:]):
             if len(words) > 7 and int(words[3], 16) & 0x10000:

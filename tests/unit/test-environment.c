@@ -154,6 +154,19 @@ static void test_disconnect_spread(void **state)
     expect(fixture, "RELOADER_DISCONNECT_SPREAD", "90000");
 }
 
+static void test_watchdog(void **state)
+{
+    struct fixture *fixture = *state;
+    configure(fixture,
+              "    watchdog: 30s\n    environment: {WATCHDOG_USEC: '7', WATCHDOG_PID: x}\n");
+    make(fixture, 0, NULL);
+    expect(fixture, "WATCHDOG_USEC", "30000000");
+    assert_null(fixture->command.pid_texts[0]);
+    assert_ptr_equal(fixture->command.pid_texts[1],
+                     strv_env_get(fixture->command.envp, "WATCHDOG_PID"));
+    assert_true(strlen(fixture->command.pid_texts[1]) >= SPAWN_PID_SIZE);
+}
+
 static void test_a_socket_for_each_slot(void **state)
 {
     struct fixture *fixture = *state;
@@ -401,6 +414,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_without_sockets, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_sockets, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_watchdog, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_disconnect_spread, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_socket_for_each_slot, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_node, set_up, tear_down),

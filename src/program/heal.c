@@ -264,6 +264,14 @@ static void arm(struct program *program, uint64_t now)
     (void)sd_event_source_set_enabled(program->heal_timer, SD_EVENT_ONESHOT);
 }
 
+static bool has_trial(const struct program *program)
+{
+    for (size_t i = 0; i < program->n_slots; i++)
+        if (program->slots[i]->on_trial)
+            return true;
+    return false;
+}
+
 void program_heal(struct program *program)
 {
     if (program->phase != ROLLOUT_IDLE || !program->started ||
@@ -277,12 +285,13 @@ void program_heal(struct program *program)
         judge_replacement(slot);
         slot->heal_failed = slot->heal_failed && is_ill(slot->current);
     }
-    if (count_ill(program) == 0) {
-        program->heal_tries = 0;
-        program->heal_retry_usec = 0;
-    }
     uint64_t now = clock_monotonic_usec();
-    heal(program, now);
+    if (count_ill(program) > 0) {
+        heal(program, now);
+    } else if (!has_trial(program)) {
+        program->heal_retry_usec = 0;
+        program->heal_tries = 0;
+    }
     arm(program, now);
 }
 

@@ -208,7 +208,7 @@ const char *slot_restart_text(const struct slot *slot, const struct generation *
     uint64_t now = clock_monotonic_usec();
     buffer[0] = '\0';
     if (program->failed || slot->number >= program_wanted(program) || slot_is_over(slot) ||
-        slot->current)
+        (slot->current && !slot->current->worn))
         return buffer;
     if (slot->backoff_until_usec <= now || generation != program_wanted_generation(program))
         (void)snprintf(buffer, RESTART_TEXT_SIZE, "; restarting now");

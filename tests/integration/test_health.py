@@ -203,6 +203,25 @@ def test_an_outage_under_load(master, directory, port):
             load.flow(0.1)
 
 
+def test_an_outage_in_which_nobody_can_start(master, directory, port):
+    """Nothing is FATAL as long as somebody serves in the slot."""
+    mark = directory / "broken"
+    config = health.patients(directory, "fd:3", workers=1, watchdog="300ms", listen=f"127.0.0.1:{port}", start_retries=1, exit_on_fatal=True,
+                             max_restarts={"count": 2})
+    command = config["programs"]["ward"]["command"]
+    config["programs"]["ward"]["command"] = ["sh", "-c", f'[ -e "{mark}" ] && exit 9; exec "$@"', "sh", *command]
+    one = master(config)
+    before = one.pids()
+    mark.touch()
+    health.ask(directory, "watchdog", "silent")
+    one.wait_line("ward: 1 of 1 workers unhealthy, and the replacement in slot 0 did not get well either: they stay", times=3)
+    one.wait_line("ward/0: died, pid .*, exited with 9", times=3)
+    assert one.pids() == before and "FATAL" not in one.log.text()
+    mark.unlink()
+    health.ask(directory, "watchdog", "ping")
+    all_well(one, 1)
+
+
 def test_an_outage_of_those_without_sockets(master, directory):
     """They go first, but one after the other, and not all."""
     one = master(ward(directory, workers=4, health=http(**OFTEN)))
@@ -253,6 +272,7 @@ def test_reloader_probe_hangs(master, directory):
     all_well(one)
     os.kill(prober_of(one), signal.SIGSTOP)
     one.hup()
+    one.wait_drained()
     assert health.conditions(one.status()) == ["unknown"] * 2
     os.kill(prober_of(one), signal.SIGCONT)
     all_well(one)

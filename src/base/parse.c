@@ -227,6 +227,19 @@ const char *signal_to_string(int signal, char buffer[SIGNAL_NAME_SIZE])
     return buffer;
 }
 
+const char *size_to_text(uint64_t bytes, char buffer[SIZE_TEXT_SIZE])
+{
+    static const char units[] = "\0KMGTPE";
+    size_t unit = 0;
+    double value = (double)bytes;
+    /* What would be written as 1024 is 1.0 of the next unit. */
+    for (; value >= 1023.5; unit++)
+        value /= 1024;
+    (void)snprintf(buffer, SIZE_TEXT_SIZE, "%.*f%.1s", unit > 0 && value < 99.95, value,
+                   &units[unit]);
+    return buffer;
+}
+
 static uint64_t divide_rounded(uint64_t value, uint64_t unit)
 {
     return value / unit + (value % unit >= unit / 2);

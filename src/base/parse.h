@@ -34,6 +34,10 @@ int parse_bool(const char *s, bool *ret);
 #define SIGNAL_NAME_SIZE 32
 const char *signal_to_string(int signal, char buffer[SIGNAL_NAME_SIZE]);
 
+/* For people: "812", "64K", "12.3M", "1.2G" (powers of 1024). Returns buffer. */
+#define SIZE_TEXT_SIZE 16
+const char *size_to_text(uint64_t bytes, char buffer[SIZE_TEXT_SIZE]);
+
 /* For people: "120 ms", "1.2 s", "4 min 10 s", "3 h 5 min". Returns buffer. */
 #define DURATION_TEXT_SIZE 48
 const char *duration_to_text(uint64_t usec, char buffer[DURATION_TEXT_SIZE]);

@@ -146,7 +146,7 @@ static json_t *view_socket(const struct listener *listener, const struct listene
     char *address = address_to_text(&socket->address);
     if (address)
         string_make_utf8(address); /* a path may have any bytes, JSON has not */
-    unsigned queue = 0, backlog = 0;
+    unsigned queue = 0, backlog = 0, drops = 0;
     bool known = listener_queue(socket, &queue, &backlog) == 0;
     json_t *view = json_pack("{s:s, s:s*, s:I, s:b}", "name", listener->name, "address", address,
                              "inode", (json_int_t)socket->inode, "taken_over", socket->taken_over);
@@ -154,6 +154,8 @@ static json_t *view_socket(const struct listener *listener, const struct listene
         (void)json_object_set_new(view, "queue", json_integer(queue));
         (void)json_object_set_new(view, "backlog", json_integer(backlog));
     }
+    if (view && listener_drops(socket, &drops) == 0)
+        (void)json_object_set_new(view, "drops", json_integer(drops));
     free(address);
     return view;
 }
@@ -188,10 +190,12 @@ static json_t *view_reload(const struct master *master)
 
 json_t *master_view_status(const struct master *master)
 {
-    json_t *self = json_pack("{s:I, s:s, s:s, s:I}", "pid", (json_int_t)getpid(), "version",
+    uint64_t now = clock_monotonic_usec();
+    json_t *self = json_pack("{s:I, s:s, s:s, s:I, s:I}", "pid", (json_int_t)getpid(), "version",
                              RELOADER_VERSION, "state",
                              master_state_to_string(master_get_state(master)), "uptime_usec",
-                             (json_int_t)(clock_monotonic_usec() - master->started_usec));
+                             (json_int_t)(now - master->started_usec), "loop_delay",
+                             (json_int_t)loop_delay_longest(&master->loop_delay, now));
     const struct helper *prober = master->probing->helper;
     if (self && (prober->pid > 0 || prober->deaths > 0))
         (void)json_object_set_new(self, "prober",

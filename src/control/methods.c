@@ -466,7 +466,9 @@ static const struct command control_commands[] = {
 static const char control_types[] =
     "\n# logger: reloader-log, which writes workers' output, and how often it died. prober: likewise\n"
     "# reloader-probe, which checks them.\n"
-    "type Master (pid: int, version: string, state: string, uptime_usec: int, "
+    "# loop_delay: the longest that something had to wait for its turn in the last minute, in "
+    "microseconds.\n"
+    "type Master (pid: int, version: string, state: string, uptime_usec: int, loop_delay: int, "
     "logger: ?(pid: int, died: int), prober: ?(pid: int, died: int))\n"
     "\ntype ReloadState (id: int, state: string, result: ?string, reason: ?string)\n"
     "\n# by: the signal, or control; also: how many more asked before it began; phases: "
@@ -495,8 +497,10 @@ static const char control_types[] =
     "\n# slot: where one slot alone was asked for.\n"
     "type JobResult (program: string, slot: ?int, result: (started, already_started, exited, "
     "stopped, already_stopped, restarted, superseded, failed), reason: ?string)\n"
-    "\ntype Listener (name: string, address: string, inode: int, taken_over: ?bool, "
-    "queue: ?int, backlog: ?int)\n";
+    "\n# queue and backlog: how many wait to be accepted and how many may, of UDP in bytes; drops: for\n"
+    "# how many there was no room since it was bound.\n"
+    "type Listener (name: string, address: string, inode: int, taken_over: ?bool, "
+    "queue: ?int, backlog: ?int, drops: ?int)\n";
 
 static const char control_errors[] =
     "\nerror PermissionDenied ()\n"

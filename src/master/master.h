@@ -19,6 +19,7 @@
 #include "master/logging.h"
 #include "master/probing.h"
 #include "master/lookup.h"
+#include "master/loop-delay.h"
 #include "master/release.h"
 #include "master/reload.h"
 #include "master/service-manager.h"
@@ -57,6 +58,8 @@ struct master_options {
 enum master_state { MASTER_STARTING, MASTER_RUNNING, MASTER_RELOADING, MASTER_STOPPING };
 const char *master_state_to_string(enum master_state state);
 
+struct hooks;
+
 struct master {
     struct master_options options;
     sd_event *event;
@@ -80,9 +83,12 @@ struct master {
     struct reload reload;
     struct jobs jobs;
     struct lookup lookup;
+    struct hooks *hooks;
     struct service_manager *service; /* NULL: we are no service of its kind */
     sd_event_source *step_at_rest, *step_in_time;
     bool awake; /* the step is due */
+    uint64_t awake_usec; /* monotonic: since when */
+    struct loop_delay loop_delay;
     bool gives_back; /* something large is over: memory_give_back() at the step's end */
     sd_event_source *signals[10];
     size_t n_signals;

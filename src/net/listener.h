@@ -128,6 +128,11 @@ int listener_fd(const struct listener *listener, unsigned slot);
  */
 int listener_queue(const struct listener_socket *socket, unsigned *ret_queue,
                    unsigned *ret_backlog);
+/*
+ * What the kernel had to drop there since it was bound: connections or datagrams for which there was no room. -EOPNOTSUPP for Unix sockets,
+ * whose clients wait instead.
+ */
+int listener_drops(const struct listener_socket *socket, unsigned *ret);
 
 /* What the backlog is now. */
 void listener_remember_backlog(struct listener_socket *socket);

@@ -85,12 +85,20 @@ static int unix_queue(ino_t inode, unsigned *ret_queue, unsigned *ret_backlog)
     return find_queue_length(&answer.header, (size_t)n, ret_queue, ret_backlog);
 }
 
+/* An older kernel gives fewer; the rest is zero. */
+static int get_memory(int fd, uint32_t memory[SK_MEMINFO_VARS])
+{
+    socklen_t size = SK_MEMINFO_VARS * sizeof(*memory);
+    memset(memory, 0, size);
+    return getsockopt(fd, SOL_SOCKET, SO_MEMINFO, memory, &size) < 0 ? -errno : 0;
+}
+
 static int udp_queue(int fd, unsigned *ret_queue, unsigned *ret_backlog)
 {
-    uint32_t memory[SK_MEMINFO_VARS] = {0};
-    socklen_t size = sizeof(memory);
-    if (getsockopt(fd, SOL_SOCKET, SO_MEMINFO, memory, &size) < 0)
-        return -errno;
+    uint32_t memory[SK_MEMINFO_VARS];
+    int r = get_memory(fd, memory);
+    if (r < 0)
+        return r;
     *ret_queue = memory[SK_MEMINFO_RMEM_ALLOC];
     *ret_backlog = memory[SK_MEMINFO_RCVBUF];
     return 0;
@@ -103,4 +111,15 @@ int listener_queue(const struct listener_socket *socket, unsigned *ret_queue, un
     if (socket->address.datagram)
         return udp_queue(socket->fd, ret_queue, ret_backlog);
     return tcp_queue(socket->fd, ret_queue, ret_backlog);
+}
+
+int listener_drops(const struct listener_socket *socket, unsigned *ret)
+{
+    uint32_t memory[SK_MEMINFO_VARS];
+    if (socket->address.socket.generic.sa_family == AF_UNIX)
+        return -EOPNOTSUPP;
+    int r = get_memory(socket->fd, memory);
+    if (r == 0)
+        *ret = memory[SK_MEMINFO_DROPS];
+    return r;
 }

@@ -16,7 +16,8 @@ enum exit_code {
 
 struct invocation {
     const char *socket; /* as named by the user, or NULL: search */
-    bool json, no_wait, force, quiet, dry_run;
+    bool json, no_wait, force, quiet, dry_run, pss;
+    uint64_t interval_usec, count; /* of top; count 0: no end */
     char **arguments; /* behind the command's name; NULL-terminated */
 };
 
@@ -32,6 +33,7 @@ int command_undo(const struct invocation *invocation);
 int command_history(const struct invocation *invocation);
 int command_events(const struct invocation *invocation);
 int command_shutdown(const struct invocation *invocation);
+int command_top(const struct invocation *invocation);
 int command_version(const struct invocation *invocation);
 
 /* "reloaderctl: …" on stderr. */

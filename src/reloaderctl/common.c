@@ -126,7 +126,9 @@ int ask(struct client *client, const char *method, json_t *parameters, bool more
 /* ASCII alone, so that text from workers stays harmless on a terminal here too. */
 void print_json(json_t *value, bool indented)
 {
-    (void)json_dumpf(value, stdout, JSON_ENSURE_ASCII | (indented ? JSON_INDENT(2) : JSON_COMPACT));
+    (void)json_dumpf(value, stdout,
+                     JSON_ENSURE_ASCII | JSON_REAL_PRECISION(8) |
+                         (indented ? JSON_INDENT(2) : JSON_COMPACT));
     (void)fputc('\n', stdout);
     (void)fflush(stdout);
 }

@@ -4,15 +4,17 @@
  *   client      finds the control socket, calls, receives
  *   screen      makes text safe, aligned and coloured for terminals
  *   start, stop and restart (job),
- *   status, reload and update (progress), check (plan), events (event-text), shutdown, version: the commands; common and field: what they share
+ *   status (cells, numbers), top (top-rows, top-frame, graph, terminal), reload and update (progress), check (plan), events (event-text), shutdown, version: the commands; common and field: what they share
  *
  * Exit codes: 0 done, 1 it failed, 2 usage, 3 no master, 4 (status) something that should run is not ready.
  */
 #include "reloaderctl/commands.h"
 
+#include "base/parse.h"
 #include "base/strv.h"
 #include "reloaderctl/screen.h"
 
+#include <errno.h>
 #include <getopt.h>
 #include <locale.h>
 #include <stdio.h>
@@ -23,7 +25,9 @@ enum option_bit {
     OPTION_NO_WAIT = 1 << 1,
     OPTION_FORCE = 1 << 2,
     OPTION_DRY_RUN = 1 << 3,
-    OPTION_QUIET = 1 << 4
+    OPTION_QUIET = 1 << 4,
+    OPTION_PSS = 1 << 5,
+    OPTION_REPEAT = 1 << 6 /* -d and -n */
 };
 
 struct verb {
@@ -37,8 +41,12 @@ struct verb {
 
 static const struct verb verbs[] = {
     {"status", "list ls ", NULL,
-     "programs, workers and listeners; exits 4 unless all that should run is ready", OPTION_JSON,
-     command_status},
+     "programs, workers and listeners; exits 4 unless all that should run is ready",
+     OPTION_JSON | OPTION_PSS, command_status},
+    {"top", "", NULL,
+     "what workers use, again and again; -d SECONDS apart, -n COUNT times; on a terminal ? tells "
+     "the keys",
+     OPTION_JSON | OPTION_PSS | OPTION_REPEAT, command_top},
     {"reload", "", "[PROGRAM...]",
      "read the configuration, replace the workers (of those programs), and wait; exits 1 unless "
      "it committed",
@@ -75,7 +83,7 @@ static const struct verb verbs[] = {
 
 /* Designed, and known to people from similar tools. */
 static const char *const later_verbs[] = {
-    "signal", "send", "tail", "logs", "fg", "sockets", "top", "why", "upgrade", "shell",
+    "signal", "send", "tail", "logs", "fg", "sockets", "why", "upgrade", "shell",
 };
 
 #define HELP_COLUMN 20
@@ -85,11 +93,12 @@ static void print_help(void)
     (void)printf("usage: reloaderctl [-s SOCKET] COMMAND [OPTION...]\n\n");
     for (size_t i = 0; i < ARRAY_SIZE(verbs); i++) {
         char words[64];
-        (void)snprintf(words, sizeof(words), "%s%s%s%s%s%s", verbs[i].name,
+        (void)snprintf(words, sizeof(words), "%s%s%s%s%s%s%s", verbs[i].name,
                        verbs[i].arguments ? " " : "", verbs[i].arguments ? verbs[i].arguments : "",
                        verbs[i].options & OPTION_NO_WAIT ? " [--no-wait]" : "",
                        verbs[i].options & OPTION_DRY_RUN ? " [--dry-run]" : "",
-                       verbs[i].options & OPTION_FORCE ? " [--force]" : "");
+                       verbs[i].options & OPTION_FORCE ? " [--force]" : "",
+                       verbs[i].options & OPTION_PSS ? " [--pss]" : "");
         bool beside = strlen(words) <= HELP_COLUMN;
         (void)printf("  %-*s%s%-*s %s\n", HELP_COLUMN, words, beside ? "" : "\n",
                      beside ? 0 : HELP_COLUMN + 2, "", verbs[i].help);
@@ -148,6 +157,8 @@ static int refuse_options(const struct verb *verb, unsigned options)
              : options & OPTION_NO_WAIT ? "--no-wait"
              : options & OPTION_FORCE   ? "--force"
              : options & OPTION_QUIET   ? "--quiet"
+             : options & OPTION_PSS     ? "--pss"
+             : options & OPTION_REPEAT  ? "-d and -n"
                                         : "--json");
     return EXIT_CODE_USAGE;
 }
@@ -181,26 +192,51 @@ static void hide_numbers(char **argv)
         }
 }
 
+/* Seconds, or a time with its unit. */
+static int parse_interval(const char *text, uint64_t *ret_usec)
+{
+    uint64_t usec;
+    CLEANUP_FREE char *seconds = string_format("%ss", text);
+    if (!seconds)
+        return -ENOMEM;
+    if (parse_duration(seconds, &usec) < 0 && parse_duration(text, &usec) < 0)
+        return -EINVAL;
+    if (usec < USEC_PER_SEC / 10 || usec > 3600 * USEC_PER_SEC)
+        return -ERANGE;
+    *ret_usec = usec;
+    return 0;
+}
+
+static int refuse_value(const char *option, const char *value, const char *wanted)
+{
+    complain("%s takes %s; '%s' is not that", option, wanted, value);
+    return EXIT_CODE_USAGE;
+}
+
 int main(int argc, char **argv)
 {
-    enum { LONG_JSON = 256, LONG_NO_WAIT, LONG_FORCE, LONG_DRY_RUN };
+    enum { LONG_JSON = 256, LONG_NO_WAIT, LONG_FORCE, LONG_DRY_RUN, LONG_PSS };
     static const struct option long_options[] = {
         {"socket", required_argument, NULL, 's'},
         {"json", no_argument, NULL, LONG_JSON},
         {"no-wait", no_argument, NULL, LONG_NO_WAIT},
         {"force", no_argument, NULL, LONG_FORCE},
         {"dry-run", no_argument, NULL, LONG_DRY_RUN},
+        {"pss", no_argument, NULL, LONG_PSS},
+        {"delay", required_argument, NULL, 'd'},
+        {"count", required_argument, NULL, 'n'},
         {"help", no_argument, NULL, 'h'},
         {"version", no_argument, NULL, 'V'},
         {"quiet", no_argument, NULL, 'q'},
         {NULL, 0, NULL, 0},
     };
-    struct invocation invocation = {.socket = getenv("RELOADER_CONTROL")};
+    struct invocation invocation = {.socket = getenv("RELOADER_CONTROL"),
+                                    .interval_usec = USEC_PER_SEC};
     unsigned options = 0;
     int option;
     (void)setlocale(LC_CTYPE, "");
     hide_numbers(argv);
-    while ((option = getopt_long(argc, argv, "s:qhV", long_options, NULL)) != -1) {
+    while ((option = getopt_long(argc, argv, "s:d:n:qhV", long_options, NULL)) != -1) {
         switch (option) {
         case 's':
             invocation.socket = optarg;
@@ -211,6 +247,16 @@ int main(int argc, char **argv)
         case LONG_JSON:
             options |= OPTION_JSON;
             break;
+        case 'd':
+            options |= OPTION_REPEAT;
+            if (parse_interval(optarg, &invocation.interval_usec) < 0)
+                return refuse_value("-d", optarg, "seconds, from 0.1 to 3600");
+            break;
+        case 'n':
+            options |= OPTION_REPEAT;
+            if (parse_unsigned(optarg, 1, UINT32_MAX, &invocation.count) < 0)
+                return refuse_value("-n", optarg, "how often, from 1 on");
+            break;
         case LONG_NO_WAIT:
             options |= OPTION_NO_WAIT;
             break;
@@ -219,6 +265,9 @@ int main(int argc, char **argv)
             break;
         case LONG_DRY_RUN:
             options |= OPTION_DRY_RUN;
+            break;
+        case LONG_PSS:
+            options |= OPTION_PSS;
             break;
         case 'h':
             print_help();
@@ -241,6 +290,7 @@ int main(int argc, char **argv)
     invocation.force = options & OPTION_FORCE;
     invocation.quiet = options & OPTION_QUIET;
     invocation.dry_run = options & OPTION_DRY_RUN;
+    invocation.pss = options & OPTION_PSS;
     invocation.arguments = argv + optind;
     return run_verb(&invocation, options);
 }

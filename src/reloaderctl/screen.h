@@ -37,7 +37,7 @@ size_t text_width(const char *clean);
 /* How many of its bytes fit into so many columns. */
 size_t text_fit(const char *clean, size_t columns);
 
-#define TABLE_COLUMNS_MAX 8
+#define TABLE_COLUMNS_MAX 16
 
 struct table {
     size_t n_columns;

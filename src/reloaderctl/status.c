@@ -8,6 +8,8 @@
 
 #include "base/clock.h"
 #include "base/parse.h"
+#include "reloaderctl/cells.h"
+#include "reloaderctl/numbers.h"
 #include "reloaderctl/screen.h"
 
 #include <inttypes.h>
@@ -58,16 +60,21 @@ static void print_reload(const struct screen *screen, json_t *reload)
 
 static void print_master(const struct screen *screen, json_t *status)
 {
-    static const size_t expendable[] = {2, 4, 1};
-    CLEANUP_TABLE struct table line = {.n_columns = 5, .right = ~0u, TABLE_EXPENDABLE(expendable)};
+    static const size_t expendable[] = {2, 5, 4, 1, 6};
+    CLEANUP_TABLE struct table line = {.n_columns = 7, .right = ~0u, TABLE_EXPENDABLE(expendable)};
     json_t *master = json_object_get(status, "master");
     CLEANUP_FREE char *version = get_text(master, "version"), *state = get_text(master, "state");
-    char up[DURATION_TEXT_SIZE];
+    json_t *cpu = json_object_get(master, "cpu"), *memory = json_object_get(master, "memory");
+    char up[DURATION_TEXT_SIZE], percent[PERCENT_TEXT_SIZE], size[SIZE_TEXT_SIZE];
     table_add(&line, TONE_BOLD, "master");
     table_add(&line, TONE_PLAIN, "pid %" PRIu64, get_number(master, "pid"));
     table_add(&line, TONE_PLAIN, "version %s", version);
     table_add(&line, tone_of_state(state), "%s", state);
     table_add(&line, TONE_PLAIN, "up %s", duration_to_text(get_number(master, "uptime_usec"), up));
+    table_add(&line, TONE_PLAIN, "%s%s", cpu ? "cpu " : "",
+              cpu ? percent_to_text(json_number_value(cpu), percent) : "");
+    table_add(&line, TONE_PLAIN, "%s%s", memory ? "memory " : "",
+              memory ? size_to_text(get_number(master, "memory"), size) : "");
     table_print(&line, screen, 0, stdout);
     print_reload(screen, json_object_get(status, "reload"));
 }
@@ -80,7 +87,24 @@ static const char *age_text(uint64_t since_usec, char buffer[DURATION_TEXT_SIZE]
     return duration_to_text(now > since_usec ? now - since_usec : 0, buffer);
 }
 
-static void add_worker(struct table *table, const char *name, json_t *worker)
+/* The columns; PSS stands in the place of MEMORY where it is asked for. */
+enum column {
+    COLUMN_WORKER,
+    COLUMN_PID,
+    COLUMN_GENERATION,
+    COLUMN_STATE,
+    COLUMN_SINCE,
+    COLUMN_RESTARTS,
+    COLUMN_CPU,
+    COLUMN_MEMORY,
+    COLUMN_CONNECTIONS,
+    COLUMN_TEXT,
+    N_COLUMNS
+};
+
+#define RIGHT(column) (1u << COLUMN_##column)
+
+static void add_worker(struct table *table, const char *name, json_t *worker, bool pss)
 {
     CLEANUP_FREE char *state = get_text(worker, "state"), *text = get_text(worker, "text");
     char since[DURATION_TEXT_SIZE];
@@ -92,6 +116,9 @@ static void add_worker(struct table *table, const char *name, json_t *worker)
     table_add(table, tone_of_state(state), "%s", state);
     table_add(table, TONE_PLAIN, "%s", age_text(get_number(worker, "since_usec"), since));
     table_add(table, TONE_PLAIN, "%" PRIu64, get_number(worker, "restarts"));
+    add_percent(table, worker, "cpu");
+    add_size(table, worker, pss ? "pss" : "memory");
+    add_number(table, worker, "connections");
     json_t *health = json_object_get(worker, "health");
     CLEANUP_FREE char *condition = get_text(health, "state"), *why = get_text(health, "text");
     if (strcmp(condition, "unhealthy") == 0)
@@ -101,26 +128,20 @@ static void add_worker(struct table *table, const char *name, json_t *worker)
 }
 
 /* A slot's own state is told where no worker tells it. */
-static void add_slot(struct table *table, json_t *slot)
+static void add_slot(struct table *table, json_t *slot, bool pss)
 {
     CLEANUP_FREE char *name = get_text(slot, "name"), *state = get_text(slot, "state");
     json_t *workers = json_object_get(slot, "workers"), *worker;
     size_t i;
-    json_array_foreach(workers, i, worker) add_worker(table, name, worker);
+    json_array_foreach(workers, i, worker) add_worker(table, name, worker, pss);
     if (json_array_size(workers) > 0)
         return;
     table_add(table, TONE_PLAIN, "%s", name);
     table_add(table, TONE_PLAIN, "-");
     table_add(table, TONE_PLAIN, "-");
     table_add(table, tone_of_state(state), "%s", state);
-    for (int blank = 0; blank < 3; blank++)
+    for (int blank = COLUMN_SINCE; blank < N_COLUMNS; blank++)
         table_add(table, TONE_PLAIN, "%s", "");
-}
-
-static void add_titles(struct table *table, const char *const *titles)
-{
-    for (size_t i = 0; i < table->n_columns; i++)
-        table_add(table, TONE_DIM, "%s", titles[i]);
 }
 
 static void print_program_line(const struct screen *screen, json_t *program)
@@ -158,13 +179,18 @@ static void print_health_line(const struct screen *screen, json_t *program)
     table_print(&line, screen, 2, stdout);
 }
 
-static void print_program(const struct screen *screen, json_t *program)
+static void print_program(const struct screen *screen, json_t *program, bool pss)
 {
-    static const size_t expendable[] = {5, 4, 6, 2, 1};
-    static const char *const titles[] = {"WORKER", "PID",      "GENERATION", "STATE",
-                                         "SINCE",  "RESTARTS", "TEXT"};
-    CLEANUP_TABLE struct table table = {.n_columns = ARRAY_SIZE(titles),
-                                        .right = 1 << 1 | 1 << 2 | 1 << 4 | 1 << 5,
+    static const size_t expendable[] = {COLUMN_CONNECTIONS, COLUMN_RESTARTS, COLUMN_CPU,
+                                        COLUMN_SINCE,       COLUMN_TEXT,     COLUMN_MEMORY,
+                                        COLUMN_GENERATION,  COLUMN_PID};
+    const char *const titles[N_COLUMNS] = {"WORKER",      "PID",      "GEN", "STATE",
+                                           "SINCE",       "RESTARTS", "CPU", pss ? "PSS" : "MEMORY",
+                                           "CONNECTIONS", "TEXT"};
+    CLEANUP_TABLE struct table table = {.n_columns = N_COLUMNS,
+                                        .right = RIGHT(PID) | RIGHT(GENERATION) | RIGHT(SINCE) |
+                                                 RIGHT(RESTARTS) | RIGHT(CPU) | RIGHT(MEMORY) |
+                                                 RIGHT(CONNECTIONS),
                                         TABLE_EXPENDABLE(expendable)};
     json_t *slots = json_object_get(program, "slots"), *slot;
     size_t i;
@@ -175,40 +201,21 @@ static void print_program(const struct screen *screen, json_t *program)
     if (json_array_size(slots) == 0)
         return;
     add_titles(&table, titles);
-    json_array_foreach(slots, i, slot) add_slot(&table, slot);
+    json_array_foreach(slots, i, slot) add_slot(&table, slot, pss);
     table_print(&table, screen, 2, stdout);
-}
-
-static void add_optional_number(struct table *table, json_t *object, const char *name)
-{
-    if (json_is_integer(json_object_get(object, name)))
-        table_add(table, TONE_PLAIN, "%" PRIu64, get_number(object, name));
-    else
-        table_add(table, TONE_PLAIN, "-");
 }
 
 static void print_listeners(const struct screen *screen, json_t *listeners)
 {
-    static const char *const titles[] = {"LISTENER", "ADDRESS", "QUEUE", "BACKLOG"};
-    static const size_t expendable[] = {3, 2};
-    CLEANUP_TABLE struct table table = {
-        .n_columns = ARRAY_SIZE(titles), .right = 1 << 2 | 1 << 3, TABLE_EXPENDABLE(expendable)};
+    static const size_t expendable[] = {4, 3, 2};
+    CLEANUP_TABLE struct table table = {LISTENER_TABLE, TABLE_EXPENDABLE(expendable)};
     json_t *listener;
     size_t i;
     if (json_array_size(listeners) == 0)
         return;
     (void)fputc('\n', stdout);
-    add_titles(&table, titles);
-    json_array_foreach(listeners, i, listener)
-    {
-        CLEANUP_FREE char *name = get_text(listener, "name"),
-                          *address = get_text(listener, "address");
-        table_add(&table, TONE_PLAIN, "%s", name);
-        bool taken_over = json_is_true(json_object_get(listener, "taken_over"));
-        table_add(&table, TONE_PLAIN, "%s%s", address, taken_over ? " (taken over)" : "");
-        add_optional_number(&table, listener, "queue");
-        add_optional_number(&table, listener, "backlog");
-    }
+    add_listener_titles(&table);
+    json_array_foreach(listeners, i, listener) add_listener(&table, listener);
     table_print(&table, screen, 0, stdout);
 }
 
@@ -221,6 +228,7 @@ int command_status(const struct invocation *invocation)
         code = ask(&client, "Status", NULL, false, &reply);
     if (code != EXIT_CODE_OK)
         return code;
+    numbers_add(reply.parameters, client.pid, invocation->pss);
     if (invocation->json) {
         print_json(reply.parameters, true);
     } else {
@@ -229,7 +237,7 @@ int command_status(const struct invocation *invocation)
         size_t i;
         print_master(&screen, reply.parameters);
         json_array_foreach(json_object_get(reply.parameters, "programs"), i, program)
-            print_program(&screen, program);
+            print_program(&screen, program, invocation->pss);
         print_listeners(&screen, json_object_get(reply.parameters, "listeners"));
     }
     return all_is_as_wished(reply.parameters) ? EXIT_CODE_OK : EXIT_CODE_NOT_READY;

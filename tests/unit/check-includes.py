@@ -14,7 +14,7 @@ ALLOWED["import"] = {"base", "config", "import"}  # no master has it in its way
 ALLOWED["reloader"] = {*HOUSE, "import", "reloader"}
 ALLOWED["logger"] = {"base", "worker", "logger"}
 ALLOWED["probe"] = {"base", "probe"}
-ALLOWED["reloaderctl"] = {"base", "reloaderctl"}
+ALLOWED["reloaderctl"] = {"base", "process", "reloaderctl"}
 ALLOWED["client"] = {"base", "client"}  # linked statically, its names kept private
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*(["<])([^">]+)[">]', re.MULTILINE)

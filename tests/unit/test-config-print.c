@@ -66,6 +66,8 @@ static void test_round_trip(void **state UNUSED)
         "ready-first, probation: 2s, max_surge: 10%, check_command: 'a \"b c\"'}}\n"
         "  w: {command: x, watch: ['a b/', '100%%/*.js'], watch_ignore: [], "
         "reload_delay: 100ms}\n"
+        "  e: {command: x, on_event: {types: [message, fatal, crash], command: [a, 'b c', "
+        "'%(here)s']}}\n"
         "  h: {command: x, ready: {http: 'http://unix:/%(program_name)s.sock:/'}, health: {tcp: "
         "81}}\n"
         "  v: {command: x, ready: {tcp: '[::1]:81'}, watch: true, watch_ignore: [x y]}\n"));

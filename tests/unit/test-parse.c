@@ -216,6 +216,27 @@ static void test_durations_for_people(void **state UNUSED)
         assert_string_equal(duration_to_text(samples[i].usec, buffer), samples[i].text);
 }
 
+static void test_sizes_for_people(void **state UNUSED)
+{
+    static const struct {
+        uint64_t bytes;
+        const char *text;
+    } samples[] = {
+        {0, "0"},
+        {1023, "1023"},
+        {1024, "1.0K"},
+        {(uint64_t)3870720, "3.7M"},
+        {(uint64_t)99 << 20, "99.0M"},
+        {((uint64_t)100 << 20) - 1, "100M"},
+        {((uint64_t)1 << 30) - 1, "1.0G"},
+        {(uint64_t)1000 << 30, "1000G"},
+        {UINT64_MAX, "16.0E"},
+    };
+    char buffer[SIZE_TEXT_SIZE];
+    for (size_t i = 0; i < ARRAY_SIZE(samples); i++)
+        assert_string_equal(size_to_text(samples[i].bytes, buffer), samples[i].text);
+}
+
 static void test_durations_for_configurations(void **state UNUSED)
 {
     static const uint64_t values[] = {0,
@@ -252,6 +273,7 @@ int main(void)
         cmocka_unit_test(test_mode),
         cmocka_unit_test(test_bool),
         cmocka_unit_test(test_signal_names),
+        cmocka_unit_test(test_sizes_for_people),
         cmocka_unit_test(test_durations_for_people),
         cmocka_unit_test(test_durations_for_configurations),
     };

@@ -110,15 +110,46 @@ static void test_status(UNUSED void **state)
     serve("commit");
     assert_int_equal(run("-s", path, "status", NULL), 0);
     expect_output("web  READY  generation 7  4 of 4 ready\n");
-    expect_output("  web/0   4710           7  READY     1 h 3 min         0  213 connections\n");
+    expect_output("  web/0   4710    7  READY     1 h 3 min         0    -       -            -  213 connections\n");
     expect_output("?[2Jgone  next line");
-    expect_output("\nweb       127.0.0.1:7000          3     4096\n");
+    expect_output("\nweb       127.0.0.1:7000          3     4096      -\n");
     assert_null(strchr(output, '\x1b'));
     assert_int_equal(run("ls", "-s", path, NULL), 0);
     assert_int_equal(run("-s", path, "status", "--json", NULL), 0);
     assert_null(strchr(output, '\x1b'));
     expect_output("\"uptime_usec\": 93784000000");
+    /* Of the master alone: who has the workers' pids is no child of it. */
+    expect_output("\"cpu_usec\": ");
+    assert_null(strstr(strstr(output, "\"cpu_usec\": ") + 1, "\"cpu_usec\": "));
+    expect_output("\"memory\": ");
+    assert_null(strstr(output, "\"pss\": "));
+    assert_int_equal(run("-s", path, "status", "--json", "--pss", NULL), 0);
+    expect_output("\"pss\": ");
+    assert_int_equal(run("-s", path, "status", "--pss", NULL), 0);
+    expect_output("  CPU  PSS  CONNECTIONS  TEXT\n");
+}
+
+static void test_top(UNUSED void **state)
+{
+    size_t looks = 0, lines = 0;
+    serve("commit");
+    assert_int_equal(run("-s", path, "top", "-n", "2", "-d", "0.1", NULL), 0);
+    expect_output("workers  4 of 5 ready");
+    expect_output("?[2Jgone  next line");
+    assert_null(strchr(output, '\x1b'));
+    for (const char *at = output; (at = strstr(at, "LISTENER  ADDRESS")); at++)
+        looks++;
+    assert_int_equal(looks, 2);
+    assert_int_equal(run("-s", path, "top", "--json", "-n2", "-d100ms", NULL), 0);
+    for (const char *at = output; (at = strchr(at, '\n')); at++)
+        lines++;
+    assert_int_equal(lines, 2);
     assert_int_equal(output[0], '{');
+    assert_int_equal(run("-s", path, "top", "-d", "0", NULL), 2);
+    expect_output("-d takes seconds, from 0.1 to 3600; '0' is not that");
+    assert_int_equal(run("-s", path, "top", "-n", "x", NULL), 2);
+    assert_int_equal(run("-s", path, "status", "-d", "1", NULL), 2);
+    expect_output("status does not take -d and -n");
 }
 
 static void test_status_not_ready(UNUSED void **state)
@@ -241,7 +272,7 @@ static void test_no_master(UNUSED void **state)
 {
     char where[96];
     (void)snprintf(where, sizeof(where), "  %s: there is no such socket\n", path);
-    static const char *const verbs[] = {"status", "reload", "events", "history", "shutdown", "version"};
+    static const char *const verbs[] = {"status", "top", "reload", "events", "history", "shutdown", "version"};
     for (size_t i = 0; i < ARRAY_SIZE(verbs); i++) {
         assert_int_equal(run("-s", path, verbs[i], NULL), 3);
         expect_output("reloaderctl: no master answers:\n");
@@ -308,6 +339,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(test_status, end_master),
         cmocka_unit_test_teardown(test_status_not_ready, end_master),
+        cmocka_unit_test_teardown(test_top, end_master),
         cmocka_unit_test_teardown(test_socket_by_environment, end_master),
         cmocka_unit_test_teardown(test_reload_commits, end_master),
         cmocka_unit_test_teardown(test_reload_fails, end_master),

@@ -136,6 +136,16 @@ static void test_udp(void **state UNUSED)
     assert_int_equal(sendto(client, "hello", 5, 0, &address.socket.generic, address.length), 5);
     assert_int_equal(listener_queue(listener->sockets[0], &queue, &size), 0);
     assert_true(queue >= 5);
+
+    unsigned drops = 4711;
+    char datagram[1000] = "";
+    assert_int_equal(listener_drops(listener->sockets[0], &drops), 0);
+    assert_int_equal(drops, 0);
+    /* More than its buffer can hold. */
+    for (int i = 0; i < 1000; i++)
+        (void)sendto(client, datagram, sizeof(datagram), 0, &address.socket.generic, address.length);
+    assert_int_equal(listener_drops(listener->sockets[0], &drops), 0);
+    assert_true(drops > 0 && drops < 1000);
 }
 
 static void test_with_rights(void **state UNUSED)

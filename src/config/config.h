@@ -111,6 +111,26 @@ struct config_max_restarts {
     uint64_t within_usec;
 };
 
+/* What a hook can be run for: types of events, and two kinds of EVENT_WORKER that have a name of their own. */
+enum config_event {
+    CONFIG_EVENT_FATAL = 1 << 0, /* a slot was given up */
+    CONFIG_EVENT_CRASH = 1 << 1, /* a worker died that nobody had told to leave */
+    CONFIG_EVENT_MASTER = 1 << 2,
+    CONFIG_EVENT_RELOAD = 1 << 3,
+    CONFIG_EVENT_ROLLOUT = 1 << 4,
+    CONFIG_EVENT_WORKER = 1 << 5,
+    CONFIG_EVENT_SOCKET = 1 << 6,
+    CONFIG_EVENT_JOB = 1 << 7,
+    CONFIG_EVENT_MESSAGE = 1 << 8,
+};
+/* The word for it in a configuration. */
+const char *config_event_to_string(enum config_event event);
+
+struct config_on_event {
+    unsigned types; /* enum config_event; 0: there is no hook */
+    char **command; /* expansions still in it, without its sockets' fds */
+};
+
 struct config_recycle {
     uint64_t max_memory;   /* bytes; 0: no such limit */
     uint64_t max_age_usec; /* likewise */
@@ -184,6 +204,7 @@ struct config_program {
     bool exit_on_fatal;
     struct config_backoff backoff;
     struct config_recycle recycle;
+    struct config_on_event on_event;
     int stop_signal;
     uint64_t stop_timeout_usec;
     enum config_kill_mode kill_mode;

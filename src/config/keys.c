@@ -224,6 +224,18 @@ static const struct key max_restarts_keys[] = {
 static const struct key_table max_restarts_table = {"programs.NAME.max_restarts", max_restarts_keys,
                                                     NULL};
 
+static const struct key on_event_keys[] = {
+    {"types", &type_event_types, PROGRAM_AT(on_event.types), .default_help = "none",
+     .required = true,
+     .help = "what for: fatal, crash, master, reload, rollout, worker, socket, job, message"},
+    {"command", &type_command, PROGRAM_AT(on_event.command), .default_help = "none",
+     .required = true,
+     .help = "run for each event of these types about this program, with the event as JSON on its "
+             "standard input"},
+    {0},
+};
+static const struct key_table on_event_table = {"programs.NAME.on_event", on_event_keys, NULL};
+
 static const struct key recycle_keys[] = {
     {"max_memory", &type_size, PROGRAM_AT(recycle.max_memory), .default_help = "none",
      .min = 1 << 20, .max = UINT64_C(1) << 50,
@@ -398,7 +410,7 @@ static const struct key program_keys[] = {
     {.name = "stdin"},
     {.name = "watchdog"},
     {.name = "health"},
-    {.name = "on_event"},
+    {"on_event", &type_on_event, .table = &on_event_table, .default_text = "none"},
     {0},
 };
 static const struct foreign_key program_foreign[] = {
@@ -493,8 +505,20 @@ static const struct foreign_key program_foreign[] = {
 const struct key_table program_table = {"programs.NAME", program_keys, program_foreign};
 
 const struct key_table *const key_tables[] = {
-    &root_table,    &log_table,     &control_table, &root_limit_table, &socket_table,
-    &option_table,  &program_table, &limit_table,   &backoff_table,    &max_restarts_table,
-    &recycle_table, &reload_table,  &output_tables[CONFIG_STDOUT],     &output_tables[CONFIG_STDERR],
+    &root_table,
+    &log_table,
+    &control_table,
+    &root_limit_table,
+    &socket_table,
+    &option_table,
+    &program_table,
+    &limit_table,
+    &backoff_table,
+    &max_restarts_table,
+    &recycle_table,
+    &on_event_table,
+    &reload_table,
+    &output_tables[CONFIG_STDOUT],
+    &output_tables[CONFIG_STDERR],
     NULL,
 };

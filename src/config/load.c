@@ -47,6 +47,7 @@ static void program_free(struct config_program *program)
     (void)strv_free(program->groups);
     (void)strv_free(program->command);
     (void)strv_free(program->reload.check_command);
+    (void)strv_free(program->on_event.command);
     (void)strv_free(program->watch_paths);
     (void)strv_free(program->watch_ignore);
     free(program->sockets);

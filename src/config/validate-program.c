@@ -92,15 +92,17 @@ static void check_command(struct checker *c)
     }
 }
 
-/* It gets no sockets. */
-static void check_check_command(struct checker *c)
+/* Of a command in a section of its own, that gets no sockets. */
+static void check_oneshot(struct checker *c, const char *section, const char *name,
+                          char *const *command)
 {
-    const struct tree_node *node = tree_get2(c->draft->value, "reload", "check_command");
+    const struct tree_node *node = tree_get2(c->draft->value, section, name);
+    char key[64];
     size_t i = 0;
+    (void)snprintf(key, sizeof(key), "%s.%s", section, name);
     c->expansion.socket_fd = NULL;
-    STRV_FOREACH (word, c->program->reload.check_command) {
-        check_template(c, node && node->type == TREE_SEQUENCE ? node->items[i] : node,
-                       "reload.check_command", *word);
+    STRV_FOREACH (word, command) {
+        check_template(c, node && node->type == TREE_SEQUENCE ? node->items[i] : node, key, *word);
         i++;
     }
     c->expansion.socket_fd = find_fd;
@@ -226,7 +228,8 @@ void validate_program(struct reader *reader, struct config_program *program,
     struct checker checker = {.reader = reader, .program = program, .draft = draft};
     prepare_expansion(&checker);
     check_command(&checker);
-    check_check_command(&checker);
+    check_oneshot(&checker, "reload", "check_command", program->reload.check_command);
+    check_oneshot(&checker, "on_event", "command", program->on_event.command);
     check_environment(&checker);
     check_directory(&checker);
     validate_output(reader, program, draft, &checker.expansion);

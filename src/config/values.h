@@ -28,6 +28,7 @@ extern const struct value_type type_runtime_directory, type_environment_file, ty
 extern const struct value_type type_command, type_environment, type_handoff, type_ready;
 extern const struct value_type type_listen, type_private_listen, type_socket_names;
 extern const struct value_type type_sockets, type_programs;
+extern const struct value_type type_event_types, type_on_event;
 extern const struct value_type type_watch, type_watch_ignore;
 /* A section, or its `to` alone, or its `path` alone. */
 extern const struct value_type type_output;

@@ -62,6 +62,6 @@ void event_bus_publish(struct event_bus *bus, enum event_type type, json_t *fiel
     (void)json_object_set_new(fields, "type", json_string(event_type_to_string(type)));
     (void)json_object_set_new(fields, "time_usec", json_integer((json_int_t)clock_realtime_usec()));
     LIST_FOREACH (subscriber, &bus->subscribers, struct event_subscriber, link)
-        subscriber->handle(event_type_to_string(type), bus->sequence, fields, subscriber->userdata);
+        subscriber->handle(type, bus->sequence, fields, subscriber->userdata);
     json_decref(fields);
 }

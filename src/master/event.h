@@ -20,7 +20,11 @@ enum event_type {
      */
     EVENT_RELOAD,
     EVENT_ROLLOUT, /* reload, program, step: "canary" "rolling" "done" "rolling_back" "rolled_back" "degraded"; ready, workers */
-    EVENT_WORKER,  /* program, name, slot, pid, generation, old, new, reason */
+    /*
+     * program, name, slot, pid, generation, old, new, reason; crashed: true where it died without being told to leave or having
+     * done its work. Of a slot that was given up: program, slot, old: "NONE", new: "FATAL", reason.
+     */
+    EVENT_WORKER,
     EVENT_SOCKET,  /* state: "listening" "removed"; name, address, inode */
     EVENT_JOB,     /* id, verb, state: "progress" (with its target {program, slot, result, reason}) "ended" (with results[]) */
     EVENT_MESSAGE, /* program, name, slot, pid, value: what the application said */
@@ -30,7 +34,7 @@ const char *event_type_to_string(enum event_type type);
 struct event_subscriber {
     struct list link;
     /* `event` is borrowed. */
-    void (*handle)(const char *type, uint64_t sequence, json_t *event, void *userdata);
+    void (*handle)(enum event_type type, uint64_t sequence, json_t *event, void *userdata);
     /* Is anybody behind it now? What nobody listens to is not made. */
     bool (*listens)(void *userdata);
     void *userdata;

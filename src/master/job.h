@@ -6,6 +6,7 @@
 
 struct job_target {
     struct target target;
+    unsigned priority; /* when it was asked for */
     bool begun;
     bool was_so;        /* when it was begun nothing was to be done */
     uint64_t reload_id; /* of a restart, where that is a reload; else 0 */

@@ -51,6 +51,12 @@ void jobs_clear(struct jobs *jobs)
     jobs->n = 0;
 }
 
+static unsigned priority_of(const struct master *master, const struct target *target)
+{
+    const struct program *program = master_find_program(master, target->program);
+    return program ? program_config(program)->priority : 0;
+}
+
 /* Takes over the names of the targets. */
 static int job_make(struct master *master, enum job_verb verb, const struct target *targets,
                     size_t n, struct job **ret)
@@ -65,7 +71,8 @@ static int job_make(struct master *master, enum job_verb verb, const struct targ
     job->verb = verb;
     job->n_targets = n;
     for (size_t i = 0; i < n; i++)
-        job->targets[i].target = targets[i];
+        job->targets[i] = (struct job_target){.target = targets[i],
+                                              .priority = priority_of(master, &targets[i])};
     job->id = ++master->jobs.last_id;
     list_append(&master->jobs.list, &job->link);
     master->jobs.n++;
@@ -170,42 +177,38 @@ static struct program *find_program(const struct master *master, const struct jo
     return master_find_program(master, target->target.program);
 }
 
-static unsigned priority_of(const struct master *master, const struct job_target *target)
+/* Does priority `a` come before `b`? */
+static bool comes_before(enum job_verb verb, unsigned a, unsigned b)
 {
-    const struct program *program = find_program(master, target);
-    return program ? program_config(program)->priority : 0;
-}
-
-/* Does `a` come before `b`? */
-static bool comes_before(const struct master *master, const struct job *job,
-                         const struct job_target *a, const struct job_target *b)
-{
-    unsigned left = priority_of(master, a), right = priority_of(master, b);
-    switch (job->verb) {
+    switch (verb) {
     case JOB_START:
-        return left < right;
+        return a < b;
     case JOB_STOP:
-        return left > right;
+        return a > b;
     case JOB_RESTART:
         return false;
     }
     return false;
 }
 
-static bool is_its_turn(const struct master *master, const struct job *job,
-                        const struct job_target *target)
+/* The priority whose turn it is: the first of those that are not done. A job that is over has none left to begin. */
+static unsigned find_turn(const struct job *job)
 {
-    for (size_t i = 0; i < job->n_targets; i++)
-        if (!job->targets[i].result && comes_before(master, job, &job->targets[i], target))
-            return false;
-    return true;
+    const struct job_target *first = NULL;
+    for (size_t i = 0; i < job->n_targets; i++) {
+        const struct job_target *target = &job->targets[i];
+        if (!target->result &&
+            (!first || comes_before(job->verb, target->priority, first->priority)))
+            first = target;
+    }
+    return first ? first->priority : 0;
 }
 
 static void judge(struct master *master, struct job *job, struct job_target *target)
 {
-    struct program *program = find_program(master, target);
     if (target->result)
         return;
+    struct program *program = find_program(master, target);
     if (!program)
         job_end_target(target, "failed", strdup("it is not there any more"));
     else if (target->begun)
@@ -229,8 +232,10 @@ static void log_request(const struct job *job, const struct job_target *target)
 /* False: nothing is to be begun. */
 static bool begin(struct master *master, struct job *job, struct job_target *target)
 {
+    if (target->result || target->begun)
+        return false;
     struct program *program = find_program(master, target);
-    if (target->result || target->begun || !program)
+    if (!program)
         return false;
     target->begun = true;
     log_request(job, target);
@@ -243,8 +248,9 @@ static bool step(struct master *master, struct job *job)
     bool begun = false;
     for (size_t i = 0; i < job->n_targets; i++)
         judge(master, job, &job->targets[i]);
+    unsigned turn = find_turn(job);
     for (size_t i = 0; i < job->n_targets; i++)
-        if (is_its_turn(master, job, &job->targets[i]))
+        if (!comes_before(job->verb, turn, job->targets[i].priority))
             begun = begin(master, job, &job->targets[i]) || begun;
     if (begun && job->verb == JOB_RESTART)
         job_begin_restart(master, job);

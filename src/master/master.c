@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/strv.h"
+#include "master/hooks.h"
 #include "master/jobs.h"
 #include "master/listener-use.h"
 #include "master/own-identity.h"
@@ -96,9 +97,10 @@ static bool stop_all(struct master *master)
 
 static void shutdown_step(struct master *master)
 {
-    bool empty = master->intent.type == INTENT_FORCED ? stop_all(master) : stop_next(master);
+    bool forced = master->intent.type == INTENT_FORCED;
+    bool empty = forced ? stop_all(master) : stop_next(master);
     master_close_listeners(master);
-    if (empty && !reload_has_checks(&master->reload))
+    if (empty && !reload_has_checks(&master->reload) && (forced || !hooks_linger(master->hooks)))
         (void)sd_event_exit(master->event, master->exit_code);
 }
 
@@ -345,6 +347,8 @@ static int set_up(struct master *master, struct config *config, char **ret_error
     if (r == 0)
         r = lookup_init(&master->lookup, on_names_known, master);
     if (r == 0)
+        r = hooks_new(master, &master->hooks);
+    if (r == 0)
         r = take_places(master, config, ret_error);
     if (r == 0)
         r = listener_watch_new(master, &master->listener_watch);
@@ -415,6 +419,7 @@ struct master *master_free(struct master *master)
 {
     if (!master)
         return NULL;
+    (void)hooks_free(master->hooks);
     for (size_t i = 0; i < master->n_programs; i++)
         (void)program_free(master->programs[i]);
     free(TAKE_PTR(master->programs));

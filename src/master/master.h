@@ -57,6 +57,8 @@ struct master_options {
 enum master_state { MASTER_STARTING, MASTER_RUNNING, MASTER_RELOADING, MASTER_STOPPING };
 const char *master_state_to_string(enum master_state state);
 
+struct hooks;
+
 struct master {
     struct master_options options;
     sd_event *event;
@@ -79,6 +81,7 @@ struct master {
     struct reload reload;
     struct jobs jobs;
     struct lookup lookup;
+    struct hooks *hooks;
     struct service_manager *service; /* NULL: we are no service of its kind */
     sd_event_source *step_at_rest, *step_in_time;
     bool awake; /* the step is due */

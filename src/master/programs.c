@@ -18,6 +18,15 @@ static void on_program_changed(struct program *program, void *userdata)
     master_wake(userdata);
 }
 
+/* Did it just die, and nobody had told it to leave, nor had it done its work? */
+static bool has_crashed(const struct worker *worker)
+{
+    if (worker->state != WORKER_STOPPING || !worker->exited || worker->asked_to_leave)
+        return false;
+    return worker->exit.si_code != CLD_EXITED ||
+           !config_expects_exit(worker->generation->program, worker->exit.si_status);
+}
+
 static void on_worker_changed(struct program *program, struct worker *worker,
                               enum worker_state from, const char *reason, void *userdata)
 {
@@ -28,12 +37,13 @@ static void on_worker_changed(struct program *program, struct worker *worker,
     if (!event_bus_is_heard(&master->events))
         return;
     event_bus_publish(&master->events, EVENT_WORKER,
-                      json_pack("{s:s, s:s, s:I, s:I, s:I, s:s, s:s, s:s*}", "program",
+                      json_pack("{s:s, s:s, s:I, s:I, s:I, s:s, s:s, s:s*, s:o*}", "program",
                                 program->name, "name", worker->name, "slot",
                                 (json_int_t)worker->slot, "pid", (json_int_t)worker->pid,
                                 "generation", (json_int_t)worker->generation->number, "old",
                                 started ? "NONE" : worker_state_to_string(from), "new",
-                                worker_state_to_string(worker->state), "reason", reason));
+                                worker_state_to_string(worker->state), "reason", reason, "crashed",
+                                has_crashed(worker) ? json_true() : NULL));
 }
 
 static void on_worker_message(struct program *program, struct worker *worker, json_t *value,
@@ -55,13 +65,14 @@ static bool on_slot_queue(struct program *program, unsigned slot, unsigned *ret_
 }
 
 /* Where the master is there for this program alone, as in a container, whoever started it is to know. */
-static void on_slot_fatal(struct slot *slot, int status, void *userdata)
+static void on_slot_fatal(struct slot *slot, int status, const char *why, void *userdata)
 {
     struct master *master = userdata;
     const struct program *program = slot->program;
     event_bus_publish(&master->events, EVENT_WORKER,
-                      json_pack("{s:s, s:I, s:s, s:s}", "program", program->name, "slot",
-                                (json_int_t)slot->number, "old", "NONE", "new", "FATAL"));
+                      json_pack("{s:s, s:I, s:s, s:s, s:s}", "program", program->name, "slot",
+                                (json_int_t)slot->number, "old", "NONE", "new", "FATAL", "reason",
+                                why));
     if (!program_config(program)->exit_on_fatal)
         return;
     log_about(program_subject(program), LOG_LEVEL_ERROR, "exit_on_fatal: leaving");

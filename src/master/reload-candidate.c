@@ -435,24 +435,24 @@ bool reload_candidate_step(struct master *master)
     struct reload *reload = &master->reload;
     struct reload_candidate *candidate = &reload->candidate;
     char *reason = NULL;
-    enum check_verdict verdict = candidate->request.id ? reload_judge_checks(reload, &reason)
-                                                       : CHECK_RUNNING;
+    enum oneshot_verdict verdict = candidate->request.id ? reload_judge_checks(reload, &reason)
+                                                         : ONESHOT_RUNNING;
     switch (verdict) {
-    case CHECK_RUNNING:
+    case ONESHOT_RUNNING:
         break;
-    case CHECK_PASSED:
+    case ONESHOT_PASSED:
         candidate->request.phase_usec[RELOAD_CHECKING] = clock_monotonic_usec() -
                                                          candidate->request.began_usec -
                                                          candidate->request.phase_usec[RELOAD_NONE];
         reload_stop_checks(reload);
         reload_take(master, candidate);
         break;
-    case CHECK_FAILED:
+    case ONESHOT_FAILED:
         refuse_candidate(master, reason);
         break;
     }
     reload_free_gone_checks(reload);
-    return verdict != CHECK_RUNNING;
+    return verdict != ONESHOT_RUNNING;
 }
 
 json_t *reload_plan(struct master *master, const struct reload_wish *wish)

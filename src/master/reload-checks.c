@@ -4,13 +4,13 @@
 #include "base/clock.h"
 #include "base/strv.h"
 #include "master/master.h"
-#include "worker/check.h"
+#include "worker/oneshot.h"
 
 #include <string.h>
 
-static struct check *find_check(const struct reload *reload, const struct generation *generation)
+static struct oneshot *find_check(const struct reload *reload, const struct generation *generation)
 {
-    LIST_FOREACH (check, &reload->checks, struct check, link)
+    LIST_FOREACH (check, &reload->checks, struct oneshot, link)
         if (check->generation == generation)
             return check;
     return NULL;
@@ -19,37 +19,43 @@ static struct check *find_check(const struct reload *reload, const struct genera
 void reload_stop_checks(struct reload *reload)
 {
     for (size_t i = 0; i < reload->candidate.n_parts; i++) {
-        struct check *check = find_check(reload, reload->candidate.parts[i].generation);
+        struct oneshot *check = find_check(reload, reload->candidate.parts[i].generation);
         if (check)
-            check_stop(check);
+            oneshot_stop(check);
     }
 }
 
 void reload_free_gone_checks(struct reload *reload)
 {
-    LIST_FOREACH_SAFE (check, &reload->checks, struct check, link)
+    LIST_FOREACH_SAFE (check, &reload->checks, struct oneshot, link)
         if (check->gone)
-            (void)check_free(check);
+            (void)oneshot_free(check);
 }
 
-static void on_check_changed(struct check *check UNUSED, void *userdata)
+static void on_check_changed(struct oneshot *check UNUSED, void *userdata)
 {
     master_wake(userdata);
 }
 
 static int start_check(struct master *master, struct generation *generation, char **ret_reason)
 {
-    const struct check_params params = {
+    const struct oneshot_params params = {
         .event = master->event,
         .reaper = master->reaper,
         .generation = generation,
+        .command = {.name = "check_command",
+                    .key = "reload.check_command",
+                    .words = generation->program->reload.check_command},
+        .stdin_fd = -1,
         .nofile = &master->nofile,
+        .limit_usec = generation->program->start_timeout_usec,
+        .limit_key = "start_timeout",
         .changed = on_check_changed,
         .userdata = master,
     };
-    struct check *check = NULL;
+    struct oneshot *check = NULL;
     CLEANUP_FREE char *error = NULL;
-    int r = check_new(&params, &check, &error);
+    int r = oneshot_new(&params, &check, &error);
     if (r < 0) {
         *ret_reason = string_format("%s: %s", generation->program->name,
                                     error ? error : strerror(-r));
@@ -79,16 +85,16 @@ int reload_start_checks(struct master *master, char **ret_reason)
     return 0;
 }
 
-enum check_verdict reload_judge_checks(const struct reload *reload, char **ret_reason)
+enum oneshot_verdict reload_judge_checks(const struct reload *reload, char **ret_reason)
 {
-    enum check_verdict verdict = CHECK_PASSED;
+    enum oneshot_verdict verdict = ONESHOT_PASSED;
     for (size_t i = 0; i < reload->candidate.n_parts; i++) {
         const struct generation *generation = reload->candidate.parts[i].generation;
-        const struct check *check = find_check(reload, generation);
-        if (!check || check->verdict == CHECK_PASSED)
+        const struct oneshot *check = find_check(reload, generation);
+        if (!check || check->verdict == ONESHOT_PASSED)
             continue;
         verdict = check->verdict;
-        if (verdict == CHECK_FAILED) {
+        if (verdict == ONESHOT_FAILED) {
             *ret_reason = string_format("%s: %s", generation->program->name,
                                         check->failure ? check->failure : "check_command failed");
             return verdict;

@@ -6,7 +6,7 @@
 #include "base/strv.h"
 #include "master/master.h"
 #include "master/programs.h"
-#include "worker/check.h"
+#include "worker/oneshot.h"
 
 const char *reload_result_to_string(enum reload_result result)
 {
@@ -41,8 +41,8 @@ void reload_init(struct reload *reload)
 
 void reload_clear(struct reload *reload)
 {
-    LIST_FOREACH_SAFE (check, &reload->checks, struct check, link)
-        (void)check_free(check);
+    LIST_FOREACH_SAFE (check, &reload->checks, struct oneshot, link)
+        (void)oneshot_free(check);
     reload_candidate_clear(&reload->candidate);
     for (size_t i = 0; i < RELOAD_HISTORY_MAX; i++)
         record_clear(&reload->history[i]);

@@ -13,7 +13,7 @@
 #include "config/diff.h"
 #include "master/release.h"
 
-#include "worker/check.h"
+#include "worker/oneshot.h"
 
 #include <jansson.h>
 #include <stdbool.h>
@@ -181,7 +181,7 @@ int reload_start_checks(struct master *master, char **ret_reason);
 void reload_stop_checks(struct reload *reload);
 void reload_free_gone_checks(struct reload *reload);
 /* What the checks say so far; *ret_reason where they failed. */
-enum check_verdict reload_judge_checks(const struct reload *reload, char **ret_reason);
+enum oneshot_verdict reload_judge_checks(const struct reload *reload, char **ret_reason);
 
 /* For log lines about a reload; `program` NULL: about all of it. */
 struct log_subject reload_subject(uint64_t id, const struct program *program);

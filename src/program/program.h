@@ -68,8 +68,8 @@ struct program_ops {
                            const char *reason, void *userdata);
     void (*worker_message)(struct program *program, struct worker *worker, json_t *value,
                            void *userdata);
-    /* A slot was given up; `status` is what its last worker exited with, -1 where none ran. May be NULL. */
-    void (*fatal)(struct slot *slot, int status, void *userdata);
+    /* A slot was given up; `status` is what its last worker exited with, -1 where none ran; `why` is for people. May be NULL. */
+    void (*fatal)(struct slot *slot, int status, const char *why, void *userdata);
     /*
      * Clients that wait at sockets which only this slot's workers have; false: it has none. From
      * program_converge(). May be NULL.

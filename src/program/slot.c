@@ -125,7 +125,7 @@ static void give_up(struct slot *slot, const struct generation *generation,
               "slot %u is FATAL: %s; `reloaderctl start %s:%u` tries again", slot->number, why,
               program->name, slot->number);
     if (program->params.ops->fatal)
-        program->params.ops->fatal(slot, end->status, program->params.userdata);
+        program->params.ops->fatal(slot, end->status, why, program->params.userdata);
 }
 
 static void finish_slot(struct slot *slot, const struct generation *generation)

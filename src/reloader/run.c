@@ -20,9 +20,9 @@ struct running {
     int terminal_fd; /* where the log goes until then */
 };
 
-static void forward_event(const char *type, uint64_t sequence, json_t *event, void *userdata)
+static void forward_event(enum event_type type, uint64_t sequence, json_t *event, void *userdata)
 {
-    control_publish(userdata, type, sequence, event);
+    control_publish(userdata, event_type_to_string(type), sequence, event);
 }
 
 static bool is_anybody_there(void *userdata)

@@ -256,8 +256,8 @@ int worker_make_command(const struct worker_place *place, struct worker_command 
 }
 
 /* %(fd:…)s is refused there by the configuration, but may stand in `environment`. */
-static int make_check_envp(const struct generation *generation, const struct scope *scope,
-                           char ***ret, char **ret_error)
+static int make_oneshot_envp(const struct generation *generation, const char *event,
+                             const struct scope *scope, char ***ret, char **ret_error)
 {
     CLEANUP_STRV char **envp = NULL;
     int r = strv_copy(generation->environment, &envp);
@@ -267,22 +267,23 @@ static int make_check_envp(const struct generation *generation, const struct sco
         r = strv_env_set(&envp, "RELOADER_PROGRAM", generation->program->name);
     if (r == 0)
         r = set_number(&envp, "RELOADER_GENERATION", generation->number);
+    if (r == 0 && event)
+        r = strv_env_set(&envp, "RELOADER_EVENT", event);
     if (r < 0)
         return r;
     *ret = TAKE_PTR(envp);
     return 0;
 }
 
-int worker_make_check(const struct generation *generation, struct worker_command *ret,
-                      char **ret_error)
+int worker_make_oneshot(const struct generation *generation, const struct oneshot_command *oneshot,
+                        struct worker_command *ret, char **ret_error)
 {
     struct scope scope;
     scope_init(&scope, generation, 0);
     CLEANUP(worker_command_clear) struct worker_command command = {0};
-    int r = make_argv("reload.check_command", generation->program->reload.check_command, &scope,
-                      &command.argv, ret_error);
+    int r = make_argv(oneshot->key, oneshot->words, &scope, &command.argv, ret_error);
     if (r == 0)
-        r = make_check_envp(generation, &scope, &command.envp, ret_error);
+        r = make_oneshot_envp(generation, oneshot->event, &scope, &command.envp, ret_error);
     if (r < 0)
         return r;
     *ret = command;

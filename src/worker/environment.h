@@ -43,7 +43,16 @@ int worker_make_output_path(const struct generation *generation, unsigned slot,
 /* 0, or -errno with *ret_error, one line that names the key that cannot be expanded (malloc-ed). */
 int worker_make_command(const struct worker_place *place, struct worker_command *ret,
                         char **ret_error);
-/* The same for the generation's check_command: without sockets, channel and slot. */
-int worker_make_check(const struct generation *generation, struct worker_command *ret,
-                      char **ret_error);
+
+/* A command of the program that is no worker. */
+struct oneshot_command {
+    const char *name;   /* what messages call it: "check_command". Static text */
+    const char *key;    /* where it is configured: "reload.check_command". Likewise */
+    char *const *words; /* expansions still in them */
+    const char *event;  /* RELOADER_EVENT; NULL: there is none */
+};
+
+/* The same for such a one: without sockets, channel and slot. */
+int worker_make_oneshot(const struct generation *generation, const struct oneshot_command *oneshot,
+                        struct worker_command *ret, char **ret_error);
 void worker_command_clear(struct worker_command *command);

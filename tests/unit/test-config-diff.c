@@ -539,6 +539,7 @@ static const struct sample samples[] = {
     {"programs.NAME.expected_exit_codes", "[1]", "[2]", NULL},
     {"programs.NAME.start_retries", "3", "4", NULL},
     {"programs.NAME.max_restarts", "{count: 3}", "{count: 4}", NULL},
+    {"programs.NAME.on_event", "{types: fatal, command: a}", "{types: reload, command: a}", NULL},
     {"programs.NAME.watch", "true", "[lib]", NULL},
     {"programs.NAME.watch_ignore", "[a]", "[b]", NULL},
     {"programs.NAME.ready", "notify", "message", NULL},

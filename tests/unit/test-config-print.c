@@ -63,7 +63,9 @@ static void test_round_trip(void **state UNUSED)
         "ready-first, probation: 2s, max_surge: 10%, check_command: 'a \"b c\"'}}\n"
         "  w: {command: x, watch: ['a b/', '100%%/*.js'], watch_ignore: [], "
         "reload_delay: 100ms}\n"
-        "  v: {command: x, watch: true, watch_ignore: [x y]}\n"));
+        "  v: {command: x, watch: true, watch_ignore: [x y]}\n"
+        "  h: {command: x, on_event: {types: [message, fatal, crash], command: [a, 'b c', "
+        "'%(here)s']}}\n"));
 }
 
 static void test_quote(void **state UNUSED)

@@ -189,7 +189,7 @@ static void test_not_in_this_version(void **state UNUSED)
         (void)snprintf(part, sizeof(part), "%s: not in this version", top[i]);
         assert_refused(text, part);
     }
-    static const char *const keys[] = {"stdin", "watchdog", "health", "on_event"};
+    static const char *const keys[] = {"stdin", "watchdog", "health"};
     for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
         char text[100], part[100];
         (void)snprintf(text, sizeof(text), "%s: x", keys[i]);
@@ -226,6 +226,21 @@ static void test_types(void **state UNUSED)
     assert_program_refused("max_restarts: {within: 1h}", "'count' is missing");
     assert_program_refused("max_restarts: {count: 0}", "'0' is out of range");
     assert_program_refused("max_restarts: {count: 5, within: 1ms}", "out of range");
+    assert_program_refused("on_event: notify-ops",
+                           "expected keys and values (types: …)");
+    assert_program_refused("on_event: {command: x}", "'types' is missing");
+    assert_program_refused("on_event: {types: fatal}", "'command' is missing");
+    assert_program_refused("on_event: {types: [], command: x}", "at least one of fatal, crash,");
+    assert_program_refused("on_event: {types: [fatal, relaod], command: x}",
+                           "programs.p.on_event.types: 'relaod' is wrong here, expected fatal, ");
+    assert_program_refused("on_event: {types: [relaod], command: x}", "(did you mean 'reload'?)");
+    assert_program_refused("on_event: {types: [[fatal]], command: x}", "a list is wrong here");
+    assert_program_refused("on_event: {types: fatal, command: [a, '%(bad)s']}",
+                           "programs.p.on_event.command: ");
+    assert_program_refused("listen: 80, on_event: {types: fatal, command: ['%(fd:p)s']}",
+                           "programs.p.on_event.command: ");
+    assert_program_refused("on_event: {types: fatal, command: 'a | b'}",
+                           "programs.p.on_event.command: ");
     assert_program_refused("exit_on_fatal: sometimes", "expected true or false");
     assert_program_refused("groups: [a, b, a]", "'a' is named twice");
     assert_program_refused("groups: 'a:b'", "expected the name of a group");

@@ -11,17 +11,17 @@ struct listening {
     struct event_subscriber subscriber;
     unsigned heard;
     uint64_t sequence;
-    char type[32];
+    const char *type;
     json_t *event;
     bool deaf;
 };
 
-static void on_event(const char *type, uint64_t sequence, json_t *event, void *userdata)
+static void on_event(enum event_type type, uint64_t sequence, json_t *event, void *userdata)
 {
     struct listening *listening = userdata;
     listening->heard++;
     listening->sequence = sequence;
-    (void)strncpy(listening->type, type, sizeof(listening->type) - 1);
+    listening->type = event_type_to_string(type);
     json_decref(listening->event);
     listening->event = json_incref(event);
 }

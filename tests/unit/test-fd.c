@@ -2,6 +2,7 @@
  * test-fd.c - descriptors are closed once, files are read whole or not at all, nothing blocks.
  */
 #include "base/fd.h"
+#include "base/sealed-file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -178,6 +179,26 @@ static void test_received_ones_are_closed(void **state UNUSED)
     fd_close(pair[1]);
 }
 
+static void test_data_that_nobody_changes(void **state)
+{
+    (void)state;
+    char buffer[8] = "";
+    int fd = -1;
+    assert_int_equal(sealed_file_new("test", "hello", 5, &fd), 0);
+    assert_true(fcntl(fd, F_GETFD) & FD_CLOEXEC);
+    assert_int_equal(write(fd, "H", 1), -1);
+    assert_int_equal(errno, EPERM);
+    assert_int_equal(ftruncate(fd, 0), -1);
+    assert_int_equal(fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE), -1);
+    assert_int_equal(read(fd, buffer, sizeof(buffer)), 5);
+    assert_string_equal(buffer, "hello");
+    assert_int_equal(read(fd, buffer, sizeof(buffer)), 0);
+    fd_close(fd);
+    assert_int_equal(sealed_file_new("empty", "", 0, &fd), 0);
+    assert_int_equal(read(fd, buffer, sizeof(buffer)), 0);
+    fd_close(fd);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -187,6 +208,7 @@ int main(void)
         cmocka_unit_test(test_reading_what_has_no_size),
         cmocka_unit_test_setup_teardown(test_reading_what_is_no_file, set_up, tear_down),
         cmocka_unit_test(test_received_ones_are_closed),
+        cmocka_unit_test(test_data_that_nobody_changes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

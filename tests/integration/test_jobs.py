@@ -182,7 +182,7 @@ def test_restart_under_load(master, directory, port):
 def test_a_slot_whose_successor_fails_serves_on(master, directory):
     mark = directory / "broken"
     one = master({"programs": {"web": {
-        "command": ["sh", "-c", f'[ -e "{mark}" ] && exit 9; exec sleep 1000'], "start_seconds": "100ms", "workers": 2,
+        **configs.healthy_without(mark), "workers": 2,
         "reload": {"max_surge": 1}, "backoff": SOON}}})
     before = one.pids()
     mark.touch()
@@ -198,7 +198,7 @@ def test_a_slot_whose_successor_fails_serves_on(master, directory):
 
 def test_start_of_what_fails(master):
     one = master({"programs": {
-        "bad": {"command": ["sh", "-c", "exit 4"], "start_seconds": "50ms", "autostart": False, "start_retries": 1, "backoff": SOON},
+        "bad": {"command": ["sh", "-c", "exit 4"], "start_seconds": "20s", "autostart": False, "start_retries": 1, "backoff": SOON},
         "done": {"command": ["true"], "start_seconds": 0, "autostart": False, "restart": "unexpected"}}}, ready=False)
     one.wait_line("ready, 0 of 0")
     out = one.ctl("start", "all")
@@ -269,7 +269,7 @@ def test_order_of_start(master, directory):
         os.mkfifo(gate)
     one = master({"programs": {
         "last": sleeper(priority=30), "second": gated(gates["second"], priority=20),
-        "broken": {"command": ["sh", "-c", "exit 1"], "start_seconds": "50ms", "priority": 10, "backoff": {"initial": "1h", "max": "1h"}},
+        "broken": {"command": ["sh", "-c", "exit 1"], "start_seconds": "20s", "priority": 10, "backoff": {"initial": "1h", "max": "1h"}},
         "first": gated(gates["first"], priority=1), "first-too": sleeper(priority=1)}}, ready=False)
     one.wait(lambda _: started(one) == {"first/0", "first-too/0"}, "the first ones are there")
     gates["first"].write_text("go\n")

@@ -303,3 +303,22 @@ def test_order_of_stop(master, directory):
     lines = one.log.text()
     ups = [lines.rindex(f"{name}/0: up") for name in "abc"]
     assert ups == sorted(ups)
+
+
+def test_a_slot_that_is_started_during_a_reload(master, directory):
+    """It alone, when the reload has ended."""
+    gate = directory / "gate"
+    os.mkfifo(gate)
+    one = master({"programs": {"a": sleeper(workers=3), "b": sleeper(reload={"canary": True})}})
+    one.ctl("stop", "a", code=0)
+    one.programs["b"] = gated(gate, reload={"canary": True})
+    one.write()
+    with one.connect() as reload, one.connect() as start:
+        reload.send("Reload")
+        one.wait_line("b/0: up, pid .*, generation 2")
+        start.send("Start", {"programs": ["a:1"]})
+        one.wait_line("a: start of slot 1")
+        gate.write_text("go\n")
+        assert reload.receive()["parameters"]["result"] == "committed"
+        assert start.receive()["parameters"]["results"] == [{"program": "a", "slot": 1, "result": "started"}]
+    assert slot_states(one, "a") == ["STOPPED", "READY", "STOPPED"]

@@ -18,6 +18,8 @@ void program_look_for_canary(struct program *program);
 unsigned program_max_workers(const struct program *program);
 
 /* converge.c */
+/* Tells a worker of the slot to leave, as all are told. */
+void program_drain(struct slot *slot, struct worker *worker);
 bool program_has_own_sockets(const struct config_program *config);
 
 /* events.c */

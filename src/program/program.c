@@ -243,6 +243,7 @@ void program_forget_target(struct program *program)
 void program_start(struct program *program)
 {
     program->started = true;
+    program->resumes = false;
     if (grow_slots(program, program->committed->program->workers) < 0)
         log_about(program_subject(program), LOG_LEVEL_ERROR, "out of memory for its slots");
     program_mark(program);
@@ -351,6 +352,7 @@ struct program *program_free(struct program *program)
     (void)sd_event_source_disable_unref(program->probation_timer);
     (void)sd_event_source_disable_unref(program->settle_timer);
     (void)sd_event_source_disable_unref(program->recycle_timer);
+    (void)sd_event_source_disable_unref(program->heal_timer);
     (void)generation_unref(program->target);
     (void)generation_unref(program->adopted);
     (void)generation_unref(program->committed);

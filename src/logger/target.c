@@ -38,7 +38,8 @@ static int open_path(const char *path)
     if (fd != -ENOENT || !slash || slash == path)
         return fd;
     CLEANUP_FREE char *directory = strndup(path, (size_t)(slash - path));
-    if (!directory || mkdir(directory, DIRECTORY_MODE) < 0)
+    /* Another file's writer may make it in the same moment. */
+    if (!directory || (mkdir(directory, DIRECTORY_MODE) < 0 && errno != EEXIST))
         return fd;
     return open_once(path);
 }

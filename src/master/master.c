@@ -24,6 +24,8 @@
 #define STEP_DELAY_MAX_USEC (5 * USEC_PER_MSEC)
 /* A reload takes a handful of steps; each of them changes its state or a program's. */
 #define STEPS_AT_ONCE_MAX 64
+/* A start takes a fraction of a millisecond; so many, a few of them. */
+#define STARTS_AT_ONCE_MAX 16
 
 const char *master_state_to_string(enum master_state state)
 {
@@ -193,6 +195,7 @@ static void do_step(struct master *master)
     uint64_t now = clock_monotonic_usec();
     loop_delay_note(&master->loop_delay, now, now - master->awake_usec);
     master->awake = false;
+    master->starts_left = STARTS_AT_ONCE_MAX;
     (void)sd_event_source_set_enabled(master->step_at_rest, SD_EVENT_OFF);
     (void)sd_event_source_set_enabled(master->step_in_time, SD_EVENT_OFF);
     if (master->intent.reload_wanted) {

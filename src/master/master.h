@@ -78,6 +78,7 @@ struct master {
     struct program **programs; /* by priority, then in the order of the file; removed ones until they are empty */
     size_t n_programs;
     uint64_t next_worker_id;
+    unsigned starts_left; /* in this step */
     uint64_t started_usec; /* monotonic */
     struct intent intent;
     struct reload reload;

@@ -117,6 +117,7 @@ static struct program_params make_params(struct master *master, struct generatio
         .output = logging_sink(master->logging),
         .probes = probing_sink(master->probing),
         .next_worker_id = &master->next_worker_id,
+        .starts_left = &master->starts_left,
         .ops = &program_ops,
         .userdata = master,
     };

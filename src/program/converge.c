@@ -258,15 +258,32 @@ static void end_roll_back(struct program *program, bool degraded)
     program->degraded = degraded;
 }
 
+/* Each start takes the time of a fork and an exec. */
+static bool may_start(struct program *program)
+{
+    unsigned *left = program->params.starts_left;
+    if (left && *left == 0) {
+        program_mark(program);
+        return false;
+    }
+    if (left)
+        (*left)--;
+    return true;
+}
+
 /* False: nothing is to be done any more by this pass. */
 static bool perform(struct program *program, const struct rollout_action *action)
 {
     struct slot *slot = program->slots[action->slot];
     switch (action->type) {
     case ROLLOUT_START_CURRENT:
+        if (!may_start(program))
+            return false;
         start_worker(slot, find_generation(program, action->generation), &slot->current);
         return true;
     case ROLLOUT_START_SUCCESSOR:
+        if (!may_start(program))
+            return false;
         start_worker(slot, find_generation(program, action->generation), &slot->successor);
         return true;
     case ROLLOUT_SETTLE_CURRENT:

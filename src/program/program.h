@@ -94,6 +94,11 @@ struct program_params {
     const struct output_sink *output; /* likewise */
     const struct probe_sink *probes;  /* likewise */
     uint64_t *next_worker_id;     /* the master's counter */
+    /*
+     * How many more may be started before others of the event loop get their turn; whoever finds it 0 marks itself again. The master's,
+     * who fills it up. NULL: as many as are wanted.
+     */
+    unsigned *starts_left;
     const struct program_ops *ops;
     void *userdata;
 };

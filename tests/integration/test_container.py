@@ -73,7 +73,12 @@ def test_no_signal_has_its_default_action(container, port):
     one = container(echo(port), tmpfs=True)
     one.wait_line("reloader: ready")
     workers = proc.children(one.pid)
-    deadly = {signal.SIGKILL, signal.SIGSTOP, signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGUSR2,
+    one.kill(signal.SIGTTIN)
+    one.wait_line("web/2: ready")
+    one.kill(signal.SIGTTOU)
+    one.wait_line("web/2: gone")
+    deadly = {signal.SIGTTIN, signal.SIGTTOU,  # these have done what they are for
+              signal.SIGKILL, signal.SIGSTOP, signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGUSR2,
               # of the machine: the kernel sends them for a fault of the process itself
               signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGTRAP, signal.SIGSYS}
     for number in sorted(signal.valid_signals() - deadly):

@@ -131,7 +131,8 @@ def test_connections(master, directory, port):
                  "all were told")
         old = [worker for worker in numbers(one, codes=(0, 4))[1] if worker["generation"] == 1]
         assert sum(worker["connections"] for worker in old) == 21
-    one.wait(lambda status: {worker["generation"] for worker in one.workers(status=status)} == {2}, "all clients have left")
+    one.wait(lambda status: [worker["generation"] for worker in one.workers(status=status)] == [2, 2, 2], "all clients have left")
+    one.wait_ready()
     assert counts(one) == [0, 0, 0]
 
 

@@ -139,10 +139,18 @@ def test_reopen(master, directory):
     gate.write_text("second\n")
     written(directory / "out.old", "first\nsecond\n")
     one.kill(signal.SIGUSR1)
-    gate.write_text("third\n")
-    proc.wait_until(path.exists, "the file is opened anew")
-    written(path, "third\n")
-    assert (directory / "out.old").read_text() == "first\nsecond\n"
+    told = ["first", "second"]
+
+    def tell():
+        """What is printed before the signal has come there still goes to the old one."""
+        told.append(f"line {len(told)}")
+        gate.write_text(told[-1] + "\n")
+        return path.exists()
+    proc.wait_until(tell, "the file is opened anew")
+
+    def all_there():
+        return ((directory / "out.old").read_text() + path.read_text()).split("\n") == [*told, ""]
+    proc.wait_until(all_there, "each line is in one of them, in order")
 
 
 def test_a_reload_changes_settings(master, directory):
@@ -173,15 +181,16 @@ def test_the_last_line_has_an_end(master, directory):
 
 def test_a_child_that_stays(master, directory):
     """Who holds the pipe after the worker has gone is still heard."""
-    path, gate = directory / "out", directory / "gate"
-    os.mkfifo(gate)
-    one = master(shell(f"(setsid sh -c 'echo began; exec 3<> {gate}; read line <&3; echo $line' &) ; sleep 0", stdout=str(path), kill_mode="process"))
+    path, gates = directory / "out", [directory / f"gate{generation}" for generation in (1, 2)]
+    for gate in gates:
+        os.mkfifo(gate)
+    one = master(shell(f"(setsid sh -c 'echo began; exec 3<> {directory}/gate$RELOADER_GENERATION; read line <&3; echo $line' &) ; sleep 0", stdout=str(path), kill_mode="process"))
     written(path, "began\n")
     one.hup()
     one.wait_drained()
-    gate.write_text("still here\n")
+    gates[0].write_text("still here\n")
     proc.wait_until(lambda: "still here\n" in path.read_text(), "the child's line is there")
-    gate.write_text("the second\n")
+    gates[1].write_text("the second\n")
 
 
 def test_a_fifo_with_a_reader(master, directory):

@@ -46,6 +46,12 @@ void logger_say(struct logger *logger, uint64_t number, const char *text)
         tell_master(logger, fields);
 }
 
+static void answer(struct logger *logger)
+{
+    static char *const pong[] = {(char *)(uintptr_t) "TYPE=pong", NULL};
+    tell_master(logger, pong);
+}
+
 static bool is_over(const struct logger *logger)
 {
     return list_is_empty(&logger->streams) && (logger->finishing || logger->master < 0);
@@ -207,6 +213,8 @@ static void handle_message(struct logger *logger, char **fields, int fd)
     (void)fd_close(fd);
     if (string_equal(type, "reopen")) {
         outlet_reopen_all(&logger->outlets);
+    } else if (string_equal(type, "ping")) {
+        answer(logger);
     } else if (string_equal(type, "finish") && !logger->finishing) {
         (void)sd_event_add_time_relative(logger->event, NULL, CLOCK_MONOTONIC, FINISH_USEC, 0,
                                          on_late, logger);

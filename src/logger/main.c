@@ -10,6 +10,7 @@
  *   pipe     NUMBER (of the pipe, and of its counters), PROGRAM, WORKER, SLOT, GENERATION, PID, STREAM (stdout or stderr), STRIP_ANSI, TO (file,
  *            journal, syslog, log), of a file PATH, MAX_SIZE, BACKUPS, COMPRESS, AGAIN (another one of us had it), and its reading end
  *   reopen   files are opened anew
+ *   ping     are you there? pong says so; who does not is killed
  *   finish   nobody prints any more who matters: what is in the pipes is written, then we leave
  * And what we say: ended NUMBER: nobody writes into it any more and all of it is written; say NUMBER TEXT: for the log.
  *

@@ -37,12 +37,14 @@ struct logging {
     pid_t pid; /* 0: none runs */
     int pidfd, socket;
     struct reaper_entry reaping;
-    sd_event_source *exit_source, *socket_source, *retry_timer;
+    sd_event_source *exit_source, *socket_source, *retry_timer, *look_timer;
     uint64_t started_usec;
     unsigned failures; /* in a row */
     uint64_t deaths;
     bool reopen;    /* it has yet to be told */
     bool knows_log; /* where the master's log goes */
+    bool asked;      /* whether it is there, and it has not answered yet */
+    unsigned silent; /* how many looks it has not answered */
 };
 
 int logging_new(sd_event *event, struct reaper *reaper, const struct logging_ops *ops,
@@ -63,7 +65,7 @@ void logging_reopen(struct logging *logging);
 /* The master's log goes elsewhere, or in another format, from now on. */
 void logging_log_changed(struct logging *logging);
 
-/* For logging-start.c and logging.c: */
+/* For logging-start.c, logging-watch.c and logging.c: */
 
 /* Starts one; 0, or -errno that was said. */
 int logging_start(struct logging *logging);
@@ -71,3 +73,10 @@ int logging_start(struct logging *logging);
 void logging_tell(struct logging *logging);
 /* It has died: says what was lost with it. */
 void logging_mourn(struct logging *logging, const siginfo_t *info);
+/* Takes all that it has said. */
+void logging_hear(struct logging *logging);
+/* Is it still there, and not stopped? From begin, when one was started, to end, when it is gone. */
+int logging_watch_prepare(struct logging *logging);
+void logging_watch_begin(struct logging *logging);
+void logging_watch_end(struct logging *logging);
+void logging_answered(struct logging *logging);

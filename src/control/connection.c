@@ -261,6 +261,11 @@ void connection_error(struct connection *c, const char *error, json_t *parameter
     settle(c);
 }
 
+size_t connection_pending(const struct connection *c)
+{
+    return buffer_size(&c->out);
+}
+
 void connection_stream(struct connection *c, const char *text, size_t size)
 {
     if (!c->closed && buffer_size(&c->out) + size > CONNECTION_EVENTS_MAX)

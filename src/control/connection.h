@@ -43,6 +43,8 @@ DEFINE_FREEP(struct connection *, connection_free)
 void connection_reply(struct connection *connection, json_t *parameters, bool continues);
 void connection_error(struct connection *connection, const char *error, json_t *parameters);
 
+/* Bytes that the client has not read yet. */
+size_t connection_pending(const struct connection *connection);
 /* One more reply to a call with `more`, encoded already. A client that does not read is closed at CONNECTION_EVENTS_MAX. */
 void connection_stream(struct connection *connection, const char *text, size_t size);
 

@@ -123,6 +123,7 @@ static struct stream_params params_of(char **fields)
     return (struct stream_params){
         .number = number_of(fields, "NUMBER"),
         .strips_ansi = number_of(fields, "STRIP_ANSI") > 0,
+        .tapped = number_of(fields, "TAP") > 0,
         .origin =
             {
                 .subject =
@@ -194,6 +195,13 @@ static int on_late(sd_event_source *source UNUSED, uint64_t now UNUSED, void *us
     return sd_event_exit(logger->event, EXIT_FAILURE);
 }
 
+static void tap(struct logger *logger, char **fields)
+{
+    LIST_FOREACH(stream, &logger->streams, struct stream, link)
+        if (stream->number == number_of(fields, "NUMBER"))
+            stream_tap(stream, number_of(fields, "TAP") > 0);
+}
+
 static void handle_message(struct logger *logger, char **fields, int fd)
 {
     const char *type = strv_env_get(fields, "TYPE");
@@ -215,6 +223,8 @@ static void handle_message(struct logger *logger, char **fields, int fd)
         outlet_reopen_all(&logger->outlets);
     } else if (string_equal(type, "ping")) {
         answer(logger);
+    } else if (string_equal(type, "tap")) {
+        tap(logger, fields);
     } else if (string_equal(type, "finish") && !logger->finishing) {
         (void)sd_event_add_time_relative(logger->event, NULL, CLOCK_MONOTONIC, FINISH_USEC, 0,
                                          on_late, logger);

@@ -79,6 +79,15 @@ static void pass_on(struct logging *logging, char **fields)
               "%s", text);
 }
 
+static void pass_lines(struct logging *logging, char **fields)
+{
+    const struct output_pipe *pipe = find_pipe(logging, strv_env_get(fields, "NUMBER"));
+    const char *text = strv_env_get(fields, "TEXT"), *number = strv_env_get(fields, "MISSED");
+    uint64_t missed = 0;
+    if (pipe && text && number && parse_unsigned(number, 0, UINT64_MAX, &missed) == 0)
+        logging->ops->lines(pipe, text, missed, logging->userdata);
+}
+
 static void handle_message(struct logging *logging, char **fields)
 {
     const char *type = strv_env_get(fields, "TYPE");
@@ -90,6 +99,8 @@ static void handle_message(struct logging *logging, char **fields)
         pass_on(logging, fields);
     } else if (string_equal(type, "pong")) {
         logging_answered(logging);
+    } else if (string_equal(type, "lines")) {
+        pass_lines(logging, fields);
     }
 }
 
@@ -275,6 +286,13 @@ void logging_reopen(struct logging *logging)
         return;
     logging->reopen = true;
     logging_log_changed(logging);
+}
+
+void logging_taps_changed(struct logging *logging)
+{
+    logging->taps_changed = true;
+    if (logging->pid != 0)
+        logging_tell(logging);
 }
 
 void logging_log_changed(struct logging *logging)

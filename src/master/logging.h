@@ -17,6 +17,11 @@
 
 /* What its owner has to know. */
 struct logging_ops {
+    /* Its lines are wanted, as they are printed; if logging_taps_changed() was said whenever that changed. */
+    bool (*wanted)(const struct output_pipe *pipe, void *userdata);
+    /* Here are some, whole ones, and how many were left out before them, as they were too many. */
+    void (*lines)(const struct output_pipe *pipe, const char *text, uint64_t missed,
+                  void *userdata);
     /* A pipe of this program came to its end, and its counters are forgotten. */
     void (*ended)(const char *program, const struct output_counters *counters, void *userdata);
 };
@@ -42,6 +47,7 @@ struct logging {
     unsigned failures; /* in a row */
     uint64_t deaths;
     bool reopen;    /* it has yet to be told */
+    bool taps_changed; /* it has yet to be told */
     bool knows_log; /* where the master's log goes */
     bool asked;      /* whether it is there, and it has not answered yet */
     unsigned silent; /* how many looks it has not answered */
@@ -62,6 +68,7 @@ void logging_add_totals(const struct logging *logging, const char *program,
 
 /* Files are opened anew, after somebody renamed them. */
 void logging_reopen(struct logging *logging);
+void logging_taps_changed(struct logging *logging);
 /* The master's log goes elsewhere, or in another format, from now on. */
 void logging_log_changed(struct logging *logging);
 

@@ -156,7 +156,10 @@ static int on_io(UNUSED sd_event_source *source, UNUSED int fd, uint32_t events,
         receive(c);
     else if ((events & (EPOLLHUP | EPOLLERR)) && (c->busy || buffer_size(&c->out) > 0))
         close_connection(c, NULL);
+    bool queued = buffer_size(&c->out) > 0;
     flush(c);
+    if (queued && !c->closed && buffer_size(&c->out) == 0 && c->options.ops->drained)
+        c->options.ops->drained(c->options.userdata);
     take_call(c);
     flush(c);
     settle(c);

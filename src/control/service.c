@@ -29,7 +29,7 @@ struct client {
     bool more;        /* WAITING_FOR_RELOAD, WAITING_FOR_JOB: tell the progress */
     uint64_t awaited; /* likewise, and WAITING_FOR_LINES: the id */
     uint64_t missed;  /* WAITING_FOR_LINES: lines that found no room, and it was not told of */
-    bool told;        /* that some did not */
+    json_t *missed_of; /* likewise: whose the last of them were; NULL: there are none */
     unsigned types;   /* WAITING_FOR_EVENTS */
 };
 
@@ -65,6 +65,7 @@ static struct client *client_free(struct client *client)
     list_remove(&client->in_service);
     client->service->n_clients--;
     (void)connection_free(client->connection);
+    json_decref(client->missed_of);
     free(client);
     return NULL;
 }
@@ -125,6 +126,49 @@ void client_reply(struct client *client, json_t *parameters, bool continues)
 void client_error(struct client *client, const char *error, json_t *parameters)
 {
     connection_error(client->connection, error, parameters);
+}
+
+/* Lines that it follows */
+
+static size_t count_lines(json_t *lines)
+{
+    const char *text = json_string_value(json_object_get(lines, "text"));
+    return text ? lines_count(text, strlen(text)) : 0;
+}
+
+static void stream_lines(struct client *client, json_t *lines, uint64_t missed)
+{
+    json_auto_t *copy = json_copy(lines);
+    CLEANUP_FREE char *text = NULL;
+    size_t size = 0;
+    if (missed > 0 && copy)
+        (void)json_object_set_new(copy, "missed", json_integer((json_int_t)missed));
+    json_auto_t *parameters = copy ? json_pack("{s:O}", "lines", copy) : NULL;
+    if (parameters && varlink_encode_reply(parameters, true, &text, &size) == 0)
+        connection_stream(client->connection, text, size);
+}
+
+static void pass_lines(struct client *client, json_t *lines)
+{
+    uint64_t missed = client->missed + (uint64_t)json_integer_value(json_object_get(lines, "missed"));
+    bool has_room = connection_pending(client->connection) <= LINES_PENDING_MAX;
+    json_decref(client->missed_of);
+    client->missed_of = has_room ? NULL : json_copy(lines);
+    client->missed = has_room ? 0 : missed + count_lines(lines);
+    if (has_room)
+        stream_lines(client, lines, missed);
+}
+
+/* Of what found no room it is told as soon as it has read the rest, also when nothing is printed any more. */
+static void on_drained(void *userdata)
+{
+    struct client *client = userdata;
+    json_auto_t *lines = TAKE_PTR(client->missed_of);
+    if (client->waiting != WAITING_FOR_LINES || !lines ||
+        json_object_set_new(lines, "text", json_string("")) < 0)
+        return;
+    stream_lines(client, lines, client->missed);
+    client->missed = 0;
 }
 
 /* Calls */
@@ -205,7 +249,7 @@ void service_turn_away(int fd, const char *error)
 
 int service_add(struct service *service, int fd, const struct ucred *peer, enum control_role role)
 {
-    static const struct connection_ops ops = {.call = on_call, .closed = on_closed};
+    static const struct connection_ops ops = {.call = on_call, .drained = on_drained, .closed = on_closed};
     CLEANUP_FD int own = fd;
     if (service->n_clients >= SERVICE_CLIENTS_MAX) {
         service_turn_away(own, SERVICE_ERROR_TOO_MANY_CLIENTS);
@@ -280,7 +324,6 @@ void client_follow(struct client *client, uint64_t id)
     client->waiting = WAITING_FOR_LINES;
     client->awaited = id;
     client->missed = 0;
-    client->told = false;
     if (client->over)
         stop_waiting(client);
 }
@@ -376,48 +419,6 @@ void service_publish(struct service *service, const char *type, uint64_t sequenc
     LIST_FOREACH (client, &service->clients, struct client, in_service)
         tell(client, &publication);
     free(publication.text);
-}
-
-/* Lines */
-
-static size_t count_lines(json_t *lines)
-{
-    const char *text = json_string_value(json_object_get(lines, "text"));
-    return text ? lines_count(text, strlen(text)) : 0;
-}
-
-static void stream_lines(struct client *client, json_t *lines, uint64_t missed)
-{
-    json_auto_t *copy = json_copy(lines);
-    CLEANUP_FREE char *text = NULL;
-    size_t size = 0;
-    if (missed > 0 && copy)
-        (void)json_object_set_new(copy, "missed", json_integer((json_int_t)missed));
-    json_auto_t *parameters = copy ? json_pack("{s:O}", "lines", copy) : NULL;
-    if (parameters && varlink_encode_reply(parameters, true, &text, &size) == 0)
-        connection_stream(client->connection, text, size);
-}
-
-/*
- * The first that finds no room leaves word that something is missing, so that who reads on sees where, even if nothing is printed any
- * more; the others are counted for the next that does.
- */
-static void pass_lines(struct client *client, json_t *lines)
-{
-    uint64_t missed = (uint64_t)json_integer_value(json_object_get(lines, "missed"));
-    if (connection_pending(client->connection) <= LINES_PENDING_MAX) {
-        stream_lines(client, lines, missed + client->missed);
-        client->missed = 0;
-        client->told = false;
-        return;
-    }
-    client->missed += missed + count_lines(lines);
-    json_auto_t *word = client->told ? NULL : json_copy(lines);
-    if (!word || json_object_set_new(word, "text", json_string("")) < 0)
-        return;
-    stream_lines(client, word, client->missed);
-    client->missed = 0;
-    client->told = true;
 }
 
 void service_pass_lines(struct service *service, uint64_t id, json_t *lines)

@@ -6,8 +6,8 @@
 # An entry "a|b" is satisfied by either package; b is what gets installed. "command:c|p" is also satisfied by any c in PATH.
 
 # gcc does not bring libc6-dev without recommended packages.
-BUILD_PACKAGES='gcc libc6-dev meson ninja-build pkgconf|pkg-config libsystemd-dev libyaml-dev libjansson-dev zlib1g-dev'
-TEST_PACKAGES='command:c++|g++ libcmocka-dev python3 python3-pytest python3-yaml shellcheck strace gunicorn command:node|nodejs systemd debootstrap build-essential debhelper'
+BUILD_PACKAGES='gcc libc6-dev meson ninja-build pkgconf|pkg-config libsystemd-dev libyaml-dev libjansson-dev zlib1g-dev libcurl4-openssl-dev|libcurl4-gnutls-dev'
+TEST_PACKAGES='command:c++|g++ libcmocka-dev python3 python3-pytest python3-pytest-xdist python3-pyte python3-yaml shellcheck strace gunicorn command:node|nodejs systemd debootstrap build-essential debhelper'
 # CLANG_RUNTIME stands for the sanitizer and fuzzer runtime, whose name carries clang's version.
 CI_PACKAGES='clang CLANG_RUNTIME'
 
@@ -17,6 +17,9 @@ EXIT_USAGE=2
 EXIT_PACKAGES=3
 
 BUILD=${RELOADER_BUILD:-build}
+
+# How many integration tests run at a time: they wait more than they compute.
+TEST_JOBS=${TEST_JOBS:-$(($(nproc) * 2))}
 
 say() {
     printf '%s\n' "$*"
@@ -130,6 +133,14 @@ check_foreign_system() {
     [ -z "$foreign_missing" ] && return 0
     complain "this is neither Debian nor Ubuntu; install these yourself:$foreign_missing"
     exit "$EXIT_PACKAGES"
+}
+
+# run_pytest DIR PYTEST-ARGUMENT...: tests of what is built in DIR; several at a time where pytest-xdist is there.
+run_pytest() {
+    tested_directory=$1
+    shift
+    /usr/bin/python3 -c 'import xdist' 2>/dev/null && set -- -n "$TEST_JOBS" "$@"
+    RELOADER_BUILD=$tested_directory /usr/bin/python3 -B -m pytest -p no:cacheprovider -q -rfE --tb=short "$@"
 }
 
 # build DIR [MESON-OPTION...]: configures where needed and compiles; quiet unless it fails.

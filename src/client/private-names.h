@@ -35,5 +35,6 @@
 #define received_is_due    reloader_private_received_is_due
 #define received_read      reloader_private_received_read
 #define received_take      reloader_private_received_take
+#define size_to_text       reloader_private_size_to_text
 #define signal_to_string   reloader_private_signal_to_string
 #define notify_send        reloader_private_notify_send

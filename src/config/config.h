@@ -85,7 +85,13 @@ enum config_handoff {
     CONFIG_HANDOFF_SCM_RIGHTS = 1 << 3,
 };
 
-enum config_ready { CONFIG_READY_AUTO, CONFIG_READY_NOTIFY, CONFIG_READY_MESSAGE, CONFIG_READY_AFTER };
+enum config_ready {
+    CONFIG_READY_AUTO,
+    CONFIG_READY_NOTIFY,
+    CONFIG_READY_MESSAGE,
+    CONFIG_READY_AFTER,
+    CONFIG_READY_CHECK, /* ready_check is good */
+};
 enum config_drain { CONFIG_DRAIN_AUTO, CONFIG_DRAIN_MESSAGE, CONFIG_DRAIN_SIGNAL };
 enum config_kill_mode { CONFIG_KILL_MIXED, CONFIG_KILL_GROUP, CONFIG_KILL_PROCESS };
 enum config_order { CONFIG_ORDER_DRAIN_FIRST, CONFIG_ORDER_READY_FIRST };
@@ -135,6 +141,20 @@ struct config_recycle {
     uint64_t max_memory;   /* bytes; 0: no such limit */
     uint64_t max_age_usec; /* likewise */
     double jitter;
+};
+
+/*
+ * What reloader-probe looks at: one of the two, or neither. Expansions still in it. An URL may be "http://unix:/PATH:/URI"; an address is as of
+ * base/address.h.
+ */
+struct config_check {
+    char *http, *tcp;
+};
+
+struct config_health {
+    struct config_check check; /* neither: none is made */
+    uint64_t interval_usec, timeout_usec;
+    unsigned failures; /* so many in a row: it is unhealthy */
 };
 
 struct config_reload {
@@ -190,6 +210,9 @@ struct config_program {
 
     enum config_ready ready;
     uint64_t ready_after_usec; /* CONFIG_READY_AFTER */
+    struct config_check ready_check; /* CONFIG_READY_CHECK */
+    uint64_t watchdog_usec;          /* 0: none */
+    struct config_health health;
     enum config_drain drain;
     uint64_t drain_grace_usec;
     int drain_signal; /* resolved: stop_signal where unset */
@@ -358,6 +381,17 @@ bool config_program_ready_first(const struct config_program *program);
 /* Are its sockets among the fds that a worker begins with (else they come over the channel alone)? */
 bool config_program_inherits(const struct config_program *program);
 bool config_socket_nonblocking(const struct config *config, const struct config_socket *socket);
+
+static inline bool config_has_check(const struct config_check *check)
+{
+    return check->http || check->tcp;
+}
+
+/* Is it known of its workers whether they are healthy? */
+static inline bool config_looks_at_health(const struct config_program *program)
+{
+    return program->watchdog_usec > 0 || config_has_check(&program->health.check);
+}
 
 /* Does reloader-log write it? */
 static inline bool config_output_is_logged(const struct config_output *output)

@@ -348,7 +348,12 @@ static const struct key program_keys[] = {
     {"backoff", &type_section, .table = &backoff_table},
     {"recycle", &type_section, .table = &recycle_table},
     {"ready", &type_ready, .default_text = "auto",
-     .help = "what makes a worker ready: auto, notify, message, {after: 3s}"},
+     .help = "what makes a worker ready: auto, notify, message, {after: 3s}, {http: URL}, "
+             "{tcp: ADDRESS}"},
+    {"watchdog", &type_duration, PROGRAM_AT(watchdog_usec), "0s", .max = SECONDS(7 * 86400),
+     .help =
+         "a ready worker that has not said WATCHDOG=1 for so long is replaced; 0s: it need not"},
+    {"health", &type_health, .table = &health_table, .default_text = "none"},
     {"drain", &type_choice, PROGRAM_AT(drain), "auto", .words = drain_words,
      .help = "how a worker is told to finish: a message, a signal, or auto: a message, and a "
              "signal if it is not read"},
@@ -408,8 +413,6 @@ static const struct key program_keys[] = {
      .default_help = "none with another user, else the master's",
      .help = "privileges that workers of another user than root keep (the ambient set)"},
     {.name = "stdin"},
-    {.name = "watchdog"},
-    {.name = "health"},
     {"on_event", &type_on_event, .table = &on_event_table, .default_text = "none"},
     {0},
 };
@@ -516,6 +519,7 @@ const struct key_table *const key_tables[] = {
     &backoff_table,
     &max_restarts_table,
     &recycle_table,
+    &health_table,
     &on_event_table,
     &reload_table,
     &output_tables[CONFIG_STDOUT],

@@ -56,6 +56,10 @@ static void program_free(struct config_program *program)
     (void)strv_free(program->environment);
     free(program->environment_file);
     free(program->drain_message);
+    free(program->ready_check.http);
+    free(program->ready_check.tcp);
+    free(program->health.check.http);
+    free(program->health.check.tcp);
     for (size_t i = 0; i < CONFIG_STREAMS; i++)
         free(program->output[i].path);
     free(program);

@@ -4,6 +4,7 @@
 #include "base/strv.h"
 #include "config/expand.h"
 #include "config/section.h"
+#include "config/validate-health.h"
 #include "config/validate-output.h"
 
 #include <errno.h>
@@ -233,6 +234,8 @@ void validate_program(struct reader *reader, struct config_program *program,
     check_environment(&checker);
     check_directory(&checker);
     validate_output(reader, program, draft, &checker.expansion);
+    if (!draft->broken)
+        validate_health(reader, program, draft, &checker.expansion);
     /* What goes together can only be said of values that are right by themselves. */
     if (!draft->broken)
         check_rest(&checker);

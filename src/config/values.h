@@ -30,6 +30,8 @@ extern const struct value_type type_listen, type_private_listen, type_socket_nam
 extern const struct value_type type_sockets, type_programs;
 extern const struct value_type type_event_types, type_on_event;
 extern const struct value_type type_watch, type_watch_ignore;
+/* A section, or none. */
+extern const struct value_type type_health;
 /* A section, or its `to` alone, or its `path` alone. */
 extern const struct value_type type_output;
 /* Does it hold keys of its own, one of each? */

@@ -8,14 +8,29 @@
 
 #include <unistd.h>
 
+/* Left out where nothing is looked at. */
+static void add_health(json_t *view, const struct worker *worker)
+{
+    if (!view || worker->state != WORKER_READY ||
+        !config_looks_at_health(worker->generation->program))
+        return;
+    (void)json_object_set_new(view, "health",
+                              json_pack("{s:s, s:I, s:s*}", "state",
+                                        health_to_string(worker_health(worker)), "failures",
+                                        (json_int_t)worker->health.failures, "text",
+                                        worker->health.text));
+}
+
 static json_t *view_worker(const struct worker *worker, unsigned restarts)
 {
     uint64_t age = clock_monotonic_usec() - worker->state_usec;
-    return json_pack("{s:I, s:I, s:s, s:s*, s:I, s:I, s:b}", "pid", (json_int_t)worker->pid,
+    json_t *view = json_pack("{s:I, s:I, s:s, s:s*, s:I, s:I, s:b}", "pid", (json_int_t)worker->pid,
                      "generation", (json_int_t)worker->generation->number, "state",
                      worker_state_to_string(worker->state), "text", worker->status, "since_usec",
                      (json_int_t)(clock_realtime_usec() - age), "restarts", (json_int_t)restarts,
                      "mixed", worker->mixed);
+    add_health(view, worker);
+    return view;
 }
 
 static json_t *view_workers(const struct slot *slot)
@@ -113,6 +128,9 @@ static json_t *view_program(const struct master *master, const struct program *p
                              (json_int_t)program_count_ready(program), "slots",
                              view_slots(program));
     add_output(view, master, program);
+    CLEANUP_FREE char *health = program_health_text(program);
+    if (view && health)
+        (void)json_object_set_new(view, "health", json_string(health));
     return view;
 }
 
@@ -179,6 +197,11 @@ json_t *master_view_status(const struct master *master)
                              master_state_to_string(master_get_state(master)), "uptime_usec",
                              (json_int_t)(now - master->started_usec), "loop_delay",
                              (json_int_t)loop_delay_longest(&master->loop_delay, now));
+    const struct helper *prober = master->probing->helper;
+    if (self && (prober->pid > 0 || prober->deaths > 0))
+        (void)json_object_set_new(self, "prober",
+                                  json_pack("{s:I, s:I}", "pid", (json_int_t)prober->pid, "died",
+                                            (json_int_t)prober->deaths));
     const struct logging *logging = master->logging;
     if (self && (logging->pid > 0 || logging->deaths > 0))
         (void)json_object_set_new(self, "logger",

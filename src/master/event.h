@@ -1,5 +1,5 @@
 /*
- * event.h - the one bus for everything worth telling: the control socket, and later whoever else listens.
+ * event.h - the one bus for everything worth telling: the control socket, programs' hooks, and whoever else listens.
  *
  * An event is a JSON object: {"type": …, "time_usec": realtime, fields of its type}. Events count from 1, those that nobody
  * listened to left out; so a listener sees no gap. Subscribers are called one after the other, from inside the event loop; they only queue.

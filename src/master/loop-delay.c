@@ -8,10 +8,9 @@ static struct loop_delay moved_to(const struct loop_delay *delay, uint64_t windo
 {
     if (window == delay->window)
         return *delay;
-    return (struct loop_delay){.window = window,
-                               .longest_before_usec = window == delay->window + 1
-                                                          ? delay->longest_usec
-                                                          : 0};
+    return (struct loop_delay){
+        .window = window,
+        .longest_before_usec = window == delay->window + 1 ? delay->longest_usec : 0};
 }
 
 void loop_delay_note(struct loop_delay *delay, uint64_t now_usec, uint64_t waited_usec)

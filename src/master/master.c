@@ -358,6 +358,8 @@ static int set_up(struct master *master, struct config *config, char **ret_error
     if (r == 0)
         r = logging_new(master->event, master->reaper, &logging_ops, master, &master->logging);
     if (r == 0)
+        r = probing_new(master->event, master->reaper, &master->probing);
+    if (r == 0)
         r = sockets_bind(master, config, ret_error);
     if (r == 0)
         r = master_add_programs(master, ret_error);
@@ -429,6 +431,7 @@ struct master *master_free(struct master *master)
     /* What the workers have printed is written before we leave: whoever started us may then end all of us. */
     (void)logging_free(master->logging);
     followers_clear(&master->followers);
+    (void)probing_free(master->probing);
     (void)watching_free(master->watching);
     reload_clear(&master->reload);
     jobs_clear(&master->jobs);

@@ -18,6 +18,7 @@
 #include "master/jobs.h"
 #include "master/listener-watch.h"
 #include "master/logging.h"
+#include "master/probing.h"
 #include "master/lookup.h"
 #include "master/loop-delay.h"
 #include "master/release.h"
@@ -74,6 +75,7 @@ struct master {
     struct listener_watch *listener_watch;
     struct watching *watching;
     struct logging *logging; /* reloader-log */
+    struct probing *probing; /* reloader-probe */
     struct program **programs; /* by priority, then in the order of the file; removed ones until they are empty */
     size_t n_programs;
     uint64_t next_worker_id;

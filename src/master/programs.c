@@ -46,6 +46,21 @@ static void on_worker_changed(struct program *program, struct worker *worker,
                                 has_crashed(worker) ? json_true() : NULL));
 }
 
+static void on_worker_health(struct program *program, struct worker *worker, void *userdata)
+{
+    struct master *master = userdata;
+    if (!event_bus_is_heard(&master->events))
+        return;
+    const char *state = worker_state_to_string(worker->state);
+    event_bus_publish(&master->events, EVENT_WORKER,
+                      json_pack("{s:s, s:s, s:I, s:I, s:I, s:s, s:s, s:s, s:s*}", "program",
+                                program->name, "name", worker->name, "slot",
+                                (json_int_t)worker->slot, "pid", (json_int_t)worker->pid,
+                                "generation", (json_int_t)worker->generation->number, "old", state,
+                                "new", state, "health", health_to_string(worker_health(worker)),
+                                "reason", worker->health.text));
+}
+
 static void on_worker_message(struct program *program, struct worker *worker, json_t *value,
                               void *userdata)
 {
@@ -84,6 +99,7 @@ static const struct program_ops program_ops = {
     .changed = on_program_changed,
     .worker_changed = on_worker_changed,
     .worker_message = on_worker_message,
+    .worker_health = on_worker_health,
     .fatal = on_slot_fatal,
     .slot_queue = on_slot_queue,
 };
@@ -99,6 +115,7 @@ static struct program_params make_params(struct master *master, struct generatio
         .notify_directory = master->notify_directory,
         .nofile = &master->nofile,
         .output = logging_sink(master->logging),
+        .probes = probing_sink(master->probing),
         .next_worker_id = &master->next_worker_id,
         .ops = &program_ops,
         .userdata = master,

@@ -95,7 +95,7 @@ static void leave_reload(struct program *program)
     }
     program_forget_target(program);
     if (program->resumes)
-        program_resume(program);
+        program_start(program);
 }
 
 /* The end of the one that runs. */

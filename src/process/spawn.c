@@ -157,8 +157,9 @@ static bool prepare_and_exec(struct child *child)
         return fail(child, SPAWN_STEP_DIRECTORY);
     if (params->identity && !identity_seal(params->identity, &child->failure))
         return false;
-    if (params->pid_text)
-        write_pid(params->pid_text);
+    for (size_t i = 0; i < SPAWN_PID_TEXTS; i++)
+        if (params->pid_texts[i])
+            write_pid(params->pid_texts[i]);
     (void)execve(params->executable, params->argv, params->envp);
     return fail(child, SPAWN_STEP_EXEC);
 }

@@ -16,6 +16,9 @@
 #include <sys/resource.h>
 #include <sys/types.h>
 
+#define SPAWN_PID_SIZE  12
+#define SPAWN_PID_TEXTS 2
+
 struct spawn_params {
     char *const *argv;
     char *const *envp;
@@ -26,14 +29,13 @@ struct spawn_params {
     const int *fds; /* become 3, 4, … in this order. Borrowed; duplicates allowed */
     size_t n_fds;
     /*
-     * Points into a string of envp, behind "LISTEN_PID=", with room for SPAWN_PID_SIZE bytes: the child writes its pid there.
-     * NULL: not wanted.
+     * Each points into a string of envp, behind "LISTEN_PID=" or the like, with room for SPAWN_PID_SIZE bytes: the child writes its
+     * pid there. NULL: not wanted.
      */
-    char *pid_text;
+    char *pid_texts[SPAWN_PID_TEXTS];
     const struct rlimit *nofile;             /* where `identity` has none; NULL: as the master's */
     const struct process_identity *identity; /* NULL: as the master */
 };
-#define SPAWN_PID_SIZE  12
 #define SPAWN_WAIT_USEC (3 * USEC_PER_SEC)
 
 /*

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/parse.h"
 #include "base/strv.h"
+#include "program/heal.h"
 #include "program/recycle.h"
 #include "program/settle.h"
 #include "program/spread.h"
@@ -109,6 +110,8 @@ static struct rollout_slot view_slot(const struct program *program, struct slot 
         .busy = slot_is_busy(slot),
     };
     view.unsettled = slot_is_unsettled(slot);
+    if (slot->successor && !slot_successor_is_proven(slot))
+        view.successor.presence = ROLLOUT_STARTING;
     view.held = slot->held;
     view.over = slot_is_over(slot);
     LIST_FOREACH (worker, &slot->leaving, struct worker, link)
@@ -180,6 +183,7 @@ static void start_worker(struct slot *slot, struct generation *generation, struc
         .id = (*program->params.next_worker_id)++,
         .nofile = program->params.nofile,
         .output = program->params.output,
+        .probes = program->params.probes,
         .ops = &program_worker_ops,
         .userdata = slot,
     };
@@ -224,7 +228,7 @@ static unsigned drain_together(const struct program *program)
                : config_amount(config->reload.max_unavailable, config->workers);
 }
 
-static void drain(struct slot *slot, struct worker *worker)
+void program_drain(struct slot *slot, struct worker *worker)
 {
     struct program *program = slot->program;
     if (program->ends_at_once) {
@@ -271,10 +275,10 @@ static bool perform(struct program *program, const struct rollout_action *action
         slot_settle(slot);
         return true;
     case ROLLOUT_DRAIN_CURRENT:
-        drain(slot, slot->current);
+        program_drain(slot, slot->current);
         return true;
     case ROLLOUT_DRAIN_SUCCESSOR:
-        drain(slot, slot->successor);
+        program_drain(slot, slot->successor);
         return true;
     case ROLLOUT_STOP_CURRENT:
         worker_stop(slot->current, leave_reason(program, slot->current));
@@ -314,6 +318,7 @@ void program_converge(struct program *program)
 {
     free_gone_workers(program);
     cap_draining(program);
+    program_heal(program);
     struct rollout_slot *slots = calloc(program->n_slots + 1, sizeof(*slots));
     if (!slots) {
         log_about(program_subject(program), LOG_LEVEL_ERROR,

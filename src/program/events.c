@@ -265,6 +265,19 @@ static void on_worker_granted(struct worker *worker UNUSED, void *userdata)
     program_mark(slot->program);
 }
 
+static void on_worker_health(struct worker *worker, void *userdata)
+{
+    struct slot *slot = userdata;
+    struct program *program = slot->program;
+    if (worker_health(worker) == HEALTH_BAD && program->phase == ROLLOUT_CANARY &&
+        worker->generation == program->target)
+        fail(program, string_format("%s was unhealthy in its probation: %s", worker->name,
+                                    worker->health.text ? worker->health.text : "no memory"));
+    if (program->params.ops->worker_health)
+        program->params.ops->worker_health(program, worker, program->params.userdata);
+    program_mark(program);
+}
+
 static void on_worker_message(struct worker *worker, json_t *value, void *userdata)
 {
     struct slot *slot = userdata;
@@ -276,5 +289,6 @@ const struct worker_ops program_worker_ops = {
     .changed = on_worker_changed,
     .exited = on_worker_exited,
     .granted = on_worker_granted,
+    .health = on_worker_health,
     .message = on_worker_message,
 };

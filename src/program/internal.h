@@ -14,10 +14,14 @@ void program_leave_rollout(struct program *program);
 struct generation *program_wanted_generation(const struct program *program);
 /* In CANARY, where all slots that may have one are held by now: the reload goes on without. */
 void program_look_for_canary(struct program *program);
+/* 0 or -ENOMEM; never fewer than there are. */
+int program_grow_slots(struct program *program, size_t n);
 /* Slots that may hold anything: the larger of both generations' workers while a reload runs. */
 unsigned program_max_workers(const struct program *program);
 
 /* converge.c */
+/* Tells a worker of the slot to leave, as all are told. */
+void program_drain(struct slot *slot, struct worker *worker);
 bool program_has_own_sockets(const struct config_program *config);
 
 /* events.c */

@@ -40,12 +40,12 @@ unsigned program_expected(const struct program *program)
 unsigned program_max_workers(const struct program *program)
 {
     unsigned workers = program_wanted(program);
-    if (!program->started || !program->target)
+    if (!(program->started || program->resumes) || !program->target)
         return workers;
     return MAX(program->committed->program->workers, program->target->program->workers);
 }
 
-static int grow_slots(struct program *program, size_t n)
+int program_grow_slots(struct program *program, size_t n)
 {
     if (n <= program->n_slots)
         return 0;
@@ -117,8 +117,8 @@ void program_look_for_canary(struct program *program)
 
 int program_begin(struct program *program, struct generation *target)
 {
-    int r = grow_slots(program,
-                       MAX(target->program->workers, program->committed->program->workers));
+    int r = program_grow_slots(program,
+                               MAX(target->program->workers, program->committed->program->workers));
     if (r < 0)
         return r;
     reset_reload(program);
@@ -163,7 +163,7 @@ void program_begin_adoption(struct program *program, struct generation *generati
     (void)generation_unref(program->adopted);
     program->adopted = generation_ref(generation);
     program->last_generation = MAX(program->last_generation, generation->number);
-    if (program->started && grow_slots(program, generation->program->workers) < 0)
+    if (program->started && program_grow_slots(program, generation->program->workers) < 0)
         log_about(program_subject(program), LOG_LEVEL_ERROR, "out of memory for its slots");
 }
 
@@ -243,7 +243,8 @@ void program_forget_target(struct program *program)
 void program_start(struct program *program)
 {
     program->started = true;
-    if (grow_slots(program, program->committed->program->workers) < 0)
+    program->resumes = false;
+    if (program_grow_slots(program, program->committed->program->workers) < 0)
         log_about(program_subject(program), LOG_LEVEL_ERROR, "out of memory for its slots");
     program_mark(program);
 }
@@ -351,6 +352,7 @@ struct program *program_free(struct program *program)
     (void)sd_event_source_disable_unref(program->probation_timer);
     (void)sd_event_source_disable_unref(program->settle_timer);
     (void)sd_event_source_disable_unref(program->recycle_timer);
+    (void)sd_event_source_disable_unref(program->heal_timer);
     (void)generation_unref(program->target);
     (void)generation_unref(program->adopted);
     (void)generation_unref(program->committed);

@@ -50,6 +50,11 @@ struct slot {
     uint64_t settling_usec; /* monotonic: since when clients are steered away from its own socket; 0: they are not */
     uint64_t looked_usec;
     unsigned empty_looks; /* at the queue of its own socket, in a row */
+    /* See heal.h. */
+    uint64_t heal_tried_usec; /* monotonic: when its unhealthy worker was last to be replaced */
+    bool heal_came;           /* there was a successor for it */
+    bool heal_failed;         /* that did not get well */
+    bool on_trial; /* who is there instead of an unhealthy one has yet to prove itself */
     uint64_t aged_id;     /* the worker whose share of recycle.jitter this is: */
     double age_random;
 };
@@ -66,6 +71,8 @@ struct program_ops {
     /* For events and logs; `worker` is borrowed, `from` its former state. */
     void (*worker_changed)(struct program *program, struct worker *worker, enum worker_state from,
                            const char *reason, void *userdata);
+    /* A worker became unhealthy, or is not any more. May be NULL. */
+    void (*worker_health)(struct program *program, struct worker *worker, void *userdata);
     void (*worker_message)(struct program *program, struct worker *worker, json_t *value,
                            void *userdata);
     /* A slot was given up; `status` is what its last worker exited with, -1 where none ran; `why` is for people. May be NULL. */
@@ -85,6 +92,7 @@ struct program_params {
     const char *notify_directory; /* borrowed for the program's life; NULL: there is none */
     const struct rlimit *nofile;  /* borrowed likewise */
     const struct output_sink *output; /* likewise */
+    const struct probe_sink *probes;  /* likewise */
     uint64_t *next_worker_id;     /* the master's counter */
     const struct program_ops *ops;
     void *userdata;
@@ -130,6 +138,9 @@ struct program {
     size_t n_slot_failures;
     sd_event_source *probation_timer;
     sd_event_source *recycle_timer;
+    sd_event_source *heal_timer; /* NULL before its workers' health was first looked at */
+    uint64_t heal_retry_usec;    /* monotonic: before it none is replaced for that; 0: at once */
+    unsigned heal_tries;         /* that failed, in a row */
     uint64_t recycle_usec; /* monotonic: when it goes off; 0: it is not armed */
     sd_event_source *settle_timer; /* looks again at surplus slots that are busy */
     const char *told_step; /* the reload's mark: what its last event said; static text */
@@ -214,5 +225,8 @@ bool program_can_adopt(const struct program *program);
 
 /* Brings what is towards what is wished, as far as that goes now. */
 void program_converge(struct program *program);
+
+/* What is to be said of unhealthy workers, for people (malloc-ed); NULL: there are none. */
+char *program_health_text(const struct program *program);
 
 enum slot_state slot_get_state(const struct slot *slot);

@@ -134,6 +134,14 @@ static void finish_slot(struct slot *slot, const struct generation *generation)
     slot->fatal = false;
 }
 
+/* Who serves in the slot still does: it was a successor that did not come up, and it is tried again later. */
+static bool goes_on(struct slot *slot, const struct config_program *config)
+{
+    if (slot->current)
+        arm_backoff(slot, config->backoff.max_usec);
+    return slot->current;
+}
+
 static void follow(struct slot *slot, const struct generation *generation,
                    const struct restart_decision *decision, const struct worker_end *end)
 {
@@ -143,6 +151,8 @@ static void follow(struct slot *slot, const struct generation *generation,
     switch (decision->verdict) {
     case RESTART_AGAIN:
         if ((end->start_failed || !expected) && !count_restart(slot->program, config)) {
+            if (goes_on(slot, config))
+                break;
             (void)snprintf(why, sizeof(why), "more than %u restarts of the program (max_restarts)",
                            config->max_restarts.count);
             give_up(slot, generation, end, why);
@@ -155,6 +165,8 @@ static void follow(struct slot *slot, const struct generation *generation,
         finish_slot(slot, generation);
         break;
     case RESTART_FATAL:
+        if (goes_on(slot, config))
+            break;
         (void)snprintf(why, sizeof(why), "%u failed starts in a row (start_retries is %u)",
                        decision->history.failed_starts, config->start_retries);
         give_up(slot, generation, end, why);
@@ -196,7 +208,7 @@ const char *slot_restart_text(const struct slot *slot, const struct generation *
     uint64_t now = clock_monotonic_usec();
     buffer[0] = '\0';
     if (program->failed || slot->number >= program_wanted(program) || slot_is_over(slot) ||
-        slot->current)
+        (slot->current && !slot->current->worn))
         return buffer;
     if (slot->backoff_until_usec <= now || generation != program_wanted_generation(program))
         (void)snprintf(buffer, RESTART_TEXT_SIZE, "; restarting now");

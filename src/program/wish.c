@@ -1,6 +1,8 @@
 /* What an operator wishes of a program, beside its configuration. */
 #include "program/internal.h"
 
+#include "base/log.h"
+
 static void stop_slot(struct slot *slot)
 {
     if (slot->current)
@@ -39,6 +41,9 @@ void program_resume(struct program *program)
 void program_resume_slot(struct program *program, unsigned slot)
 {
     program_resume(program);
+    /* Where it has to wait for the end of a reload, the others are to be held from then on. */
+    if (program_grow_slots(program, program_max_workers(program)) < 0)
+        log_about(program_subject(program), LOG_LEVEL_ERROR, "out of memory for its slots");
     for (size_t i = 0; i < program->n_slots; i++)
         if (i != slot)
             slot_hold(program->slots[i], false);

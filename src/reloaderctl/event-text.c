@@ -10,9 +10,12 @@
 static void put_worker(FILE *stream, json_t *event)
 {
     CLEANUP_FREE char *name = get_text(event, "name"), *old = get_text(event, "old"),
-                      *new = get_text(event, "new");
+                      *new = get_text(event, "new"), *health = get_text(event, "health");
     bool came = old[0] == '\0' || strcmp(old, "NONE") == 0;
-    (void)fprintf(stream, "worker %s: %s%s%s", name, came ? "" : old, came ? "" : " -> ", new);
+    if (health[0] != '\0')
+        (void)fprintf(stream, "worker %s: %s", name, health);
+    else
+        (void)fprintf(stream, "worker %s: %s%s%s", name, came ? "" : old, came ? "" : " -> ", new);
     if (get_number(event, "pid") > 0)
         (void)fprintf(stream, ", pid %" PRIu64, get_number(event, "pid"));
     if (get_number(event, "generation") > 0)

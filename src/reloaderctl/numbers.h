@@ -3,7 +3,7 @@
  * and a loop to keep free.
  *
  * Members that are added to each worker, to `master` and to its `logger`, each where we may read it:
- *   uptime_usec, start_usec   since when it is there; and the latter by the clock that began with the system (with the pid it names a process)
+ *   uptime_usec, start_usec   since when it is there; and the latter by the clock that began when the machine did; with the pid it names a process
  *   cpu, cpu_usec             percent of one CPU on average since then, and the CPU time that is
  *   memory, pss               resident bytes, with all and with its part of what is shared (only if asked for)
  *   fds                       open descriptors

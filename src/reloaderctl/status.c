@@ -119,7 +119,12 @@ static void add_worker(struct table *table, const char *name, json_t *worker, bo
     add_percent(table, worker, "cpu");
     add_size(table, worker, pss ? "pss" : "memory");
     add_number(table, worker, "connections");
-    table_add(table, TONE_PLAIN, "%s", text);
+    json_t *health = json_object_get(worker, "health");
+    CLEANUP_FREE char *condition = get_text(health, "state"), *why = get_text(health, "text");
+    if (strcmp(condition, "unhealthy") == 0)
+        table_add(table, TONE_BAD, "unhealthy: %s", why);
+    else
+        table_add(table, TONE_PLAIN, "%s", text);
 }
 
 /* A slot's own state is told where no worker tells it. */
@@ -164,6 +169,16 @@ static void print_output_line(const struct screen *screen, json_t *output)
     table_print(&line, screen, 2, stdout);
 }
 
+static void print_health_line(const struct screen *screen, json_t *program)
+{
+    CLEANUP_TABLE struct table line = {.n_columns = 1};
+    CLEANUP_FREE char *health = get_text(program, "health");
+    if (health[0] == '\0')
+        return;
+    table_add(&line, TONE_BAD, "health: %s", health);
+    table_print(&line, screen, 2, stdout);
+}
+
 static void print_program(const struct screen *screen, json_t *program, bool pss)
 {
     static const size_t expendable[] = {COLUMN_CONNECTIONS, COLUMN_RESTARTS, COLUMN_CPU,
@@ -182,6 +197,7 @@ static void print_program(const struct screen *screen, json_t *program, bool pss
     (void)fputc('\n', stdout);
     print_program_line(screen, program);
     print_output_line(screen, json_object_get(program, "output"));
+    print_health_line(screen, program);
     if (json_array_size(slots) == 0)
         return;
     add_titles(&table, titles);

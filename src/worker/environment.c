@@ -92,6 +92,14 @@ int worker_make_output_path(const struct generation *generation, unsigned slot,
                       generation->program->output[stream].path, &scope, ret, ret_error);
 }
 
+int worker_make_check_target(const struct generation *generation, unsigned slot, const char *key,
+                             const char *text, char **ret, char **ret_error)
+{
+    struct scope scope;
+    scope_init(&scope, generation, slot);
+    return expand_key(key, text, &scope, ret, ret_error);
+}
+
 static int make_argv(const char *key, char *const *command, const struct scope *scope, char ***ret,
                      char **ret_error)
 {
@@ -152,10 +160,15 @@ static int set_number(char ***envp, const char *name, uint64_t number)
 }
 
 /* The child writes its pid into the room that is kept for it. */
-static int set_listen_variables(size_t n, const char *names, char ***envp)
+static int set_pid_room(char ***envp, const char *name)
 {
     CLEANUP_FREE char *room = string_format("%*s", SPAWN_PID_SIZE, "");
-    int r = room ? strv_env_set(envp, "LISTEN_PID", room) : -ENOMEM;
+    return room ? strv_env_set(envp, name, room) : -ENOMEM;
+}
+
+static int set_listen_variables(size_t n, const char *names, char ***envp)
+{
+    int r = set_pid_room(envp, "LISTEN_PID");
     if (r == 0)
         r = set_number(envp, "LISTEN_FDS", n);
     if (r == 0)
@@ -187,6 +200,15 @@ static int add_listeners(const struct worker_place *place, char ***envp)
     return r;
 }
 
+/* As systemd's services find it: sd_watchdog_enabled(3). */
+static int add_watchdog(const struct config_program *program, char ***envp)
+{
+    if (program->watchdog_usec == 0)
+        return 0;
+    int r = set_number(envp, "WATCHDOG_USEC", program->watchdog_usec);
+    return r == 0 ? set_pid_room(envp, "WATCHDOG_PID") : r;
+}
+
 static int add_own(const struct worker_place *place, char ***envp)
 {
     const struct config_program *program = place->generation->program;
@@ -200,6 +222,8 @@ static int add_own(const struct worker_place *place, char ***envp)
         r = set_number(envp, "RELOADER_CHANNEL_FD", channel);
     if (r == 0)
         r = strv_env_set(envp, "NOTIFY_SOCKET", place->notify_path);
+    if (r == 0)
+        r = add_watchdog(program, envp);
     if (r == 0 && program->disconnect_spread_usec > 0)
         r = set_number(envp, "RELOADER_DISCONNECT_SPREAD",
                        program->disconnect_spread_usec / USEC_PER_MSEC);
@@ -249,7 +273,9 @@ int worker_make_command(const struct worker_place *place, struct worker_command 
     if (r < 0)
         return r;
     if (has_pid(place->generation->program))
-        command.pid_text = (char *)strv_env_get(command.envp, "LISTEN_PID");
+        command.pid_texts[0] = (char *)strv_env_get(command.envp, "LISTEN_PID");
+    if (place->generation->program->watchdog_usec > 0)
+        command.pid_texts[1] = (char *)strv_env_get(command.envp, "WATCHDOG_PID");
     *ret = command;
     command = (struct worker_command){0};
     return 0;

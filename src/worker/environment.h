@@ -9,6 +9,7 @@
 
 #include "base/macros.h"
 #include "net/listener.h"
+#include "process/spawn.h"
 #include "worker/generation.h"
 
 #define WORKER_FIRST_FD 3
@@ -25,7 +26,8 @@ struct worker_place {
 struct worker_command {
     char **argv;
     char **envp;
-    char *pid_text; /* inside envp, behind "LISTEN_PID="; NULL when the handoff does not set it */
+    /* Inside envp, behind "LISTEN_PID=" and "WATCHDOG_PID="; NULL where the handoff does not set it, or there is no watchdog. */
+    char *pid_texts[SPAWN_PID_TEXTS];
 };
 
 /* "web/0": `worker_name` expanded. 0 or -errno with *ret_error. */
@@ -39,6 +41,10 @@ int worker_make_directory(const struct generation *generation, unsigned slot, ch
 /* `path` of stdout or stderr expanded; it is set. Likewise. */
 int worker_make_output_path(const struct generation *generation, unsigned slot,
                             enum config_stream stream, char **ret, char **ret_error);
+
+/* The target of a check, which is the value of `key`. Likewise. */
+int worker_make_check_target(const struct generation *generation, unsigned slot, const char *key,
+                             const char *text, char **ret, char **ret_error);
 
 /* 0, or -errno with *ret_error, one line that names the key that cannot be expanded (malloc-ed). */
 int worker_make_command(const struct worker_place *place, struct worker_command *ret,

@@ -9,6 +9,8 @@ static inline const struct config_program *worker_settings(const struct worker *
 }
 
 /* worker.c */
+/* For one that is STARTING; else nothing. */
+void worker_become_ready(struct worker *worker, const char *reason);
 /* The only writer of the state: drops the timers that mean nothing any more and tells the owner. */
 void worker_set_state(struct worker *worker, enum worker_state state, const char *reason);
 void worker_set_deadline(struct worker *worker, uint64_t usec_from_now);

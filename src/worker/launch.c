@@ -113,7 +113,7 @@ int worker_launch(struct worker *worker, const struct worker_params *params,
         .stdin_fd = null_fd,
         .stdout_fd = output.fds[CONFIG_STDOUT],
         .stderr_fd = output.fds[CONFIG_STDERR],
-        .pid_text = command->pid_text,
+        .pid_texts = {command->pid_texts[0], command->pid_texts[1]},
         .nofile = params->nofile,
         .identity = &identity.identity,
     };

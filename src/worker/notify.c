@@ -31,6 +31,20 @@ struct notify {
     struct log_limit complaints;
 };
 
+static void parse_watchdog(const char *line, struct notify_message *ret)
+{
+    uint64_t number;
+    if (strcmp(line, "WATCHDOG=1") == 0) {
+        ret->alive = true;
+    } else if (strcmp(line, "WATCHDOG=trigger") == 0) {
+        ret->trigger = true;
+    } else if (string_starts_with(line, "WATCHDOG_USEC=") &&
+               parse_unsigned(line + strlen("WATCHDOG_USEC="), 0, UINT64_MAX, &number) == 0) {
+        ret->sets_watchdog = true;
+        ret->watchdog_usec = number;
+    }
+}
+
 void notify_parse(char *datagram, struct notify_message *ret)
 {
     *ret = (struct notify_message){0};
@@ -51,6 +65,8 @@ void notify_parse(char *datagram, struct notify_message *ret)
         else if (string_starts_with(line, "EXTEND_TIMEOUT_USEC=") &&
                  parse_unsigned(line + strlen("EXTEND_TIMEOUT_USEC="), 1, UINT64_MAX, &number) == 0)
             ret->extend_timeout_usec = number;
+        else
+            parse_watchdog(line, ret);
     }
 }
 

@@ -20,6 +20,9 @@ struct notify_message {
     pid_t main_pid; /* who is to be the worker from now on; 0: not said */
     const char *status;           /* NULL: not said. Valid during the call */
     uint64_t extend_timeout_usec; /* 0: not said */
+    bool alive, trigger;          /* WATCHDOG=1, WATCHDOG=trigger */
+    bool sets_watchdog;           /* WATCHDOG_USEC=, which is: */
+    uint64_t watchdog_usec;
 };
 
 /* Takes a datagram apart (NUL-terminated, changed in place). Unknown assignments are skipped. Pure. */

@@ -12,6 +12,7 @@
 #include "process/pidfd.h"
 #include "worker/channel.h"
 #include "worker/hand-over.h"
+#include "worker/health.h"
 #include "worker/internal.h"
 #include "worker/launch.h"
 #include "worker/notify.h"
@@ -85,6 +86,7 @@ void worker_set_state(struct worker *worker, enum worker_state state, const char
     worker->spread_usec = 0;
     timer_drop(worker->deadline_timer);
     timer_drop(worker->step_timer);
+    health_follow(worker);
     if (state == WORKER_GONE) {
         worker->channel = channel_free(worker->channel);
         worker->notify = notify_free(worker->notify);
@@ -95,29 +97,37 @@ void worker_set_state(struct worker *worker, enum worker_state state, const char
     worker->ops->changed(worker, from, reason, worker->userdata);
 }
 
+void worker_become_ready(struct worker *worker, const char *reason)
+{
+    if (worker->state != WORKER_STARTING)
+        return;
+    worker->ready_usec = clock_monotonic_usec();
+    char took[DURATION_TEXT_SIZE];
+    log_about(worker_subject(worker), LOG_LEVEL_INFO, "ready after %s",
+              duration_to_text(worker->ready_usec - worker->started_usec, took));
+    worker_set_state(worker, WORKER_READY, reason);
+}
+
 static void become_ready(struct worker *worker, bool announced)
 {
     /* Also of one that time has made ready before: the next ones are waited for. */
     if (announced)
         worker->generation->habits->announces = true;
-    if (worker->state != WORKER_STARTING)
-        return;
-    worker->announced = announced;
-    worker->ready_usec = clock_monotonic_usec();
-    char took[DURATION_TEXT_SIZE];
-    log_about(worker_subject(worker), LOG_LEVEL_INFO, "ready after %s",
-              duration_to_text(worker->ready_usec - worker->started_usec, took));
-    worker_set_state(worker, WORKER_READY,
-                     announced ? "it said so" : "it has been up for long enough");
+    if (worker->state == WORKER_STARTING)
+        worker->announced = announced;
+    worker_become_ready(worker, announced ? "it said so" : "it has been up for long enough");
 }
 
 static void fail_start(struct worker *worker)
 {
     char limit[DURATION_TEXT_SIZE];
+    const char *check = worker->health.text;
     worker->failure = string_format(
-        "was not ready within %s (start_timeout)",
-        duration_to_text(worker_settings(worker)->start_timeout_usec, limit));
-    log_about(worker_subject(worker), LOG_LEVEL_WARNING, "not ready within %s, stopping it", limit);
+        "was not ready within %s (start_timeout)%s%s",
+        duration_to_text(worker_settings(worker)->start_timeout_usec, limit), check ? ", " : "",
+        check ? check : "");
+    log_about(worker_subject(worker), LOG_LEVEL_WARNING, "not ready within %s%s%s, stopping it",
+              limit, check ? ", " : "", check ? check : "");
     worker_stop(worker, "start_timeout");
 }
 
@@ -270,6 +280,7 @@ static void on_notified(const struct notify_message *message, void *userdata)
         extend_timeout(worker, message->extend_timeout_usec);
     if (message->ready && (ready == CONFIG_READY_AUTO || ready == CONFIG_READY_NOTIFY))
         become_ready(worker, true);
+    health_notified(worker, message);
     if (message->stopping && worker->state == WORKER_READY) {
         worker->left_by_itself = true;
         worker_set_state(worker, WORKER_DRAINING, "it says that it is stopping");
@@ -381,6 +392,7 @@ static void begin_start(struct worker *worker)
         worker_timer_arm(worker->step_timer, worker->started_usec + program->ready_after_usec);
     else if (program->ready == CONFIG_READY_AUTO && !worker->generation->habits->announces)
         worker_timer_arm(worker->step_timer, worker->started_usec + program->start_seconds_usec);
+    health_follow(worker);
 }
 
 static int make_io(struct worker *worker, const struct worker_params *params, int *ret_channel_fd)
@@ -390,6 +402,8 @@ static int make_io(struct worker *worker, const struct worker_params *params, in
     if (!notify_name)
         return -ENOMEM;
     int r = add_sources(worker, params->event);
+    if (r == 0)
+        r = health_init(worker, params);
     if (r < 0)
         return r;
     r = notify_new(params->event, params->notify_directory, notify_name, worker->name, &notify_ops,
@@ -484,6 +498,7 @@ struct worker *worker_free(struct worker *worker)
     (void)sd_event_source_disable_unref(worker->exit_source);
     (void)sd_event_source_disable_unref(worker->deadline_timer);
     (void)sd_event_source_disable_unref(worker->step_timer);
+    health_clear(worker);
     (void)channel_free(worker->channel);
     (void)notify_free(worker->notify);
     (void)fd_close(worker->pidfd);

@@ -27,8 +27,16 @@
 enum worker_state { WORKER_STARTING, WORKER_READY, WORKER_DRAINING, WORKER_STOPPING, WORKER_GONE };
 const char *worker_state_to_string(enum worker_state state);
 
+/* Is a ready worker well, by all that is looked at? */
+enum health {
+    HEALTH_UNKNOWN, /* it has not shown it yet */
+    HEALTH_GOOD,    /* also where nothing is looked at */
+    HEALTH_BAD,
+};
+
 struct channel;
 struct notify;
+struct probe;
 struct worker;
 
 struct worker_ops {
@@ -39,6 +47,8 @@ struct worker_ops {
     void (*exited)(struct worker *worker, void *userdata);
     /* Its state's deadline was put off, as it asked. */
     void (*granted)(struct worker *worker, void *userdata);
+    /* worker_health() has changed. */
+    void (*health)(struct worker *worker, void *userdata);
     /* The application said something of its own. Borrowed. */
     void (*message)(struct worker *worker, json_t *value, void *userdata);
 };
@@ -52,8 +62,22 @@ struct worker_params {
     uint64_t id;                 /* unique in this master */
     const struct rlimit *nofile; /* the limit that the master was started with */
     const struct output_sink *output; /* of programs whose output goes elsewhere than the master's */
+    const struct probe_sink *probes;  /* of programs with checks */
     const struct worker_ops *ops;
     void *userdata;
+};
+
+/* See health.h. */
+struct worker_health {
+    enum health watchdog, check;
+    bool triggered;         /* it asked for its end */
+    uint64_t watchdog_usec; /* 0: off */
+    uint64_t alive_usec;    /* monotonic: its last WATCHDOG=1, or when it became ready */
+    sd_event_source *timer; /* NULL without a watchdog */
+    const struct probe_sink *probes;
+    struct probe *probe; /* while one is made */
+    unsigned failures;   /* of checks in a row */
+    char *text;          /* why it is not well, or what the last check failed with; for people */
 };
 
 struct worker {
@@ -88,6 +112,7 @@ struct worker {
     struct reaper_entry reaping;
     struct channel *channel;
     struct notify *notify;
+    struct worker_health health;
     sd_event_source *exit_source;
     sd_event_source
         *deadline_timer;         /* of the state: start_timeout, disconnect_timeout, stop_timeout */
@@ -131,6 +156,10 @@ void worker_stop(struct worker *worker, const char *reason);
  * *ret_error (malloc-ed): it is what it was.
  */
 int worker_adopt(struct worker *worker, struct generation *generation, char **ret_error);
+
+/* By all that is looked at: of one that is READY. */
+enum health worker_health(const struct worker *worker);
+const char *health_to_string(enum health health);
 
 /* Makes it one of another generation that is made of the very same, and has the same sockets. */
 void worker_become(struct worker *worker, struct generation *generation);

@@ -49,11 +49,10 @@ def test_floods(master, directory, port, faults):
 
 def test_forged_notify_datagrams(master, port):
     """READY=1 and STOPPING=1 sent to another worker's socket are not believed."""
-    config = beside_echo(port, "forge=victim", "ready")
-    config["programs"]["victim"] = {"command": configs.fault(), "ready": "notify", "start_timeout": "10m", "priority": 1,
-                                    "drain": "signal"}
+    config = beside_echo(port, "forge=victim", "ready", ready="message")
+    config["programs"]["victim"] = {"command": configs.fault(), "ready": "notify", "start_timeout": "10m", "drain": "signal"}
     one = master(config, ready=False)
-    one.wait(lambda status: all(state(slot) == "ready" for slot in one.slots("bad", status)), "the forger has done its work")
+    one.wait(lambda status: [state(slot) for slot in one.slots("bad", status)] == ["ready"], "the forger has done its work")
     assert state(one.slots("victim")[0]) == "starting"
     assert one.workers("victim")[0].get("text") != "forged"
 
@@ -68,7 +67,7 @@ def test_leader_that_forks_away(master, port):
 
 def test_ignores_everything(master, port):
     """Neither words nor TERM: KILL after stop_timeout, and the reload commits."""
-    one = master(beside_echo(port, "ignore-term", "ready"))
+    one = master(beside_echo(port, "ignore-term", "ready", ready="message"))
     (first,) = one.pids("bad")
     one.expect_reload("committed")
     one.wait_drained()
@@ -95,7 +94,7 @@ def test_output_does_not_block_the_master(master, directory, port):
 
 def test_leader_that_left_its_group(master, port):
     """SIGKILL finds it nevertheless, or the shutdown would never end."""
-    one = master(beside_echo(port, "ignore-term", "join-group", "ready"))
+    one = master(beside_echo(port, "ignore-term", "join-group", "ready", ready="message"))
     pid = one.pids("bad")[0]
     one.stop()
     assert not proc.is_running(pid)
@@ -115,7 +114,7 @@ def test_ready_and_stopping_at_once(master, port):
 
 def test_status_that_is_no_text(master, port):
     """Bytes that are no UTF-8, and more than fits: the worker stays in the status, no character is cut in two."""
-    one = master(beside_echo(port, "odd-status", "ready"))
+    one = master(beside_echo(port, "odd-status", "ready", ready="message"))
     text = one.workers("bad")[0]["text"]
     assert text.startswith("caf? \u20ac") and text.endswith("\u20ac"), text
     assert 250 < len(text.encode()) <= 256

@@ -182,7 +182,7 @@ def test_restart_under_load(master, directory, port):
 def test_a_slot_whose_successor_fails_serves_on(master, directory):
     mark = directory / "broken"
     one = master({"programs": {"web": {
-        "command": ["sh", "-c", f'[ -e "{mark}" ] && exit 9; exec sleep 1000'], "start_seconds": "100ms", "workers": 2,
+        **configs.healthy_without(mark), "workers": 2,
         "reload": {"max_surge": 1}, "backoff": SOON}}})
     before = one.pids()
     mark.touch()
@@ -198,7 +198,7 @@ def test_a_slot_whose_successor_fails_serves_on(master, directory):
 
 def test_start_of_what_fails(master):
     one = master({"programs": {
-        "bad": {"command": ["sh", "-c", "exit 4"], "start_seconds": "50ms", "autostart": False, "start_retries": 1, "backoff": SOON},
+        "bad": {"command": ["sh", "-c", "exit 4"], "start_seconds": "20s", "autostart": False, "start_retries": 1, "backoff": SOON},
         "done": {"command": ["true"], "start_seconds": 0, "autostart": False, "restart": "unexpected"}}}, ready=False)
     one.wait_line("ready, 0 of 0")
     out = one.ctl("start", "all")
@@ -269,7 +269,7 @@ def test_order_of_start(master, directory):
         os.mkfifo(gate)
     one = master({"programs": {
         "last": sleeper(priority=30), "second": gated(gates["second"], priority=20),
-        "broken": {"command": ["sh", "-c", "exit 1"], "start_seconds": "50ms", "priority": 10, "backoff": {"initial": "1h", "max": "1h"}},
+        "broken": {"command": ["sh", "-c", "exit 1"], "start_seconds": "20s", "priority": 10, "backoff": {"initial": "1h", "max": "1h"}},
         "first": gated(gates["first"], priority=1), "first-too": sleeper(priority=1)}}, ready=False)
     one.wait(lambda _: started(one) == {"first/0", "first-too/0"}, "the first ones are there")
     gates["first"].write_text("go\n")
@@ -303,3 +303,22 @@ def test_order_of_stop(master, directory):
     lines = one.log.text()
     ups = [lines.rindex(f"{name}/0: up") for name in "abc"]
     assert ups == sorted(ups)
+
+
+def test_a_slot_that_is_started_during_a_reload(master, directory):
+    """It alone, when the reload has ended."""
+    gate = directory / "gate"
+    os.mkfifo(gate)
+    one = master({"programs": {"a": sleeper(workers=3), "b": sleeper(reload={"canary": True})}})
+    one.ctl("stop", "a", code=0)
+    one.programs["b"] = gated(gate, reload={"canary": True})
+    one.write()
+    with one.connect() as reload, one.connect() as start:
+        reload.send("Reload")
+        one.wait_line("b/0: up, pid .*, generation 2")
+        start.send("Start", {"programs": ["a:1"]})
+        one.wait_line("a: start of slot 1")
+        gate.write_text("go\n")
+        assert reload.receive()["parameters"]["result"] == "committed"
+        assert start.receive()["parameters"]["results"] == [{"program": "a", "slot": 1, "result": "started"}]
+    assert slot_states(one, "a") == ["STOPPED", "READY", "STOPPED"]

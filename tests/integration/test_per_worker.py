@@ -14,6 +14,8 @@ import pytest
 from harness import BINARIES, Load, configs, isolation, proc
 from harness.paths import PYTHON, WORKERS
 
+pytestmark = pytest.mark.heavy
+
 
 def echo(port, workers=4, **program):
     config = configs.echo(f"127.0.0.1:{port}", workers=workers, command=[BINARIES.tcp_echo, "--who"], **program)

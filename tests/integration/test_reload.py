@@ -5,6 +5,8 @@ import pytest
 
 from harness import Load, configs, isolation, proc
 
+pytestmark = pytest.mark.heavy
+
 RELOADS = 5
 
 

@@ -27,11 +27,11 @@ def words(events):
 def two(directory, **options):
     """`a` has a canary and a check; `b` begins when a's canary is proven."""
     mark = directory / "broken"
-    script = f'[ -e "{mark}.$RELOADER_SLOT" ] || [ "$BROKEN" = "$RELOADER_SLOT" ] && exit 7; exec sleep 1000'
+    script = f'[ -e "{mark}.$RELOADER_SLOT" ] || [ "$BROKEN" = "$RELOADER_SLOT" ] && exit 7; echo \'"ready"\' >&$RELOADER_CHANNEL_FD; exec sleep 1000'
     return {"programs": {
-        "a": {"command": ["sh", "-c", script], "workers": 2, "start_seconds": "100ms", "priority": 1,
+        "a": {"command": ["sh", "-c", script], "workers": 2, "ready": "message", "priority": 1,
               "reload": {"canary": True, "check_command": ["true"], "probation": "100ms"}},
-        "b": {"command": ["sh", "-c", script.replace(".$RELOADER_SLOT", ".b")], "start_seconds": 0, "priority": 2, **options}}}
+        "b": {"command": ["sh", "-c", script.replace(".$RELOADER_SLOT", ".b")], "ready": "message", "priority": 2, **options}}}
 
 
 def test_each_step_has_an_event(master, directory):

@@ -61,7 +61,7 @@ def test_who_was_killed(master, mode, again):
 def test_start_retries(master, directory, retries, starts, mode):
     """Whatever `restart` says: it never had started."""
     count = directory / "count"
-    one = master(program(f"echo x >> {count}; exit 5", start_retries=retries, restart=mode), ready=False)
+    one = master(program(f"echo x >> {count}; exit 5", start_retries=retries, restart=mode, start_seconds="20s"), ready=False)
     one.wait_line(r"job: slot 0 is FATAL: .* \(start_retries is %d\)" % retries)
     wait_state(one, "FATAL")
     assert len(count.read_text().split()) == starts

@@ -108,7 +108,10 @@ def test_early_term(directory, port):
 def test_nothing_keeps_its_default_action(master, port):
     """Signals of the design never kill the master by their default."""
     one = master(configs.echo(f"127.0.0.1:{port}", workers=1))
-    for number in (signal.SIGTTIN, signal.SIGTTOU, signal.SIGPIPE, signal.SIGUSR1, signal.SIGCHLD, signal.SIGWINCH):
+    for number, workers in ((signal.SIGTTIN, 2), (signal.SIGTTOU, 1)):
+        one.kill(number)
+        one.wait(lambda _, n=workers: len(one.pids()) == n, f"{workers} workers")
+    for number in (signal.SIGPIPE, signal.SIGUSR1, signal.SIGCHLD, signal.SIGWINCH):
         one.kill(number)
     one.hup()
 

@@ -13,6 +13,7 @@ ALLOWED = {layer: set(HOUSE[: i + 1]) for i, layer in enumerate(HOUSE)}
 ALLOWED["import"] = {"base", "config", "import"}  # no master has it in its way
 ALLOWED["reloader"] = {*HOUSE, "import", "reloader"}
 ALLOWED["logger"] = {"base", "worker", "logger"}
+ALLOWED["probe"] = {"base", "probe"}
 ALLOWED["reloaderctl"] = {"base", "process", "reloaderctl"}
 ALLOWED["client"] = {"base", "client"}  # linked statically, its names kept private
 

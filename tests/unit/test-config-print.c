@@ -59,13 +59,18 @@ static void test_round_trip(void **state UNUSED)
         "start_retries: 3, max_restarts: {count: 5, within: 10m}, exit_on_fatal: true, listen: 92, "
         "handoff: stdin, ready: {after: 1500ms}, "
         "drain_signal: RTMIN+2, stop_signal: '33', directory: '%(here)s/tmp',\n"
-        "      backoff: {initial: 10ms, factor: 1.25, jitter: 0.05}, recycle: {max_memory: 512M, max_age: 24h, jitter: 25%}, reload: {order: "
+        "      watchdog: 1m, health: {http: 'http://127.0.0.1:%(process_num)s/a?b=100%%', "
+        "interval: 1s, timeout: 1500ms, failures: 7},\n"
+        "      backoff: {initial: 10ms, factor: 1.25, jitter: 0.05}, recycle: {max_memory: 512M, "
+        "max_age: 24h, jitter: 25%}, reload: {order: "
         "ready-first, probation: 2s, max_surge: 10%, check_command: 'a \"b c\"'}}\n"
         "  w: {command: x, watch: ['a b/', '100%%/*.js'], watch_ignore: [], "
         "reload_delay: 100ms}\n"
-        "  v: {command: x, watch: true, watch_ignore: [x y]}\n"
-        "  h: {command: x, on_event: {types: [message, fatal, crash], command: [a, 'b c', "
-        "'%(here)s']}}\n"));
+        "  e: {command: x, on_event: {types: [message, fatal, crash], command: [a, 'b c', "
+        "'%(here)s']}}\n"
+        "  h: {command: x, ready: {http: 'http://unix:/%(program_name)s.sock:/'}, health: {tcp: "
+        "81}}\n"
+        "  v: {command: x, ready: {tcp: '[::1]:81'}, watch: true, watch_ignore: [x y]}\n"));
 }
 
 static void test_quote(void **state UNUSED)

@@ -189,7 +189,7 @@ static void test_not_in_this_version(void **state UNUSED)
         (void)snprintf(part, sizeof(part), "%s: not in this version", top[i]);
         assert_refused(text, part);
     }
-    static const char *const keys[] = {"stdin", "watchdog", "health"};
+    static const char *const keys[] = {"stdin"};
     for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
         char text[100], part[100];
         (void)snprintf(text, sizeof(text), "%s: x", keys[i]);
@@ -201,10 +201,45 @@ static void test_not_in_this_version(void **state UNUSED)
     assert_refused("control: {expose: true}", "control.expose: not in this version");
     assert_program_refused("handoff: [env, nginx]", "'nginx' is not in this version");
     assert_program_refused("handoff: node-cluster", "'node-cluster' is not in this version");
-    assert_program_refused("ready: {http: 'http://x'}",
-                           "programs.p.ready.http: not in this version");
-    assert_program_refused("ready: {tcp: 80}", "programs.p.ready.tcp: not in this version");
     assert_program_refused("reload: {order: switch}", "'switch' is not in this version");
+}
+
+static void test_health(void **state UNUSED)
+{
+    static const char *const wrong[][2] = {
+        {"watchdog: 1ms", "programs.p.watchdog: out of range, expected 0s, or from 10ms to 7d"},
+        {"ready: {http: 'http://x/', tcp: 80}", "programs.p.ready: expected one of auto,"},
+        {"ready: {url: 'http://x/'}", "ready.url: unknown key: called 'http' here"},
+        {"ready: {http: 'ftp://x/'}", "ready.http: 'ftp://x/' is no URL for a check"},
+        {"ready: {http: 'http://'}", "is no URL for a check"},
+        {"ready: {http: 'http:///x'}", "is no URL for a check"},
+        {"ready: {http: 'http://unix:a.sock:/'}", "is no URL for a check"},
+        {"ready: {http: 'http://unix:/:/'}", "is no URL for a check"},
+        {"ready: {http: \"http://x/\\nHost:y\"}", "is no URL for a check"},
+        {"ready: {http: 'http://%(slot)s/'}", "programs.p.ready.http: "},
+        {"ready: {tcp: example.org:80}", "ready.tcp: 'example.org:80' is no address"},
+        {"ready: {tcp: 'udp:80'}", "has no connections that could be tried"},
+        {"health: {tcp: 81, http: 'http://x'}", "health: expected one of 'http' and 'tcp'"},
+        {"health: {failures: 3}", "health: expected one of 'http' and 'tcp'"},
+        {"health: {tcp: 81, failures: 0}", "health.failures: '0' is out of range"},
+        {"health: {tcp: 81, interval: 1ms}", "health.interval: '1ms' is out of range"},
+        {"listen: 81, health: {tcp: 81}", "reloader itself listens at '81'"},
+        {"listen: 81, health: {tcp: '127.0.0.1:81'}", "reloader itself listens at"},
+        {"listen: '[::]:81', ready: {tcp: '127.0.0.1:81'}", "reloader itself listens at"},
+        {"listen: unix:/a, ready: {tcp: 'unix:/a'}", "reloader itself listens at"},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(wrong); i++)
+        assert_program_refused(wrong[i][0], wrong[i][1]);
+    CLEANUP_CONFIG struct config *config = load_text(
+        "programs:\n"
+        "  a: {command: x, listen: '127.0.0.1:81', health: {tcp: '127.0.0.2:81'}}\n"
+        "  b: {command: x, watchdog: 10ms, ready: {http: 'https://[::1]:8443/h'}}\n"
+        "  c: {command: x, health: {http: 'http://unix:/a.sock'}}\n");
+    assert_false(config->programs[0]->watchdog_usec > 0);
+    assert_true(config_looks_at_health(config->programs[0]));
+    assert_int_equal(config->programs[0]->health.failures, 3);
+    assert_true(config_looks_at_health(config->programs[1]));
+    assert_int_equal(config->programs[1]->ready, CONFIG_READY_CHECK);
 }
 
 static void test_types(void **state UNUSED)
@@ -273,9 +308,11 @@ static void test_types(void **state UNUSED)
     assert_program_refused("environment: {A: [1]}",
                            "programs.p.environment.A: a list is wrong here");
     assert_program_refused(
-        "ready: soon", "'soon' is wrong here, expected auto, notify, message or {after: DURATION}");
+        "ready: soon", "'soon' is wrong here, expected auto, notify, message, {after: DURATION}, "
+                       "{http: URL} or {tcp: ADDRESS}");
     assert_program_refused("ready: {}",
-                           "expected one of auto, notify, message or {after: DURATION}");
+                           "expected one of auto, notify, message, {after: DURATION}, {http: URL} "
+                           "or {tcp: ADDRESS}");
     assert_program_refused("reload: {max_surge: 101%}", "is out of range");
     assert_program_refused("reload: {max_surge: lots}",
                            "or a share of the workers from 0% to 100%");
@@ -521,6 +558,7 @@ int main(void)
         cmocka_unit_test(test_error_flood),
         cmocka_unit_test(test_hints),
         cmocka_unit_test(test_not_in_this_version),
+        cmocka_unit_test(test_health),
         cmocka_unit_test(test_types),
         cmocka_unit_test(test_command),
         cmocka_unit_test(test_handoff),

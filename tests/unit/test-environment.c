@@ -106,7 +106,7 @@ static void test_without_sockets(void **state)
     expect(fixture, "LISTEN_PID", NULL);
     expect(fixture, "LISTEN_FDNAMES", NULL);
     expect(fixture, "NODE_CHANNEL_FD", NULL);
-    assert_null(fixture->command.pid_text);
+    assert_null(fixture->command.pid_texts[0]);
     assert_int_equal(strv_length(fixture->command.envp), 7);
 }
 
@@ -140,8 +140,9 @@ static void test_sockets(void **state)
     expect(fixture, "LISTEN_FDNAMES", "web:web-2:web-3:web-4:web-5");
     expect(fixture, "SERVER_STARTER_PORT", "8080=3;127.0.0.1:81=4;[::1]:82=5;[::]:83=6;/a.sock=7");
     expect(fixture, "RELOADER_CHANNEL_FD", "8");
-    assert_ptr_equal(fixture->command.pid_text, strv_env_get(fixture->command.envp, "LISTEN_PID"));
-    assert_true(strlen(fixture->command.pid_text) >= SPAWN_PID_SIZE);
+    assert_ptr_equal(fixture->command.pid_texts[0],
+                     strv_env_get(fixture->command.envp, "LISTEN_PID"));
+    assert_true(strlen(fixture->command.pid_texts[0]) >= SPAWN_PID_SIZE);
 }
 
 static void test_disconnect_spread(void **state)
@@ -151,6 +152,19 @@ static void test_disconnect_spread(void **state)
                        "    environment: {RELOADER_DISCONNECT_SPREAD: '7'}\n");
     make(fixture, 0, NULL);
     expect(fixture, "RELOADER_DISCONNECT_SPREAD", "90000");
+}
+
+static void test_watchdog(void **state)
+{
+    struct fixture *fixture = *state;
+    configure(fixture,
+              "    watchdog: 30s\n    environment: {WATCHDOG_USEC: '7', WATCHDOG_PID: x}\n");
+    make(fixture, 0, NULL);
+    expect(fixture, "WATCHDOG_USEC", "30000000");
+    assert_null(fixture->command.pid_texts[0]);
+    assert_ptr_equal(fixture->command.pid_texts[1],
+                     strv_env_get(fixture->command.envp, "WATCHDOG_PID"));
+    assert_true(strlen(fixture->command.pid_texts[1]) >= SPAWN_PID_SIZE);
 }
 
 static void test_a_socket_for_each_slot(void **state)
@@ -182,7 +196,7 @@ static void test_node(void **state)
     expect(fixture, "RELOADER_CHANNEL_FD", "4");
     expect(fixture, "LISTEN_FDS", NULL);
     expect(fixture, "SERVER_STARTER_PORT", NULL);
-    assert_null(fixture->command.pid_text);
+    assert_null(fixture->command.pid_texts[0]);
 }
 
 static void test_scm_rights(void **state)
@@ -197,7 +211,7 @@ static void test_scm_rights(void **state)
     expect(fixture, "RELOADER_LISTENERS", "1");
     expect(fixture, "LISTEN_FDS", NULL);
     expect(fixture, "SERVER_STARTER_PORT", NULL);
-    assert_null(fixture->command.pid_text);
+    assert_null(fixture->command.pid_texts[0]);
     configure(fixture, "    listen: '8080'\n    handoff: [scm-rights, env]\n");
     pretend_listener(&listener, fixture->generation->program->sockets[0], sockets, places, 1);
     make(fixture, 0, handed);
@@ -284,7 +298,7 @@ static void test_own_names_are_not_for_others(void **state)
     expect(fixture, "NODE_CHANNEL_FD", "4");
     expect(fixture, "NOTIFY_SOCKET", "/run/x/notify/1-1");
     expect(fixture, "SERVER_STARTER_PORT", "8080=3");
-    assert_true(strlen(fixture->command.pid_text) >= SPAWN_PID_SIZE);
+    assert_true(strlen(fixture->command.pid_texts[0]) >= SPAWN_PID_SIZE);
 }
 
 /* Whatever LISTEN_PID somebody sets is too short for a pid to be written into it. */
@@ -293,7 +307,7 @@ static void test_a_foreign_pid_is_not_written_over(void **state)
     struct fixture *fixture = *state;
     configure(fixture, "    environment: {LISTEN_PID: '1'}\n");
     make(fixture, 0, NULL);
-    assert_null(fixture->command.pid_text);
+    assert_null(fixture->command.pid_texts[0]);
 }
 
 static void test_command_and_directory(void **state)
@@ -400,6 +414,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_without_sockets, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_sockets, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_watchdog, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_disconnect_spread, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_socket_for_each_slot, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_node, set_up, tear_down),

@@ -331,6 +331,28 @@ static void test_main_pid(void **state UNUSED)
     expect_main_pid("MAINPID=-1\nMAINPID=99999999999\nMAINPID=x", 0);
 }
 
+static struct notify_message parse(const char *text)
+{
+    char datagram[200];
+    struct notify_message message;
+    strcpy(datagram, text);
+    notify_parse(datagram, &message);
+    return message;
+}
+
+static void test_watchdog(void **state UNUSED)
+{
+    assert_true(parse("STATUS=x\nWATCHDOG=1\n").alive);
+    assert_false(parse("WATCHDOG=1").trigger);
+    assert_true(parse("WATCHDOG=trigger").trigger);
+    assert_false(parse("WATCHDOG=trigger").alive);
+    assert_false(parse("WATCHDOG=0").alive || parse("WATCHDOG=10").alive || parse("READY=1").alive);
+    assert_false(parse("WATCHDOG=1").sets_watchdog || parse("WATCHDOG_USEC=x").sets_watchdog);
+    assert_true(parse("WATCHDOG_USEC=0").sets_watchdog);
+    assert_int_equal(parse("WATCHDOG_USEC=20000000").watchdog_usec, 20000000);
+    assert_false(parse("WATCHDOG_USEC=99999999999999999999999").sets_watchdog);
+}
+
 static void test_its_file(void **state)
 {
     struct fixture *fixture = *state;
@@ -411,6 +433,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_fds_are_closed, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_flood_is_throttled, set_up, tear_down),
         cmocka_unit_test(test_main_pid),
+        cmocka_unit_test(test_watchdog),
         cmocka_unit_test_setup_teardown(test_its_file, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_of_another_user, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_where_it_cannot_be_made, set_up, tear_down),

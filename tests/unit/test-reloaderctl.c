@@ -69,6 +69,7 @@ static int end_master(UNUSED void **state)
 }
 
 static char output[1 << 16];
+static int ended; /* how the program whose output that is ended, as of waitpid(2) */
 
 static int finish(pid_t pid, int fd)
 {
@@ -79,9 +80,8 @@ static int finish(pid_t pid, int fd)
         size += (size_t)n;
     output[size] = '\0';
     (void)close(fd);
-    int status = 0;
-    assert_int_equal(waitpid(pid, &status, 0), pid);
-    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+    assert_int_equal(waitpid(pid, &ended, 0), pid);
+    return WIFEXITED(ended) ? WEXITSTATUS(ended) : -1;
 }
 
 /* Runs reloaderctl with these words (NULL-terminated) to its end; what it wrote is in `output`. */
@@ -99,6 +99,22 @@ static int run(const char *first, ...)
     return finish(pid, fd);
 }
 
+/* What a program said as it broke, a sanitizer's report above all, tells why. */
+static void check_exit(int code, int expected, int line)
+{
+    if (code == expected)
+        return;
+    if (WIFSIGNALED(ended))
+        (void)fprintf(stderr, "line %d: ended by %s", line, strsignal(WTERMSIG(ended)));
+    else
+        (void)fprintf(stderr, "line %d: exit status %d instead of %d", line, code, expected);
+    (void)fprintf(stderr, ", after this:\n%s\n", output);
+    _fail(__FILE__, line);
+}
+
+#define expect_exit(code, expected) check_exit(code, expected, __LINE__)
+#define expect_run(expected, ...)   check_exit(run(__VA_ARGS__), expected, __LINE__)
+
 static void expect_output(const char *part)
 {
     if (!strstr(output, part))
@@ -108,14 +124,15 @@ static void expect_output(const char *part)
 static void test_status(UNUSED void **state)
 {
     serve("commit");
-    assert_int_equal(run("-s", path, "status", NULL), 0);
+    expect_run(0, "-s", path, "status", NULL);
     expect_output("web  READY  generation 7  4 of 4 ready\n");
-    expect_output("  web/0   4710    7  READY     1 h 3 min         0    -       -            -  213 connections\n");
+    expect_output("  web/0   4710    7  READY     1 h 3 min         0    -       -            -  "
+                  "213 connections\n");
     expect_output("?[2Jgone  next line");
     expect_output("\nweb       127.0.0.1:7000          3     4096      -\n");
     assert_null(strchr(output, '\x1b'));
-    assert_int_equal(run("ls", "-s", path, NULL), 0);
-    assert_int_equal(run("-s", path, "status", "--json", NULL), 0);
+    expect_run(0, "ls", "-s", path, NULL);
+    expect_run(0, "-s", path, "status", "--json", NULL);
     assert_null(strchr(output, '\x1b'));
     expect_output("\"uptime_usec\": 93784000000");
     /* Of the master alone: who has the workers' pids is no child of it. */
@@ -155,53 +172,53 @@ static void test_top(UNUSED void **state)
 static void test_status_not_ready(UNUSED void **state)
 {
     serve("stopped");
-    assert_int_equal(run("-s", path, "status", NULL), 4);
+    expect_run(4, "-s", path, "status", NULL);
     expect_output("FATAL");
-    assert_int_equal(run("-s", path, "list", "--json", NULL), 4);
+    expect_run(4, "-s", path, "list", "--json", NULL);
 }
 
 static void test_socket_by_environment(UNUSED void **state)
 {
     serve("commit");
     assert_int_equal(setenv("RELOADER_CONTROL", path, 1), 0);
-    assert_int_equal(run("version", NULL), 0);
+    expect_run(0, "version", NULL);
     expect_output("master " RELOADER_VERSION ", pid ");
-    assert_int_equal(run("-s", "/nonexistent", "version", NULL), 3);
+    expect_run(3, "-s", "/nonexistent", "version", NULL);
     assert_int_equal(unsetenv("RELOADER_CONTROL"), 0);
 }
 
 static void test_reload_commits(UNUSED void **state)
 {
     serve("commit");
-    assert_int_equal(run("-s", path, "reload", NULL), 0);
+    expect_run(0, "-s", path, "reload", NULL);
     expect_output("worker web/0: READY -> DRAINING, pid 5700, generation 7 (reload 1)\n");
     expect_output("rollout web: canary, 0 of 4 ready\n");
     expect_output("worker web/3: STARTING -> READY, pid 5803, generation 8 (after 120 ms)\n");
     expect_output("reload 1 committed after 1.2 s\n");
-    assert_int_equal(run("-s", path, "reload", "--json", NULL), 0);
+    expect_run(0, "-s", path, "reload", "--json", NULL);
     assert_ptr_equal(strstr(output, "{\"id\":2,\"result\":\"committed\""), output);
     assert_ptr_equal(strchr(output, '\n'), output + strlen(output) - 1);
-    assert_int_equal(run("-s", path, "reload", "--no-wait", NULL), 0);
+    expect_run(0, "-s", path, "reload", "--no-wait", NULL);
     assert_string_equal(output, "reload 3 asked for\n");
-    assert_int_equal(run("-s", path, "reload", "-q", NULL), 0);
+    expect_run(0, "-s", path, "reload", "-q", NULL);
     assert_string_equal(output, "reload 4 committed after 1.2 s\n");
-    assert_int_equal(run("-s", path, "status", "--quiet", NULL), 2);
+    expect_run(2, "-s", path, "status", "--quiet", NULL);
 }
 
 static void test_reload_fails(UNUSED void **state)
 {
     serve("fail");
-    assert_int_equal(run("-s", path, "reload", NULL), 1);
+    expect_run(1, "-s", path, "reload", NULL);
     expect_output("reload 1 rolled back after 1.2 s: web/1 exited with 1 before it was ready\n");
     expect_output("exited with 1 ?]0;title?");
-    assert_int_equal(run("-s", path, "reload", "--json", NULL), 1);
+    expect_run(1, "-s", path, "reload", "--json", NULL);
     expect_output("\"result\":\"rolled_back\"");
 }
 
 static void test_reload_refused(UNUSED void **state)
 {
     serve("refuse");
-    assert_int_equal(run("-s", path, "reload", NULL), 1);
+    expect_run(1, "-s", path, "reload", NULL);
     expect_output(
         "reload 1 refused after 1.2 s: reloader.yaml:3:5: programs.web.workers: 0 is too small\n");
 }
@@ -209,7 +226,7 @@ static void test_reload_refused(UNUSED void **state)
 static void test_master_dies_in_a_reload(UNUSED void **state)
 {
     serve("die");
-    assert_int_equal(run("-s", path, "reload", NULL), 3);
+    expect_run(3, "-s", path, "reload", NULL);
     expect_output(" left before reload 1 had a result");
 }
 
@@ -225,12 +242,12 @@ static void test_events_and_shutdown(UNUSED void **state)
     char first;
     assert_int_equal(fd_set_nonblocking(fd, true), 0);
     for (int i = 0; i < 1000 && read(fd, &first, 1) < 0; i++)
-        assert_int_equal(run("-s", path, "reload", NULL), 0);
+        expect_run(0, "-s", path, "reload", NULL);
     assert_int_equal(first, '{');
     assert_int_equal(fd_set_nonblocking(fd, false), 0);
-    assert_int_equal(run("-s", path, "shutdown", NULL), 0);
+    expect_run(0, "-s", path, "shutdown", NULL);
     expect_output("is gone after");
-    assert_int_equal(finish(events, fd), 0);
+    expect_exit(finish(events, fd), 0);
     expect_output("\"state\":\"leaving\"");
     expect_output("\"type\":\"reload\"");
     assert_null(strstr(output, "worker"));
@@ -238,33 +255,33 @@ static void test_events_and_shutdown(UNUSED void **state)
     assert_int_equal(waitpid(master, &status, 0), master);
     master = 0;
     assert_int_equal(status, 0);
-    assert_int_equal(run("-s", path, "quit", NULL), 3);
+    expect_run(3, "-s", path, "quit", NULL);
 }
 
 static void test_history(UNUSED void **state)
 {
     serve("commit");
-    assert_int_equal(run("-s", path, "history", NULL), 0);
+    expect_run(0, "-s", path, "history", NULL);
     expect_output("ID  BEGAN                RESULT       AFTER  CAUSE");
     expect_output("  committed    1.2 s  SIGHUP by root (pid 4701)");
     expect_output("  rolled back  2.4 s  control by root (pid 4702), and 1 more"
                   "  web/0 exited with 1 before it was ready\n");
-    assert_int_equal(run("-s", path, "history", "2", NULL), 0);
+    expect_run(0, "-s", path, "history", "2", NULL);
     expect_output("reload 2 rolled back after 2.4 s: web/0 exited with 1 before it was ready\n");
     expect_output("\n  canaries       120 ms\n");
     expect_output("\n  web: rolled back, generation 4, 4 workers: web/0 exited with 1");
     assert_null(strstr(output, "rolling back "));
-    assert_int_equal(run("-s", path, "history", "--json", "1", NULL), 0);
+    expect_run(0, "-s", path, "history", "--json", "1", NULL);
     expect_output("\"id\": 1,");
-    assert_int_equal(run("-s", path, "history", "3", NULL), 1);
-    assert_int_equal(run("-s", path, "history", "0", NULL), 2);
-    assert_int_equal(run("-s", path, "history", "1", "2", NULL), 2);
+    expect_run(1, "-s", path, "history", "3", NULL);
+    expect_run(2, "-s", path, "history", "0", NULL);
+    expect_run(2, "-s", path, "history", "1", "2", NULL);
 }
 
 static void test_events_of_a_wrong_type(UNUSED void **state)
 {
     serve("commit");
-    assert_int_equal(run("-s", path, "events", "weather", NULL), 1);
+    expect_run(1, "-s", path, "events", "weather", NULL);
     expect_output("InvalidParameter");
 }
 
@@ -272,9 +289,10 @@ static void test_no_master(UNUSED void **state)
 {
     char where[96];
     (void)snprintf(where, sizeof(where), "  %s: there is no such socket\n", path);
-    static const char *const verbs[] = {"status", "top", "reload", "events", "history", "shutdown", "version"};
+    static const char *const verbs[] = {"status",  "top",      "reload", "events",
+                                        "history", "shutdown", "version"};
     for (size_t i = 0; i < ARRAY_SIZE(verbs); i++) {
-        assert_int_equal(run("-s", path, verbs[i], NULL), 3);
+        expect_run(3, "-s", path, verbs[i], NULL);
         expect_output("reloaderctl: no master answers:\n");
         expect_output(where);
         expect_output("RELOADER_CONTROL");
@@ -294,7 +312,7 @@ static int listen_here(void)
 static void test_stale_socket(UNUSED void **state)
 {
     (void)close(listen_here());
-    assert_int_equal(run("-s", path, "status", NULL), 3);
+    expect_run(3, "-s", path, "status", NULL);
     expect_output("nobody listens there any more");
     (void)unlink(path);
 }
@@ -307,7 +325,7 @@ static void test_another_server(UNUSED void **state)
     pid_t pid = start(argv, &out);
     int client = accept(fd, NULL, NULL);
     assert_int_equal(write(client, "220 smtp\r\n", 11), 11);
-    assert_int_equal(finish(pid, out), 3);
+    expect_exit(finish(pid, out), 3);
     expect_output("is not a reloader master");
     (void)close(client);
     (void)close(fd);
@@ -316,21 +334,21 @@ static void test_another_server(UNUSED void **state)
 
 static void test_usage(UNUSED void **state)
 {
-    assert_int_equal(run("reloda", NULL), 2);
+    expect_run(2, "reloda", NULL);
     expect_output("unknown command 'reloda'");
-    assert_int_equal(run("upgrade", NULL), 2);
+    expect_run(2, "upgrade", NULL);
     expect_output("'upgrade' is not in this version");
-    assert_int_equal(run("undo", "--dry-run", NULL), 2);
+    expect_run(2, "undo", "--dry-run", NULL);
     expect_output("undo does not take --dry-run");
-    assert_int_equal(run("check", "one", "two", NULL), 2);
-    assert_int_equal(run("status", "--force", NULL), 2);
+    expect_run(2, "check", "one", "two", NULL);
+    expect_run(2, "status", "--force", NULL);
     expect_output("status does not take --force");
-    assert_int_equal(run("status", "x", NULL), 2);
-    assert_int_equal(run("--nonsense", NULL), 2);
-    assert_int_equal(run(NULL, NULL), 2);
-    assert_int_equal(run("--help", NULL), 0);
+    expect_run(2, "status", "x", NULL);
+    expect_run(2, "--nonsense", NULL);
+    expect_run(2, NULL, NULL);
+    expect_run(0, "--help", NULL);
     expect_output("reload [PROGRAM...] [--no-wait] [--dry-run]");
-    assert_int_equal(run("-V", NULL), 0);
+    expect_run(0, "-V", NULL);
     assert_string_equal(output, "reloaderctl " RELOADER_VERSION "\n");
 }
 

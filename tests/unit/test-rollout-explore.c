@@ -6,7 +6,7 @@
  * graph of states must have no circle ("it ends"), and a state in which nothing is on its way must be the goal ("no slot is
  * left without a next step"). Shutdown and scaling are tried in every single state.
  *
- * ROLLOUT_EXPLORE=quick spends a second, =full some minutes.
+ * ROLLOUT_EXPLORE=quick spends a second, =full some minutes. An argument names the one test to run: each has its meson test.
  */
 #include "base/macros.h"
 #include "rollout-model.h"
@@ -367,7 +367,7 @@ static void test_workers_that_are_worn(void **state UNUSED)
     explore_extents(extents, ARRAY_SIZE(extents));
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_boot),
@@ -379,5 +379,13 @@ int main(void)
         cmocka_unit_test(test_slots_that_are_over),
         cmocka_unit_test(test_workers_that_are_worn),
     };
+    if (argc > 1) {
+        bool known = false;
+        for (size_t i = 0; i < ARRAY_SIZE(tests); i++)
+            known |= strcmp(tests[i].name, argv[1]) == 0;
+        if (!known)
+            return 2;
+        cmocka_set_test_filter(argv[1]);
+    }
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -144,7 +144,7 @@ static void test_identity(void **state)
     struct report report;
     pid_t pid;
 
-    params.pid_text = listen_pid + strlen("LISTEN_PID=");
+    params.pid_texts[0] = listen_pid + strlen("LISTEN_PID=");
     params.directory = "/usr";
     params.nofile = &(struct rlimit){.rlim_cur = 77, .rlim_max = 99};
     assert_true(run_report(&params, &report, &pid));

@@ -7,8 +7,12 @@
 #include <inttypes.h>
 #include <locale.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 /* Graphs */
@@ -42,6 +46,53 @@ static void test_percent(UNUSED void **state)
     assert_true(numbers_percent(0, 0) == 0);
     assert_true(numbers_percent(1, 3) == 33.33);
     assert_true(numbers_percent(4000000, 1000000) == 400);
+}
+
+/* A child's: nobody is left when its test fails. */
+__attribute__((noreturn)) static void wait_for_the_end(void)
+{
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+    for (;;)
+        (void)pause();
+}
+
+static bool has_numbers(json_t *status, pid_t peer, const char *place)
+{
+    numbers_add(status, peer, false);
+    json_t *slots = json_object_get(json_array_get(json_object_get(status, "programs"), 0),
+                                    "slots"),
+           *workers = json_object_get(json_array_get(slots, 0), "workers"),
+           *object = strcmp(place, "master") == 0 ? json_object_get(status, place)
+                                                  : json_array_get(workers, 0);
+    assert_non_null(object);
+    return json_object_get(object, "memory") && json_object_get(object, "fds");
+}
+
+static json_t *status_of(pid_t master, pid_t worker)
+{
+    return json_pack("{s:{s:i}, s:[{s:[{s:[{s:i}]}]}]}", "master", "pid", (int)master, "programs",
+                     "slots", "workers", "pid", (int)worker);
+}
+
+/* Whoever has a worker's pid and is no child of the master is not that worker; and no pid is from another namespace. */
+static void test_whose_numbers(UNUSED void **state)
+{
+    int status;
+    pid_t child = fork();
+    if (child == 0)
+        wait_for_the_end();
+    json_auto_t *ours = status_of(getpid(), child), *of_others = status_of(getpid(), getppid()),
+                *elsewhere = status_of(getpid(), child), *alone = status_of(getpid(), 0);
+    assert_true(has_numbers(ours, getpid(), "master"));
+    assert_true(has_numbers(ours, getpid(), "worker"));
+    assert_false(has_numbers(of_others, getpid(), "worker"));
+    assert_false(has_numbers(elsewhere, getppid(), "master"));
+    assert_false(has_numbers(elsewhere, 0, "worker"));
+    assert_false(has_numbers(alone, getpid(), "worker"));
+    (void)kill(child, SIGKILL);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    json_auto_t *gone = status_of(getpid(), child);
+    assert_false(has_numbers(gone, getpid(), "worker"));
 }
 
 /* Looks */
@@ -323,11 +374,17 @@ static void test_keys(UNUSED void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_graph),           cmocka_unit_test(test_graph_moves),
-        cmocka_unit_test(test_percent),         cmocka_unit_test(test_cpu_since_the_last_look),
-        cmocka_unit_test(test_json_has_it_too), cmocka_unit_test(test_orders),
-        cmocka_unit_test(test_plain_frame),     cmocka_unit_test(test_never_more_than_the_screen),
-        cmocka_unit_test(test_scrolling),       cmocka_unit_test(test_keys),
+        cmocka_unit_test(test_graph),
+        cmocka_unit_test(test_graph_moves),
+        cmocka_unit_test(test_percent),
+        cmocka_unit_test(test_whose_numbers),
+        cmocka_unit_test(test_cpu_since_the_last_look),
+        cmocka_unit_test(test_json_has_it_too),
+        cmocka_unit_test(test_orders),
+        cmocka_unit_test(test_plain_frame),
+        cmocka_unit_test(test_never_more_than_the_screen),
+        cmocka_unit_test(test_scrolling),
+        cmocka_unit_test(test_keys),
     };
     (void)setlocale(LC_CTYPE, "C.UTF-8");
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -103,6 +104,14 @@ static void test_nothing_there(UNUSED void **state)
     assert_int_equal(process_count_fds(fd, NULL, NULL, &fds), -ESRCH);
 }
 
+/* A child's: nobody is left when its test fails. */
+__attribute__((noreturn)) static void wait_for_the_end(void)
+{
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+    for (;;)
+        (void)pause();
+}
+
 /* What was opened stays that process, and none once it has left. */
 static void test_gone(UNUSED void **state)
 {
@@ -111,8 +120,7 @@ static void test_gone(UNUSED void **state)
     int status;
     pid_t child = fork();
     if (child == 0)
-        for (;;)
-            (void)pause();
+        wait_for_the_end();
     CLEANUP_FD int fd = process_open(child);
     assert_true(fd >= 0);
     assert_int_equal(process_usage(fd, &usage), 0);
@@ -257,8 +265,7 @@ static void test_another_network(UNUSED void **state)
     if (child == 0) {
         word = unshare(CLONE_NEWUSER | CLONE_NEWNET) == 0 ? 'y' : 'n';
         (void)!write(ready[1], &word, 1);
-        for (;;)
-            (void)pause();
+        wait_for_the_end();
     }
     assert_int_equal(read(ready[0], &word, 1), 1);
     CLEANUP_FD int fd = process_open(child);

@@ -31,6 +31,12 @@ static void on_exited(struct worker *worker, void *userdata)
     trace(userdata, "exited");
 }
 
+static void on_health(struct worker *worker, void *userdata)
+{
+    struct kit *kit = userdata;
+    kit->health = worker_health(worker);
+}
+
 static void on_granted(struct worker *worker, void *userdata UNUSED)
 {
     assert_true(worker->state != WORKER_READY && worker->state != WORKER_GONE);
@@ -47,6 +53,7 @@ static const struct worker_ops ops = {
     .changed = on_changed,
     .exited = on_exited,
     .granted = on_granted,
+    .health = on_health,
     .message = on_message,
 };
 

@@ -14,6 +14,7 @@ struct kit {
     struct worker *worker;
     char trace[256]; /* "READY DRAINING STOPPING exited GONE" */
     char reason[128];
+    enum health health; /* as it was told last */
     unsigned messages;
     json_int_t number; /* the last one that was said */
 };

@@ -19,6 +19,12 @@ def echo(listen, socket=None, **program):
     }
 
 
+def healthy_without(mark):
+    """A worker that is ready at once, or fails where the file `mark` is; what it is shows no time."""
+    script = f'[ -e "{mark}" ] && exit 9; echo \'"ready"\' >&$RELOADER_CHANNEL_FD; exec sleep 1000'
+    return {"command": ["sh", "-c", script], "ready": "message"}
+
+
 def udp(address, socket=None, **program):
     """Four workers that answer datagrams with who they are; see workers/udp.py."""
     return {

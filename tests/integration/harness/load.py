@@ -4,8 +4,12 @@ import signal
 import subprocess
 import time
 
+from harness import parallel
 from harness.paths import BINARIES
 from harness.tail import Tail
+
+
+HEAVY_RATE = 1000
 
 
 class Load:
@@ -30,6 +34,8 @@ class Load:
         for option, number in modes.items():
             if number:
                 command += [option, str(number)]
+        if echo_rate + who_rate + http_rate + udp_rate >= HEAVY_RATE:
+            parallel.HEAVY_LOAD.take()
         with open(self._errors.path, "ab") as errors:
             self.process = subprocess.Popen([*command, *arguments], stdout=subprocess.PIPE, stderr=errors, stdin=subprocess.DEVNULL)
 

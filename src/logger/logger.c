@@ -62,6 +62,7 @@ void logger_release(struct logger *logger, struct stream *stream)
     if (!stream_is_over(stream))
         return;
     stream_say(stream);
+    (void)tap_tell_missed(stream);
     CLEANUP_STRV char **fields = about("ended", stream->number);
     const struct writer *writer = stream->writer;
     (void)stream_free(stream);
@@ -237,6 +238,8 @@ static void lose_master(struct logger *logger)
 {
     logger->master_source = sd_event_source_disable_unref(logger->master_source);
     logger->master = fd_close(logger->master);
+    LIST_FOREACH(stream, &logger->streams, struct stream, link)
+        stream_tap(stream, false);
     if (is_over(logger))
         (void)sd_event_exit(logger->event, EXIT_SUCCESS);
 }

@@ -307,13 +307,17 @@ static json_t *parameters_of(const char *name, json_t *names, const char *stream
     return parameters;
 }
 
-static int follow(struct shower *shower, struct client *client, const char *stream)
+static int follow(struct shower *shower, struct client *client, const char *name,
+                  const char *stream)
 {
     CLEANUP_REPLY struct client_reply confirmation = {0};
-    bool live = json_array_size(shower->live) > 0;
+    size_t n_live = json_array_size(shower->live);
+    bool live = n_live > 0;
     if (live) {
-        int code = ask(client, "Logs", parameters_of(NULL, shower->live, stream), true,
-                       &confirmation);
+        /* By one word where that is all: the master looks each line's place up among what is named. */
+        bool all = n_live == json_array_size(shower->outputs);
+        int code = ask(client, "Logs", parameters_of(all ? name : NULL, shower->live, stream),
+                       true, &confirmation);
         if (code != EXIT_CODE_OK)
             return code;
     } else {
@@ -338,7 +342,7 @@ static int follow(struct shower *shower, struct client *client, const char *stre
 
 /* The whole */
 
-static int show(struct shower *shower, struct client *client, const char *stream)
+static int show(struct shower *shower, struct client *client, const char *name, const char *stream)
 {
     shower->sources = calloc(json_array_size(shower->outputs) + 1, sizeof(*shower->sources));
     shower->live = json_array();
@@ -348,7 +352,7 @@ static int show(struct shower *shower, struct client *client, const char *stream
     begin_files(shower);
     (void)fflush(stdout);
     if (shower->invocation->follow && (has_files(shower) || json_array_size(shower->live) > 0))
-        shower->code = follow(shower, client, stream);
+        shower->code = follow(shower, client, name, stream);
     for (size_t i = 0; i < shower->n_sources; i++)
         file_tail_clear(&shower->sources[i].tail);
     free(shower->sources);
@@ -400,5 +404,5 @@ int command_tail(const struct invocation *invocation)
         return code;
     shower.outputs = json_object_get(reply.parameters, "outputs");
     shower.log = json_object_get(reply.parameters, "log");
-    return show(&shower, &client, stream);
+    return show(&shower, &client, name, stream);
 }

@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import pty
+import select
 import signal
 import subprocess
 
@@ -271,6 +272,29 @@ def test_nobody_is_held_up(master, directory, follow):
         assert numbers == sorted(set(numbers))
         assert missed > 0 and len(numbers) + missed == 100000
 
+def test_lines_are_copied_only_while_somebody_follows(master, directory):
+    """Else the master is not even woken by them."""
+    gate = Gate(directory)
+    one = master(gate.config(stdout={"path": str(directory / "out")}))
+
+    def woken():
+        return int(proc.field(one.pid, "voluntary_ctxt_switches"))
+
+    def woken_by_lines():
+        before = woken()
+        for number in range(200):
+            size = (directory / "out").stat().st_size if (directory / "out").exists() else 0
+            gate.say(f"echo {number}")
+            proc.wait_until(lambda size=size: (directory / "out").exists() and (directory / "out").stat().st_size > size, "it is written")
+        return woken() - before
+    assert woken_by_lines() < 100
+    with one.connect() as follower:
+        follower.send("Logs", {"programs": ["web:0"]}, more=True)
+        follower.receive()
+        assert woken_by_lines() > 150
+    proc.wait_until(lambda: not proc.unix_connections(one.socket), "it has left")
+    assert woken_by_lines() < 100
+
 
 # --- events
 
@@ -289,3 +313,14 @@ def test_events(master, directory):
         assert {key: event[key] for key in event if key not in ("time_usec", "text")} == {
             "type": "log", "program": "web", "name": "web/0", "slot": 0, "pid": pid, "generation": 1, "stream": "stdout"}
     written(directory / "out", "one\ntwo\n")
+
+
+def test_events_as_text(master, directory):
+    gate = Gate(directory)
+    one = master(gate.config(stderr={"to": "log", "events": True}))
+    with subprocess.Popen([BINARIES.reloaderctl, "-s", str(one.socket), "events", "log"], stdout=subprocess.PIPE, text=True) as events:
+        proc.wait_until(lambda: proc.unix_connections(one.socket), "it subscribes")
+        # The first of these that comes after it has subscribed is an event.
+        proc.wait_until(lambda: gate.say("echo hello >&2") or select.select([events.stdout], [], [], 0.1)[0], "an event comes")
+        assert events.stdout.readline().endswith(" log web/0 stderr: hello\n")
+        events.kill()

@@ -182,6 +182,7 @@ struct config_output {
     uint64_t max_size; /* a file that would grow beyond it is rotated */
     unsigned backups;  /* rotated files that are kept; 0: the file is emptied instead */
     bool compress;     /* rotated files are, with gzip */
+    bool events;       /* each line is one, too */
     bool strip_ansi;   /* escape sequences of terminals are left out */
 };
 

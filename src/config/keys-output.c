@@ -26,7 +26,9 @@ static const char *const output_words[] = {"inherit", "null",   "file",
          .help = "leaves out colours and other escape sequences of terminals"},                    \
         {"compress", &type_bool, PROGRAM_AT(output[stream].compress), "false",                     \
          .help = "compresses rotated files with gzip, as PATH.1.gz, ..."},                         \
-        {.name = "events"}, {0},                                                                   \
+        {"events", &type_bool, PROGRAM_AT(output[stream].events), "false",                         \
+         .help = "each line is an event of type log, too; not more than 1000 a second"},           \
+        {0},                                                                                       \
     }
 
 static const struct key stdout_keys[] = OUTPUT_KEYS(CONFIG_STDOUT);

@@ -57,6 +57,11 @@ static void check_stream(struct checker *c, enum config_stream stream)
         fail(c, node, name, "a path is for files: write to: file, or leave 'path' out");
     else if (!output->path && output->to == CONFIG_OUTPUT_FILE && !c->reader->config->log_directory)
         fail(c, node, name, "no path for the file: set 'path' here, or log_directory at the top");
+    else if (output->events && !config_output_is_logged(output) && !c->program->silent)
+        fail(c, node, name,
+             "with to: %s reloader does not see the lines, and they cannot be events: write another "
+             "'to', such as log, or leave 'events' out",
+             output->to == CONFIG_OUTPUT_NULL ? "null" : "inherit");
     else if (output->compress && output->backups == 0)
         fail(c, node, name, "with backups: 0 there is nothing to compress: leave one of the two out");
 }

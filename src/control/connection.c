@@ -156,7 +156,10 @@ static int on_io(UNUSED sd_event_source *source, UNUSED int fd, uint32_t events,
         receive(c);
     else if ((events & (EPOLLHUP | EPOLLERR)) && (c->busy || buffer_size(&c->out) > 0))
         close_connection(c, NULL);
+    bool queued = buffer_size(&c->out) > 0;
     flush(c);
+    if (queued && !c->closed && buffer_size(&c->out) == 0 && c->options.ops->drained)
+        c->options.ops->drained(c->options.userdata);
     take_call(c);
     flush(c);
     settle(c);
@@ -259,6 +262,11 @@ void connection_error(struct connection *c, const char *error, json_t *parameter
     queue(c, text, size);
     end_call(c);
     settle(c);
+}
+
+size_t connection_pending(const struct connection *c)
+{
+    return buffer_size(&c->out);
 }
 
 void connection_stream(struct connection *c, const char *text, size_t size)

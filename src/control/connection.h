@@ -21,6 +21,8 @@ struct connection;
 struct connection_ops {
     /* A call came. Answer it now or later by connection_reply() or _error(); a oneway call's answers go nowhere. */
     void (*call)(const struct varlink_call *call, void *userdata);
+    /* All that was queued, more than the socket took at once, has left. May be NULL. */
+    void (*drained)(void *userdata);
     /* It is over; said once, from inside any of the functions below. `reason` is for people, NULL if the client just left. */
     void (*closed)(const char *reason, void *userdata);
 };
@@ -43,6 +45,8 @@ DEFINE_FREEP(struct connection *, connection_free)
 void connection_reply(struct connection *connection, json_t *parameters, bool continues);
 void connection_error(struct connection *connection, const char *error, json_t *parameters);
 
+/* Bytes that the client has not read yet. */
+size_t connection_pending(const struct connection *connection);
 /* One more reply to a call with `more`, encoded already. A client that does not read is closed at CONNECTION_EVENTS_MAX. */
 void connection_stream(struct connection *connection, const char *text, size_t size);
 

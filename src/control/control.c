@@ -285,6 +285,12 @@ void control_publish(struct control *control, const char *type, uint64_t sequenc
         service_publish(control->service, type, sequence, event);
 }
 
+void control_pass_lines(struct control *control, uint64_t id, json_t *lines)
+{
+    if (control)
+        service_pass_lines(control->service, id, lines);
+}
+
 bool control_is_heard(const struct control *control)
 {
     return control && service_is_heard(control->service);

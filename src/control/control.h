@@ -42,6 +42,12 @@ struct control_job {
     char *const *names; /* of programs, groups and slots */
 };
 
+struct control_logs {
+    char *const *names; /* as those of a job */
+    const char *stream; /* "stdout" or "stderr"; NULL: both */
+    bool follow;
+};
+
 /*
  * The owner's side. All are called from the event loop, never from inside control_publish(); none may call
  * control_finish() or control_free(), but each may call control_publish().
@@ -74,6 +80,13 @@ struct control_ops {
      */
     int (*job)(const struct control_job *job, const struct ucred *peer, void *userdata,
                uint64_t *ret_id, const char **ret_name);
+    /*
+     * Where their output goes: the parameters of Logs' first reply. With `follow`, an id, by which the lines come to control_pass_lines()
+     * until unfollow(). 0 or as job().
+     */
+    int (*logs)(const struct control_logs *logs, void *userdata, json_t **ret, uint64_t *ret_id,
+                const char **ret_name);
+    void (*unfollow)(uint64_t id, void *userdata);
     /* The parameters of History's reply, as those of Status. */
     json_t *(*history)(void *userdata);
     void (*shutdown)(bool force, void *userdata);
@@ -109,6 +122,8 @@ DEFINE_FREEP(struct control_change *, control_change_free)
  * below do nothing.
  */
 void control_publish(struct control *control, const char *type, uint64_t sequence, json_t *event);
+/* Lines for who follows by that id: {program, name, slot, …, text, missed}, borrowed. One who does not read misses some, and is told. */
+void control_pass_lines(struct control *control, uint64_t id, json_t *lines);
 /* Would control_publish() reach anybody now? */
 bool control_is_heard(const struct control *control);
 

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/strv.h"
+#include "control/logs-view.h"
 #include "master/scale.h"
 #include "worker/environment.h"
 
@@ -278,6 +279,8 @@ const struct control_ops master_control_ops = {
     .scale = op_scale,
     .plan = op_plan,
     .job = op_job,
+    .logs = logs_view,
+    .unfollow = logs_unfollow,
     .history = op_history,
     .reload_result = op_reload_result,
     .shutdown = op_shutdown,

@@ -5,6 +5,7 @@
 #include "control/methods.h"
 
 #include "base/strv.h"
+#include "control/methods-logs.h"
 #include "control/service.h"
 
 #include <errno.h>
@@ -418,6 +419,18 @@ static const struct command control_commands[] = {
         .handle = handle_history,
     },
     {
+        .name = "Logs",
+        .help = "Where what workers print goes; names as of Start, of both streams or one. With "
+                "`more`, replies go on with\n"
+                "`lines`, as they are printed, of what does not go to inherit or null.",
+        .parameters = {{.name = "programs", .type = COMMAND_STRINGS, .required = true},
+                       {.name = "stream", .type = COMMAND_STRING}},
+        .reply = "(outputs: ?[]Output, log: ?(to: string, path: ?string, identifier: ?string), "
+                 "lines: ?Lines)",
+        .role = CONTROL_ROLE_OPERATOR,
+        .handle = methods_handle_logs,
+    },
+    {
         .name = "CheckConfig",
         .help = "What a reload of everything would do now: would_commit with the plan, or refused "
                 "with the reason.",
@@ -456,7 +469,6 @@ static const struct command control_commands[] = {
     },
     {.name = "Signal"},
     {.name = "Send"},
-    {.name = "Logs"},
     {.name = "Attach"},
     {.name = "Sockets"},
     {.name = "Why"},
@@ -494,6 +506,13 @@ static const char control_types[] =
     "type Program (name: string, state: string, generation: int, workers: int, ready: int, "
     "slots: []Slot, output: ?(dropped_lines: int, dropped_bytes: int, lost_bytes: int), "
     "health: ?string)\n"
+    "\n# redirected: stderr goes where stdout goes. path: of a file.\n"
+    "type Output (program: string, slot: int, name: ?string, stream: string, to: (inherit, null, "
+    "file, journal, syslog, log), redirected: bool, path: ?string)\n"
+    "\n# text: whole lines, each with its end; missed: how many were left out before them, as they "
+    "were too many.\n"
+    "type Lines (program: string, name: string, slot: int, pid: int, generation: int, stream: "
+    "string, text: string, missed: ?int)\n"
     "\n# slot: where one slot alone was asked for.\n"
     "type JobResult (program: string, slot: ?int, result: (started, already_started, exited, "
     "stopped, already_stopped, restarted, superseded, failed), reason: ?string)\n"

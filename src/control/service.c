@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/fd.h"
+#include "base/lines.h"
 #include "base/list.h"
 #include "base/log.h"
 #include "control/connection.h"
@@ -12,7 +13,10 @@
 #include <string.h>
 
 /* What a client's call waits for. */
-enum waiting { WAITING_NOT, WAITING_FOR_RELOAD, WAITING_FOR_JOB, WAITING_FOR_EVENTS };
+enum waiting { WAITING_NOT, WAITING_FOR_RELOAD, WAITING_FOR_JOB, WAITING_FOR_EVENTS, WAITING_FOR_LINES };
+
+/* Of lines that somebody follows, unread by it; events may be more. */
+#define LINES_PENDING_MAX ((size_t)256 << 10)
 
 struct client {
     struct service *service;
@@ -23,7 +27,9 @@ struct client {
     enum waiting waiting;
     bool over;
     bool more;        /* WAITING_FOR_RELOAD, WAITING_FOR_JOB: tell the progress */
-    uint64_t awaited; /* likewise: the id */
+    uint64_t awaited; /* likewise, and WAITING_FOR_LINES: the id */
+    uint64_t missed;  /* WAITING_FOR_LINES: lines that found no room, and it was not told of */
+    json_t *missed_of; /* likewise: whose the last of them were; NULL: there are none */
     unsigned types;   /* WAITING_FOR_EVENTS */
 };
 
@@ -59,6 +65,7 @@ static struct client *client_free(struct client *client)
     list_remove(&client->in_service);
     client->service->n_clients--;
     (void)connection_free(client->connection);
+    json_decref(client->missed_of);
     free(client);
     return NULL;
 }
@@ -72,13 +79,20 @@ static int on_reaper(UNUSED sd_event_source *source, void *userdata)
     return 0;
 }
 
+static void stop_waiting(struct client *client)
+{
+    if (client->waiting == WAITING_FOR_LINES)
+        client_ops(client)->unfollow(client->awaited, client_ops_userdata(client));
+    client->waiting = WAITING_NOT;
+}
+
 static void on_closed(const char *reason, void *userdata)
 {
     struct client *client = userdata;
     struct service *service = client->service;
     unsigned suppressed;
     client->over = true;
-    client->waiting = WAITING_NOT;
+    stop_waiting(client);
     /* Its only failure is want of memory; then the next client that leaves takes this one along. */
     (void)sd_event_source_set_enabled(service->reaper, SD_EVENT_ONESHOT);
     if (!reason || !log_limit_pass(&service->limit, &suppressed))
@@ -112,6 +126,49 @@ void client_reply(struct client *client, json_t *parameters, bool continues)
 void client_error(struct client *client, const char *error, json_t *parameters)
 {
     connection_error(client->connection, error, parameters);
+}
+
+/* Lines that it follows */
+
+static size_t count_lines(json_t *lines)
+{
+    const char *text = json_string_value(json_object_get(lines, "text"));
+    return text ? lines_count(text, strlen(text)) : 0;
+}
+
+static void stream_lines(struct client *client, json_t *lines, uint64_t missed)
+{
+    json_auto_t *copy = json_copy(lines);
+    CLEANUP_FREE char *text = NULL;
+    size_t size = 0;
+    if (missed > 0 && copy)
+        (void)json_object_set_new(copy, "missed", json_integer((json_int_t)missed));
+    json_auto_t *parameters = copy ? json_pack("{s:O}", "lines", copy) : NULL;
+    if (parameters && varlink_encode_reply(parameters, true, &text, &size) == 0)
+        connection_stream(client->connection, text, size);
+}
+
+static void pass_lines(struct client *client, json_t *lines)
+{
+    uint64_t missed = client->missed + (uint64_t)json_integer_value(json_object_get(lines, "missed"));
+    bool has_room = connection_pending(client->connection) <= LINES_PENDING_MAX;
+    json_decref(client->missed_of);
+    client->missed_of = has_room ? NULL : json_copy(lines);
+    client->missed = has_room ? 0 : missed + count_lines(lines);
+    if (has_room)
+        stream_lines(client, lines, missed);
+}
+
+/* Of what found no room it is told as soon as it has read the rest, also when nothing is printed any more. */
+static void on_drained(void *userdata)
+{
+    struct client *client = userdata;
+    json_auto_t *lines = TAKE_PTR(client->missed_of);
+    if (client->waiting != WAITING_FOR_LINES || !lines ||
+        json_object_set_new(lines, "text", json_string("")) < 0)
+        return;
+    stream_lines(client, lines, client->missed);
+    client->missed = 0;
 }
 
 /* Calls */
@@ -179,7 +236,7 @@ static void on_call(const struct varlink_call *call, void *userdata)
         run_command(client, command, call);
     /* Nobody is there to be told. */
     if (call->oneway)
-        client->waiting = WAITING_NOT;
+        stop_waiting(client);
 }
 
 void service_turn_away(int fd, const char *error)
@@ -192,7 +249,7 @@ void service_turn_away(int fd, const char *error)
 
 int service_add(struct service *service, int fd, const struct ucred *peer, enum control_role role)
 {
-    static const struct connection_ops ops = {.call = on_call, .closed = on_closed};
+    static const struct connection_ops ops = {.call = on_call, .drained = on_drained, .closed = on_closed};
     CLEANUP_FD int own = fd;
     if (service->n_clients >= SERVICE_CLIENTS_MAX) {
         service_turn_away(own, SERVICE_ERROR_TOO_MANY_CLIENTS);
@@ -260,6 +317,15 @@ void client_subscribe(struct client *client, unsigned types)
         return;
     client->waiting = WAITING_FOR_EVENTS;
     client->types = types;
+}
+
+void client_follow(struct client *client, uint64_t id)
+{
+    client->waiting = WAITING_FOR_LINES;
+    client->awaited = id;
+    client->missed = 0;
+    if (client->over)
+        stop_waiting(client);
 }
 
 static bool is_about(uint64_t id, json_t *event)
@@ -339,6 +405,8 @@ static void tell(struct client *client, struct publication *p)
         if ((client->types & p->type) && encode_publication(p) == 0)
             connection_stream(client->connection, p->text, p->size);
         break;
+    case WAITING_FOR_LINES:
+        break;
     }
 }
 
@@ -353,12 +421,19 @@ void service_publish(struct service *service, const char *type, uint64_t sequenc
     free(publication.text);
 }
 
+void service_pass_lines(struct service *service, uint64_t id, json_t *lines)
+{
+    LIST_FOREACH (client, &service->clients, struct client, in_service)
+        if (client->waiting == WAITING_FOR_LINES && client->awaited == id)
+            pass_lines(client, lines);
+}
+
 /* The end */
 
 bool service_is_heard(const struct service *service)
 {
     LIST_FOREACH (client, &service->clients, struct client, in_service)
-        if (client->waiting != WAITING_NOT)
+        if (client->waiting != WAITING_NOT && client->waiting != WAITING_FOR_LINES)
             return true;
     return false;
 }
@@ -376,7 +451,8 @@ static void end_waiting(struct client *client)
         end_job(client, NULL);
         break;
     case WAITING_FOR_EVENTS:
-        client->waiting = WAITING_NOT;
+    case WAITING_FOR_LINES:
+        stop_waiting(client);
         client_reply(client, NULL, false);
         break;
     }

@@ -43,6 +43,7 @@ DEFINE_FREEP(struct service *, service_free)
 int service_add(struct service *service, int fd, const struct ucred *peer, enum control_role role);
 
 void service_publish(struct service *service, const char *type, uint64_t sequence, json_t *event);
+void service_pass_lines(struct service *service, uint64_t id, json_t *lines);
 /* Does any client wait for events or a reload now? */
 bool service_is_heard(const struct service *service);
 
@@ -56,7 +57,7 @@ void service_turn_away(int fd, const char *error);
 unsigned service_event_type(const char *name);
 #define SERVICE_EVENTS_ALL (~0u)
 
-/* For handlers. A handler answers, or leaves its call waiting by one of the last three. Parameters are borrowed. */
+/* For handlers. A handler answers, or leaves its call waiting by one of the last four. Parameters are borrowed. */
 const struct control_ops *client_ops(const struct client *client);
 void *client_ops_userdata(const struct client *client);
 /* Borrowed. */
@@ -67,5 +68,7 @@ void client_error(struct client *client, const char *error, json_t *parameters);
 void client_wait_for_reload(struct client *client, uint64_t id, bool more);
 /* Likewise, with the results of a job that was just made. */
 void client_wait_for_job(struct client *client, uint64_t id, bool more);
+/* The call goes on until the client leaves, with what comes by that id, which then is given back. */
+void client_follow(struct client *client, uint64_t id);
 /* The call goes on until the client leaves, with an event of these types for each reply. */
 void client_subscribe(struct client *client, unsigned types);

@@ -2,7 +2,7 @@
 
 #include "base/fd.h"
 #include "base/journal.h"
-#include "logger/lines.h"
+#include "base/lines.h"
 
 #include <errno.h>
 #include <fcntl.h>

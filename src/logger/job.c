@@ -1,6 +1,6 @@
 #include "logger/job.h"
 
-#include "logger/lines.h"
+#include "base/lines.h"
 
 void job_drop(struct job *job, const char *data, size_t size)
 {

@@ -46,6 +46,12 @@ void logger_say(struct logger *logger, uint64_t number, const char *text)
         tell_master(logger, fields);
 }
 
+static void answer(struct logger *logger)
+{
+    static char *const pong[] = {(char *)(uintptr_t) "TYPE=pong", NULL};
+    tell_master(logger, pong);
+}
+
 static bool is_over(const struct logger *logger)
 {
     return list_is_empty(&logger->streams) && (logger->finishing || logger->master < 0);
@@ -56,6 +62,7 @@ void logger_release(struct logger *logger, struct stream *stream)
     if (!stream_is_over(stream))
         return;
     stream_say(stream);
+    (void)tap_tell_missed(stream);
     CLEANUP_STRV char **fields = about("ended", stream->number);
     const struct writer *writer = stream->writer;
     (void)stream_free(stream);
@@ -117,6 +124,7 @@ static struct stream_params params_of(char **fields)
     return (struct stream_params){
         .number = number_of(fields, "NUMBER"),
         .strips_ansi = number_of(fields, "STRIP_ANSI") > 0,
+        .tapped = number_of(fields, "TAP") > 0,
         .origin =
             {
                 .subject =
@@ -188,6 +196,13 @@ static int on_late(sd_event_source *source UNUSED, uint64_t now UNUSED, void *us
     return sd_event_exit(logger->event, EXIT_FAILURE);
 }
 
+static void tap(struct logger *logger, char **fields)
+{
+    LIST_FOREACH(stream, &logger->streams, struct stream, link)
+        if (stream->number == number_of(fields, "NUMBER"))
+            stream_tap(stream, number_of(fields, "TAP") > 0);
+}
+
 static void handle_message(struct logger *logger, char **fields, int fd)
 {
     const char *type = strv_env_get(fields, "TYPE");
@@ -207,6 +222,10 @@ static void handle_message(struct logger *logger, char **fields, int fd)
     (void)fd_close(fd);
     if (string_equal(type, "reopen")) {
         outlet_reopen_all(&logger->outlets);
+    } else if (string_equal(type, "ping")) {
+        answer(logger);
+    } else if (string_equal(type, "tap")) {
+        tap(logger, fields);
     } else if (string_equal(type, "finish") && !logger->finishing) {
         (void)sd_event_add_time_relative(logger->event, NULL, CLOCK_MONOTONIC, FINISH_USEC, 0,
                                          on_late, logger);
@@ -219,6 +238,8 @@ static void lose_master(struct logger *logger)
 {
     logger->master_source = sd_event_source_disable_unref(logger->master_source);
     logger->master = fd_close(logger->master);
+    LIST_FOREACH(stream, &logger->streams, struct stream, link)
+        stream_tap(stream, false);
     if (is_over(logger))
         (void)sd_event_exit(logger->event, EXIT_SUCCESS);
 }

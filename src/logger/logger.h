@@ -4,6 +4,7 @@
 #include "base/list.h"
 #include "base/macros.h"
 #include "logger/stream.h"
+#include "logger/tap.h"
 #include "logger/writer.h"
 #include "worker/output-counters.h"
 
@@ -19,6 +20,7 @@ struct logger {
     struct list streams, outlets;
     struct log_place log; /* its descriptor is ours */
     struct done done;
+    struct tap_budget tap;
     bool finishing; /* the master has nothing more for us: what is in the pipes, and then out */
     char buffer[OUTPUT_READ_SIZE]; /* that all streams read into */
 };

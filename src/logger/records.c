@@ -1,7 +1,7 @@
 #include "logger/records.h"
 
 #include "base/macros.h"
-#include "logger/lines.h"
+#include "base/lines.h"
 
 #include <errno.h>
 #include <inttypes.h>

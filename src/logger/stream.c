@@ -3,8 +3,9 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/strv.h"
-#include "logger/lines.h"
+#include "base/lines.h"
 #include "logger/logger.h"
+#include "logger/tap.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -57,6 +58,8 @@ static void drop(struct stream *stream, const char *data, size_t size)
     if (size == 0)
         return;
     count_dropped(stream, size, lines_count(data, size));
+    if (stream->tapped)
+        stream->tap_missed += lines_count(data, size);
     stream->skipping = data[size - 1] != '\n';
 }
 
@@ -119,6 +122,8 @@ static void submit(struct stream *stream, const char *data, size_t size)
     if (stream->strips_ansi)
         job->size = lines_strip_ansi(job->data, job->size);
     empty_carry(stream);
+    if (stream->tapped)
+        tap_lines(stream, job->data, job->size);
     stream->job = job;
     stream->job_usec = clock_monotonic_usec();
     stream->behind = stream->late;
@@ -252,6 +257,12 @@ void stream_job_done(struct stream *stream, struct job *job)
     }
 }
 
+void stream_tap(struct stream *stream, bool on)
+{
+    stream->tapped = on;
+    stream->tap_missed = 0;
+}
+
 bool stream_look(struct stream *stream, uint64_t now_usec)
 {
     if (stream->job && !stream->behind && now_usec - stream->job_usec >= PATIENCE_USEC) {
@@ -265,7 +276,8 @@ bool stream_look(struct stream *stream, uint64_t now_usec)
     if (stream->unsaid_lines > 0 &&
         (stream->said_usec == 0 || now_usec - stream->said_usec >= SAY_USEC))
         stream_say(stream);
-    return stream->job || stream->unsaid_lines > 0;
+    bool missed = tap_tell_missed(stream);
+    return stream->job || stream->unsaid_lines > 0 || missed;
 }
 
 static int copy_origin(struct stream *stream)
@@ -289,6 +301,7 @@ int stream_new(struct logger *logger, const struct stream_params *params, struct
         .origin = params->origin,
         .fd = TAKE_FD(fd),
         .strips_ansi = params->strips_ansi,
+        .tapped = params->tapped,
         .writer = params->writer,
         .counters = params->counters,
         .skipping = params->counters->position != OUTPUT_AT_LINE,

@@ -36,8 +36,10 @@ struct stream {
     bool behind;
     bool late;     /* the last job took too long: nobody waits for this one */
     bool skipping; /* within a line that is dropped */
+    bool tapped;   /* the master gets its lines, too: tap.h */
     bool at_end;   /* nobody writes any more, or nobody wants to know */
 
+    uint64_t tap_missed; /* lines that were left out there, and it was not told of */
     uint64_t unsaid_lines, unsaid_bytes; /* dropped, and not yet in the log */
     uint64_t said_usec; /* monotonic; 0: never */
     char *why; /* the last reason; for people */
@@ -47,7 +49,7 @@ struct stream_params {
     uint64_t number;
     struct origin origin; /* borrowed strings */
     int fd; /* taken over, also on failure */
-    bool strips_ansi;
+    bool strips_ansi, tapped;
     struct writer *writer; /* borrowed, must outlive the stream */
     struct output_counters *counters;
 };
@@ -58,6 +60,8 @@ DEFINE_FREEP(struct stream *, stream_free)
 
 /* Its job came back. */
 void stream_job_done(struct stream *stream, struct job *job);
+/* Does the master want its lines? */
+void stream_tap(struct stream *stream, bool on);
 /* Time has passed: is its job late, is there something to say? True: look again. */
 bool stream_look(struct stream *stream, uint64_t now_usec);
 /* Reads what is there now; with nothing there, that is its end when the logger is finishing. */

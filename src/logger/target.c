@@ -3,7 +3,7 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/strv.h"
-#include "logger/lines.h"
+#include "base/lines.h"
 #include "logger/rotation.h"
 
 #include <errno.h>

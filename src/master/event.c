@@ -18,6 +18,8 @@ const char *event_type_to_string(enum event_type type)
         return "socket";
     case EVENT_JOB:
         return "job";
+    case EVENT_LOG:
+        return "log";
     case EVENT_MESSAGE:
         return "message";
     }
@@ -64,4 +66,11 @@ void event_bus_publish(struct event_bus *bus, enum event_type type, json_t *fiel
     LIST_FOREACH (subscriber, &bus->subscribers, struct event_subscriber, link)
         subscriber->handle(type, bus->sequence, fields, subscriber->userdata);
     json_decref(fields);
+}
+
+void event_bus_pass(struct event_bus *bus, uint64_t follower, json_t *lines)
+{
+    LIST_FOREACH (subscriber, &bus->subscribers, struct event_subscriber, link)
+        if (subscriber->lines)
+            subscriber->lines(follower, lines, subscriber->userdata);
 }

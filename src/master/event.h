@@ -27,6 +27,7 @@ enum event_type {
     EVENT_WORKER,
     EVENT_SOCKET,  /* state: "listening" "removed"; name, address, inode */
     EVENT_JOB,     /* id, verb, state: "progress" (with its target {program, slot, result, reason}) "ended" (with results[]) */
+    EVENT_LOG, /* program, name, slot, pid, generation, stream, text: a line; missed: so many before it were left out */
     EVENT_MESSAGE, /* program, name, slot, pid, value: what the application said */
 };
 const char *event_type_to_string(enum event_type type);
@@ -35,6 +36,8 @@ struct event_subscriber {
     struct list link;
     /* `event` is borrowed. */
     void (*handle)(enum event_type type, uint64_t sequence, json_t *event, void *userdata);
+    /* Lines for one follower (followers.h), which is no event; may be NULL. */
+    void (*lines)(uint64_t follower, json_t *lines, void *userdata);
     /* Is anybody behind it now? What nobody listens to is not made. */
     bool (*listens)(void *userdata);
     void *userdata;
@@ -51,5 +54,6 @@ void event_bus_unsubscribe(struct event_subscriber *subscriber);
 /* Is it worth making an event's fields at all? Publishing one that nobody listens to does nothing. */
 bool event_bus_is_heard(const struct event_bus *bus);
 
+void event_bus_pass(struct event_bus *bus, uint64_t follower, json_t *lines);
 /* Takes over `fields` (NULL when memory was short: then the event is lost and only its number is used). */
 void event_bus_publish(struct event_bus *bus, enum event_type type, json_t *fields);

@@ -58,6 +58,9 @@ unsigned hooks_classify(enum event_type type, json_t *event)
         return CONFIG_EVENT_JOB;
     case EVENT_MESSAGE:
         return CONFIG_EVENT_MESSAGE;
+    /* A process for each line would be too many. */
+    case EVENT_LOG:
+        return 0;
     }
     return 0;
 }

@@ -128,7 +128,7 @@ static int describe_file(const struct output_pipe *pipe, char ***ret)
     return r;
 }
 
-static int describe(const struct output_pipe *pipe, char ***ret)
+static int describe(const struct output_pipe *pipe, bool tapped, char ***ret)
 {
     /* A log that people read on a terminal holds no such sequences, whatever is asked for. */
     bool strips = pipe->settings->strip_ansi || pipe->settings->to == CONFIG_OUTPUT_LOG;
@@ -140,6 +140,8 @@ static int describe(const struct output_pipe *pipe, char ***ret)
     if (r == 0)
         r = strv_appendf(ret, "STRIP_ANSI=%d", strips);
     if (r == 0)
+        r = strv_appendf(ret, "TAP=%d", tapped);
+    if (r == 0)
         r = describe_worker(pipe, ret);
     return r == 0 ? describe_file(pipe, ret) : r;
 }
@@ -147,12 +149,14 @@ static int describe(const struct output_pipe *pipe, char ***ret)
 static int tell_of(struct logging *logging, struct output_pipe *pipe)
 {
     CLEANUP_STRV char **fields = NULL;
-    int r = describe(pipe, &fields);
+    bool tapped = logging->ops->wanted(pipe, logging->userdata);
+    int r = describe(pipe, tapped, &fields);
     if (r == 0)
         r = message_send(logging->socket, fields, pipe->read_fd);
     if (r < 0)
         return r;
     pipe->was_handed = true;
+    pipe->tapped = tapped;
     list_remove(&pipe->link);
     list_append(&logging->handed, &pipe->link);
     return 0;
@@ -173,6 +177,35 @@ static int tell_of_log(const struct logging *logging)
                         log_get_format() == LOG_FORMAT_JOURNAL ? -1 : log_get_lasting_fd());
 }
 
+static int tell_of_tap(struct logging *logging, struct output_pipe *pipe)
+{
+    CLEANUP_STRV char **fields = NULL;
+    bool tapped = logging->ops->wanted(pipe, logging->userdata);
+    if (tapped == pipe->tapped)
+        return 0;
+    int r = strv_appendf(&fields, "TYPE=tap");
+    if (r == 0)
+        r = strv_appendf(&fields, "NUMBER=%" PRIu64, pipe->number);
+    if (r == 0)
+        r = strv_appendf(&fields, "TAP=%d", tapped);
+    if (r == 0)
+        r = message_send(logging->socket, fields, -1);
+    if (r == 0)
+        pipe->tapped = tapped;
+    return r;
+}
+
+static int tell_of_taps(struct logging *logging)
+{
+    int r = 0;
+    LIST_FOREACH(pipe, &logging->handed, struct output_pipe, link)
+        if (r == 0)
+            r = tell_of_tap(logging, pipe);
+    if (r == 0)
+        logging->taps_changed = false;
+    return r;
+}
+
 void logging_tell(struct logging *logging)
 {
     static char *const reopen[] = {(char *)(uintptr_t) "TYPE=reopen", NULL};
@@ -185,6 +218,8 @@ void logging_tell(struct logging *logging)
         if (r == 0)
             r = tell_of(logging, pipe);
     }
+    if (r == 0 && logging->taps_changed)
+        r = tell_of_taps(logging);
     if (r == 0 && logging->reopen)
         r = message_send(logging->socket, reopen, -1);
     if (r == 0)

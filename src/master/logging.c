@@ -79,6 +79,15 @@ static void pass_on(struct logging *logging, char **fields)
               "%s", text);
 }
 
+static void pass_lines(struct logging *logging, char **fields)
+{
+    const struct output_pipe *pipe = find_pipe(logging, strv_env_get(fields, "NUMBER"));
+    const char *text = strv_env_get(fields, "TEXT"), *number = strv_env_get(fields, "MISSED");
+    uint64_t missed = 0;
+    if (pipe && text && number && parse_unsigned(number, 0, UINT64_MAX, &missed) == 0)
+        logging->ops->lines(pipe, text, missed, logging->userdata);
+}
+
 static void handle_message(struct logging *logging, char **fields)
 {
     const char *type = strv_env_get(fields, "TYPE");
@@ -88,6 +97,10 @@ static void handle_message(struct logging *logging, char **fields)
             forget_pipe(logging, pipe);
     } else if (string_equal(type, "say")) {
         pass_on(logging, fields);
+    } else if (string_equal(type, "pong")) {
+        logging_answered(logging);
+    } else if (string_equal(type, "lines")) {
+        pass_lines(logging, fields);
     }
 }
 
@@ -100,6 +113,12 @@ static bool read_message(struct logging *logging)
     if (r == 1)
         handle_message(logging, fields);
     return r == 1 || r == -EBADMSG;
+}
+
+void logging_hear(struct logging *logging)
+{
+    while (read_message(logging))
+        ;
 }
 
 #define MESSAGES_AT_ONCE 64
@@ -128,8 +147,7 @@ static int on_exit_of_it(sd_event_source *source, int fd UNUSED, uint32_t revent
     if (process_peek_exit(logging->pid, &info) <= 0)
         return 0;
     (void)sd_event_source_set_enabled(source, SD_EVENT_OFF);
-    while (read_message(logging))
-        ;
+    logging_hear(logging);
     logging_mourn(logging, &info);
     logging->deaths++;
     reaper_exited(logging->reaper, &logging->reaping);
@@ -138,6 +156,7 @@ static int on_exit_of_it(sd_event_source *source, int fd UNUSED, uint32_t revent
 
 static void drop_process(struct logging *logging)
 {
+    logging_watch_end(logging);
     logging->exit_source = sd_event_source_disable_unref(logging->exit_source);
     logging->socket_source = sd_event_source_disable_unref(logging->socket_source);
     logging->pidfd = fd_close(logging->pidfd);
@@ -207,8 +226,10 @@ static int start_and_watch(struct logging *logging)
         (void)process_signal(logging->pidfd, SIGKILL);
         reaper_disown(logging->reaper, &logging->reaping);
         drop_process(logging);
+        return r;
     }
-    return r;
+    logging_watch_begin(logging);
+    return 0;
 }
 
 static void start(struct logging *logging)
@@ -265,6 +286,13 @@ void logging_reopen(struct logging *logging)
         return;
     logging->reopen = true;
     logging_log_changed(logging);
+}
+
+void logging_taps_changed(struct logging *logging)
+{
+    logging->taps_changed = true;
+    if (logging->pid != 0)
+        logging_tell(logging);
 }
 
 void logging_log_changed(struct logging *logging)
@@ -346,6 +374,8 @@ int logging_new(sd_event *event, struct reaper *reaper, const struct logging_ops
                               on_retry, logging);
     if (r >= 0)
         r = sd_event_source_set_enabled(logging->retry_timer, SD_EVENT_OFF);
+    if (r >= 0)
+        r = logging_watch_prepare(logging);
     if (r < 0)
         return r;
     (void)sd_event_source_set_description(logging->retry_timer, "logging-retry");
@@ -368,8 +398,7 @@ static void tell_the_end(struct logging *logging, uint64_t deadline)
     struct pollfd poll_fd = {.fd = logging->socket, .events = POLLOUT | POLLIN};
     int r = -EAGAIN;
     while (r < 0 && left_msec(deadline) > 0) {
-        while (read_message(logging))
-            ;
+        logging_hear(logging);
         logging_tell(logging);
         if (list_is_empty(&logging->waiting))
             r = message_send(logging->socket, finish, -1);
@@ -387,8 +416,7 @@ static void await_its_end(struct logging *logging, uint64_t deadline)
     tell_the_end(logging, deadline);
     do {
         (void)poll(poll_fds, ARRAY_SIZE(poll_fds), left_msec(deadline));
-        while (read_message(logging))
-            ;
+        logging_hear(logging);
         if (poll_fds[1].revents & POLLHUP)
             poll_fds[1].fd = -1;
     } while (process_peek_exit(logging->pid, &info) == 0 && left_msec(deadline) > 0);
@@ -417,12 +445,13 @@ struct logging *logging_free(struct logging *logging)
 {
     if (!logging)
         return NULL;
-    if (logging->reaper && logging->retry_timer)
+    if (logging->reaper && logging->look_timer)
         end_process(logging);
     while (!list_is_empty(&logging->waiting))
         (void)output_pipe_free(
             LIST_ENTRY(logging->waiting.next, struct output_pipe, link));
     (void)sd_event_source_disable_unref(logging->retry_timer);
+    (void)sd_event_source_disable_unref(logging->look_timer);
     if (logging->counters)
         (void)munmap(logging->counters, OUTPUT_PIPES_MAX * sizeof(struct output_counters));
     (void)fd_close(logging->counters_fd);

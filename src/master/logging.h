@@ -17,6 +17,11 @@
 
 /* What its owner has to know. */
 struct logging_ops {
+    /* Its lines are wanted, as they are printed; if logging_taps_changed() was said whenever that changed. */
+    bool (*wanted)(const struct output_pipe *pipe, void *userdata);
+    /* Here are some, whole ones, and how many were left out before them, as they were too many. */
+    void (*lines)(const struct output_pipe *pipe, const char *text, uint64_t missed,
+                  void *userdata);
     /* A pipe of this program came to its end, and its counters are forgotten. */
     void (*ended)(const char *program, const struct output_counters *counters, void *userdata);
 };
@@ -37,12 +42,15 @@ struct logging {
     pid_t pid; /* 0: none runs */
     int pidfd, socket;
     struct reaper_entry reaping;
-    sd_event_source *exit_source, *socket_source, *retry_timer;
+    sd_event_source *exit_source, *socket_source, *retry_timer, *look_timer;
     uint64_t started_usec;
     unsigned failures; /* in a row */
     uint64_t deaths;
     bool reopen;    /* it has yet to be told */
+    bool taps_changed; /* it has yet to be told */
     bool knows_log; /* where the master's log goes */
+    bool asked;      /* whether it is there, and it has not answered yet */
+    unsigned silent; /* how many looks it has not answered */
 };
 
 int logging_new(sd_event *event, struct reaper *reaper, const struct logging_ops *ops,
@@ -60,10 +68,11 @@ void logging_add_totals(const struct logging *logging, const char *program,
 
 /* Files are opened anew, after somebody renamed them. */
 void logging_reopen(struct logging *logging);
+void logging_taps_changed(struct logging *logging);
 /* The master's log goes elsewhere, or in another format, from now on. */
 void logging_log_changed(struct logging *logging);
 
-/* For logging-start.c and logging.c: */
+/* For logging-start.c, logging-watch.c and logging.c: */
 
 /* Starts one; 0, or -errno that was said. */
 int logging_start(struct logging *logging);
@@ -71,3 +80,10 @@ int logging_start(struct logging *logging);
 void logging_tell(struct logging *logging);
 /* It has died: says what was lost with it. */
 void logging_mourn(struct logging *logging, const siginfo_t *info);
+/* Takes all that it has said. */
+void logging_hear(struct logging *logging);
+/* Is it still there, and not stopped? From begin, when one was started, to end, when it is gone. */
+int logging_watch_prepare(struct logging *logging);
+void logging_watch_begin(struct logging *logging);
+void logging_watch_end(struct logging *logging);
+void logging_answered(struct logging *logging);

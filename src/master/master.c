@@ -330,7 +330,8 @@ static void on_output_ended(const char *program, const struct output_counters *c
             output_totals_add(&master->programs[i]->output, counters);
 }
 
-static const struct logging_ops logging_ops = {.ended = on_output_ended};
+static const struct logging_ops logging_ops = {
+    .wanted = followers_want, .lines = followers_tell, .ended = on_output_ended};
 
 static void on_names_known(void *userdata)
 {
@@ -387,6 +388,7 @@ int master_new(const struct master_options *options, struct config *config, stru
         .started_usec = clock_monotonic_usec(),
     };
     event_bus_init(&master->events);
+    followers_init(&master->followers);
     reload_init(&master->reload);
     jobs_init(&master->jobs);
     CLEANUP_FREE char *error = NULL;
@@ -431,6 +433,7 @@ struct master *master_free(struct master *master)
     master->n_programs = 0;
     /* What the workers have printed is written before we leave: whoever started us may then end all of us. */
     (void)logging_free(master->logging);
+    followers_clear(&master->followers);
     (void)probing_free(master->probing);
     (void)watching_free(master->watching);
     reload_clear(&master->reload);

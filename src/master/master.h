@@ -13,6 +13,7 @@
 #include "base/macros.h"
 #include "config/config.h"
 #include "master/event.h"
+#include "master/followers.h"
 #include "master/intent.h"
 #include "master/jobs.h"
 #include "master/listener-watch.h"
@@ -83,6 +84,7 @@ struct master {
     struct intent intent;
     struct reload reload;
     struct jobs jobs;
+    struct followers followers;
     struct lookup lookup;
     struct hooks *hooks;
     struct service_manager *service; /* NULL: we are no service of its kind */

@@ -25,6 +25,11 @@ static void forward_event(enum event_type type, uint64_t sequence, json_t *event
     control_publish(userdata, event_type_to_string(type), sequence, event);
 }
 
+static void forward_lines(uint64_t follower, json_t *lines, void *userdata)
+{
+    control_pass_lines(userdata, follower, lines);
+}
+
 static bool is_anybody_there(void *userdata)
 {
     return control_is_heard(userdata);
@@ -83,7 +88,10 @@ static int open_control(struct running *running, const struct config *config, ch
     if (r < 0)
         return r;
     running->subscriber = (struct event_subscriber){
-        .handle = forward_event, .listens = is_anybody_there, .userdata = running->control};
+        .handle = forward_event,
+        .lines = forward_lines,
+        .listens = is_anybody_there,
+        .userdata = running->control};
     event_bus_subscribe(&running->master->events, &running->subscriber);
     return 0;
 }

@@ -36,6 +36,16 @@ static void put_reload(FILE *stream, json_t *event)
                   result[0] ? ": " : "", result);
 }
 
+static void put_log(FILE *stream, json_t *event)
+{
+    CLEANUP_FREE char *name = get_text(event, "name"), *from = get_text(event, "stream"),
+                      *text = get_text(event, "text");
+    (void)fprintf(stream, "log %s %s: %s", name, from, text);
+    if (get_number(event, "missed") > 0)
+        (void)fprintf(stream, " (%" PRIu64 " before it are left out)",
+                      get_number(event, "missed"));
+}
+
 static void put_value(FILE *stream, json_t *value)
 {
     if (json_is_string(value)) {
@@ -69,6 +79,8 @@ static void put_event(FILE *stream, json_t *event)
         put_reload(stream, event);
     } else if (strcmp(type, "rollout") == 0) {
         put_rollout(stream, event);
+    } else if (strcmp(type, "log") == 0) {
+        put_log(stream, event);
     } else {
         (void)fputs(type, stream);
         put_fields(stream, event);

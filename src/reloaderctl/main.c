@@ -4,7 +4,7 @@
  *   client      finds the control socket, calls, receives
  *   screen      makes text safe, aligned and coloured for terminals
  *   start, stop and restart (job),
- *   status (cells, numbers), top (top-rows, top-frame, graph, terminal), reload and update (progress), check (plan), events (event-text), shutdown, version: the commands; common and field: what they share
+ *   status (cells, numbers), top (top-rows, top-frame, graph, terminal), reload and update (progress), check (plan), events (event-text), tail (tail-place, file-tail), shutdown, version: the commands; common and field: what they share
  *
  * Exit codes: 0 done, 1 it failed, 2 usage, 3 no master, 4 (status) something that should run is not ready.
  */
@@ -27,7 +27,9 @@ enum option_bit {
     OPTION_DRY_RUN = 1 << 3,
     OPTION_QUIET = 1 << 4,
     OPTION_PSS = 1 << 5,
-    OPTION_REPEAT = 1 << 6 /* -d and -n */
+    OPTION_DELAY = 1 << 6,
+    OPTION_COUNT = 1 << 7,
+    OPTION_FOLLOW = 1 << 8,
 };
 
 struct verb {
@@ -46,7 +48,7 @@ static const struct verb verbs[] = {
     {"top", "", NULL,
      "what workers use, again and again; -d SECONDS apart, -n COUNT times; on a terminal ? tells "
      "the keys",
-     OPTION_JSON | OPTION_PSS | OPTION_REPEAT, command_top},
+     OPTION_JSON | OPTION_PSS | OPTION_DELAY | OPTION_COUNT, command_top},
     {"reload", "", "[PROGRAM...]",
      "read the configuration, replace the workers (of those programs), and wait; exits 1 unless "
      "it committed",
@@ -75,6 +77,9 @@ static const struct verb verbs[] = {
     {"events", "", "[TYPE...]",
      "what happens, as it happens: master reload rollout worker job message log socket",
      OPTION_JSON, command_events},
+    {"tail", "logs ", "NAME [stdout|stderr]",
+     "what workers printed last, -n LINES of it (10); -f: and what they print from now on",
+     OPTION_JSON | OPTION_COUNT | OPTION_FOLLOW, command_tail},
     {"shutdown", "quit ", NULL, "drain the workers and end the master; waits until it is gone",
      OPTION_JSON | OPTION_FORCE, command_shutdown},
     {"version", "", NULL, "of this program and of the running master", OPTION_JSON,
@@ -83,7 +88,7 @@ static const struct verb verbs[] = {
 
 /* Designed, and known to people from similar tools. */
 static const char *const later_verbs[] = {
-    "signal", "send", "tail", "logs", "fg", "sockets", "why", "upgrade", "shell",
+    "signal", "send", "fg", "sockets", "why", "upgrade", "shell",
 };
 
 #define HELP_COLUMN 20
@@ -158,7 +163,9 @@ static int refuse_options(const struct verb *verb, unsigned options)
              : options & OPTION_FORCE   ? "--force"
              : options & OPTION_QUIET   ? "--quiet"
              : options & OPTION_PSS     ? "--pss"
-             : options & OPTION_REPEAT  ? "-d and -n"
+             : options & OPTION_DELAY   ? "-d"
+             : options & OPTION_COUNT   ? "-n"
+             : options & OPTION_FOLLOW  ? "-f"
                                         : "--json");
     return EXIT_CODE_USAGE;
 }
@@ -225,6 +232,8 @@ int main(int argc, char **argv)
         {"pss", no_argument, NULL, LONG_PSS},
         {"delay", required_argument, NULL, 'd'},
         {"count", required_argument, NULL, 'n'},
+        {"follow", no_argument, NULL, 'f'},
+        {"lines", required_argument, NULL, 'n'},
         {"help", no_argument, NULL, 'h'},
         {"version", no_argument, NULL, 'V'},
         {"quiet", no_argument, NULL, 'q'},
@@ -236,7 +245,7 @@ int main(int argc, char **argv)
     int option;
     (void)setlocale(LC_CTYPE, "");
     hide_numbers(argv);
-    while ((option = getopt_long(argc, argv, "s:d:n:qhV", long_options, NULL)) != -1) {
+    while ((option = getopt_long(argc, argv, "s:d:n:fqhV", long_options, NULL)) != -1) {
         switch (option) {
         case 's':
             invocation.socket = optarg;
@@ -248,14 +257,17 @@ int main(int argc, char **argv)
             options |= OPTION_JSON;
             break;
         case 'd':
-            options |= OPTION_REPEAT;
+            options |= OPTION_DELAY;
             if (parse_interval(optarg, &invocation.interval_usec) < 0)
                 return refuse_value("-d", optarg, "seconds, from 0.1 to 3600");
             break;
         case 'n':
-            options |= OPTION_REPEAT;
+            options |= OPTION_COUNT;
             if (parse_unsigned(optarg, 1, UINT32_MAX, &invocation.count) < 0)
-                return refuse_value("-n", optarg, "how often, from 1 on");
+                return refuse_value("-n", optarg, "a number, from 1 on");
+            break;
+        case 'f':
+            options |= OPTION_FOLLOW;
             break;
         case LONG_NO_WAIT:
             options |= OPTION_NO_WAIT;
@@ -291,6 +303,7 @@ int main(int argc, char **argv)
     invocation.quiet = options & OPTION_QUIET;
     invocation.dry_run = options & OPTION_DRY_RUN;
     invocation.pss = options & OPTION_PSS;
+    invocation.follow = options & OPTION_FOLLOW;
     invocation.arguments = argv + optind;
     return run_verb(&invocation, options);
 }

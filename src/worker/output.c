@@ -38,17 +38,22 @@ static int make_pipe(struct output_pipe *pipe)
     return fd_set_nonblocking(pipe->read_fd, true);
 }
 
-static int find_path(struct output_pipe *pipe, char **ret_error)
+int output_make_path(const struct generation *generation, unsigned slot, enum config_stream stream,
+                     char **ret, char **ret_error)
 {
-    if (pipe->settings->to != CONFIG_OUTPUT_FILE)
+    const struct config_output *settings = &generation->program->output[stream];
+    if (settings->to != CONFIG_OUTPUT_FILE) {
+        *ret = NULL;
         return 0;
-    if (pipe->settings->path)
-        return worker_make_output_path(pipe->generation, pipe->slot, pipe->stream, &pipe->path,
-                                       ret_error);
-    pipe->path = string_format("%s/%s-%u.%s.log", pipe->generation->config->log_directory,
-                               pipe->generation->program->name, pipe->slot,
-                               output_stream_name(pipe->stream));
-    return pipe->path ? 0 : -ENOMEM;
+    }
+    if (settings->path)
+        return worker_make_output_path(generation, slot, stream, ret, ret_error);
+    char *path = string_format("%s/%s-%u.%s.log", generation->config->log_directory,
+                               generation->program->name, slot, output_stream_name(stream));
+    if (!path)
+        return -ENOMEM;
+    *ret = path;
+    return 0;
 }
 
 static int pipe_new(struct generation *generation, unsigned slot, const char *worker,
@@ -67,7 +72,8 @@ static int pipe_new(struct generation *generation, unsigned slot, const char *wo
         .settings = &generation->program->output[stream],
     };
     list_init(&pipe->link);
-    int r = pipe->worker ? find_path(pipe, ret_error) : -ENOMEM;
+    int r = pipe->worker ? output_make_path(generation, slot, stream, &pipe->path, ret_error)
+                         : -ENOMEM;
     if (r < 0)
         return r;
     r = make_pipe(pipe);

@@ -29,6 +29,7 @@ struct output_pipe {
     /* The owner's: */
     uint64_t number; /* among the counters */
     bool was_handed; /* some reloader-log has had it */
+    bool tapped;     /* this one copies its lines to us */
 };
 
 /* Takes over what workers print. `take` gets the pipe of a worker that runs; it cannot fail. */
@@ -39,6 +40,13 @@ struct output_sink {
 
 /* "stdout" or "stderr" */
 const char *output_stream_name(enum config_stream stream);
+
+/*
+ * Where a file is that this slot's stream is written to: absolute (malloc-ed); NULL where it is no file. 0 or -errno with *ret_error
+ * (malloc-ed).
+ */
+int output_make_path(const struct generation *generation, unsigned slot, enum config_stream stream,
+                     char **ret, char **ret_error);
 
 /* A worker's output while it is started. */
 struct output {

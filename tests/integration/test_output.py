@@ -255,7 +255,7 @@ def test_long_lines_of_many_in_one_log(master, directory):
     ({"stdout": {"path": "/tmp/%(nothing)s"}}, r"programs\.web\.stdout\.path: .*nothing"),
     ({"stdout": "fiel"}, r"programs\.web\.stdout.*: .*did you mean 'file'"),
     ({"stdout": {"backup_count": 3}}, r"called 'backups' here"),
-    ({"stdout": {"events": True}}, r"not in this version"),
+    ({"stdout": {"events": True}}, r"programs\.web\.stdout: with to: inherit reloader does not see the lines"),
     ({"stdout_logfile": "/tmp/x"}, r"called 'path' in 'stdout' here"),
 ], ids=str)
 def test_refused(directory, options, text):

@@ -195,3 +195,19 @@ def test_descriptors_come_back(master, directory):
     proc.wait_until(lambda: pipes(one.pid) == pipes(helper) == 4, "only those of the two workers")
     assert one.descriptors() == before
     assert content(directory / "out").splitlines() == [b"out"] * 44
+
+
+@pytest.mark.limit(90)
+def test_a_stopped_one_is_replaced(master, directory):
+    """The master asks whether it is there; what is in the pipes meanwhile is written by the next one."""
+    path, gate = directory / "out", directory / "gate"
+    os.mkfifo(gate)
+    one = master(shell(f"echo first; exec 3<> {gate}; while read line <&3; do echo $line; done", stdout=str(path)))
+    written(path, "first\n")
+    old = logger_of(one)
+    os.kill(old, signal.SIGSTOP)
+    gate.write_text("stopped\n")
+    one.wait_line(rf"reloader-log, pid {old}, does not answer .*: it is killed", seconds=60)
+    written(path, "first\nstopped\n")
+    assert said(one) == (0, 0)
+    assert logger_of(one) not in (None, old)

@@ -538,6 +538,8 @@ static const struct sample samples[] = {
     {"programs.NAME.capabilities", "[chown]", "[kill]", NULL},
     {"programs.NAME.expected_exit_codes", "[1]", "[2]", NULL},
     {"programs.NAME.start_retries", "3", "4", NULL},
+    {"programs.NAME.stdout.events", "true, to: log", "false, to: log", NULL},
+    {"programs.NAME.stderr.events", "true, to: log", "false, to: log", NULL},
     {"programs.NAME.max_restarts", "{count: 3}", "{count: 4}", NULL},
     {"programs.NAME.on_event", "{types: fatal, command: a}", "{types: reload, command: a}", NULL},
     {"programs.NAME.watch", "true", "[lib]", NULL},

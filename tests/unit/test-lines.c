@@ -1,5 +1,5 @@
 /* test-lines.c - bytes that are lines: where they end, how many fit, what is left without escape sequences. */
-#include "logger/lines.h"
+#include "base/lines.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

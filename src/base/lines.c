@@ -1,4 +1,4 @@
-#include "logger/lines.h"
+#include "base/lines.h"
 
 #include "base/macros.h"
 

@@ -11,17 +11,10 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-/*
- * A terminal that closes sends SIGHUP to the master that it controls, in the kernel's name; asking it anything fails from then on. Whoever sends
- * the signal after that means the same.
- */
-static bool terminal_is_gone(const struct master *master, const struct signalfd_siginfo *info)
+/* A terminal that closes sends SIGHUP to the foreground master; asking it anything fails with EIO from then on. */
+static bool terminal_is_gone(const struct master *master)
 {
-    if (master->options.outlive_terminal)
-        return false;
-    return info->ssi_code == SI_KERNEL ||
-           (master->terminal_fd >= 0 && tcgetpgrp(master->terminal_fd) < 0 &&
-            (errno == EIO || errno == ENOTTY));
+    return master->terminal_fd >= 0 && tcgetpgrp(master->terminal_fd) < 0 && errno == EIO;
 }
 
 static struct reload_cause make_cause(const struct signalfd_siginfo *info)
@@ -47,7 +40,7 @@ static void handle_reload(struct master *master, const struct signalfd_siginfo *
 
 static void handle_hangup(struct master *master, const struct signalfd_siginfo *info)
 {
-    if (terminal_is_gone(master, info)) {
+    if (terminal_is_gone(master)) {
         log_info("the terminal is gone: shutting down");
         master_shutdown(master, false);
     } else {

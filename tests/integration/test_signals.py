@@ -137,7 +137,9 @@ def start_on_terminal(directory, port):
     path.write_text(json.dumps(config))
     ours, theirs = pty.openpty()
     with open(directory / "tty.log", "wb") as log:
-        process = subprocess.Popen(["setsid", "--ctty", BINARIES.reloader, "-c", str(path)], stdin=theirs, stdout=log, stderr=log)
+        # Who runs the tests by nohup(1) ignores SIGHUP, and a master that inherits that outlives its terminal.
+        process = subprocess.Popen(["setsid", "--ctty", BINARIES.reloader, "-c", str(path)], stdin=theirs, stdout=log, stderr=log,
+                                   preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL))
     os.close(theirs)
     tail = Tail(directory / "tty.log")
     tail.wait(r"echo/0: ready")

@@ -14,6 +14,8 @@ server = http.server.ThreadingHTTPServer(None, Handler, bind_and_activate=False)
 server.daemon_threads = False  # server_close() then waits for the requests at hand
 server.socket = socket.socket(fileno=3)
 server.socket.setblocking(False)  # another worker may have been quicker: accept() must not wait
-signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown).start())
+# Waited for by a thread, as a handler would run in the middle of what the main thread does, be it starting a thread itself.
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+threading.Thread(target=lambda: signal.sigwait({signal.SIGTERM}) and server.shutdown(), daemon=True).start()
 server.serve_forever()
 server.server_close()

@@ -1,0 +1,39 @@
+/*
+ * handlers.h - what the methods do, for the command table alone. A handler gets parameters that were checked against its row,
+ * and answers or leaves its call waiting (service.h).
+ */
+#pragma once
+
+#include "control/command.h"
+
+void methods_handle_get_info(const struct command *command, const struct varlink_call *call,
+                             struct client *client);
+void methods_handle_get_interface_description(const struct command *command,
+                                              const struct varlink_call *call,
+                                              struct client *client);
+void methods_handle_status(const struct command *command, const struct varlink_call *call,
+                           struct client *client);
+void methods_handle_reload(const struct command *command, const struct varlink_call *call,
+                           struct client *client);
+void methods_handle_undo(const struct command *command, const struct varlink_call *call,
+                         struct client *client);
+void methods_handle_start(const struct command *command, const struct varlink_call *call,
+                          struct client *client);
+void methods_handle_stop(const struct command *command, const struct varlink_call *call,
+                         struct client *client);
+void methods_handle_restart(const struct command *command, const struct varlink_call *call,
+                            struct client *client);
+void methods_handle_scale(const struct command *command, const struct varlink_call *call,
+                          struct client *client);
+void methods_handle_history(const struct command *command, const struct varlink_call *call,
+                            struct client *client);
+void methods_handle_logs(const struct command *command, const struct varlink_call *call,
+                         struct client *client);
+void methods_handle_check_config(const struct command *command, const struct varlink_call *call,
+                                 struct client *client);
+void methods_handle_subscribe(const struct command *command, const struct varlink_call *call,
+                              struct client *client);
+void methods_handle_shutdown(const struct command *command, const struct varlink_call *call,
+                             struct client *client);
+void methods_handle_version(const struct command *command, const struct varlink_call *call,
+                            struct client *client);

@@ -5,7 +5,7 @@
 #include "control/methods.h"
 
 #include "control/handlers.h"
-#include "control/service.h"
+#include "control/client.h"
 
 static const struct command varlink_commands[] = {
     {
@@ -265,7 +265,7 @@ static const struct command_interface varlink_interface = {
 };
 
 static const struct command_interface control_interface = {
-    .name = SERVICE_INTERFACE,
+    .name = CONTROL_INTERFACE,
     .help = "Control of a running reloader.",
     .types = control_types,
     .errors = control_errors,

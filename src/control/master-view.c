@@ -2,7 +2,9 @@
 
 #include "base/clock.h"
 #include "base/strv.h"
+#include "control/listener-view.h"
 #include "control/logs-view.h"
+#include "control/signal-view.h"
 #include "master/scale.h"
 #include "worker/environment.h"
 
@@ -14,21 +16,20 @@ static void add_health(json_t *view, const struct worker *worker)
     if (!view || worker->state != WORKER_READY ||
         !config_looks_at_health(worker->generation->program))
         return;
-    (void)json_object_set_new(view, "health",
-                              json_pack("{s:s, s:I, s:s*}", "state",
-                                        health_to_string(worker_health(worker)), "failures",
-                                        (json_int_t)worker->health.failures, "text",
-                                        worker->health.text));
+    (void)json_object_set_new(
+        view, "health",
+        json_pack("{s:s, s:I, s:s*}", "state", health_to_string(worker_health(worker)), "failures",
+                  (json_int_t)worker->health.failures, "text", worker->health.text));
 }
 
 static json_t *view_worker(const struct worker *worker, unsigned restarts)
 {
     uint64_t age = clock_monotonic_usec() - worker->state_usec;
     json_t *view = json_pack("{s:I, s:I, s:s, s:s*, s:I, s:I, s:b}", "pid", (json_int_t)worker->pid,
-                     "generation", (json_int_t)worker->generation->number, "state",
-                     worker_state_to_string(worker->state), "text", worker->status, "since_usec",
-                     (json_int_t)(clock_realtime_usec() - age), "restarts", (json_int_t)restarts,
-                     "mixed", worker->mixed);
+                             "generation", (json_int_t)worker->generation->number, "state",
+                             worker_state_to_string(worker->state), "text", worker->status,
+                             "since_usec", (json_int_t)(clock_realtime_usec() - age), "restarts",
+                             (json_int_t)restarts, "mixed", worker->mixed);
     add_health(view, worker);
     return view;
 }
@@ -121,12 +122,11 @@ static void add_output(json_t *view, const struct master *master, const struct p
 
 static json_t *view_program(const struct master *master, const struct program *program)
 {
-    json_t *view = json_pack("{s:s, s:s, s:I, s:I, s:I, s:o}", "name", program->name, "state",
-                             program_state(program), "generation",
-                             (json_int_t)program->committed->number, "workers",
-                             (json_int_t)program_wanted(program), "ready",
-                             (json_int_t)program_count_ready(program), "slots",
-                             view_slots(program));
+    json_t *view = json_pack(
+        "{s:s, s:s, s:I, s:I, s:I, s:o}", "name", program->name, "state", program_state(program),
+        "generation", (json_int_t)program->committed->number, "workers",
+        (json_int_t)program_wanted(program), "ready", (json_int_t)program_count_ready(program),
+        "slots", view_slots(program));
     add_output(view, master, program);
     CLEANUP_FREE char *health = program_health_text(program);
     if (view && health)
@@ -142,32 +142,13 @@ static json_t *view_programs(const struct master *master)
     return programs;
 }
 
-static json_t *view_socket(const struct listener *listener, const struct listener_socket *socket)
-{
-    char *address = address_to_text(&socket->address);
-    if (address)
-        string_make_utf8(address); /* a path may have any bytes, JSON has not */
-    unsigned queue = 0, backlog = 0, drops = 0;
-    bool known = listener_queue(socket, &queue, &backlog) == 0;
-    json_t *view = json_pack("{s:s, s:s*, s:I, s:b}", "name", listener->name, "address", address,
-                             "inode", (json_int_t)socket->inode, "taken_over", socket->taken_over);
-    if (view && known) {
-        (void)json_object_set_new(view, "queue", json_integer(queue));
-        (void)json_object_set_new(view, "backlog", json_integer(backlog));
-    }
-    if (view && listener_drops(socket, &drops) == 0)
-        (void)json_object_set_new(view, "drops", json_integer(drops));
-    free(address);
-    return view;
-}
-
 static json_t *view_listeners(const struct master *master)
 {
     json_t *listeners = json_array();
     struct listener *const *all = master->release.listeners;
     for (size_t i = 0; all && all[i]; i++)
         for (size_t j = 0; j < all[i]->n_sockets; j++)
-            (void)json_array_append_new(listeners, view_socket(all[i], all[i]->sockets[j]));
+            (void)json_array_append_new(listeners, listener_view(all[i], all[i]->sockets[j]));
     return listeners;
 }
 
@@ -207,12 +188,12 @@ static json_t *view_loop_delays(const struct loop_delay *delay)
 json_t *master_view_status(const struct master *master)
 {
     uint64_t now = clock_monotonic_usec();
-    json_t *self = json_pack("{s:I, s:s, s:s, s:I, s:I, s:o}", "pid", (json_int_t)getpid(), "version",
-                             RELOADER_VERSION, "state",
+    json_t *self = json_pack("{s:I, s:s, s:s, s:I, s:I, s:o}", "pid", (json_int_t)getpid(),
+                             "version", RELOADER_VERSION, "state",
                              master_state_to_string(master_get_state(master)), "uptime_usec",
                              (json_int_t)(now - master->started_usec), "loop_delay",
-                             (json_int_t)loop_delay_longest(&master->loop_delay, now), "loop_delays",
-                             view_loop_delays(&master->loop_delay));
+                             (json_int_t)loop_delay_longest(&master->loop_delay, now),
+                             "loop_delays", view_loop_delays(&master->loop_delay));
     const struct helper *prober = master->probing->helper;
     if (self && (prober->pid > 0 || prober->deaths > 0))
         (void)json_object_set_new(self, "prober",
@@ -300,4 +281,6 @@ const struct control_ops master_control_ops = {
     .history = op_history,
     .reload_result = op_reload_result,
     .shutdown = op_shutdown,
+    .signal = signal_view,
+    .sockets = listener_view_all,
 };

@@ -160,6 +160,25 @@ static const struct command control_commands[] = {
         .handle = methods_handle_check_config,
     },
     {
+        .name = "Signal",
+        .help = "Sends a signal (TERM, SIGTERM, 15) to each worker that is there, of names as of "
+                "Start: to its process, or with\n"
+                "`group` to its process group. It changes no wish: who ends is started again.",
+        .parameters = {{.name = "programs", .type = COMMAND_STRINGS, .required = true},
+                       {.name = "signal", .type = COMMAND_STRING, .required = true},
+                       {.name = "group", .type = COMMAND_BOOL}},
+        .reply = "(results: []Signalled)",
+        .role = CONTROL_ROLE_OPERATOR,
+        .handle = methods_handle_signal,
+    },
+    {
+        .name = "Sockets",
+        .help = "All listening sockets that are open, those of old generations too, and who has "
+                "them.",
+        .reply = "(sockets: []Socket)",
+        .handle = methods_handle_sockets,
+    },
+    {
         .name = "Subscribe",
         .help = "Events from now on, of these types or of all: master, reload, rollout, worker, "
                 "job, message, log, socket.\n"
@@ -188,10 +207,8 @@ static const struct command control_commands[] = {
         .reply = "(version: string)",
         .handle = methods_handle_version,
     },
-    {.name = "Signal"},
     {.name = "Send"},
     {.name = "Attach"},
-    {.name = "Sockets"},
     {.name = "Why"},
     {.name = "Upgrade"},
 };
@@ -240,6 +257,17 @@ static const char control_types[] =
     "\n# slot: where one slot alone was asked for.\n"
     "type JobResult (program: string, slot: ?int, result: (started, already_started, exited, "
     "stopped, already_stopped, restarted, superseded, failed), reason: ?string)\n"
+    "\n# One of each worker of a slot; of a slot or program without any, not_running. failed: the "
+    "reason tells.\n"
+    "type Signalled (program: string, slot: ?int, name: ?string, pid: ?int, result: (sent, "
+    "not_running, failed), reason: ?string)\n"
+    "\n# slot: of a socket that one slot alone has. programs: those which the configuration in "
+    "force gives it to;\n"
+    "# workers: who has it.\n"
+    "type Socket (name: string, address: string, inode: int, taken_over: ?bool, queue: ?int, "
+    "backlog: ?int, drops: ?int, slot: ?int,\n"
+    "  programs: []string, workers: [](program: string, slot: int, name: string, pid: int, "
+    "generation: int, state: string))\n"
     "\n# queue and backlog: how many wait to be accepted and how many may, of UDP in bytes; drops: "
     "for\n"
     "# how many there was no room since it was bound.\n"

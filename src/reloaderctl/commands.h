@@ -38,6 +38,8 @@ int command_shutdown(const struct invocation *invocation);
 int command_top(const struct invocation *invocation);
 int command_tail(const struct invocation *invocation);
 int command_version(const struct invocation *invocation);
+int command_signal(const struct invocation *invocation);
+int command_sockets(const struct invocation *invocation);
 int command_help(const struct invocation *invocation);
 
 /* "reloaderctl: …" on stderr. */
@@ -51,6 +53,9 @@ int complain_of_error(const struct client_reply *reply);
 /* Calls and receives one reply within CLIENT_ANSWER_USEC; complains, and returns the exit code, 0 for a good one. */
 int ask(struct client *client, const char *method, json_t *parameters, bool more,
         struct client_reply *ret);
+
+/* The names as a list for the master, or complains and returns the exit code. */
+int names_from_arguments(char *const *arguments, json_t **ret);
 
 /* Calls a method that tells what it would do, and shows that. `parameters` is taken over. */
 int show_plan(const struct invocation *invocation, const char *method, json_t *parameters);

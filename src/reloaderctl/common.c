@@ -123,6 +123,22 @@ int ask(struct client *client, const char *method, json_t *parameters, bool more
     return EXIT_CODE_OK;
 }
 
+int names_from_arguments(char *const *arguments, json_t **ret)
+{
+    json_auto_t *names = json_array();
+    STRV_FOREACH (name, arguments)
+        if (json_array_append_new(names, json_string(*name)) < 0) {
+            complain("'%s' is no valid text (UTF-8)", *name);
+            return EXIT_CODE_USAGE;
+        }
+    if (json_array_size(names) == 0) {
+        complain("what? Name programs, GROUP:*, PROGRAM:SLOT, workers, or all");
+        return EXIT_CODE_USAGE;
+    }
+    *ret = json_incref(names);
+    return EXIT_CODE_OK;
+}
+
 /* ASCII alone, so that text from workers stays harmless on a terminal here too. */
 void print_json(json_t *value, bool indented)
 {

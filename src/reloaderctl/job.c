@@ -2,7 +2,6 @@
 #include "reloaderctl/commands.h"
 
 #include "base/clock.h"
-#include "base/strv.h"
 #include "reloaderctl/screen.h"
 
 #include <errno.h>
@@ -98,20 +97,14 @@ static int run(const struct invocation *invocation, const char *method)
 {
     CLEANUP_CLIENT struct client client = {.fd = -1};
     struct job job = {.invocation = invocation, .method = method};
-    json_auto_t *parameters = json_object(), *names = json_array();
-    STRV_FOREACH (name, invocation->arguments)
-        if (json_array_append_new(names, json_string(*name)) < 0) {
-            complain("'%s' is no valid text (UTF-8)", *name);
-            return EXIT_CODE_USAGE;
-        }
-    if (json_array_size(names) == 0) {
-        complain("what? Name programs, GROUP:*, PROGRAM:SLOT, workers, or all");
-        return EXIT_CODE_USAGE;
-    }
+    json_auto_t *parameters = json_object(), *names = NULL;
+    int code = names_from_arguments(invocation->arguments, &names);
+    if (code != EXIT_CODE_OK)
+        return code;
     (void)json_object_set(parameters, "programs", names);
     if (invocation->force)
         (void)json_object_set_new(parameters, "force", json_true());
-    int code = connect_or_complain(invocation, &client);
+    code = connect_or_complain(invocation, &client);
     if (code != EXIT_CODE_OK)
         return code;
     if (invocation->no_wait)

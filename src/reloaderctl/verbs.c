@@ -89,6 +89,20 @@ const struct verb verbs[] = {
      .options = OPTION_BIT(JSON),
      .places = PLACES(PLACE_PROGRAM, PLACE_OTHER),
      .run = command_scale},
+    {.name = "signal",
+     .aliases = "",
+     .arguments = "SIGNAL NAME...",
+     .help = "send a signal to the workers of those names: TERM, SIGTERM or 15; to the process, or "
+             "with --group to its group",
+     .note = NAMES_NOTE "\nWho ends by it is started again: `stop` is what ends a worker for good.",
+     .options = OPTION_BIT(JSON) | OPTION_BIT(GROUP) | OPTION_BIT(QUIET),
+     .places = PLACES(PLACE_SIGNAL, PLACE_NAME),
+     .run = command_signal},
+    {.name = "sockets",
+     .aliases = "",
+     .help = "listening sockets: what waits at them, what was dropped, and who has them",
+     .options = OPTION_BIT(JSON),
+     .run = command_sockets},
     {.name = "check",
      .aliases = "reread ",
      .arguments = "[FILE]",
@@ -143,7 +157,7 @@ const size_t n_verbs = ARRAY_SIZE(verbs);
 
 /* Designed, and known to people from similar tools. */
 static const char *const later_verbs[] = {
-    "signal", "send", "fg", "sockets", "why", "upgrade", "shell",
+    "send", "fg", "why", "upgrade", "shell",
 };
 
 static bool has_alias(const struct verb *verb, const char *name)

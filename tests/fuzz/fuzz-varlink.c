@@ -65,6 +65,22 @@ static int fake_job(const struct control_job *job, UNUSED const struct ucred *pe
     return job->force ? -ENOENT : 0;
 }
 
+static int fake_signal(const struct control_signal *signal, UNUSED const struct ucred *peer, UNUSED void *userdata,
+                       json_t **ret, const char **ret_name)
+{
+    if (!signal->names || signal->group) {
+        *ret_name = signal->names ? signal->names[0] : "";
+        return signal->number == 1 ? -ENOENT : -ESRCH;
+    }
+    *ret = json_pack("{s:[]}", "results");
+    return 0;
+}
+
+static json_t *fake_sockets(UNUSED void *userdata)
+{
+    return json_pack("{s:[]}", "sockets");
+}
+
 static const struct control_ops ops = {
     .status = fake_status,
     .reload = fake_reload,
@@ -74,6 +90,8 @@ static const struct control_ops ops = {
     .job = fake_job,
     .history = fake_history,
     .shutdown = fake_shutdown,
+    .signal = fake_signal,
+    .sockets = fake_sockets,
 };
 
 static void turn(sd_event *event, int client)

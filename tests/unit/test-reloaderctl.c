@@ -332,6 +332,35 @@ static void test_another_server(UNUSED void **state)
     (void)unlink(path);
 }
 
+static void test_signal(UNUSED void **state)
+{
+    serve("commit");
+    expect_run(1, "-s", path, "signal", "usr1", "web", NULL);
+    expect_output("web/0: SIGUSR1 sent to pid 4010\n");
+    expect_output("web:1: not running\n");
+    expect_run(0, "-s", path, "signal", "-9", "web", "--group", "-q", NULL);
+    assert_string_equal(output, "");
+    expect_run(1, "-s", path, "signal", "HUP", "nobody", NULL);
+    expect_output("there is no program, group or worker 'nobody'");
+    expect_run(1, "-s", path, "signal", "HUP", "web:9", NULL);
+    expect_run(1, "-s", path, "signal", "TERM", "web", "--json", NULL);
+    expect_output("{\"results\":[{\"program\":\"web\",\"slot\":0,\"name\":\"web/0\",\"pid\":4015");
+    expect_run(2, "-s", path, "signal", "TREM", "web", NULL);
+    expect_output("'TREM' is no signal");
+    expect_run(2, "-s", path, "signal", "TERM", NULL);
+}
+
+static void test_sockets(UNUSED void **state)
+{
+    serve("commit");
+    expect_run(0, "-s", path, "sockets", NULL);
+    expect_output("LISTENER  ADDRESS         INODE  QUEUE  BACKLOG  DROPS  USED BY\n"
+                  "web       127.0.0.1:7000  81234      3     4096      2  web:0-2,5 api:0 "
+                  "(jobs)\n");
+    expect_run(0, "-s", path, "sockets", "--json", NULL);
+    expect_output("\"inode\": 81234");
+}
+
 static void test_usage(UNUSED void **state)
 {
     expect_run(2, "reloda", NULL);
@@ -380,6 +409,8 @@ int main(void)
         cmocka_unit_test_teardown(test_events_and_shutdown, end_master),
         cmocka_unit_test_teardown(test_events_of_a_wrong_type, end_master),
         cmocka_unit_test_teardown(test_history, end_master),
+        cmocka_unit_test_teardown(test_signal, end_master),
+        cmocka_unit_test_teardown(test_sockets, end_master),
         cmocka_unit_test(test_no_master),
         cmocka_unit_test(test_stale_socket),
         cmocka_unit_test(test_another_server),

@@ -22,6 +22,18 @@ static void add_health(json_t *view, const struct worker *worker)
                   (json_int_t)worker->health.failures, "text", worker->health.text));
 }
 
+/* Of states that last no longer than some key says. */
+static void add_left(json_t *view, const struct worker *worker)
+{
+    uint64_t now = clock_monotonic_usec();
+    bool has_end = worker->state == WORKER_STARTING || worker->state == WORKER_DRAINING ||
+                   worker->state == WORKER_STOPPING;
+    if (view && has_end && sd_event_source_get_enabled(worker->deadline_timer, NULL) > 0 &&
+        worker->deadline_usec > now)
+        (void)json_object_set_new(view, "left_usec",
+                                  json_integer((json_int_t)(worker->deadline_usec - now)));
+}
+
 static json_t *view_worker(const struct worker *worker, unsigned restarts)
 {
     uint64_t age = clock_monotonic_usec() - worker->state_usec;
@@ -30,6 +42,7 @@ static json_t *view_worker(const struct worker *worker, unsigned restarts)
                              worker_state_to_string(worker->state), "text", worker->status,
                              "since_usec", (json_int_t)(clock_realtime_usec() - age), "restarts",
                              (json_int_t)restarts, "mixed", worker->mixed);
+    add_left(view, worker);
     add_health(view, worker);
     return view;
 }

@@ -40,6 +40,10 @@ int command_tail(const struct invocation *invocation);
 int command_version(const struct invocation *invocation);
 int command_signal(const struct invocation *invocation);
 int command_sockets(const struct invocation *invocation);
+int command_pid(const struct invocation *invocation);
+int command_shell(const struct invocation *invocation);
+int command_exit(const struct invocation *invocation);
+int command_completion(const struct invocation *invocation);
 int command_help(const struct invocation *invocation);
 
 /* "reloaderctl: …" on stderr. */

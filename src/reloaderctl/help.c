@@ -122,7 +122,7 @@ void help_print_verb(const struct verb *verb)
 int command_help(const struct invocation *invocation)
 {
     const char *name = invocation->arguments[0];
-    const struct verb *verb = name ? verb_find(name) : NULL;
+    const struct verb *verb = name ? verb_find(name, invocation->in_shell) : NULL;
     if (verb)
         help_print_verb(verb);
     else if (!name)

@@ -147,8 +147,7 @@ static void add_file(struct shower *shower, json_t *output)
 static void add_live(struct shower *shower, json_t *output)
 {
     CLEANUP_FREE char *program = get_text(output, "program");
-    json_t *name = json_sprintf("%s:%llu", program,
-                                (unsigned long long)get_number(output, "slot"));
+    json_t *name = json_sprintf("%s:%llu", program, (unsigned long long)get_number(output, "slot"));
     if (!name || json_array_append_new(shower->live, name) < 0)
         die_of_memory();
 }
@@ -157,9 +156,9 @@ static bool is_whole(const struct shower *shower, json_t *output)
 {
     size_t i, n = 0;
     json_t *other;
-    json_array_foreach(shower->outputs, i, other)
-        if (json_equal(json_object_get(other, "program"), json_object_get(output, "program")))
-            n++;
+    json_array_foreach(shower->outputs, i,
+                       other) if (json_equal(json_object_get(other, "program"),
+                                             json_object_get(output, "program"))) n++;
     return n > 1;
 }
 
@@ -177,13 +176,9 @@ static void classify(struct shower *shower)
 {
     size_t i;
     json_t *output;
-    json_array_foreach(shower->outputs, i, output)
-        if (path_of(output))
-            add_file(shower, output);
-        else if (shower->invocation->follow && tail_place_is_live(output))
-            add_live(shower, output);
-        else
-            explain(shower, output);
+    json_array_foreach(shower->outputs, i, output) if (path_of(output)) add_file(shower, output);
+    else if (shower->invocation->follow && tail_place_is_live(output)) add_live(shower, output);
+    else explain(shower, output);
 }
 
 /* Files */
@@ -196,9 +191,9 @@ static void refuse_file(struct shower *shower, struct source *source, int r)
                  strerror(-r));
         size_t i;
         json_t *output;
-        json_array_foreach(shower->outputs, i, output)
-            if (string_equal(path_of(output), path_of(source->output)))
-                add_live(shower, output);
+        json_array_foreach(shower->outputs, i,
+                           output) if (string_equal(path_of(output), path_of(source->output)))
+            add_live(shower, output);
         return;
     }
     shower->code = EXIT_CODE_FAILED;
@@ -316,8 +311,8 @@ static int follow(struct shower *shower, struct client *client, const char *name
     if (live) {
         /* By one word where that is all: the master looks each line's place up among what is named. */
         bool all = n_live == json_array_size(shower->outputs);
-        int code = ask(client, "Logs", parameters_of(all ? name : NULL, shower->live, stream),
-                       true, &confirmation);
+        int code = ask(client, "Logs", parameters_of(all ? name : NULL, shower->live, stream), true,
+                       &confirmation);
         if (code != EXIT_CODE_OK)
             return code;
     } else {

@@ -135,6 +135,33 @@ const struct verb verbs[] = {
      .options = OPTION_BIT(JSON) | OPTION_BIT(LINES) | OPTION_BIT(FOLLOW),
      .places = PLACES(PLACE_NAME, PLACE_STREAM),
      .run = command_tail},
+    {.name = "pid",
+     .aliases = "",
+     .arguments = "[NAME...]",
+     .help = "the process id of the master, or of all workers of those names",
+     .options = OPTION_BIT(JSON),
+     .places = PLACES(PLACE_NAME),
+     .run = command_pid},
+    {.name = "shell",
+     .aliases = "",
+     .help = "commands one after the other, with history and completion; from a file or pipe, a "
+             "command a line",
+     .note = "Lines that are not typed: its exit status is that of the first command that failed; "
+             "the others run nevertheless. Empty lines and those that begin with # are skipped.",
+     .not_in_shell = true,
+     .run = command_shell},
+    {.name = "exit",
+     .aliases = "quit ",
+     .help = "leave the shell; the master stays (`shutdown` ends that)",
+     .shell_only = true,
+     .run = command_exit},
+    {.name = "completion",
+     .aliases = "",
+     .arguments = "bash|zsh|fish",
+     .help = "the script by which that shell completes our commands and the names of programs",
+     .not_in_shell = true,
+     .places = PLACES(PLACE_SHELL, PLACE_OTHER),
+     .run = command_completion},
     {.name = "shutdown",
      .aliases = "quit ",
      .help = "drain the workers and end the master; waits until it is gone",
@@ -157,7 +184,10 @@ const size_t n_verbs = ARRAY_SIZE(verbs);
 
 /* Designed, and known to people from similar tools. */
 static const char *const later_verbs[] = {
-    "send", "fg", "why", "upgrade", "shell",
+    "send",
+    "fg",
+    "why",
+    "upgrade",
 };
 
 static bool has_alias(const struct verb *verb, const char *name)
@@ -169,10 +199,11 @@ static bool has_alias(const struct verb *verb, const char *name)
     return false;
 }
 
-const struct verb *verb_find(const char *name)
+const struct verb *verb_find(const char *name, bool in_shell)
 {
     for (size_t i = 0; i < n_verbs; i++)
-        if (strcmp(verbs[i].name, name) == 0 || has_alias(&verbs[i], name))
+        if ((in_shell || !verbs[i].shell_only) &&
+            (strcmp(verbs[i].name, name) == 0 || has_alias(&verbs[i], name)))
             return &verbs[i];
     return NULL;
 }

@@ -52,7 +52,8 @@ static void add_commands(struct completion *completion)
     for (size_t i = 0; i < n_verbs; i++)
         if (is_offered(completion, &verbs[i]))
             add(completion, verbs[i].name, verbs[i].help);
-    for (size_t i = 0; !completion->found && i < n_verbs; i++)
+    bool none = !completion->found;
+    for (size_t i = 0; none && i < n_verbs; i++)
         if (is_offered(completion, &verbs[i]))
             verb_each_alias(&verbs[i], add_alias, completion);
 }

@@ -63,7 +63,11 @@ static int wait_for(pid_t pid)
     while (waitpid(pid, &status, 0) < 0)
         if (errno != EINTR)
             return EXIT_CODE_FAILED;
-    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+    if (WIFEXITED(status))
+        return WEXITSTATUS(status);
+    /* Behind "^C", as terminals write it. */
+    (void)fputc('\n', stderr);
+    return 128 + WTERMSIG(status);
 }
 
 static int run_apart(const struct shell *shell, char **argv)

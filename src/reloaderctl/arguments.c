@@ -231,6 +231,7 @@ enum arguments_wish arguments_parse(char **argv, struct invocation *invocation,
         invocation->arguments = argv + 2;
         return ARGUMENTS_COMPLETE;
     }
+    complain_as_json(strv_contains(argv, "--json"));
     opterr = 0;
     optind = 0;
     hide_numbers(argv);

@@ -46,8 +46,10 @@ int command_exit(const struct invocation *invocation);
 int command_completion(const struct invocation *invocation);
 int command_help(const struct invocation *invocation);
 
-/* "reloaderctl: …" on stderr. */
+/* "reloaderctl: …" on stderr; or a line of JSON, {"message": …} and of an error of the master's its name as "error". */
 void complain(const char *format, ...) PRINTF_LIKE(1, 2);
+/* For the rest of this process. */
+void complain_as_json(bool json);
 
 /* Connects, or complains and returns the exit code. */
 int connect_or_complain(const struct invocation *invocation, struct client *ret);

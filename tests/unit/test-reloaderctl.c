@@ -165,8 +165,8 @@ static void test_top(UNUSED void **state)
     assert_int_equal(run("-s", path, "top", "-d", "0", NULL), 2);
     expect_output("-d takes seconds, from 0.1 to 3600; '0' is not that");
     assert_int_equal(run("-s", path, "top", "-n", "x", NULL), 2);
-    assert_int_equal(run("-s", path, "status", "-d", "1", NULL), 2);
-    expect_output("status does not take -d");
+    assert_int_equal(run("-s", path, "reload", "-d", "1", NULL), 2);
+    expect_output("reload does not take -d");
 }
 
 static void test_status_not_ready(UNUSED void **state)
@@ -350,6 +350,31 @@ static void test_signal(UNUSED void **state)
     expect_run(2, "-s", path, "signal", "TERM", NULL);
 }
 
+static void test_errors_as_json(UNUSED void **state)
+{
+    serve("commit");
+    expect_run(1, "-s", path, "stop", "nobody", "--json", NULL);
+    expect_output("{\"error\":\"NoSuchProgram\",\"message\":\"there is no program");
+    expect_run(2, "stop", "--json", NULL);
+    expect_output("{\"message\":\"what? ");
+    expect_run(2, "--json", "nonsense", NULL);
+    expect_output("{\"message\":\"unknown command 'nonsense'");
+    expect_run(3, "-s", "/nowhere", "status", "--json", NULL);
+    expect_output("{\"message\":\"no master answers:\\n");
+}
+
+static void test_watched_status(UNUSED void **state)
+{
+    serve("commit");
+    expect_run(0, "-s", path, "status", "-w", "-n", "2", "-d", "0.1", NULL);
+    const char *first = strstr(output, "4 of 4 ready");
+    assert_non_null(first);
+    assert_non_null(strstr(first + 1, "4 of 4 ready"));
+    expect_run(0, "-s", path, "status", "-w", "-n", "2", "-d", "0.1", "--json", NULL);
+    assert_int_equal(output[0], '{');
+    assert_non_null(strstr(output, "}\n{"));
+}
+
 static void test_sockets(UNUSED void **state)
 {
     serve("commit");
@@ -411,6 +436,8 @@ int main(void)
         cmocka_unit_test_teardown(test_history, end_master),
         cmocka_unit_test_teardown(test_signal, end_master),
         cmocka_unit_test_teardown(test_sockets, end_master),
+        cmocka_unit_test_teardown(test_errors_as_json, end_master),
+        cmocka_unit_test_teardown(test_watched_status, end_master),
         cmocka_unit_test(test_no_master),
         cmocka_unit_test(test_stale_socket),
         cmocka_unit_test(test_another_server),

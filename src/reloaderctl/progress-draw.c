@@ -19,6 +19,8 @@ struct line {
 
 static struct line begin_line(const struct screen *screen, FILE *stream)
 {
+    /* As a whole and first: then terminals forget, too, that it was the middle of a line that they had broken. */
+    (void)fputs("\x1b[2K", stream);
     /* One column stays free: a character in the last one makes some terminals wrap. */
     return (struct line){
         .stream = stream, .screen = screen, .width = screen->width > 1 ? screen->width - 1 : 1};
@@ -126,20 +128,25 @@ static int rank_of(const struct progress_program *program)
     return program->waits || (moved > 0 && !done) ? 0 : done ? 2 : 1;
 }
 
-/* Marks as many of those that are taken as there is room for; how many they are in all. */
+/* A reload has nothing to do where nobody runs. */
+static bool has_line(const struct progress *progress, const struct progress_program *program)
+{
+    return program->taken && (progress->goal != PROGRESS_NEWER || progress_total(program) > 0);
+}
+
+/* Marks as many of those that have a line as there is room for; how many they are in all. */
 static size_t choose(struct progress *progress, size_t room)
 {
-    size_t n = 0, taken = 0;
+    size_t n = 0;
+    for (size_t i = 0; i < progress->n_programs; i++)
+        progress->programs[i].shown = false;
     for (int rank = 0; rank < 3; rank++)
         for (size_t i = 0; i < progress->n_programs; i++) {
             struct progress_program *program = &progress->programs[i];
-            if (!program->taken || rank_of(program) != rank)
-                continue;
-            taken++;
-            program->shown = n < room;
-            n += program->shown;
+            if (has_line(progress, program) && rank_of(program) == rank)
+                program->shown = n++ < room;
         }
-    return taken;
+    return n;
 }
 
 static size_t widest_name(const struct progress *progress)
@@ -147,7 +154,7 @@ static size_t widest_name(const struct progress *progress)
     size_t width = 0;
     for (size_t i = 0; i < progress->n_programs; i++) {
         CLEANUP_FREE char *name = text_clean(progress->programs[i].name);
-        if (progress->programs[i].taken)
+        if (has_line(progress, &progress->programs[i]))
             width = MAX(width, text_width(name));
     }
     return width;
@@ -166,7 +173,7 @@ static size_t count_rows(const struct progress *progress, const struct screen *s
 
 static void end_line(struct progress *progress, size_t width, FILE *stream)
 {
-    (void)fputs("\x1b[K\n", stream);
+    (void)fputc('\n', stream);
     size_t *larger = reallocarray(progress->drawn, progress->n_drawn + 1, sizeof(*larger));
     if (!larger)
         die_of_memory();
@@ -190,14 +197,16 @@ void progress_draw(struct progress *progress, const struct screen *screen, uint6
 {
     size_t room = screen->height > 3 ? screen->height - 3 : 1;
     size_t name_width = MIN(widest_name(progress), MAX(screen->width / 4, (size_t)NAME_MIN));
-    size_t rows = count_rows(progress, screen), taken = choose(progress, room);
+    size_t rows = count_rows(progress, screen), lines = choose(progress, room);
     if (rows > 0)
-        (void)fprintf(stream, "\x1b[%zuA\r\x1b[J", rows);
+        (void)fprintf(stream, "\x1b[%zuA\r", rows);
     progress->n_drawn = 0;
     for (size_t i = 0; i < progress->n_programs; i++)
-        if (progress->programs[i].taken && progress->programs[i].shown)
+        if (progress->programs[i].shown)
             end_line(progress, draw_program(&progress->programs[i], screen, name_width, stream),
                      stream);
-    draw_summary(progress, screen, taken > room ? taken - room : 0, elapsed_usec, stream);
+    draw_summary(progress, screen, lines > room ? lines - room : 0, elapsed_usec, stream);
+    /* Not before: at the top of a screen terminals keep what is erased as something that scrolled away. */
+    (void)fputs("\x1b[J", stream);
     (void)fflush(stream);
 }

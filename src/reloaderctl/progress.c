@@ -122,6 +122,14 @@ static void set_step(struct progress_program *program, char *step)
     program->step = step;
 }
 
+/* It may still have workers that leave; nobody waits for these. */
+static void end_program(struct progress_program *program)
+{
+    free(program->waits);
+    program->waits = NULL;
+    program->ended = true;
+}
+
 static void rollout_event(struct progress_program *program, json_t *event)
 {
     uint64_t workers = get_number(event, "workers");
@@ -178,7 +186,19 @@ void progress_result(struct progress *progress, json_t *result)
         set_step(program, get_words(entry, "result"));
         free(program->latest);
         program->latest = get_text(entry, "reason");
+        end_program(program);
     }
+}
+
+/* What the master says counts, whatever was seen last. */
+static void mark_target(struct progress_program *program, json_t *target)
+{
+    json_t *slot = json_object_get(target, "slot");
+    if (strcmp(program->step, "failed") == 0 || strcmp(program->step, "superseded") == 0)
+        return;
+    for (size_t i = 0; i < program->n_slots; i++)
+        if (!slot || (size_t)json_integer_value(slot) == i)
+            program->slots[i].moved = true;
 }
 
 void progress_target(struct progress *progress, json_t *target)
@@ -188,6 +208,10 @@ void progress_target(struct progress *progress, json_t *target)
     if (!program)
         return;
     set_step(program, get_words(target, "result"));
+    mark_target(program, target);
+    program->awaited -= program->awaited > 0;
+    if (program->awaited == 0)
+        end_program(program);
     CLEANUP_FREE char *reason = get_text(target, "reason");
     if (reason[0] == '\0')
         return;
@@ -231,6 +255,7 @@ void progress_aim(struct progress *progress, enum progress_goal goal, json_t *ta
         if (!program)
             continue;
         program->taken = true;
+        program->awaited++;
         if (!json_is_integer(json_object_get(target, "slot"))) {
             program->whole = true;
             for (size_t k = 0; k < program->n_slots; k++)
@@ -285,8 +310,8 @@ void progress_look(struct progress *progress, json_t *status)
         if (!program || !program->taken)
             continue;
         free(program->waits);
-        program->waits = progress_wait_text(entry);
-        if (progress->goal == PROGRESS_NEWER)
+        program->waits = program->ended ? NULL : progress_wait_text(entry);
+        if (progress->goal == PROGRESS_NEWER || program->ended)
             continue;
         if (program->whole && json_array_size(slots) > program->n_slots)
             set_slots(program, MIN(json_array_size(slots), (size_t)SLOTS_MAX));

@@ -31,12 +31,14 @@ struct progress {
         uint64_t generation; /* before the reload */
         size_t n_slots;      /* follows the new configuration once its rollout began */
         struct progress_slot *slots;
-        bool taken;   /* as a whole or in parts; else it has no line */
-        bool shown;   /* there is room for its line */
-        bool whole;   /* slots that come count, too */
-        char *step;   /* of its rollout, or its result, clean; may be NULL */
-        char *latest; /* what a worker did last, clean; may be NULL */
-        char *waits;  /* what it waits for now, clean; NULL: for nothing, as far as known */
+        bool taken;     /* as a whole or in parts; else it has no line */
+        bool shown;     /* there is room for its line */
+        bool whole;     /* slots that come count, too */
+        size_t awaited; /* targets in it without a result */
+        bool ended;     /* it waits for nothing any more */
+        char *step;     /* of its rollout, or its result, clean; may be NULL */
+        char *latest;   /* what a worker did last, clean; may be NULL */
+        char *waits;    /* what it waits for now, clean; NULL: for nothing, as far as known */
     } * programs;
     size_t *drawn; /* the widths of lines on the screen that the next drawing replaces */
     size_t n_drawn;

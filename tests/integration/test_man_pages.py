@@ -45,8 +45,11 @@ def same(code, pages):
 
 
 def test_there_are_exactly_these():
+    """Installed, and named by --help and README.md."""
     installed = re.search(r"install_man\((.*?)\)", (TOP / "meson.build").read_text(), re.DOTALL).group(1)
     same(re.findall(r"'man/(\S+)'", installed), PAGES)
+    for text in (output(BINARIES.reloader, "--help"), (TOP / "README.md").read_text()):
+        same((f"{name}.{number}" for name, number in re.findall(r"\b([\w.-]*reloader[\w.-]*)\((\d)\)", text)), PAGES)
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -196,14 +199,13 @@ def test_examples_are_valid(directory, table):
     assert done.returncode == 0, done.stderr
 
 
-def test_expansions():
+def test_expansions(directory):
     """Those that an unknown one is answered with, in a place where all are known."""
-    text = "programs: {p: {command: [sleep, '%(nonsense)s']}}\n"
-    done = subprocess.run([BINARIES.reloader, "--check", "/dev/stdin"], input=text, capture_output=True, text=True, check=False)
-    with_file = subprocess.run(["sh", "-c", 'f=$(mktemp) && cat >"$f" && "$0" --check "$f"; rm "$f"', BINARIES.reloader], input=text,
-                               capture_output=True, text=True, check=False)
-    known = re.search(r"known here: (.*)", done.stderr + with_file.stderr).group(1)
-    described = {marked("It " + head, "Li")[0] for head, _ in entries(Page("reloader.yaml.5").section("Expansions", "Ss"))}
+    path = directory / "unknown.yaml"
+    path.write_text("programs: {p: {command: [sleep, '%(nonsense)s']}}\n")
+    done = subprocess.run([BINARIES.reloader, "--check", path], capture_output=True, text=True, check=False)
+    known = re.search(r"known here: (.*)", done.stderr).group(1)
+    described = {marked(f".It {head}", "Li")[0] for head, _ in entries(Page("reloader.yaml.5").section("Expansions", "Ss"))}
     same({word for word in re.findall(r"%\([\w:]+\)s", known)}, described - {"%%"})
 
 
@@ -267,7 +269,7 @@ def described_commands():
     lines = Page("reloaderctl.1").section("DESCRIPTION")
     found = {}
     for head, body in entries(lines[lines.index("The commands are:"):]):
-        for name in marked(".It " + head.replace(" Op ", " Ar "), "Cm")[:1]:
+        for name in marked(f".It {head}".replace(" Op ", " Ar "), "Cm")[:1]:
             found[name] = [f".It {head}", *body]
     return found
 
@@ -308,7 +310,8 @@ def test_options_of_commands():
         options = {f"-{option['name']}": option.get("letter") for option in row["options"]}
         forms = flags(synopses()[name]) - {"s"}
         same(options, {long for long, letter in options.items() if {long, letter} & forms})
-        assert not forms - set(options) - set(options.values()), f"only in the synopsis of {name}: {forms}"
+        unknown = forms - set(options) - set(options.values())
+        assert not unknown, f"only in the synopsis of {name}: {sorted(unknown)}"
         named |= set(options) | {letter for letter in options.values() if letter}
     same(named, described)
 

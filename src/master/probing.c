@@ -38,7 +38,7 @@ static int tell_of(struct probing *probing, struct probe *probe)
     CLEANUP_STRV char **fields = NULL;
     int r = describe(probe, &fields);
     if (r == 0)
-        r = helper_send(probing->helper, fields);
+        r = helper_send(probing->helper, fields, -1);
     if (r < 0)
         return r;
     list_remove(&probe->link);
@@ -49,7 +49,7 @@ static int tell_of(struct probing *probing, struct probe *probe)
 static int reset(struct probing *probing)
 {
     static char *const fields[] = {(char *)(uintptr_t) "TYPE=reset", NULL};
-    int r = helper_send(probing->helper, fields);
+    int r = helper_send(probing->helper, fields, -1);
     if (r == 0)
         probing->resets = false;
     return r;
@@ -136,7 +136,7 @@ static void drop_probe(struct probe *probe, void *userdata)
     if (r == 0)
         r = strv_appendf(&fields, "NUMBER=%" PRIu64, probe->number);
     if (r == 0)
-        r = helper_send(probing->helper, fields);
+        r = helper_send(probing->helper, fields, -1);
     if (r == 0 || r == -EPIPE)
         return;
     probing->resets = true;

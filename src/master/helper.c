@@ -66,7 +66,7 @@ static void try_again_later(struct helper *helper)
 int helper_send(struct helper *helper, char *const *fields, int pass)
 {
     int r = helper->socket < 0 ? -EPIPE : message_send(helper->socket, fields, pass);
-    if (r == -EAGAIN)
+    if (r == -EAGAIN && helper->socket_source)
         (void)sd_event_source_set_io_events(helper->socket_source, EPOLLIN | EPOLLOUT);
     /* Memory is short, or this user has too many descriptors on their way: of that the socket does not tell when it is over. */
     else if (r < 0 && r != -EPIPE && r != -ECONNRESET && r != -EMSGSIZE)
@@ -276,7 +276,7 @@ static int watch_it(struct helper *helper)
     return 0;
 }
 
-static int start_and_watch(struct helper *helper)
+static int start_process(struct helper *helper)
 {
     int r = make_process(helper);
     if (r < 0)
@@ -286,6 +286,14 @@ static int start_and_watch(struct helper *helper)
         .leader = helper->pid, .empty = on_reaped, .userdata = helper};
     list_init(&helper->reaping.link);
     reaper_add(helper->reaper, &helper->reaping);
+    return 0;
+}
+
+static int start_and_watch(struct helper *helper)
+{
+    int r = start_process(helper);
+    if (r < 0)
+        return r;
     r = watch_it(helper);
     if (r < 0) {
         (void)process_signal(helper->pidfd, SIGKILL);
@@ -443,7 +451,8 @@ int helper_finish(struct helper *helper, int (*farewell)(void *userdata), uint64
 {
     uint64_t deadline = clock_monotonic_usec() + patience_usec;
     for (unsigned i = 0; i < FINISH_TRIES; i++) {
-        int r = helper->pid == 0 ? start_and_watch(helper) : 0;
+        /* A loop that has come to its end watches nobody any more. */
+        int r = helper->pid == 0 ? start_process(helper) : 0;
         if (r < 0)
             return r;
         if (!finish_one(helper, farewell, deadline) || !helper->ops->gone(helper->userdata))

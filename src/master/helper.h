@@ -62,7 +62,7 @@ void helper_want(struct helper *helper);
 int helper_send(struct helper *helper, char *const *fields, int pass);
 
 /*
- * Before helper_free(), outside of the event loop: lets it end its work. `farewell` tells it, once more and again until it returns 0: then all was told.
+ * Before helper_free(), when the event loop has ended: lets it end its work. `farewell` tells it, once more and again until it returns 0: then all was told.
  * Its exit is waited for, all in all for at most `patience_usec`. One that dies is replaced as long as ops->gone() asks for that. 0, or -errno: none
  * could be started.
  */

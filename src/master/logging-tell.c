@@ -7,24 +7,6 @@
 
 /* Telling */
 
-static const char *to_name(enum config_output_to to)
-{
-    switch (to) {
-    case CONFIG_OUTPUT_FILE:
-        return "file";
-    case CONFIG_OUTPUT_JOURNAL:
-        return "journal";
-    case CONFIG_OUTPUT_SYSLOG:
-        return "syslog";
-    case CONFIG_OUTPUT_LOG:
-        return "log";
-    case CONFIG_OUTPUT_INHERIT:
-    case CONFIG_OUTPUT_NULL:
-        break;
-    }
-    return "null";
-}
-
 static int describe_worker(const struct output_pipe *pipe, char ***ret)
 {
     const struct log_subject subject = output_pipe_subject(pipe);
@@ -65,7 +47,7 @@ static int describe(const struct output_pipe *pipe, bool tapped, char ***ret)
     if (r == 0)
         r = strv_appendf(ret, "NUMBER=%" PRIu64, pipe->number);
     if (r == 0)
-        r = strv_appendf(ret, "TO=%s", to_name(pipe->settings->to));
+        r = strv_appendf(ret, "TO=%s", config_output_to_to_string(pipe->settings->to));
     if (r == 0)
         r = strv_appendf(ret, "STRIP_ANSI=%d", strips);
     if (r == 0)

@@ -127,22 +127,13 @@ static char *count_lost(void *userdata)
     return logging_count_lost(userdata);
 }
 
-static void move_all(struct list *from, struct list *to)
-{
-    while (!list_is_empty(from)) {
-        struct list *link = from->next;
-        list_remove(link);
-        list_append(to, link);
-    }
-}
-
 /* The next one is told of all pipes; those that this one knew are the older ones. */
 static bool on_gone(void *userdata)
 {
     struct logging *logging = userdata;
     logging->knows_log = false;
-    move_all(&logging->waiting, &logging->handed);
-    move_all(&logging->handed, &logging->waiting);
+    list_move_all(&logging->waiting, &logging->handed);
+    list_move_all(&logging->handed, &logging->waiting);
     return !list_is_empty(&logging->waiting);
 }
 
@@ -264,7 +255,7 @@ struct logging *logging_free(struct logging *logging)
         return NULL;
     if (logging->helper)
         end_helper(logging);
-    move_all(&logging->handed, &logging->waiting);
+    list_move_all(&logging->handed, &logging->waiting);
     while (!list_is_empty(&logging->waiting))
         (void)output_pipe_free(
             LIST_ENTRY(logging->waiting.next, struct output_pipe, link));

@@ -6,15 +6,6 @@
 #include <errno.h>
 #include <inttypes.h>
 
-static void move_all(struct list *from, struct list *to)
-{
-    while (!list_is_empty(from)) {
-        struct list *link = from->next;
-        list_remove(link);
-        list_append(to, link);
-    }
-}
-
 /* Telling */
 
 static int describe(const struct probe *probe, char ***ret)
@@ -69,7 +60,7 @@ static void on_started(void *userdata)
 {
     struct probing *probing = userdata;
     probing->resets = false;
-    move_all(&probing->told, &probing->waiting);
+    list_move_all(&probing->told, &probing->waiting);
     tell(probing);
 }
 
@@ -140,7 +131,7 @@ static void drop_probe(struct probe *probe, void *userdata)
     if (r == 0 || r == -EPIPE)
         return;
     probing->resets = true;
-    move_all(&probing->told, &probing->waiting);
+    list_move_all(&probing->told, &probing->waiting);
 }
 
 const struct probe_sink *probing_sink(const struct probing *probing)

@@ -4,7 +4,7 @@
  *   client      finds the control socket, calls, receives
  *   screen      makes text safe, aligned and coloured for terminals
  *   start, stop and restart (job),
- *   status (cells, numbers), top (top-rows, top-frame, graph, terminal), reload and update (progress), check (plan), events (event-text), tail (tail-place, file-tail), shutdown, version: the commands; common and field: what they share
+ *   status (cells, numbers), top (top-rows, top-frame, graph, terminal), reload and update (progress), check (plan), events (event-text), tail (tail-place, file-tail, line-print), fg (fg-input, fg-text), shutdown, version: the commands; common and field: what they share
  *
  * Exit codes: 0 done, 1 it failed, 2 usage, 3 no master, 4 (status) something that should run is not ready.
  */
@@ -80,6 +80,10 @@ static const struct verb verbs[] = {
     {"tail", "logs ", "NAME [stdout|stderr]",
      "what workers printed last, -n LINES of it (10); -f: and what they print from now on",
      OPTION_JSON | OPTION_COUNT | OPTION_FOLLOW, command_tail},
+    {"fg", "", "NAME",
+     "what one worker prints, and with stdin: pipe what is typed goes to it; -f: the end of input "
+     "does not end it",
+     OPTION_JSON | OPTION_FOLLOW, command_fg},
     {"shutdown", "quit ", NULL, "drain the workers and end the master; waits until it is gone",
      OPTION_JSON | OPTION_FORCE, command_shutdown},
     {"version", "", NULL, "of this program and of the running master", OPTION_JSON,
@@ -88,7 +92,7 @@ static const struct verb verbs[] = {
 
 /* Designed, and known to people from similar tools. */
 static const char *const later_verbs[] = {
-    "signal", "send", "fg", "sockets", "why", "upgrade", "shell",
+    "signal", "send", "sockets", "why", "upgrade", "shell",
 };
 
 #define HELP_COLUMN 20

@@ -23,10 +23,13 @@
 
 /* While nobody runs in the slot: not everything that ends that has an event. */
 #define ASK_AGAIN_MSEC 1000
+/* What a worker printed at its end comes after the event of that: lines are waited for until none has come for so long. */
+#define LAST_LINES_MSEC 300
 
 struct fg {
     const struct invocation *invocation;
     bool terminal; /* somebody types */
+    bool ending;   /* nothing but last lines may come */
     bool over;
     int code;
     struct client events, lines, asked; /* fd -1: there is none */
@@ -94,6 +97,8 @@ static void take_input(struct fg *fg)
 
 static void ask_who_runs(struct fg *fg, const char *name)
 {
+    if (fg->ending)
+        return;
     if (fg->asked.fd >= 0) {
         fg->ask_again = true;
         return;
@@ -128,8 +133,8 @@ static void introduce(struct fg *fg, json_t *parameters, bool first)
     if (fg->input.to < 0)
         text = string_equal(kind, "socket")
                    ? "its stdin is its socket, so it takes no input; Ctrl-C leaves it running"
-                   : "it takes no input, for that `stdin: pipe` must be among the keys of its "
-                     "program; Ctrl-C leaves it running";
+                   : "it takes no input, `stdin: pipe` in its program would change that; Ctrl-C "
+                     "leaves it running";
     if (!first)
         complain("%s: pid %llu, generation %llu, has taken over%s", fg->worker,
                  (unsigned long long)fg->pid,
@@ -161,7 +166,9 @@ static void take_worker(struct fg *fg, json_t *parameters)
 static void lose_worker(struct fg *fg, const char *how)
 {
     size_t unread = fg_input_unread(&fg->input), pending = fg_input_pending(&fg->input);
-    CLEANUP_FREE char *clean = text_clean(how);
+    CLEANUP_FREE char *text = string_format("%s%s",
+                                            string_starts_with(how, "SIG") ? "ended by " : "", how);
+    CLEANUP_FREE char *clean = text_clean(text);
     if (unread + pending > 0)
         complain("%s, pid %llu: %s; %zu bytes of its input were not read", fg->worker,
                  (unsigned long long)fg->pid, clean, unread + pending);
@@ -195,7 +202,9 @@ static void miss_worker(struct fg *fg, json_t *parameters)
     }
     complain("%s is %s, and nobody else is started there; `reloaderctl start %s` would do that",
              fg->place, state, fg->place);
-    end(fg, first || string_equal(state, "FATAL") ? EXIT_CODE_FAILED : EXIT_CODE_OK);
+    if (first || string_equal(state, "FATAL"))
+        fg->code = EXIT_CODE_FAILED;
+    fg->ending = true;
 }
 
 static void handle_error(struct fg *fg, struct client_reply *reply)
@@ -315,8 +324,10 @@ static int begin(struct fg *fg, const char *name)
     ask_who_runs(fg, name);
     if (!fg->over)
         take_answer(fg, CLIENT_ANSWER_USEC);
-    if (fg->over)
+    if (fg->over || fg->ending) {
+        fg->over = true;
         return fg->code;
+    }
     code = begin_stream(fg, &fg->lines, "Logs", json_pack("{s:[s]}", "programs", fg->place), &logs);
     if (code == EXIT_CODE_OK)
         fg_explain_outputs(json_object_get(logs.parameters, "outputs"),
@@ -374,12 +385,17 @@ static void wait_and_take(struct fg *fg, int signal_fd)
     struct pollfd fds[] = {
         {.fd = signal_fd, .events = POLLIN},
         {.fd = fg->lines.fd, .events = POLLIN},
-        {.fd = fg->events.fd, .events = POLLIN},
+        {.fd = fg->ending ? -1 : fg->events.fd, .events = POLLIN},
         {.fd = fg->asked.fd, .events = POLLIN},
         {.fd = fg_input_pending(&fg->input) > 0 ? fg->input.to : -1, .events = POLLOUT},
         {.fd = takes_input(fg) ? fg->input.from : -1, .events = POLLIN},
     };
-    int n = poll(fds, ARRAY_SIZE(fds), fg->pid != 0 ? -1 : ASK_AGAIN_MSEC);
+    int n = poll(fds, ARRAY_SIZE(fds),
+                 fg->ending     ? LAST_LINES_MSEC
+                 : fg->pid != 0 ? -1
+                                : ASK_AGAIN_MSEC);
+    if (n == 0 && fg->ending)
+        fg->over = true;
     if (n == 0 && fg->pid == 0)
         ask_who_runs(fg, fg->place);
     if (n <= 0)
@@ -428,7 +444,7 @@ int command_fg(const struct invocation *invocation)
         return EXIT_CODE_USAGE;
     }
     int code = begin(&fg, invocation->arguments[0]);
-    if (code == EXIT_CODE_OK) {
+    if (code == EXIT_CODE_OK && !fg.over) {
         run(&fg);
         code = fg.code;
     }

@@ -52,6 +52,10 @@ void connection_reply_fd(struct connection *connection, json_t *parameters, int 
 
 /* Bytes that the client has not read yet. */
 size_t connection_pending(const struct connection *connection);
+/* Is nothing under way, neither a call nor a reply? Then since when (monotonic). */
+bool connection_is_idle(const struct connection *connection, uint64_t *ret_since_usec);
+/* Ends it for a reason that `closed` is told. */
+void connection_close(struct connection *connection, const char *reason);
 /* One more reply to a call with `more`, encoded already. A client that does not read is closed at CONNECTION_EVENTS_MAX. */
 void connection_stream(struct connection *connection, const char *text, size_t size);
 

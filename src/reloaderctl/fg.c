@@ -54,8 +54,9 @@ static void end(struct fg *fg, int code)
 
 static void tell_undelivered(struct fg *fg, size_t size, const char *why)
 {
-    complain("%s, pid %llu, %s: %zu bytes of input are not delivered", fg->worker,
-             (unsigned long long)fg->pid, why, size);
+    complain("%s, pid %llu, %s: %zu bytes of input%s are not delivered", fg->worker,
+             (unsigned long long)fg->pid, why, size,
+             fg->terminal || fg->input.ended ? "" : ", and what is behind them,");
     if (!fg->terminal)
         end(fg, EXIT_CODE_FAILED);
 }

@@ -58,8 +58,8 @@ static json_t *describe(const struct program *program, const struct worker *work
                      worker_state_to_string(worker->state), "stdin", describe_stdin(worker));
 }
 
-static int attach(const struct program *program, unsigned number, const struct ucred *peer,
-                  json_t **ret, int *ret_input_fd)
+static int attach(const struct program *program, unsigned number, int64_t attached,
+                  const struct ucred *peer, json_t **ret, int *ret_input_fd)
 {
     const struct slot *slot = find_slot(program, number);
     const struct worker *worker = slot ? find_worker(slot) : NULL;
@@ -68,7 +68,7 @@ static int attach(const struct program *program, unsigned number, const struct u
         return *ret ? -ENOTCONN : -ENOMEM;
     }
     CLEANUP_FD int input_fd = -1;
-    if (worker->input_fd >= 0) {
+    if (worker->input_fd >= 0 && worker->pid != attached) {
         input_fd = fcntl(worker->input_fd, F_DUPFD_CLOEXEC, 0);
         if (input_fd < 0)
             return -errno;
@@ -103,11 +103,11 @@ static int refuse_several(const struct master *master, const char *name,
     return *ret ? -E2BIG : -ENOMEM;
 }
 
-int attach_view(const char *name, const struct ucred *peer, void *userdata, json_t **ret,
-                int *ret_input_fd)
+int attach_view(const struct control_attach *wish, const struct ucred *peer, void *userdata,
+                json_t **ret, int *ret_input_fd)
 {
     const struct master *master = userdata;
-    CLEANUP_FREE char *copy = strdup(name);
+    CLEANUP_FREE char *copy = strdup(wish->name);
     char *const names[] = {copy, NULL};
     struct target *targets = NULL;
     size_t n = 0;
@@ -119,9 +119,10 @@ int attach_view(const char *name, const struct ucred *peer, void *userdata, json
     if (!program)
         r = -ENOENT;
     else if (n > 1 || (targets[0].slot < 0 && program->committed->program->workers > 1))
-        r = refuse_several(master, name, targets, n, ret);
+        r = refuse_several(master, wish->name, targets, n, ret);
     else
-        r = attach(program, (unsigned)MAX(targets[0].slot, 0), peer, ret, ret_input_fd);
+        r = attach(program, (unsigned)MAX(targets[0].slot, 0), wish->attached, peer, ret,
+                   ret_input_fd);
     targets_free(targets, n);
     return r;
 }

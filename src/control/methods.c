@@ -155,11 +155,13 @@ static const struct command control_commands[] = {
         .name = "Attach",
         .help = "The worker that runs in a slot now: PROGRAM:SLOT, a worker's name, or a program "
                 "with one slot. With `stdin: pipe`,\n"
-                "the end of that pipe that is written to comes with the reply (SCM_RIGHTS); it "
-                "does not block, and others may\n"
-                "have it, too. It is of that worker alone: a successor is attached to anew. What "
-                "it prints comes by Logs.",
-        .parameters = {{.name = "name", .type = COMMAND_STRING, .required = true}},
+                "the end of that pipe that is written to comes with the reply (SCM_RIGHTS), but "
+                "not if it is the worker with the pid\n"
+                "`attached`. It does not block, others may have it too, and it is of that worker "
+                "alone: a successor is attached to\n"
+                "anew. What is printed comes by Logs.",
+        .parameters = {{.name = "name", .type = COMMAND_STRING, .required = true},
+                       {.name = "attached", .type = COMMAND_INT}},
         .reply = "(program: string, slot: int, name: string, pid: int, generation: int, "
                  "state: string, stdin: (null, pipe, socket))",
         .role = CONTROL_ROLE_OPERATOR,

@@ -107,7 +107,9 @@ static void ask_who_runs(struct fg *fg, const char *name)
     fg->ask_again = false;
     int code = connect_or_complain(fg->invocation, &fg->asked);
     int r = code == EXIT_CODE_OK
-                ? client_call(&fg->asked, "Attach", json_pack("{s:s}", "name", name), false)
+                ? client_call(
+                      &fg->asked, "Attach",
+                      json_pack("{s:s, s:I}", "name", name, "attached", (json_int_t)fg->pid), false)
                 : 0;
     if (r < 0)
         code = complain_of_connection(&fg->asked, r);

@@ -83,15 +83,15 @@ static void fake_unfollow(UNUSED uint64_t id, UNUSED void *userdata)
 {
 }
 
-static int fake_attach(const char *name, UNUSED const struct ucred *peer, UNUSED void *userdata, json_t **ret,
-                       int *ret_input_fd)
+static int fake_attach(const struct control_attach *wish, UNUSED const struct ucred *peer, UNUSED void *userdata,
+                       json_t **ret, int *ret_input_fd)
 {
     static const int failures[] = {0, -ENOENT, -ESRCH, -E2BIG, -ENOTCONN, -EMFILE};
-    int r = failures[strlen(name) % ARRAY_SIZE(failures)];
+    int r = failures[strlen(wish->name) % ARRAY_SIZE(failures)];
     if (r == 0)
         *ret_input_fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
     if (r == 0 || r == -E2BIG || r == -ENOTCONN)
-        *ret = json_pack("{s:s?}", "name", name);
+        *ret = json_pack("{s:s}", "name", wish->name);
     return r;
 }
 

@@ -139,10 +139,11 @@ static int fake_job(const struct control_job *job, UNUSED const struct ucred *pe
 }
 
 /* "web:0" has a pipe, "web:1" does not run, "web" are several. */
-static int fake_attach(const char *name, UNUSED const struct ucred *peer, void *userdata,
-                       json_t **ret, int *ret_input_fd)
+static int fake_attach(const struct control_attach *wish, UNUSED const struct ucred *peer,
+                       void *userdata, json_t **ret, int *ret_input_fd)
 {
     struct fake_master *fake = userdata;
+    const char *name = wish->name;
     if (strcmp(name, "web") == 0) {
         *ret = json_pack("{s:s, s:[s, s]}", "name", name, "workers", "web:0", "web:1");
         return -E2BIG;

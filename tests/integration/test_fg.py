@@ -184,18 +184,22 @@ def test_several_at_once(one, directory):
     has(directory / "out", "from-the-left", "from-the-right", "still")
 
 
+def fill(one):
+    """Until the worker's pipe takes nothing more; how many bytes that took."""
+    written = 0
+    with open(attach(one)[0], "wb", buffering=0) as pipe:
+        while (n := pipe.write(b"#" * 4095 + b"\n")) is not None:
+            written += n
+    return written
+
+
 def test_a_full_pipe(one, directory):
     """It is said, and Ctrl-C still works; what comes out of the worker meanwhile is shown."""
     (pid,) = one.pids()
     with Sitting(one, "web:0") as terminal:
         terminal.said("what is typed goes to it")
         stop_reading(one, pid)
-        fd, _ = attach(one)
-        written = 0
-        with open(fd, "wb", buffering=0) as pipe:
-            while (n := pipe.write(b"#" * 4095 + b"\n")) is not None:
-                written += n
-        assert written >= 4096
+        assert fill(one) >= 4096
         terminal.type("echo too much\n")
         terminal.said(rf"web/0, pid {pid}, does not read its input: its pipe is full")
         terminal.type("\x03")
@@ -259,8 +263,15 @@ def test_unread_input(one):
         terminal.type("echo never\n")
         proc.wait_until(lambda: unread(one) == 11, "it is in the pipe")
         os.kill(old, signal.SIGKILL)
-        terminal.said(rf"web/0, pid {old}: ended by SIGKILL; 11 bytes of its input were not read")
-        terminal.said("has taken over")
+        new = int(terminal.said(rf"web/0, pid {old}: ended by SIGKILL; 11 bytes of its input were not read")
+                  and terminal.said(r"pid (\d+), .* has taken over")[1])
+        stop_reading(one, new)
+        size = fill(one)
+        terminal.type("echo never\n")
+        terminal.said("does not read its input")
+        os.kill(new, signal.SIGKILL)
+        terminal.said(rf"web/0, pid {new}: ended by SIGKILL; {size + 11} bytes of its input were not read")
+        terminal.wait(lambda _: terminal.text().count("has taken over") == 2, "the next one")
         terminal.type("echo next\n")
         terminal.has("next")
         assert "never" not in terminal.lines()
@@ -285,10 +296,10 @@ def test_the_end_of_all(master, directory):
         "stopped": obeys(directory)}})
     with Sitting(one, "done") as terminal:
         terminal.said("what is typed goes to it")
-        terminal.type("seq -f 'line %.0f' 1000; exit 0\n")
+        terminal.type("seq -f 'line %.0f' 5000; exit 0\n")
         assert terminal.wait_end() == 0
         terminal.said("done:0 is EXITED, and nobody else is started there")
-        assert b"line 1000\r\n" in terminal.output
+        assert b"line 5000\r\n" in terminal.output
     with Sitting(one, "fatal") as terminal:
         terminal.said("what is typed goes to it")
         terminal.type("exit 1\n")
@@ -426,9 +437,9 @@ def test_reloads_leave_nothing(master, directory):
     one.wait_drained()
     before = one.descriptors()
     kept = []
-    for number in range(100):
-        fd, _ = attach(one, f"web:{number % 2}")
-        kept.append(fd)
+    for number in range(1000):
+        if number % 10 == 0:
+            kept.append(attach(one, f"web:{number % 20 // 10}")[0])
         one.expect_reload("committed")
     one.wait_drained()
     assert one.descriptors() == before

@@ -338,18 +338,37 @@ static int begin(struct fg *fg, const char *name)
     return code;
 }
 
+/* What signals do otherwise, for who goes on after this command. */
+struct signals {
+    int fd; /* of SIGINT */
+    sigset_t mask;
+    struct sigaction broken_pipe;
+};
+
 /* Ctrl-C is a way to leave, unless whoever started us does not want it to be. */
-static int watch_interrupt(void)
+static struct signals take_signals(void)
 {
-    struct sigaction action;
+    const struct sigaction ignore = {.sa_handler = SIG_IGN};
+    struct signals signals = {.fd = -1};
+    struct sigaction interrupt;
     sigset_t set;
-    (void)signal(SIGPIPE, SIG_IGN);
-    if (sigaction(SIGINT, NULL, &action) < 0 || action.sa_handler == SIG_IGN)
-        return -1;
+    (void)sigaction(SIGPIPE, &ignore, &signals.broken_pipe);
     (void)sigemptyset(&set);
-    (void)sigaddset(&set, SIGINT);
-    (void)sigprocmask(SIG_BLOCK, &set, NULL);
-    return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (sigaction(SIGINT, NULL, &interrupt) == 0 && interrupt.sa_handler != SIG_IGN)
+        (void)sigaddset(&set, SIGINT);
+    (void)sigprocmask(SIG_BLOCK, &set, &signals.mask);
+    signals.fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    return signals;
+}
+
+static void give_signals_back(struct signals *signals)
+{
+    struct signalfd_siginfo info;
+    while (read(signals->fd, &info, sizeof(info)) > 0)
+        ;
+    signals->fd = fd_close(signals->fd);
+    (void)sigprocmask(SIG_SETMASK, &signals->mask, NULL);
+    (void)sigaction(SIGPIPE, &signals->broken_pipe, NULL);
 }
 
 /* The loop */
@@ -419,11 +438,11 @@ static void wait_and_take(struct fg *fg, int signal_fd)
 
 static void run(struct fg *fg)
 {
-    CLEANUP_FD int signal_fd = watch_interrupt();
+    CLEANUP(give_signals_back) struct signals signals = take_signals();
     while (!fg->over) {
         take_rest(fg);
         if (!fg->over)
-            wait_and_take(fg, signal_fd);
+            wait_and_take(fg, signals.fd);
         if (!fg->over && fg->input.ended && fg_input_pending(&fg->input) == 0 &&
             !fg->invocation->follow)
             detach(fg);

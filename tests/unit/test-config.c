@@ -49,7 +49,20 @@ static void test_defaults(void **state UNUSED)
     assert_true(p->autostart);
     assert_int_equal(p->priority, 999);
     assert_false(p->silent || p->clear_environment);
+    assert_int_equal(p->input, CONFIG_INPUT_NULL);
     (void)config_unref(config);
+}
+
+/* null is YAML's own word for nothing, and our default. */
+static void test_stdin(void **state UNUSED)
+{
+    static const char *const texts[] = {"stdin: null", "stdin: 'null'", "stdin: ~", "stdin: pipe"};
+    for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+        struct config *config = load_program(texts[i]);
+        assert_int_equal(config->programs[0]->input,
+                         strstr(texts[i], "pipe") ? CONFIG_INPUT_PIPE : CONFIG_INPUT_NULL);
+        (void)config_unref(config);
+    }
 }
 
 static void test_everything(void **state UNUSED)
@@ -188,13 +201,6 @@ static void test_not_in_this_version(void **state UNUSED)
         (void)snprintf(text, sizeof(text), "programs: {p: {command: x}}\n%s: x", top[i]);
         (void)snprintf(part, sizeof(part), "%s: not in this version", top[i]);
         assert_refused(text, part);
-    }
-    static const char *const keys[] = {"stdin"};
-    for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
-        char text[100], part[100];
-        (void)snprintf(text, sizeof(text), "%s: x", keys[i]);
-        (void)snprintf(part, sizeof(part), "programs.p.%s: not in this version", keys[i]);
-        assert_program_refused(text, part);
     }
     assert_refused("log: {max_size: 5M, backups: 1}", "log.backups: not in this version");
     assert_refused("log: {format: journal, file: /x}", "log: the journal is no file");
@@ -383,6 +389,9 @@ static void test_handoff(void **state UNUSED)
                    "%(fd:p)s: with handoff scm-rights alone a socket has no number");
     assert_program_refused("handoff: stdin",
                            "stdin hands over the first socket, but there is none");
+    assert_program_refused("handoff: [env, stdin], listen: 80, stdin: pipe",
+                           "programs.p.stdin: pipe, but with handoff: stdin the first socket is there");
+    assert_program_refused("stdin: tty", "programs.p.stdin: 'tty' is wrong here, expected null or pipe");
 }
 
 static void test_directory(void **state UNUSED)
@@ -551,6 +560,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_stdin),
         cmocka_unit_test(test_everything),
         cmocka_unit_test(test_all_errors_at_once),
         cmocka_unit_test(test_positions),

@@ -12,19 +12,20 @@
 #include "base/strv.h"
 #include "reloaderctl/fg-input.h"
 #include "reloaderctl/fg-text.h"
+#include "reloaderctl/interrupt.h"
 #include "reloaderctl/screen.h"
 
 #include <errno.h>
 #include <poll.h>
-#include <signal.h>
 #include <string.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
 /* While nobody runs in the slot: not everything that ends that has an event. */
 #define ASK_AGAIN_MSEC 1000
 /* What a worker printed at its end comes after the event of that: lines are waited for until none has come for so long. */
 #define LAST_LINES_MSEC 300
+/* A worker that dies closes its stdin a moment before its end is known. */
+#define DEATH_USEC (300 * USEC_PER_MSEC)
 
 struct fg {
     const struct invocation *invocation;
@@ -38,8 +39,9 @@ struct fg {
     char *place;   /* "web:0"; NULL before it is known */
     char *program; /* as in events */
     uint64_t slot;
-    char *worker; /* "web/0", clean */
-    uint64_t pid; /* of the one that is attached to; 0: none */
+    char *worker;         /* "web/0", clean */
+    uint64_t pid;         /* of the one that is attached to; 0: none */
+    uint64_t closed_usec; /* when nobody was found to read its input any more; 0: not yet */
     bool told_waiting, told_refused;
     struct fg_input input;
 };
@@ -66,6 +68,7 @@ static void refuse_input(struct fg *fg, const char *why)
 {
     size_t size = fg_input_pending(&fg->input);
     fg_input_turn(&fg->input, -1);
+    fg->closed_usec = 0;
     if (!fg->told_refused)
         tell_undelivered(fg, size, why);
     fg->told_refused = true;
@@ -74,15 +77,17 @@ static void refuse_input(struct fg *fg, const char *why)
 static void deliver(struct fg *fg)
 {
     bool stalled = fg->input.stalled;
-    if (fg_input_pending(&fg->input) == 0)
+    if (fg_input_pending(&fg->input) == 0 || fg->closed_usec != 0)
         return;
     if (fg->input.to < 0) {
         refuse_input(fg, "takes no input");
         return;
     }
     int r = fg_input_write(&fg->input);
-    if (r < 0)
-        refuse_input(fg, r == -EPIPE ? "has closed its stdin" : strerror(-r));
+    if (r == -EPIPE)
+        fg->closed_usec = clock_monotonic_usec();
+    else if (r < 0)
+        refuse_input(fg, strerror(-r));
     else if (fg->input.stalled && !stalled && fg->terminal)
         complain("%s, pid %llu, does not read its input: its pipe is full; Ctrl-C leaves it alone",
                  fg->worker, (unsigned long long)fg->pid);
@@ -162,6 +167,7 @@ static void take_worker(struct fg *fg, json_t *parameters)
     fg->worker = get_text(parameters, "name");
     fg->pid = pid;
     fg->told_waiting = fg->told_refused = false;
+    fg->closed_usec = 0;
     fg_input_turn(&fg->input, TAKE_FD(fg->asked_fd));
     introduce(fg, parameters, first);
 }
@@ -179,6 +185,7 @@ static void lose_worker(struct fg *fg, const char *how)
         complain("%s, pid %llu: %s", fg->worker, (unsigned long long)fg->pid, clean);
     fg_input_turn(&fg->input, -1);
     fg->pid = 0;
+    fg->closed_usec = 0;
     if (pending > 0 && !fg->terminal)
         end(fg, EXIT_CODE_FAILED);
 }
@@ -338,44 +345,16 @@ static int begin(struct fg *fg, const char *name)
     return code;
 }
 
-/* What signals do otherwise, for who goes on after this command. */
-struct signals {
-    int fd; /* of SIGINT */
-    sigset_t mask;
-    struct sigaction broken_pipe;
-};
-
-/* Ctrl-C is a way to leave, unless whoever started us does not want it to be. */
-static struct signals take_signals(void)
-{
-    const struct sigaction ignore = {.sa_handler = SIG_IGN};
-    struct signals signals = {.fd = -1};
-    struct sigaction interrupt;
-    sigset_t set;
-    (void)sigaction(SIGPIPE, &ignore, &signals.broken_pipe);
-    (void)sigemptyset(&set);
-    if (sigaction(SIGINT, NULL, &interrupt) == 0 && interrupt.sa_handler != SIG_IGN)
-        (void)sigaddset(&set, SIGINT);
-    (void)sigprocmask(SIG_BLOCK, &set, &signals.mask);
-    signals.fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-    return signals;
-}
-
-static void give_signals_back(struct signals *signals)
-{
-    struct signalfd_siginfo info;
-    while (read(signals->fd, &info, sizeof(info)) > 0)
-        ;
-    signals->fd = fd_close(signals->fd);
-    (void)sigprocmask(SIG_SETMASK, &signals->mask, NULL);
-    (void)sigaction(SIGPIPE, &signals->broken_pipe, NULL);
-}
-
 /* The loop */
 
 static bool takes_input(const struct fg *fg)
 {
     return fg->pid != 0 && !fg->input.ended && fg_input_pending(&fg->input) == 0;
+}
+
+static bool delivers(const struct fg *fg)
+{
+    return fg_input_pending(&fg->input) > 0 && fg->closed_usec == 0;
 }
 
 static void detach(struct fg *fg)
@@ -385,7 +364,7 @@ static void detach(struct fg *fg)
     fg->over = true;
 }
 
-static void interrupt(struct fg *fg)
+static void detach_at_interrupt(struct fg *fg)
 {
     if (fg->terminal)
         (void)fputc('\n', stderr); /* behind the ^C */
@@ -402,6 +381,19 @@ static void take_rest(struct fg *fg)
         ask_who_runs(fg, fg->place);
 }
 
+/* Of poll(). */
+static int time_left(const struct fg *fg)
+{
+    if (fg->ending)
+        return LAST_LINES_MSEC;
+    if (fg->pid == 0)
+        return ASK_AGAIN_MSEC;
+    if (fg->closed_usec == 0)
+        return -1;
+    uint64_t now = clock_monotonic_usec(), until = fg->closed_usec + DEATH_USEC;
+    return until > now ? (int)((until - now) / USEC_PER_MSEC + 1) : 0;
+}
+
 static void wait_and_take(struct fg *fg, int signal_fd)
 {
     struct pollfd fds[] = {
@@ -409,21 +401,20 @@ static void wait_and_take(struct fg *fg, int signal_fd)
         {.fd = fg->lines.fd, .events = POLLIN},
         {.fd = fg->ending ? -1 : fg->events.fd, .events = POLLIN},
         {.fd = fg->asked.fd, .events = POLLIN},
-        {.fd = fg_input_pending(&fg->input) > 0 ? fg->input.to : -1, .events = POLLOUT},
+        {.fd = delivers(fg) ? fg->input.to : -1, .events = POLLOUT},
         {.fd = takes_input(fg) ? fg->input.from : -1, .events = POLLIN},
     };
-    int n = poll(fds, ARRAY_SIZE(fds),
-                 fg->ending     ? LAST_LINES_MSEC
-                 : fg->pid != 0 ? -1
-                                : ASK_AGAIN_MSEC);
+    int n = poll(fds, ARRAY_SIZE(fds), time_left(fg));
     if (n == 0 && fg->ending)
         fg->over = true;
     if (n == 0 && fg->pid == 0)
         ask_who_runs(fg, fg->place);
+    if (fg->closed_usec != 0 && time_left(fg) == 0)
+        refuse_input(fg, "has closed its stdin");
     if (n <= 0)
         return;
     if (fds[0].revents)
-        interrupt(fg);
+        detach_at_interrupt(fg);
     if (!fg->over && fds[1].revents)
         take_lines(fg);
     if (!fg->over && fds[2].revents)
@@ -438,11 +429,11 @@ static void wait_and_take(struct fg *fg, int signal_fd)
 
 static void run(struct fg *fg)
 {
-    CLEANUP(give_signals_back) struct signals signals = take_signals();
+    CLEANUP(interrupt_give_back) struct interrupt interrupt = interrupt_take();
     while (!fg->over) {
         take_rest(fg);
         if (!fg->over)
-            wait_and_take(fg, signals.fd);
+            wait_and_take(fg, interrupt.fd);
         if (!fg->over && fg->input.ended && fg_input_pending(&fg->input) == 0 &&
             !fg->invocation->follow)
             detach(fg);

@@ -248,6 +248,21 @@ static void test_health(void **state UNUSED)
     assert_int_equal(config->programs[1]->ready, CONFIG_READY_CHECK);
 }
 
+/* By what it expands to. reloader-log and reloader-probe are told of it in one message, which holds no more than 64 KiB. */
+static void test_what_is_too_long(void **state UNUSED)
+{
+    char letters[4097] = "";
+    memset(letters, 'a', sizeof(letters) - 1);
+    assert_int_equal(setenv("LONG", letters, 1), 0);
+    assert_program_refused("stdout: '/%(ENV_LONG)s'",
+                           "programs.p.stdout.path: longer than the path of a file can be (4095");
+    assert_program_refused("ready: {http: 'http://x/%(ENV_LONG)s'}",
+                           "programs.p.ready.http: longer than 4096 characters");
+    assert_program_refused("health: {tcp: 'unix:/%(ENV_LONG)s'}",
+                           "programs.p.health.tcp: longer than 4096 characters");
+    assert_int_equal(unsetenv("LONG"), 0);
+}
+
 static void test_types(void **state UNUSED)
 {
     assert_program_refused("workers: [1]", "a list is wrong here, expected a number");
@@ -569,6 +584,7 @@ int main(void)
         cmocka_unit_test(test_hints),
         cmocka_unit_test(test_not_in_this_version),
         cmocka_unit_test(test_health),
+        cmocka_unit_test(test_what_is_too_long),
         cmocka_unit_test(test_types),
         cmocka_unit_test(test_command),
         cmocka_unit_test(test_handoff),

@@ -5,38 +5,28 @@
 #include "process/connections.h"
 
 #include "base/macros.h"
-#include "net/diag.h"
+#include "net/places.h"
 
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/socket.h>
 
-#define LISTENING (1u << TCP_LISTEN)
 /* All in which a process may still hold it. */
 #define CONNECTED                                                                                  \
     (1u << TCP_ESTABLISHED | 1u << TCP_FIN_WAIT1 | 1u << TCP_FIN_WAIT2 | 1u << TCP_CLOSE_WAIT |    \
      1u << TCP_LAST_ACK | 1u << TCP_CLOSING)
 
 struct dump {
-    bool of_listeners; /* else of connections */
-    struct diag_place *places;
-    size_t n_places, places_allocated;
+    struct places places;
     struct connections connections;
-    size_t inodes_allocated;
+    size_t allocated;
 };
 
 static void dump_clear(struct dump *dump)
 {
-    free(dump->places);
+    places_clear(&dump->places);
     connections_clear(&dump->connections);
-}
-
-static int compare_places(const void *a, const void *b)
-{
-    return memcmp(a, b, sizeof(struct diag_place));
 }
 
 static int compare_inodes(const void *a, const void *b)
@@ -45,78 +35,45 @@ static int compare_inodes(const void *a, const void *b)
     return (left > right) - (left < right);
 }
 
-/* Room for one more; `array` is NULL or malloc-ed. */
-static int make_room(void *array, size_t n, size_t size, size_t *allocated)
+static int make_room(struct dump *dump)
 {
-    void **pointer = array;
-    if (n < *allocated)
+    struct connections *connections = &dump->connections;
+    if (connections->n < dump->allocated)
         return 0;
-    if (n >= CONNECTIONS_MAX)
+    if (connections->n >= CONNECTIONS_MAX)
         return -EFBIG;
-    size_t wanted = MAX(*allocated * 2, (size_t)64);
-    void *larger = reallocarray(*pointer, wanted, size);
+    size_t wanted = MAX(dump->allocated * 2, (size_t)64);
+    uint32_t *larger = reallocarray(connections->inodes, wanted, sizeof(*larger));
     if (!larger)
         return -ENOMEM;
-    *pointer = larger;
-    *allocated = wanted;
+    connections->inodes = larger;
+    dump->allocated = wanted;
     return 0;
 }
 
-static int add_place(struct dump *dump, const struct diag_place *place)
-{
-    int r = make_room(&dump->places, dump->n_places, sizeof(*place), &dump->places_allocated);
-    if (r == 0)
-        dump->places[dump->n_places++] = *place;
-    return r;
-}
-
-static int add_inode(struct dump *dump, uint32_t inode)
-{
-    struct connections *connections = &dump->connections;
-    int r = make_room(&connections->inodes, connections->n, sizeof(inode), &dump->inodes_allocated);
-    if (r == 0)
-        connections->inodes[connections->n++] = inode;
-    return r;
-}
-
-static bool is_place(const struct dump *dump, const struct diag_place *place)
-{
-    return dump->n_places > 0 &&
-           bsearch(place, dump->places, dump->n_places, sizeof(*place), compare_places);
-}
-
-/* Does somebody listen there, or at that port of every address? */
-static bool is_listened_at(const struct dump *dump, const struct diag_place *place)
-{
-    const struct diag_place wildcard = {.family = place->family, .detail = place->detail};
-    return is_place(dump, place) || (place->family != AF_UNIX && is_place(dump, &wildcard));
-}
-
-static int take_socket(const struct diag_socket *socket, void *userdata)
+static int take_connection(const struct diag_socket *socket, void *userdata)
 {
     struct dump *dump = userdata;
-    if (socket->local.family == 0)
+    /* Without an inode no process has it: it waits to be accepted, or was closed. */
+    if (socket->inode == 0 || !places_have(&dump->places, &socket->local))
         return 0;
-    if (dump->of_listeners)
-        return add_place(dump, &socket->local);
-    /* Without one, no process has it: it waits to be accepted, or was closed. */
-    return socket->inode != 0 && is_listened_at(dump, &socket->local)
-               ? add_inode(dump, socket->inode)
-               : 0;
+    int r = make_room(dump);
+    if (r == 0)
+        dump->connections.inodes[dump->connections.n++] = socket->inode;
+    return r;
 }
 
-static int ask_all(struct dump *dump, bool of_listeners)
+static int ask_all(struct dump *dump)
 {
     static const int families[] = {AF_INET, AF_INET6, AF_UNIX};
-    dump->of_listeners = of_listeners;
-    int r = 0;
+    int r = places_read(&dump->places);
     for (size_t i = 0; i < ARRAY_SIZE(families) && r == 0; i++) {
         const struct diag_query query = {
             .family = families[i],
             .protocol = families[i] == AF_UNIX ? 0 : IPPROTO_TCP,
-            .states = of_listeners ? LISTENING : CONNECTED,
+            .states = CONNECTED,
         };
-        r = diag_ask(&query, take_socket, dump);
+        r = diag_ask(&query, take_connection, dump);
     }
     return r;
 }
@@ -124,11 +81,7 @@ static int ask_all(struct dump *dump, bool of_listeners)
 int connections_read(struct connections *ret)
 {
     CLEANUP(dump_clear) struct dump dump = {0};
-    int r = ask_all(&dump, true);
-    if (dump.n_places > 0)
-        qsort(dump.places, dump.n_places, sizeof(*dump.places), compare_places);
-    if (r == 0)
-        r = ask_all(&dump, false);
+    int r = ask_all(&dump);
     if (r < 0)
         return r;
     if (dump.connections.n > 0)

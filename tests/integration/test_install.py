@@ -9,7 +9,7 @@ from harness import TOP
 from harness.installation import Installation
 
 UNITS = ("reloader.service", "reloader.socket", "reloader@.service", "reloader@.socket")
-HELPERS = ["reloader-log", "reloader-probe"]
+HELPERS = ["reloader-log", "reloader-probe", "reloader-why"]
 DOCUMENTS = ("reloader.yaml", "sandboxing.conf", "node/app.js", "node/reloader.yaml", "python/reloader.yaml", "python/server.py")
 
 

@@ -14,6 +14,7 @@ ALLOWED["import"] = {"base", "config", "import"}  # no master has it in its way
 ALLOWED["reloader"] = {*HOUSE, "import", "reloader"}
 ALLOWED["logger"] = {"base", "worker", "logger"}
 ALLOWED["probe"] = {"base", "probe"}
+ALLOWED["why"] = {"base", "net", "process", "why"}
 ALLOWED["reloaderctl"] = {"base", "process", "reloaderctl"}
 ALLOWED["client"] = {"base", "client"}  # linked statically, its names kept private
 

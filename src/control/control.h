@@ -87,6 +87,13 @@ struct control_ops {
     int (*logs)(const struct control_logs *logs, void *userdata, json_t **ret, uint64_t *ret_id,
                 const char **ret_name);
     void (*unfollow)(uint64_t id, void *userdata);
+    /*
+     * Why those workers are still here; `all`: and those that stay (names NULL: of all programs). 0 and an id, by which the parameters of the reply come to control_answer() unless
+     * forget() is called before; or id 0 and these at once. Else as job().
+     */
+    int (*why)(char *const *names, bool all, void *userdata, uint64_t *ret_id, json_t **ret,
+               const char **ret_name);
+    void (*forget)(uint64_t id, void *userdata);
     /* The parameters of History's reply, as those of Status. */
     json_t *(*history)(void *userdata);
     void (*shutdown)(bool force, void *userdata);
@@ -124,6 +131,8 @@ DEFINE_FREEP(struct control_change *, control_change_free)
 void control_publish(struct control *control, const char *type, uint64_t sequence, json_t *event);
 /* Lines for who follows by that id: {program, name, slot, …, text, missed}, borrowed. One who does not read misses some, and is told. */
 void control_pass_lines(struct control *control, uint64_t id, json_t *lines);
+/* The parameters of the reply that the client with that inquiry waits for, borrowed; NULL: there was no memory for them. */
+void control_answer(struct control *control, uint64_t id, json_t *parameters);
 /* Would control_publish() reach anybody now? */
 bool control_is_heard(const struct control *control);
 

@@ -4,7 +4,7 @@
  *   client      finds the control socket, calls, receives
  *   screen      makes text safe, aligned and coloured for terminals
  *   start, stop and restart (job),
- *   status (cells, numbers), top (top-rows, top-frame, graph, terminal), reload and update (progress), check (plan), events (event-text), tail (tail-place, file-tail), shutdown, version: the commands; common and field: what they share
+ *   status (cells, numbers), top (top-rows, top-frame, graph, terminal), reload and update (progress), check (plan), events (event-text), tail (tail-place, file-tail), why (why-text), shutdown, version: the commands; common and field: what they share
  *
  * Exit codes: 0 done, 1 it failed, 2 usage, 3 no master, 4 (status) something that should run is not ready.
  */
@@ -30,6 +30,7 @@ enum option_bit {
     OPTION_DELAY = 1 << 6,
     OPTION_COUNT = 1 << 7,
     OPTION_FOLLOW = 1 << 8,
+    OPTION_ALL = 1 << 9,
 };
 
 struct verb {
@@ -80,6 +81,10 @@ static const struct verb verbs[] = {
     {"tail", "logs ", "NAME [stdout|stderr]",
      "what workers printed last, -n LINES of it (10); -f: and what they print from now on",
      OPTION_JSON | OPTION_COUNT | OPTION_FOLLOW, command_tail},
+    {"why", "", "[NAME...]",
+     "why workers that have to leave are still here: what they wait for, and -n COUNT of their "
+     "connections (10); -a: of all workers",
+     OPTION_JSON | OPTION_COUNT | OPTION_ALL, command_why},
     {"shutdown", "quit ", NULL, "drain the workers and end the master; waits until it is gone",
      OPTION_JSON | OPTION_FORCE, command_shutdown},
     {"version", "", NULL, "of this program and of the running master", OPTION_JSON,
@@ -88,7 +93,7 @@ static const struct verb verbs[] = {
 
 /* Designed, and known to people from similar tools. */
 static const char *const later_verbs[] = {
-    "signal", "send", "fg", "sockets", "why", "upgrade", "shell",
+    "signal", "send", "fg", "sockets", "upgrade", "shell",
 };
 
 #define HELP_COLUMN 20
@@ -166,6 +171,7 @@ static int refuse_options(const struct verb *verb, unsigned options)
              : options & OPTION_DELAY   ? "-d"
              : options & OPTION_COUNT   ? "-n"
              : options & OPTION_FOLLOW  ? "-f"
+             : options & OPTION_ALL     ? "-a"
                                         : "--json");
     return EXIT_CODE_USAGE;
 }
@@ -233,6 +239,7 @@ int main(int argc, char **argv)
         {"delay", required_argument, NULL, 'd'},
         {"count", required_argument, NULL, 'n'},
         {"follow", no_argument, NULL, 'f'},
+        {"all", no_argument, NULL, 'a'},
         {"lines", required_argument, NULL, 'n'},
         {"help", no_argument, NULL, 'h'},
         {"version", no_argument, NULL, 'V'},
@@ -245,7 +252,7 @@ int main(int argc, char **argv)
     int option;
     (void)setlocale(LC_CTYPE, "");
     hide_numbers(argv);
-    while ((option = getopt_long(argc, argv, "s:d:n:fqhV", long_options, NULL)) != -1) {
+    while ((option = getopt_long(argc, argv, "s:d:n:afqhV", long_options, NULL)) != -1) {
         switch (option) {
         case 's':
             invocation.socket = optarg;
@@ -265,6 +272,9 @@ int main(int argc, char **argv)
             options |= OPTION_COUNT;
             if (parse_unsigned(optarg, 1, UINT32_MAX, &invocation.count) < 0)
                 return refuse_value("-n", optarg, "a number, from 1 on");
+            break;
+        case 'a':
+            options |= OPTION_ALL;
             break;
         case 'f':
             options |= OPTION_FOLLOW;
@@ -303,6 +313,7 @@ int main(int argc, char **argv)
     invocation.quiet = options & OPTION_QUIET;
     invocation.dry_run = options & OPTION_DRY_RUN;
     invocation.pss = options & OPTION_PSS;
+    invocation.all = options & OPTION_ALL;
     invocation.follow = options & OPTION_FOLLOW;
     invocation.arguments = argv + optind;
     return run_verb(&invocation, options);

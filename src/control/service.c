@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <sys/resource.h>
 
 struct service {
     struct client_options options; /* of all clients */
@@ -56,10 +57,33 @@ void service_turn_away(int fd, const char *error)
         (void)send(fd, text, size, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
+static size_t count_places(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+        return SERVICE_CLIENTS_MAX / 4;
+    return MIN((size_t)limit.rlim_cur / 4, (size_t)SERVICE_CLIENTS_MAX);
+}
+
+/* Whoever has asked for nothing for the longest time. */
+static bool make_place(struct service *service)
+{
+    struct client *longest = NULL;
+    uint64_t since_usec = UINT64_MAX, usec;
+    LIST_FOREACH (client, &service->clients, struct client, in_service)
+        if (client_is_idle(client, &usec) && usec < since_usec) {
+            longest = client;
+            since_usec = usec;
+        }
+    if (longest)
+        remove_client(service, longest);
+    return longest;
+}
+
 int service_add(struct service *service, int fd, const struct ucred *peer, enum control_role role)
 {
     CLEANUP_FD int own = fd;
-    if (service->n_clients >= SERVICE_CLIENTS_MAX) {
+    if (service->n_clients >= count_places() && !make_place(service)) {
         service_turn_away(own, CONTROL_ERROR_TOO_MANY_CLIENTS);
         return -EBUSY;
     }
@@ -72,12 +96,31 @@ int service_add(struct service *service, int fd, const struct ucred *peer, enum 
     return 0;
 }
 
+/* Each may owe as much as it may, but not all of them together. */
+static void bound_pending(struct service *service)
+{
+    for (size_t i = 0; i < SERVICE_CLIENTS_MAX; i++) {
+        struct client *slowest = NULL;
+        size_t total = 0;
+        LIST_FOREACH (client, &service->clients, struct client, in_service) {
+            total += client_pending(client);
+            if (!slowest || client_pending(client) > client_pending(slowest))
+                slowest = client;
+        }
+        if (total <= SERVICE_PENDING_MAX)
+            break;
+        client_close(slowest, "it does not read its events, as too many others do not");
+    }
+}
+
 void service_publish(struct service *service, const char *type, uint64_t sequence, json_t *event)
 {
     struct publication publication = {
         .type = client_event_type(type), .sequence = sequence, .event = event};
     LIST_FOREACH (client, &service->clients, struct client, in_service)
         client_tell(client, &publication);
+    if (publication.text)
+        bound_pending(service);
     free(publication.text);
 }
 

@@ -44,17 +44,27 @@ static char *reason_text(json_t *worker)
     return text;
 }
 
+/* "NAME: STATE for 2.6 s, because of reload 7", in colour where it is not cut. */
 static void print_head(json_t *worker, const struct screen *screen, FILE *stream)
 {
     char since[DURATION_TEXT_SIZE];
     CLEANUP_FREE char *name = get_text(worker, "name"), *state = get_text(worker, "state"),
                       *reason = reason_text(worker);
     enum tone tone = tone_of_state(state);
-    (void)fprintf(stream, "%s%s%s: %s%s%s", tone_begin(screen, TONE_BOLD), name,
-                  tone_end(screen, TONE_BOLD), tone_begin(screen, tone), state,
-                  tone_end(screen, tone));
-    (void)fprintf(stream, " for %s%s%s\n", ago(get_number(worker, "since_usec"), since),
-                  reason[0] ? ", because of " : "", reason);
+    char *rest = string_format(" for %s%s%s", ago(get_number(worker, "since_usec"), since),
+                               reason[0] ? ", because of " : "", reason);
+    char *whole = rest ? string_format("%s: %s%s", name, state, rest) : NULL;
+    if (!whole)
+        die_of_memory();
+    if (text_width(whole) <= screen->width) {
+        (void)fprintf(stream, "%s%s%s: %s%s%s%s\n", tone_begin(screen, TONE_BOLD), name,
+                      tone_end(screen, TONE_BOLD), tone_begin(screen, tone), state,
+                      tone_end(screen, tone), rest);
+        free(whole);
+    } else {
+        print_line(screen, 0, whole, stream);
+    }
+    free(rest);
 }
 
 /* What it waits for */
@@ -67,7 +77,7 @@ static const char *waits_text(json_t *worker)
         {"ready", "waits until it is ready"},
         {"fully_closed", "waits for fully_closed or its exit"},
         {"exit", "waits for its exit"},
-        {"group", "its leader has left; waits for the rest of its process group"},
+        {"group", "waits for the rest of its process group"},
     };
     const char *word = json_string_value(json_object_get(worker, "waits_for"));
     for (size_t i = 0; word && i < ARRAY_SIZE(texts); i++)
@@ -80,15 +90,11 @@ static void print_waits(json_t *worker, const struct screen *screen, FILE *strea
 {
     char left[DURATION_TEXT_SIZE];
     CLEANUP_FREE char *limit = get_text(worker, "limit");
-    CLEANUP_FREE char *until = limit[0] ? string_format(", %s in %s", limit,
+    CLEANUP_FREE char *until = limit[0] ? string_format("; %s in %s", limit,
                                                         duration_to_text(
                                                             get_number(worker, "left_usec"), left))
                                         : strdup("");
-    print_line(screen, 2,
-               string_format("pid %" PRIu64 ", generation %" PRIu64 "; %s%s",
-                             get_number(worker, "pid"), get_number(worker, "generation"),
-                             waits_text(worker), until ? until : ""),
-               stream);
+    print_line(screen, 2, string_format("%s%s", waits_text(worker), until ? until : ""), stream);
     if (json_is_true(json_object_get(worker, "extended")))
         print_line(screen, 2, strdup("it asked for that time (EXTEND_TIMEOUT_USEC)"), stream);
     if (json_is_true(json_object_get(worker, "message_unread")))
@@ -191,14 +197,16 @@ static const char *count_text(uint64_t count, char buffer[32])
     return buffer;
 }
 
-static void print_none(json_t *worker, const struct screen *screen, FILE *stream)
+/* "2 connections"; where they are not known, that is said elsewhere. */
+static char *connections_text(json_t *worker)
 {
-    const char *awaited = json_string_value(json_object_get(worker, "waits_for"));
-    bool closes = awaited && strcmp(awaited, "fully_closed") == 0;
-    print_line(screen, 2,
-               string_format("no open connection%s",
-                             closes ? ": it has not said fully_closed, nor has it left" : ""),
-               stream);
+    char text[32];
+    uint64_t count = get_number(worker, "connection_count");
+    if (!json_object_get(worker, "connection_count"))
+        return strdup("");
+    if (count == 0)
+        return strdup(", no open connection");
+    return string_format(", %s connection%s", count_text(count, text), count == 1 ? "" : "s");
 }
 
 static void print_connections(json_t *worker, size_t max, const struct screen *screen, FILE *stream)
@@ -207,16 +215,13 @@ static void print_connections(json_t *worker, size_t max, const struct screen *s
     json_t *connections = json_object_get(worker, "connections");
     uint64_t count = get_number(worker, "connection_count");
     size_t shown = MIN(json_array_size(connections), max);
-    if (!connections)
-        return;
-    if (count == 0) {
-        print_none(worker, screen, stream);
-        return;
-    }
+    CLEANUP_FREE char *counted = connections_text(worker);
     print_line(screen, 2,
-               string_format("%s connection%s", count_text(count, text), count == 1 ? "" : "s"),
+               string_format("pid %" PRIu64 ", generation %" PRIu64 "%s", get_number(worker, "pid"),
+                             get_number(worker, "generation"), counted ? counted : ""),
                stream);
-    print_table(connections, shown, screen, stream);
+    if (shown > 0)
+        print_table(connections, shown, screen, stream);
     if (count > shown)
         print_line(screen, 4, string_format("and %s more", count_text(count - shown, text)),
                    stream);

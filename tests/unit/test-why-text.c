@@ -101,7 +101,7 @@ static void test_eighty(UNUSED void **state)
 
 static json_t *unix_connection(const char *peer, int pid)
 {
-    return json_pack("{s:s, s:s, s:b, s:[i, i], s:s*, s:i*}", "protocol", "unix", "state",
+    return json_pack("{s:s, s:s, s:b, s:[i, i], s:s*, s:i}", "protocol", "unix", "state",
                      "established", "accepted", peer == NULL, "pids", 4711, 4712, "peer", peer,
                      "peer_pid", pid);
 }
@@ -117,8 +117,8 @@ static void test_peers(UNUSED void **state)
     (void)json_array_append_new(connections,
                                 json_pack("{s:s, s:i}", "state", "established", "unanswered", 3));
     CLEANUP_FREE char *text = print(worker("web/0", connections, 4), SIZE_MAX, 10);
-    assert_non_null(strstr(
-        text, "\n    pid 815               -         -    -       -       -  4711+  open\n"));
+    assert_non_null(strstr(text, "\n    pid 815 "));
+    assert_non_null(strstr(text, "  4711+  open\n"));
     assert_non_null(strstr(text, "\n    to unix:/run/db.sock  "));
     assert_non_null(strstr(text, "\n    to udp:10.0.0.1:53    "));
     assert_non_null(strstr(text, "\n    -                     "));

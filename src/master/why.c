@@ -150,8 +150,8 @@ static void add_leave(json_t *view, const struct worker *worker)
 
 static json_t *view_worker(const struct worker *worker, const json_t *found)
 {
-    static const char *const members[] = {"process_count", "processes", "connection_count",
-                                          "connections"};
+    static const char *const members[] = {"incomplete", "process_count", "processes",
+                                          "connection_count", "connections"};
     uint64_t age = clock_monotonic_usec() - worker->state_usec;
     json_t *view = json_pack(
         "{s:s, s:s, s:I, s:I, s:I, s:s, s:I, s:s*}", "program", worker->generation->program->name,

@@ -204,9 +204,11 @@ static char *connections_text(json_t *worker)
     uint64_t count = get_number(worker, "connection_count");
     if (!json_object_get(worker, "connection_count"))
         return strdup("");
+    const char *known = json_is_true(json_object_get(worker, "incomplete")) ? " known" : "";
     if (count == 0)
-        return strdup(", no open connection");
-    return string_format(", %s connection%s", count_text(count, text), count == 1 ? "" : "s");
+        return string_format(", no open connection%s", known);
+    return string_format(", %s connection%s%s", count_text(count, text), count == 1 ? "" : "s",
+                         known);
 }
 
 static void print_connections(json_t *worker, size_t max, const struct screen *screen, FILE *stream)
@@ -280,11 +282,17 @@ static void print_trouble(json_t *process, const struct screen *screen, FILE *st
 void why_print_worker(json_t *worker, size_t connections, const struct screen *screen, FILE *stream)
 {
     json_t *processes = json_object_get(worker, "processes"), *process;
+    bool hidden = json_is_true(json_object_get(worker, "incomplete")) &&
+                  json_array_size(processes) == 0;
     size_t i;
     print_head(worker, screen, stream);
     print_waits(worker, screen, stream);
     print_connections(worker, connections, screen, stream);
-    if (processes)
+    if (hidden)
+        print_line(screen, 2,
+                   strdup("its processes are hidden from the master (ProtectProc=, hidepid)"),
+                   stream);
+    else if (processes)
         print_list(worker, screen, stream);
     json_array_foreach(processes, i, process) print_trouble(process, screen, stream);
 }

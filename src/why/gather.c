@@ -1,9 +1,11 @@
 #include "why/gather.h"
 
+#include "base/fd.h"
 #include "base/macros.h"
 #include "net/places.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
@@ -192,6 +194,25 @@ static int prepare(const pid_t *leaders, size_t n, struct gathered *gathered)
     return r == 0 ? holdings_read(&gathered->members, &gathered->holdings) : r;
 }
 
+/* Also where it is a zombie. */
+static bool is_visible(pid_t pid)
+{
+    struct process_stat ignored;
+    CLEANUP_FD int proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    return process_stat_read(proc, pid, &ignored) == 0;
+}
+
+/* Its leader is not reaped before the rest has left: who does not even see that is shown nobody. */
+static bool is_incomplete(const struct gathered *gathered, const struct gathered_worker *worker)
+{
+    for (size_t i = 0; i < worker->n_members; i++) {
+        int failure = gathered->holdings.failures[worker->first_member + i];
+        if (failure < 0 && failure != -ESRCH)
+            return true;
+    }
+    return worker->n_members == 0 && !is_visible(worker->leader);
+}
+
 int gather(const pid_t *leaders, size_t n, struct gathered *ret)
 {
     CLEANUP(gathering_clear) struct gathering gathering = {.gathered = ret};
@@ -199,8 +220,10 @@ int gather(const pid_t *leaders, size_t n, struct gathered *ret)
     if (r < 0)
         return r;
     ret->failure = ret->holdings.n > 0 ? ask_all(&gathering) : 0;
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
         sort_and_cut(&ret->workers[i], ret->list_max);
+        ret->workers[i].incomplete = is_incomplete(ret, &ret->workers[i]);
+    }
     find_others(ret);
     return 0;
 }

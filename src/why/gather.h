@@ -22,7 +22,9 @@ struct connection {
 struct gathered_worker {
     pid_t leader;
     size_t first_member, n_members;
-    size_t count; /* of its connections */
+    bool
+        incomplete; /* there is a process at which we may not look, or all of them are hidden from us */
+    size_t count; /* of its connections, as far as they are known */
     struct connection
         *listed; /* of these the least idle ones, in this order; what has no times is last */
     size_t n_listed, allocated;

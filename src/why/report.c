@@ -163,8 +163,9 @@ int report_print(const struct gathered *gathered, FILE *stream)
     for (size_t i = 0; i < gathered->n_workers; i++) {
         const struct gathered_worker *worker = &gathered->workers[i];
         (void)json_array_append_new(
-            workers, json_pack("{s:I, s:I, s:o, s:I, s:o}", "pid", (json_int_t)worker->leader,
-                               "process_count", (json_int_t)worker->n_members, "processes",
+            workers, json_pack("{s:I, s:b, s:I, s:o, s:I, s:o}", "pid", (json_int_t)worker->leader,
+                               "incomplete", worker->incomplete, "process_count",
+                               (json_int_t)worker->n_members, "processes",
                                view_processes(gathered, worker), "connection_count",
                                (json_int_t)worker->count, "connections", view_connections(worker)));
     }

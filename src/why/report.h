@@ -1,4 +1,4 @@
-/* report.h - what was gathered, as JSON: {"workers": [{pid, processes, process_count, connections, connection_count}], "failure"}. */
+/* report.h - what was gathered, as JSON: {"workers": [{pid, incomplete, processes, process_count, connections, connection_count}], "failure"}. */
 #pragma once
 
 #include "why/gather.h"

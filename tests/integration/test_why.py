@@ -257,6 +257,22 @@ def test_of_another_user(master, directory, port, stack):
     assert connection["peer"].endswith(f":{client.getsockname()[1]}")
 
 
+@pytest.mark.root
+@pytest.mark.parametrize("lacks", ["sys_ptrace", "sys_ptrace,-dac_override,-dac_read_search"])
+def test_of_one_that_cannot_be_read(master, directory, port, stack, lacks):
+    """The sandbox of a unit may take that right from root: it is said, and not taken for an idle worker."""
+    (directory / "record").touch()
+    (directory / "record").chmod(0o666)
+    one = master(stubborn(directory, f"127.0.0.1:{port}", user="nobody"), wrapper=["setpriv", f"--bounding-set=-{lacks}"])
+    connect(("127.0.0.1", port), stack)
+    (old,) = begin_drain(one)
+    worker = why_only(one)
+    assert worker["incomplete"] is True and worker["connection_count"] == 0
+    assert worker["processes"] == [{"pid": old, "name": "python3", "state": "sleeping", "unreadable": "Permission denied"}]
+    text = one.ctl("why", code=0).stdout
+    assert ", no open connection known\n" in text and f"python3 ({old}): its connections are not known: Permission denied\n" in text
+
+
 def test_no_connection(master):
     """Then what there is: processes, and the word that did not come."""
     one = master({"programs": {"job": script(ASKING.replace("asked =", "asked = 0 #"), 0)}})

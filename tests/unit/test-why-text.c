@@ -137,14 +137,27 @@ static void test_trouble(UNUSED void **state)
     (void)json_object_set_new(view, "processes", processes);
     (void)json_object_set_new(view, "process_count", json_integer(1234));
     (void)json_object_set_new(view, "message_unread", json_true());
+    (void)json_object_set_new(view, "incomplete", json_true());
     CLEANUP_FREE char *text = print(view, SIZE_MAX, 10);
     assert_non_null(strstr(text, "  it has not read yet that it is to leave\n"
-                                 "  pid 4711, generation 6, no open connection\n"
+                                 "  pid 4711, generation 6, no open connection known\n"
                                  "  processes: 1 ?[2Ja, 2 b, 3 c, 4 d, and 1,230 more\n"
                                  "  ?[2Ja (1) is stopped; `kill -CONT 1` lets it go on\n"
                                  "  b (2) is held by a debugger\n"
                                  "  c (3) waits in the kernel, see /proc/3/stack\n"
                                  "  d (4): its connections are not known: Permission denied\n"));
+}
+
+static void test_hidden(UNUSED void **state)
+{
+    json_t *view = worker("web/0", json_array(), 0);
+    (void)json_object_set_new(view, "processes", json_array());
+    (void)json_object_set_new(view, "incomplete", json_true());
+    CLEANUP_FREE char *text = print(view, SIZE_MAX, 10);
+    assert_non_null(strstr(text,
+                           "no open connection known\n"
+                           "  its processes are hidden from the master (ProtectProc=, hidepid)\n"));
+    assert_null(strstr(text, "processes:"));
 }
 
 /* A reply that lacks everything is no reason to fall over. */
@@ -160,6 +173,7 @@ int main(void)
         cmocka_unit_test(test_wide),    cmocka_unit_test(test_eighty),
         cmocka_unit_test(test_narrow),  cmocka_unit_test(test_peers),
         cmocka_unit_test(test_trouble), cmocka_unit_test(test_nothing),
+        cmocka_unit_test(test_hidden),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

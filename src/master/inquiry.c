@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 #define PROGRAM        "reloader-why"
-#define INQUIRIES_MAX  256 /* more than there can be clients */
+#define INQUIRIES_MAX  256 /* that run or wait for their turn */
 #define RUNNING_MAX    2
 #define PATIENCE_USEC  (5 * USEC_PER_SEC)
 #define OUTPUT_MAX     ((size_t)1 << 20)

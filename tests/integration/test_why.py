@@ -379,7 +379,7 @@ def test_nobody_waits_for_it(master, directory, monkeypatch):
 
     descriptors = one.descriptors()
     with contextlib.ExitStack() as clients:
-        for _ in range(5):
+        for _ in range(30):
             clients.enter_context(one.connect()).send("Why", {"all": True})
         proc.wait_until(lambda: len(running()) == 2, "two of them run")
         first = running()

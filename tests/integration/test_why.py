@@ -13,6 +13,8 @@ import pytest
 from harness import BINARIES, configs, proc
 from harness import master as master_module
 from harness.paths import PYTHON, WORKERS
+from harness.varlink import INTERFACE
+from harness.varlink_idl import Interface
 
 LONG = "10m"  # no drain ends by itself
 SOON = {"start_seconds": "50ms", "reload": {"probation": "0s", "order": "ready-first"}}
@@ -145,6 +147,10 @@ def test_a_client_that_stays(master, directory, port, stack):
     assert (connection["unread"], connection["unsent"]) == (0, 0)
     assert connection["age_at_least_usec"] >= connection["idle_usec"] and "age_usec" not in connection
     assert [process["pid"] for process in worker["processes"]] == [old]
+
+    description = one.call("org.varlink.service.GetInterfaceDescription", {"interface": INTERFACE})["description"]
+    interface = Interface(description)
+    assert not interface.wrong(interface.methods["Why"][1], one.call("Why", {"all": True}), "Why")
 
     client.close()
     proc.wait_gone(old)

@@ -10,6 +10,7 @@
 #include "base/parse.h"
 #include "base/strv.h"
 #include "reloaderctl/file-tail.h"
+#include "reloaderctl/line-print.h"
 #include "reloaderctl/screen.h"
 #include "reloaderctl/tail-place.h"
 
@@ -60,35 +61,6 @@ static char *make_label(json_t *output, bool shared)
     return label;
 }
 
-/* Of a worker or, where several share a file, of a program. */
-static void print_line_json(json_t *of, bool shared, const char *line, size_t size)
-{
-    CLEANUP_FREE char *text = strndup(line, size);
-    if (!text)
-        die_of_memory();
-    string_make_utf8(text);
-    json_auto_t *object = json_pack("{s:O, s:O, s:s}", "program", json_object_get(of, "program"),
-                                    "stream", json_object_get(of, "stream"), "text", text);
-    if (!shared && object) {
-        (void)json_object_set(object, "name", json_object_get(of, "name"));
-        (void)json_object_set(object, "slot", json_object_get(of, "slot"));
-    }
-    print_json(object, false);
-}
-
-static void print_clean(const char *line, size_t size)
-{
-    CLEANUP_FREE char *text = malloc(size + 2);
-    if (!text)
-        die_of_memory();
-    memcpy(text, line, size);
-    text[size] = '\n';
-    size_t left = lines_strip_ansi(text, size + 1);
-    text[left - 1] = '\0';
-    CLEANUP_FREE char *clean = text_clean(text);
-    (void)puts(clean);
-}
-
 static void print_header(struct shower *shower, json_t *of, bool shared)
 {
     char *label = make_label(of, shared);
@@ -102,16 +74,11 @@ static void print_line(struct shower *shower, json_t *of, bool shared, const cha
                        size_t size)
 {
     if (shower->invocation->json) {
-        print_line_json(of, shared, line, size);
+        line_print_json(of, shared, line, size);
         return;
     }
     print_header(shower, of, shared);
-    if (shower->terminal) {
-        print_clean(line, size);
-        return;
-    }
-    (void)fwrite(line, 1, size, stdout);
-    (void)putchar('\n');
+    line_print(stdout, shower->terminal, line, size);
 }
 
 static void on_line(const char *line, size_t size, void *userdata)

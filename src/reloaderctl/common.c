@@ -34,7 +34,8 @@ static void write_complaint(const char *error, const char *text)
 }
 
 /* `error`: its name on the control socket; NULL: it has none. */
-static void complain_named(const char *error, const char *format, va_list arguments)
+__attribute__((format(printf, 2, 0))) static void
+complain_named(const char *error, const char *format, va_list arguments)
 {
     char *text = NULL;
     if (vasprintf(&text, format, arguments) < 0)

@@ -13,10 +13,7 @@
 /* All */
 
 /* Options that are told with each command which has them. */
-#define TOLD_WITH_VERB                                                                             \
-    (OPTION_BIT(NO_WAIT) | OPTION_BIT(DRY_RUN) | OPTION_BIT(FORCE) | OPTION_BIT(PSS) |             \
-     OPTION_BIT(GROUP) | OPTION_BIT(WATCH) | OPTION_BIT(FOLLOW) | OPTION_BIT(DELAY) |              \
-     OPTION_BIT(COUNT) | OPTION_BIT(LINES))
+#define TOLD_WITH_VERB (~(OPTION_BIT(JSON) | OPTION_BIT(QUIET)))
 
 /* "[--no-wait]", "[-n LINES]". */
 static void put_option(FILE *stream, const struct verb_option_row *row)

@@ -31,6 +31,7 @@ def lines(path):
     return [line for file in backups(path) for line in content(file).decode().splitlines()]
 
 
+@pytest.mark.key("programs.NAME.stdout.max_size", "programs.NAME.stdout.backups")
 @pytest.mark.sanitized
 def test_rotation(master, directory):
     """No file beyond max_size, no more than `backups` of them, and the lines go on from one to the next."""
@@ -57,6 +58,7 @@ def test_without_backups(master, directory):
     assert numbers[-1] == f"0 9999 {'x' * 20}" and path.read_text().startswith("0 ")
 
 
+@pytest.mark.key("programs.NAME.stdout.compress")
 @pytest.mark.sanitized
 def test_compress(master, directory):
     """Every backup becomes a .gz, and nothing else is left."""

@@ -23,7 +23,7 @@ static void answer_with(struct client *client, const char *error, const char *me
 
 void answer_reason(struct client *client, const char *reason)
 {
-    answer_with(client, SERVICE_ERROR_FAILED, "reason", reason);
+    answer_with(client, CONTROL_ERROR_FAILED, "reason", reason);
 }
 
 void answer_invalid(struct client *client, const char *parameter)
@@ -35,13 +35,13 @@ void answer_failure(struct client *client, int r, const char *name)
 {
     switch (-r) {
     case ENOENT:
-        answer_with(client, SERVICE_ERROR_NO_PROGRAM, "name", name ? name : "");
+        answer_with(client, CONTROL_ERROR_NO_PROGRAM, "name", name ? name : "");
         break;
     case ESRCH:
-        answer_with(client, SERVICE_ERROR_NO_WORKER, "name", name ? name : "");
+        answer_with(client, CONTROL_ERROR_NO_WORKER, "name", name ? name : "");
         break;
     case ESHUTDOWN:
-        client_error(client, SERVICE_ERROR_SHUTTING_DOWN, NULL);
+        client_error(client, CONTROL_ERROR_SHUTTING_DOWN, NULL);
         break;
     default:
         answer_reason(client, strerror(-r));

@@ -1,7 +1,7 @@
 /* answer.h - what every handler of a method does: read names, answer with JSON, or say what went wrong. */
 #pragma once
 
-#include "control/service.h"
+#include "control/client.h"
 
 /* Takes over `parameters`; NULL, want of memory, is answered as such. Ends the call. */
 void answer(struct client *client, json_t *parameters);

@@ -10,7 +10,7 @@
 #include "base/log.h"
 #include "base/strv.h"
 #include "control/bind.h"
-#include "control/methods.h"
+#include "control/client.h"
 #include "control/peer.h"
 #include "control/service.h"
 #include "net/listener.h"
@@ -50,7 +50,7 @@ static int judge(const struct control *control, int fd, const struct ucred *peer
 static void turn_away(struct control *control, int fd, const struct ucred *peer)
 {
     unsigned suppressed;
-    service_turn_away(fd, SERVICE_ERROR_PERMISSION_DENIED);
+    service_turn_away(fd, CONTROL_ERROR_PERMISSION_DENIED);
     if (!log_limit_pass(&control->limit, &suppressed))
         return;
     log_warning("control: turned away pid %d of uid %u: neither root nor our user%s",
@@ -149,8 +149,6 @@ static int start_service(struct control *control, const struct control_settings 
                          const struct control_ops *ops, void *userdata)
 {
     const struct service_options options = {
-        .interfaces = methods_interfaces,
-        .n_interfaces = methods_n_interfaces,
         .ops = ops,
         .userdata = userdata,
         .message_timeout_usec = settings->message_timeout_usec ? settings->message_timeout_usec

@@ -1,6 +1,6 @@
 /*
  * handlers.h - what the methods do, for the command table alone. A handler gets parameters that were checked against its row,
- * and answers or leaves its call waiting (service.h).
+ * and answers or leaves its call waiting (client.h).
  */
 #pragma once
 

@@ -5,7 +5,7 @@
 #include "control/methods.h"
 
 #include "control/handlers.h"
-#include "control/service.h"
+#include "control/client.h"
 
 static const struct command varlink_commands[] = {
     {
@@ -33,7 +33,9 @@ static const char varlink_errors[] = "\nerror InterfaceNotFound (interface: stri
 static const char reload_reply[] =
     "(\n  id: ?int,\n"
     "  result: ?(committed, rolled_back, superseded, degraded, refused, would_commit),\n"
-    "  reason: ?string,\n  duration_usec: ?int,\n  programs: ?[]object,\n  plan: ?object,\n"
+    "  reason: ?string,\n  undo: ?bool,\n  kind: ?ReloadKind,\n  asked: ?object,\n"
+    "  cause: ?ReloadCause,\n  also: ?int,\n  began_usec: ?int,\n  duration_usec: ?int,\n"
+    "  phases: ?[string]int,\n  programs: ?[]object,\n  plan: ?object,\n"
     "  sequence: ?int,\n  event: ?object\n)";
 
 static const char job_reply[] = "(id: int, results: ?[]JobResult, sequence: ?int, event: ?object)";
@@ -198,22 +200,23 @@ static const char control_types[] =
     "\n# logger: reloader-log, which writes workers' output, and how often it died. prober: "
     "likewise\n"
     "# reloader-probe, which checks them.\n"
+    "# loop_delays: how many waited for at most so long; where most_usec is absent, all.\n"
     "# loop_delay: the longest that something had to wait for its turn in the last minute, in "
     "microseconds.\n"
     "type Master (pid: int, version: string, state: string, uptime_usec: int, loop_delay: int, "
+    "loop_delays: []Delay, "
     "logger: ?(pid: int, died: int), prober: ?(pid: int, died: int))\n"
+    "\ntype Delay (most_usec: ?int, count: int)\n"
     "\ntype ReloadState (id: int, state: string, result: ?string, reason: ?string)\n"
-    "\n# by: the signal, or control; also: how many more asked before it began; phases: "
-    "microseconds "
-    "spent in each.\n"
-    "type PastReload (\n  id: int,\n  undo: bool,\n  kind: (read, current, restart, scale, "
-    "undo),\n  "
-    "asked: "
-    "object,\n"
+    "\n# undo: by Undo; read: the configuration, anew; the others read nothing.\n"
+    "type ReloadKind (read, current, restart, scale, undo)\n"
+    "\n# by: the signal, control, or what else asked for it; path: of a file that changed.\n"
+    "type ReloadCause (by: string, pid: ?int, uid: ?int, path: ?string)\n"
+    "\n# also: how many more asked before it began; phases: microseconds spent in each.\n"
+    "type PastReload (\n  id: int,\n  undo: bool,\n  kind: ReloadKind,\n  asked: object,\n"
     "  result: (committed, rolled_back, superseded, degraded, refused),\n  reason: ?string,\n"
-    "  cause: (by: string, pid: ?int, uid: ?int, path: ?string),\n  also: int,\n  began_usec: "
-    "int,\n"
-    "  duration_usec: int,\n  phases: [string]int,\n  programs: []object\n)\n"
+    "  cause: ReloadCause,\n  also: int,\n  began_usec: int,\n  duration_usec: int,\n"
+    "  phases: [string]int,\n  programs: []object\n)\n"
     "\n# A process. since_usec is when its state began, by the real clock; mixed: it is made of\n"
     "# something else than its generation began with (a program file replaced, a directory "
     "removed).\n"
@@ -265,7 +268,7 @@ static const struct command_interface varlink_interface = {
 };
 
 static const struct command_interface control_interface = {
-    .name = SERVICE_INTERFACE,
+    .name = CONTROL_INTERFACE,
     .help = "Control of a running reloader.",
     .types = control_types,
     .errors = control_errors,

@@ -11,6 +11,8 @@
 
 #define BLOCK_SIZE  ((size_t)64 * 1024)
 #define BACKUPS_MAX 1000
+/* While backups are renamed, the last one first, a name in the midst of them is missing for a moment. */
+#define GAPS_MAX 3
 
 /* Where its last lines begin: found from its end, a block at a time. */
 static int find_last_lines(int fd, uint64_t lines, off_t *ret)
@@ -125,13 +127,15 @@ static char *name_backup(const struct file_tail *tail, unsigned number)
 /* Which backup is the one that was read last; 0: it is not to be found. */
 static unsigned find_backup(const struct file_tail *tail)
 {
-    int error = 0;
-    for (unsigned i = 1; i <= BACKUPS_MAX && error == 0; i++) {
+    unsigned gaps = 0;
+    for (unsigned i = 1; i <= BACKUPS_MAX + GAPS_MAX && gaps <= GAPS_MAX; i++) {
+        int error;
         CLEANUP_FREE char *path = name_backup(tail, i);
         if (!path)
             return 0;
         if (is_ours(tail, path, &error))
             return i;
+        gaps = error < 0 ? gaps + 1 : 0;
     }
     return 0;
 }

@@ -3,7 +3,6 @@
  * chooses how the input is cut into writes; events and a result come in between, as a master sends them.
  */
 #include "base/log.h"
-#include "control/methods.h"
 #include "control/service.h"
 
 #include <errno.h>
@@ -112,8 +111,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct pretender pretender = {0};
     const struct service_options options = {
-        .interfaces = methods_interfaces,
-        .n_interfaces = methods_n_interfaces,
         .ops = &ops,
         .userdata = &pretender,
         .message_timeout_usec = 60 * USEC_PER_SEC,

@@ -1,0 +1,330 @@
+#include "control/client.h"
+
+#include "base/fd.h"
+#include "base/lines.h"
+#include "control/connection.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* Of lines that somebody follows, unread by it; events may be more. */
+#define LINES_PENDING_MAX ((size_t)256 << 10)
+
+static const char *const event_types[] = {"master",  "reload", "rollout", "worker",
+                                          "message", "log",    "socket",  "job"};
+
+unsigned client_event_type(const char *name)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(event_types); i++)
+        if (strcmp(event_types[i], name) == 0)
+            return 1u << i;
+    return 0;
+}
+
+const struct control_ops *client_ops(const struct client *client)
+{
+    return client->options->ops;
+}
+
+const struct ucred *client_peer(const struct client *client)
+{
+    return &client->peer;
+}
+
+void *client_ops_userdata(const struct client *client)
+{
+    return client->options->ops_userdata;
+}
+
+void client_reply(struct client *client, json_t *parameters, bool continues)
+{
+    connection_reply(client->connection, parameters, continues);
+}
+
+void client_error(struct client *client, const char *error, json_t *parameters)
+{
+    connection_error(client->connection, error, parameters);
+}
+
+/* Lines that it follows */
+
+static size_t count_lines(json_t *lines)
+{
+    const char *text = json_string_value(json_object_get(lines, "text"));
+    return text ? lines_count(text, strlen(text)) : 0;
+}
+
+static void stream_lines(struct client *client, json_t *lines, uint64_t missed)
+{
+    json_auto_t *copy = json_copy(lines);
+    CLEANUP_FREE char *text = NULL;
+    size_t size = 0;
+    if (missed > 0 && copy)
+        (void)json_object_set_new(copy, "missed", json_integer((json_int_t)missed));
+    json_auto_t *parameters = copy ? json_pack("{s:O}", "lines", copy) : NULL;
+    if (parameters && varlink_encode_reply(parameters, true, &text, &size) == 0)
+        connection_stream(client->connection, text, size);
+}
+
+static void pass_lines(struct client *client, json_t *lines)
+{
+    uint64_t missed = client->missed +
+                      (uint64_t)json_integer_value(json_object_get(lines, "missed"));
+    bool has_room = connection_pending(client->connection) <= LINES_PENDING_MAX;
+    json_decref(client->missed_of);
+    client->missed_of = has_room ? NULL : json_copy(lines);
+    client->missed = has_room ? 0 : missed + count_lines(lines);
+    if (has_room)
+        stream_lines(client, lines, missed);
+}
+
+void client_pass_lines(struct client *client, uint64_t id, json_t *lines)
+{
+    if (client->waiting == WAITING_FOR_LINES && client->awaited == id)
+        pass_lines(client, lines);
+}
+
+/* Of what found no room it is told as soon as it has read the rest, also when nothing is printed any more. */
+static void on_drained(void *userdata)
+{
+    struct client *client = userdata;
+    json_auto_t *lines = TAKE_PTR(client->missed_of);
+    if (client->waiting != WAITING_FOR_LINES || !lines ||
+        json_object_set_new(lines, "text", json_string("")) < 0)
+        return;
+    stream_lines(client, lines, client->missed);
+    client->missed = 0;
+}
+
+/* Waiting */
+
+bool client_hears_events(const struct client *client)
+{
+    return client->waiting != WAITING_NOT && client->waiting != WAITING_FOR_LINES;
+}
+
+void client_stop_waiting(struct client *client)
+{
+    if (client->waiting == WAITING_FOR_LINES)
+        client_ops(client)->unfollow(client->awaited, client_ops_userdata(client));
+    client->waiting = WAITING_NOT;
+}
+
+/* The result as the master keeps it; else what the event says, so that nobody waits for ever. */
+static void end_reload(struct client *client, json_t *event)
+{
+    json_auto_t *result = client_ops(client)->reload_result(client->awaited,
+                                                            client_ops_userdata(client));
+    client->waiting = WAITING_NOT;
+    if (result || event)
+        client_reply(client, result ? result : event, false);
+    else
+        client_error(client, CONTROL_ERROR_SHUTTING_DOWN, NULL);
+}
+
+void client_wait_for_reload(struct client *client, uint64_t id, bool more)
+{
+    json_auto_t *result = client_ops(client)->reload_result(id, client_ops_userdata(client));
+    if (result) {
+        client_reply(client, result, false);
+        return;
+    }
+    if (client->over)
+        return;
+    client->waiting = WAITING_FOR_RELOAD;
+    client->awaited = id;
+    client->more = more;
+}
+
+void client_wait_for_job(struct client *client, uint64_t id, bool more)
+{
+    if (client->over)
+        return;
+    client->waiting = WAITING_FOR_JOB;
+    client->awaited = id;
+    client->more = more;
+}
+
+void client_subscribe(struct client *client, unsigned types)
+{
+    if (client->over)
+        return;
+    client->waiting = WAITING_FOR_EVENTS;
+    client->types = types;
+}
+
+void client_follow(struct client *client, uint64_t id)
+{
+    client->waiting = WAITING_FOR_LINES;
+    client->awaited = id;
+    client->missed = 0;
+    if (client->over)
+        client_stop_waiting(client);
+}
+
+static bool is_about(uint64_t id, json_t *event)
+{
+    return json_integer_value(json_object_get(event, "id")) == (json_int_t)id;
+}
+
+/* Of a reload, or of a job. */
+static bool is_end(uint64_t id, json_t *event)
+{
+    const char *state = json_string_value(json_object_get(event, "state"));
+    return state && strcmp(state, "ended") == 0 && is_about(id, event);
+}
+
+/* The text of one event, made when the first client needs it and shared by all. */
+static int encode_publication(struct publication *p)
+{
+    if (p->text)
+        return 0;
+    json_auto_t *parameters = json_pack("{s:I, s:O}", "sequence", (json_int_t)p->sequence, "event",
+                                        p->event);
+    return parameters ? varlink_encode_reply(parameters, true, &p->text, &p->size) : -ENOMEM;
+}
+
+static void end_job(struct client *client, json_t *event)
+{
+    client->waiting = WAITING_NOT;
+    json_auto_t *results = event ? json_pack("{s:I, s:O}", "id", (json_int_t)client->awaited,
+                                             "results", json_object_get(event, "results"))
+                                 : NULL;
+    if (results)
+        client_reply(client, results, false);
+    else
+        client_error(client, CONTROL_ERROR_SHUTTING_DOWN, NULL);
+}
+
+static void stream_progress(struct client *client, const struct publication *p)
+{
+    json_auto_t *parameters = json_pack("{s:I, s:I, s:O}", "id", (json_int_t)client->awaited,
+                                        "sequence", (json_int_t)p->sequence, "event", p->event);
+    CLEANUP_FREE char *text = NULL;
+    size_t size = 0;
+    if (parameters && varlink_encode_reply(parameters, true, &text, &size) == 0)
+        connection_stream(client->connection, text, size);
+}
+
+void client_tell(struct client *client, struct publication *p)
+{
+    unsigned progress = client_event_type("reload") | client_event_type("rollout") |
+                        client_event_type("worker");
+    switch (client->waiting) {
+    case WAITING_NOT:
+        break;
+    case WAITING_FOR_RELOAD:
+        if (p->type == client_event_type("reload") && is_end(client->awaited, p->event))
+            end_reload(client, p->event);
+        else if (client->more && (p->type & progress))
+            stream_progress(client, p);
+        break;
+    case WAITING_FOR_JOB:
+        if (p->type == client_event_type("job") && is_end(client->awaited, p->event))
+            end_job(client, p->event);
+        else if (client->more && p->type == client_event_type("job") &&
+                 is_about(client->awaited, p->event))
+            stream_progress(client, p);
+        break;
+    case WAITING_FOR_EVENTS:
+        /* An event that can't be made for want of memory is missed; its number tells. */
+        if (((client->types & p->type) || client->types == CLIENT_EVENTS_ALL) &&
+            encode_publication(p) == 0)
+            connection_stream(client->connection, p->text, p->size);
+        break;
+    case WAITING_FOR_LINES:
+        break;
+    }
+}
+
+void client_finish(struct client *client)
+{
+    connection_finish(client->connection);
+    switch (client->waiting) {
+    case WAITING_NOT:
+        break;
+    case WAITING_FOR_RELOAD:
+        end_reload(client, NULL);
+        break;
+    case WAITING_FOR_JOB:
+        end_job(client, NULL);
+        break;
+    case WAITING_FOR_EVENTS:
+    case WAITING_FOR_LINES:
+        client_stop_waiting(client);
+        client_reply(client, NULL, false);
+        break;
+    }
+}
+
+int client_flush(struct client *client)
+{
+    return connection_flush(client->connection);
+}
+
+size_t client_pending(const struct client *client)
+{
+    return connection_pending(client->connection);
+}
+
+bool client_is_idle(const struct client *client, uint64_t *ret_since_usec)
+{
+    return connection_is_idle(client->connection, ret_since_usec);
+}
+
+void client_close(struct client *client, const char *reason)
+{
+    connection_close(client->connection, reason);
+}
+
+/* Its life */
+
+static void on_call(const struct varlink_call *call, void *userdata)
+{
+    struct client *client = userdata;
+    client->options->call(client, call);
+}
+
+static void on_closed(const char *reason, void *userdata)
+{
+    struct client *client = userdata;
+    client->over = true;
+    client_stop_waiting(client);
+    client->options->closed(client, reason, client->options->userdata);
+}
+
+struct client *client_free(struct client *client)
+{
+    if (!client)
+        return NULL;
+    list_remove(&client->in_service);
+    (void)connection_free(client->connection);
+    json_decref(client->missed_of);
+    free(client);
+    return NULL;
+}
+
+int client_new(int fd, const struct client_options *options, const struct ucred *peer,
+               enum control_role role, struct client **ret)
+{
+    static const struct connection_ops ops = {
+        .call = on_call, .drained = on_drained, .closed = on_closed};
+    CLEANUP_FD int own = fd;
+    struct client *client = calloc(1, sizeof(*client));
+    if (!client)
+        return -ENOMEM;
+    *client = (struct client){.options = options, .peer = *peer, .role = role};
+    list_init(&client->in_service);
+    const struct connection_options connection = {
+        .ops = &ops,
+        .userdata = client,
+        .message_timeout_usec = options->message_timeout_usec,
+        .idle_timeout_usec = options->idle_timeout_usec,
+    };
+    int r = connection_new(options->event, TAKE_FD(own), &connection, &client->connection);
+    if (r < 0)
+        (void)client_free(client);
+    else
+        *ret = client;
+    return r;
+}

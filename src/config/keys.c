@@ -299,7 +299,7 @@ static const struct key limit_keys[] = {
 static const struct key_table limit_table = {"programs.NAME.limits", limit_keys, NULL};
 
 static const char *const drain_words[] = {"auto", "message", "signal", NULL};
-static const char *const kill_words[] = {"mixed", "group", "process", NULL};
+static const char *const kill_words[] = {"mixed", "group", "process", "tree", NULL};
 
 static const struct key program_keys[] = {
     {"command", &type_command, PROGRAM_AT(command), .required = true,
@@ -374,7 +374,8 @@ static const struct key program_keys[] = {
     {"stop_timeout", &type_duration, PROGRAM_AT(stop_timeout_usec), "10s",
      .max = SECONDS(7 * 86400), .help = "from stop_signal to SIGKILL"},
     {"kill_mode", &type_choice, PROGRAM_AT(kill_mode), "mixed", .words = kill_words,
-     .help = "whom signals reach; mixed: the worker, SIGKILL its whole process group"},
+     .help = "whom signals reach; mixed: the worker, SIGKILL its whole process group; tree: so, and "
+             "what has left that group, when the worker is gone"},
     {"reload", &type_section, .table = &reload_table},
     {"watch", &type_watch, .default_text = "false",
      .help =
@@ -468,7 +469,7 @@ static const struct foreign_key program_foreign[] = {
     {"signal_on_hup", CALLED("drain_signal")},
     {"stopasgroup", CALLED("kill_mode: group")},
     {"killasgroup", CALLED("kill_mode")},
-    {"treekill", CALLED("kill_mode")},
+    {"treekill", CALLED("kill_mode: tree")},
     {"autorestart", CALLED("restart")},
     {"startretries", CALLED("start_retries")},
     {"exitcodes", CALLED("expected_exit_codes")},

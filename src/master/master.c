@@ -287,6 +287,8 @@ static int add_event_loop(struct master *master)
         r = master_add_signals(master);
     if (r >= 0)
         r = reaper_new(master->event, &master->reaper);
+    if (r >= 0)
+        r = reaper_adopt_orphans(master->reaper);
     if (r < 0)
         return r;
     return 0;

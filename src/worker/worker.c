@@ -81,6 +81,8 @@ void worker_set_state(struct worker *worker, enum worker_state state, const char
 {
     enum worker_state from = worker->state;
     worker->state = state;
+    free(worker->reason);
+    worker->reason = strdup(reason);
     worker->state_usec = clock_monotonic_usec();
     worker->granted = false;
     worker->spread_usec = 0;
@@ -441,6 +443,8 @@ static int start(struct worker *worker, const struct worker_params *params, char
     if (r < 0)
         return r;
     worker->reaping.leader = worker->pid;
+    worker->reaping.mark = notify_path(worker->notify);
+    worker->reaping.name = worker->name;
     reaper_add(worker->reaper, &worker->reaping);
     notify_set_leader(worker->notify, worker->pid);
     return watch_exit(worker, params->event);
@@ -461,7 +465,9 @@ int worker_new(const struct worker_params *params, struct worker **ret, char **r
         .state = WORKER_STARTING,
         .pidfd = -1,
         .reaping = {.whole_group = params->generation->program->kill_mode != CONFIG_KILL_PROCESS,
+                    .whole_tree = params->generation->program->kill_mode == CONFIG_KILL_TREE,
                     .empty = on_group_empty,
+                    .stray = worker_found_stray,
                     .userdata = worker},
     };
     list_init(&worker->link);
@@ -505,6 +511,7 @@ struct worker *worker_free(struct worker *worker)
     (void)generation_unref(worker->generation);
     free(worker->failure);
     free(worker->status);
+    free(worker->reason);
     free(worker->name);
     free(worker);
     return NULL;

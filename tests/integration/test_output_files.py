@@ -193,6 +193,7 @@ def test_a_child_that_stays(master, directory):
     gates[0].write_text("still here\n")
     proc.wait_until(lambda: "still here\n" in path.read_text(), "the child's line is there")
     gates[1].write_text("the second\n")
+    proc.wait_until(lambda: "the second\n" in path.read_text(), "the other child's line is there")
 
 
 def test_a_fifo_with_a_reader(master, directory):

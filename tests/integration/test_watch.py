@@ -388,6 +388,7 @@ def test_watch_config(master, directory, kind):
     assert one.log.count("watch_config: ") == 2
 
 
+@pytest.mark.key("watch_config")
 def test_watch_included_files(master, directory):
     """A file that comes into the directory of an include brings its program, and takes it away again."""
     config = {**program(directory, watch=False), "watch_config": True, "include": ["conf.d/*.yaml"]}

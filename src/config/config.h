@@ -277,6 +277,8 @@ struct config {
     struct {
         enum log_level level;
         enum config_log_format format;
+        uint64_t max_size; /* of the file */
+        unsigned backups;
         char *file; /* absolute or NULL: stderr */
     } log;
     char *log_directory; /* absolute or NULL: files need a path */

@@ -22,14 +22,19 @@ static const struct key log_keys[] = {
      .help = "of a log line; auto is journal under systemd, else text"},
     {"file", &type_path, AT(log.file), .default_help = "standard error",
      .help = "where log lines go"},
-    {.name = "max_size"},
-    {.name = "backups"},
+    {"max_size", &type_size, AT(log.max_size), "50M", .min = 4096, .max = (uint64_t)1 << 40,
+     .help = "a file that would be larger is rotated"},
+    {"backups", &type_number, AT(log.backups), "10", .max = 1000,
+     .help = "how many rotated files are kept, as FILE.1, FILE.2, ...; 0: the file is emptied "
+             "instead"},
     {0},
 };
 static const struct foreign_key log_foreign[] = {
     {"path", CALLED("file")},
     {"loglevel", CALLED("level")},
     {"logfile", CALLED("file")},
+    {"maxbytes", CALLED("max_size")},
+    {"backup_count", CALLED("backups")},
     {0},
 };
 static const struct key_table log_table = {"log", log_keys, log_foreign};
@@ -115,6 +120,8 @@ static const struct foreign_key root_foreign[] = {
     {"errorlog", "called 'file' in 'log' here"},
     {"loglevel", "called 'level' in 'log' here"},
     {"log_level", "called 'level' in 'log' here"},
+    {"logfile_maxbytes", "called 'max_size' in 'log' here"},
+    {"logfile_backups", "called 'backups' in 'log' here"},
     {"unix_http_server", CALLED("control")},
     {"control_socket", "called 'socket' in 'control' here"},
     {"inet_http_server", CALLED_LATER("gateway")},

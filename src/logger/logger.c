@@ -18,6 +18,7 @@
 #define TICK_USEC (50 * USEC_PER_MSEC)
 /* From the master's word to the end, whatever is left; it waits a little longer. */
 #define FINISH_USEC (4 * USEC_PER_SEC)
+#define ASK_AGAIN_USEC (1 * USEC_PER_SEC)
 
 /* To the master */
 
@@ -50,6 +51,17 @@ static void answer(struct logger *logger)
 {
     static char *const pong[] = {(char *)(uintptr_t) "TYPE=pong", NULL};
     tell_master(logger, pong);
+}
+
+/* Where the master cannot rotate it, its log stays what it is, and it is asked again, but not all the time. */
+static void ask_for_rotation(struct logger *logger)
+{
+    static char *const full[] = {(char *)(uintptr_t) "TYPE=full", NULL};
+    uint64_t now = clock_monotonic_usec();
+    if (logger->asked_usec != 0 && now < logger->asked_usec + ASK_AGAIN_USEC)
+        return;
+    logger->asked_usec = now;
+    tell_master(logger, full);
 }
 
 static bool is_over(const struct logger *logger)
@@ -169,7 +181,9 @@ static void set_log(struct logger *logger, char **fields, int fd)
     const char *identifier = strv_env_get(fields, "IDENTIFIER");
     (void)fd_close(logger->log.fd);
     logger->log = (struct log_place){.fd = fd};
+    logger->asked_usec = 0;
     logger->log.format = (enum log_format)number_of(fields, "FORMAT");
+    logger->log.max_size = number_of(fields, "MAX_SIZE");
     (void)snprintf(logger->log.identifier, sizeof(logger->log.identifier), "%s",
                    identifier ? identifier : "reloader");
     /* It fails where there are no descriptors any more: then the old one is as good as any. */
@@ -267,6 +281,8 @@ static void take_done(struct logger *logger)
     done_take(&logger->done, &jobs);
     LIST_FOREACH_SAFE(job, &jobs, struct job, link) {
         list_remove(&job->link);
+        if (job->log_is_full)
+            ask_for_rotation(logger);
         stream_job_done(job->owner, job);
     }
 }

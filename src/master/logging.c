@@ -101,6 +101,8 @@ static void handle_message(struct logging *logging, char **fields)
         logging_answered(logging);
     } else if (string_equal(type, "lines")) {
         pass_lines(logging, fields);
+    } else if (string_equal(type, "full")) {
+        log_rotate();
     }
 }
 

@@ -363,6 +363,8 @@ static int set_up(struct master *master, struct config *config, char **ret_error
     if (r == 0)
         r = logging_new(master->event, master->reaper, &logging_ops, master, &master->logging);
     if (r == 0)
+        r = master_watch_log(master);
+    if (r == 0)
         r = probing_new(master->event, master->reaper, &master->probing);
     if (r == 0)
         r = sockets_bind(master, config, ret_error);
@@ -449,6 +451,7 @@ struct master *master_free(struct master *master)
     (void)reaper_free(master->reaper);
     for (size_t i = 0; i < master->n_signals; i++)
         (void)sd_event_source_disable_unref(master->signals[i]);
+    master_unwatch_log(master);
     (void)sd_event_source_disable_unref(master->step_at_rest);
     (void)sd_event_source_disable_unref(master->step_in_time);
     (void)fd_close(master->terminal_fd);

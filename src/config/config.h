@@ -181,6 +181,9 @@ enum config_output_to {
     CONFIG_OUTPUT_LOG, /* the master's log, a line each */
 };
 
+/* As it is written in a file: "inherit" … */
+const char *config_output_to_to_string(enum config_output_to to);
+
 struct config_output {
     enum config_output_to to; /* `silent` is resolved */
     char *path; /* of a file: absolute, expansions still in it; NULL: PROGRAM-SLOT.STREAM.log in log_directory */

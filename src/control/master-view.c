@@ -217,6 +217,15 @@ static json_t *view_strays(const struct master *master)
     return view;
 }
 
+/* Nothing of one that was never needed. */
+static void add_helper(json_t *self, const char *name, const struct helper *helper)
+{
+    if (self && (helper->pid > 0 || helper->deaths > 0))
+        (void)json_object_set_new(self, name,
+                                  json_pack("{s:I, s:I}", "pid", (json_int_t)helper->pid, "died",
+                                            (json_int_t)helper->deaths));
+}
+
 json_t *master_view_status(const struct master *master)
 {
     uint64_t now = clock_monotonic_usec();
@@ -224,18 +233,10 @@ json_t *master_view_status(const struct master *master)
                              "version", RELOADER_VERSION, "state",
                              master_state_to_string(master_get_state(master)), "uptime_usec",
                              (json_int_t)(now - master->started_usec), "loop_delay",
-                             (json_int_t)loop_delay_longest(&master->loop_delay, now),
-                             "loop_delays", view_loop_delays(&master->loop_delay));
-    const struct helper *prober = master->probing->helper;
-    if (self && (prober->pid > 0 || prober->deaths > 0))
-        (void)json_object_set_new(self, "prober",
-                                  json_pack("{s:I, s:I}", "pid", (json_int_t)prober->pid, "died",
-                                            (json_int_t)prober->deaths));
-    const struct logging *logging = master->logging;
-    if (self && (logging->pid > 0 || logging->deaths > 0))
-        (void)json_object_set_new(self, "logger",
-                                  json_pack("{s:I, s:I}", "pid", (json_int_t)logging->pid, "died",
-                                            (json_int_t)logging->deaths));
+                             (json_int_t)loop_delay_longest(&master->loop_delay, now), "loop_delays",
+                             view_loop_delays(&master->loop_delay));
+    add_helper(self, "prober", master->probing->helper);
+    add_helper(self, "logger", master->logging->helper);
     return json_pack("{s:o, s:o, s:o, s:o, s:o*}", "master", self, "reload", view_reload(master),
                      "programs", view_programs(master), "listeners", view_listeners(master),
                      "strays", view_strays(master));

@@ -134,6 +134,23 @@ def test_the_last_words_before_a_shutdown(master, directory):
     assert not proc.is_running(helper)
 
 
+def test_it_dies_as_the_master_leaves(master, directory):
+    """What is still in the pipes is written by one that is started for that alone."""
+    path, gate = directory / "out", directory / "gate"
+    os.mkfifo(gate)
+    one = master(shell(f"echo first; exec 3<> {gate}; while read line <&3; do echo $line; echo done > {directory}/$line; done", stdout=str(path)))
+    written(path, "first\n")
+    helper, (worker,) = logger_of(one), one.pids()
+    os.kill(helper, signal.SIGSTOP)
+    gate.write_text("last\n")
+    proc.wait_until((directory / "last").exists, "the worker has printed it")
+    one.process.terminate()
+    proc.wait_gone(worker)
+    os.kill(helper, signal.SIGKILL)
+    one.wait_end()
+    assert path.read_text() == "first\nlast\n"
+
+
 def test_signals_of_a_terminal(master, directory):
     """Those that end others do not end it."""
     path, gate = directory / "out", directory / "gate"

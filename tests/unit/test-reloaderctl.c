@@ -345,9 +345,23 @@ static void test_usage(UNUSED void **state)
     expect_output("status does not take --force");
     expect_run(2, "status", "x", NULL);
     expect_run(2, "--nonsense", NULL);
+    expect_output("there is no option --nonsense");
+    expect_run(2, "tail", "web", "-n", NULL);
+    expect_output("-n needs a value; `reloaderctl help tail`");
+    expect_run(2, "reload", "--dry-run=no", NULL);
+    expect_output("--dry-run takes no value");
     expect_run(2, NULL, NULL);
     expect_run(0, "--help", NULL);
     expect_output("reload [PROGRAM...] [--no-wait] [--dry-run]");
+    expect_run(0, "help", "logs", NULL);
+    expect_output("tail NAME [stdout|stderr] [-f] [-n LINES] [--json]\n");
+    expect_output("also called: logs\n");
+    expect_run(0, "stop", "--help", NULL);
+    expect_output("nobody drains");
+    expect_run(2, "help", "nonsense", NULL);
+    expect_run(0, "--list-commands", NULL);
+    expect_output("\n{\"name\":\"check\",\"aliases\":[\"reread\"],\"arguments\":\"[FILE]\"");
+    expect_output("\"places\":[\"name\",\"stream\"]");
     expect_run(0, "-V", NULL);
     assert_string_equal(output, "reloaderctl " RELOADER_VERSION "\n");
 }

@@ -174,5 +174,6 @@ def test_not_started_by_itself(master, port):
     one = master(config, ready=False)
     one.wait_line("echo/0: ready")
     one.hup()
+    one.wait_drained()
     assert proc.children(one.pid) == one.pids("echo") and not one.log.find("later/0: up")
     one.ctl("status", code=0)

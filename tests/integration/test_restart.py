@@ -87,7 +87,7 @@ def test_max_restarts_of_the_whole_program(master):
         os.kill(pid, signal.SIGKILL)
         one.wait(lambda _, pid=pid: len(one.pids()) == 2 and pid not in one.pids(), "another one is there")
     os.kill(one.pids()[1], signal.SIGKILL)
-    one.wait_line(r"job: slot 1 is FATAL: more than 3 restarts of the program \(max_restarts\)")
+    one.wait_line(r"job: slot 1 is FATAL: more than 3 restarts of the program within 1 h 0 min \(max_restarts\); the last one: was killed by SIGKILL")
     assert len(one.pids()) == 1
 
 
@@ -108,6 +108,18 @@ def test_exit_on_fatal(master, script, code):
     config["programs"]["other"] = {"command": ["sleep", "1000"], "start_seconds": "10ms"}
     one = master(config, ready=False)
     one.wait_end(code)
+
+
+@pytest.mark.parametrize("options", [{"start_retries": 0}, {"max_restarts": {"count": 1, "within": "1h"}, "start_retries": 0}], ids=str)
+def test_a_reload_that_fails_ends_nobody(master, options):
+    """It is the new version that was given up, and the old one comes back: nothing is FATAL, and nobody leaves for it."""
+    config = program("exec sleep 1000", workers=2, exit_on_fatal=True, **options)
+    one = master(config)
+    config["programs"]["job"]["command"] = ["sh", "-c", "exit 5"]
+    one.write(config)
+    one.hup("rolled_back")
+    one.wait_ready()
+    assert len(one.pids()) == 2 and "FATAL" not in one.log.text()
 
 
 def test_reload_tries_again(master, directory):

@@ -102,6 +102,9 @@ static bool has_failed_to_start(const struct worker *worker)
     return clock_monotonic_usec() - worker->started_usec < config->start_seconds_usec;
 }
 
+/* The way of daemons, and a mystery to who sees an exit without an error. */
+#define FOREGROUND "; it has to stay in the foreground"
+
 /* As the verb of a sentence. */
 #define END_TEXT_SIZE (PROCESS_EXIT_TEXT_SIZE + DURATION_TEXT_SIZE + 64)
 static void describe_end(const struct worker *worker, char buffer[END_TEXT_SIZE])
@@ -112,10 +115,13 @@ static void describe_end(const struct worker *worker, char buffer[END_TEXT_SIZE]
     if (!has_failed_to_start(worker))
         (void)snprintf(buffer, END_TEXT_SIZE, "%s%s", verb, how);
     else if (worker->ready_usec == 0)
-        (void)snprintf(buffer, END_TEXT_SIZE, "%s%s before it was ready", verb, how);
+        (void)snprintf(buffer, END_TEXT_SIZE, "%s%s before it was ready%s", verb, how,
+                       exit_status(worker) == 0 ? FOREGROUND : "");
     else
-        (void)snprintf(buffer, END_TEXT_SIZE, "%s%s within its first %s (start_seconds)", verb, how,
-                       duration_to_text(worker->generation->program->start_seconds_usec, first));
+        (void)snprintf(buffer, END_TEXT_SIZE, "%s%s within its first %s (start_seconds)%s", verb,
+                       how,
+                       duration_to_text(worker->generation->program->start_seconds_usec, first),
+                       exit_status(worker) == 0 ? FOREGROUND : "");
 }
 
 static void note_crash(struct slot *slot, struct worker *worker)
@@ -246,7 +252,7 @@ static void on_worker_changed(struct worker *worker, enum worker_state from, con
 static void on_worker_exited(struct worker *worker, void *userdata)
 {
     struct slot *slot = userdata;
-    char text[PROCESS_EXIT_TEXT_SIZE], restart[RESTART_TEXT_SIZE];
+    char text[END_TEXT_SIZE], restart[RESTART_TEXT_SIZE];
     const char *how = process_exit_to_text(&worker->exit, text);
     if (worker->asked_to_leave) {
         log_about(worker_subject(worker), LOG_LEVEL_INFO, "gone, pid %d, %s", (int)worker->pid,
@@ -254,6 +260,8 @@ static void on_worker_exited(struct worker *worker, void *userdata)
     } else {
         plan_restart(slot, worker);
         note_crash(slot, worker);
+        if (exit_status(worker) == 0 && has_failed_to_start(worker))
+            describe_end(worker, text);
         bool done = slot->over_generation == worker->generation->number && !slot->fatal;
         log_about(worker_subject(worker), done ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING,
                   "%s, pid %d, %s%s", done ? "exited" : "died", (int)worker->pid, how,

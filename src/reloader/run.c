@@ -87,11 +87,10 @@ static int open_control(struct running *running, const struct config *config, ch
                         &running->control, ret_error);
     if (r < 0)
         return r;
-    running->subscriber = (struct event_subscriber){
-        .handle = forward_event,
-        .lines = forward_lines,
-        .listens = is_anybody_there,
-        .userdata = running->control};
+    running->subscriber = (struct event_subscriber){.handle = forward_event,
+                                                    .lines = forward_lines,
+                                                    .listens = is_anybody_there,
+                                                    .userdata = running->control};
     event_bus_subscribe(&running->master->events, &running->subscriber);
     return 0;
 }
@@ -164,5 +163,7 @@ int run(struct config *config, const struct run_options *options)
     running.master = master_free(running.master);
     if (r == 0 && was_up)
         log_info("reloader: down");
+    else if (r > 0 && was_up)
+        log_info("reloader: down, exit status %d", r);
     return r < 0 ? EXIT_FAILURE : r;
 }

@@ -78,13 +78,15 @@ def test_start_retries(master, directory, retries, starts, mode):
 @pytest.mark.parametrize("options, how", [
     ({"command": ["sh", "-c", "exit 5"]}, "exited with 5 before it was ready"),
     ({"command": ["sh", "-c", "kill -SEGV $$"]}, "was killed by SIGSEGV before it was ready"),
+    ({"command": ["sh", "-c", "true &"]}, "exited with 0 before it was ready; it has to stay in the foreground"),
     ({"command": ["/nowhere/at-all"]}, "cannot execute '/nowhere/at-all': No such file or directory"),
+    ({"command": ["nowhere-at-all"]}, "cannot execute 'nowhere-at-all': No such file or directory (it is in no directory of its PATH)"),
     ({"command": ["sleep", "1000"], "ready": "notify", "start_timeout": "50ms"}, "was not ready within 50 ms (start_timeout)"),
-], ids=("exits", "is killed", "cannot be executed", "is never ready"))
+], ids=("exits", "is killed", "goes to the background", "cannot be executed", "is not found", "is never ready"))
 def test_status_tells_why_nobody_is_there(master, options, how):
     config = program("", backoff={"initial": "1h", "max": "1h"}, start_seconds="20s", **options)
     one = master(config, ready=False)
-    slot = slot_of(wait_state(one, "BACKOFF"))
+    slot = slot_of(one.wait(lambda status: slot_state(status) == "BACKOFF" and not slot_of(status)["workers"], "it waits"))
     assert slot["reason"] == how and slot["retry_usec"] > time.time() * 1e6 and slot["restarts"] == 1
     (line,) = [line for line in one.ctl("status", code=4).stdout.splitlines() if "BACKOFF" in line]
     assert f"{how}; next start in " in line
@@ -150,6 +152,7 @@ def test_exit_on_fatal(master, script, code):
     config["programs"]["other"] = {"command": ["sleep", "1000"], "start_seconds": "10ms"}
     one = master(config, ready=False)
     one.wait_end(code)
+    assert f"reloader: down, exit status {code}" in one.log.text()
 
 
 @pytest.mark.parametrize("options", [{"start_retries": 0}, {"max_restarts": {"count": 1, "within": "1h"}, "start_retries": 0}], ids=str)

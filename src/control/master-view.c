@@ -2,9 +2,11 @@
 
 #include "base/clock.h"
 #include "base/strv.h"
+#include "control/attach-view.h"
 #include "control/logs-view.h"
 #include "master/jobs.h"
 #include "master/scale.h"
+#include "master/why.h"
 #include "worker/environment.h"
 
 #include <unistd.h>
@@ -216,6 +218,15 @@ static json_t *view_loop_delays(const struct loop_delay *delay)
     return list;
 }
 
+/* Nothing of one that was never needed. */
+static void add_helper(json_t *self, const char *name, const struct helper *helper)
+{
+    if (self && (helper->pid > 0 || helper->deaths > 0))
+        (void)json_object_set_new(self, name,
+                                  json_pack("{s:I, s:I}", "pid", (json_int_t)helper->pid, "died",
+                                            (json_int_t)helper->deaths));
+}
+
 json_t *master_view_status(const struct master *master)
 {
     uint64_t now = clock_monotonic_usec();
@@ -223,18 +234,10 @@ json_t *master_view_status(const struct master *master)
                              "version", RELOADER_VERSION, "state",
                              master_state_to_string(master_get_state(master)), "uptime_usec",
                              (json_int_t)(now - master->started_usec), "loop_delay",
-                             (json_int_t)loop_delay_longest(&master->loop_delay, now),
-                             "loop_delays", view_loop_delays(&master->loop_delay));
-    const struct helper *prober = master->probing->helper;
-    if (self && (prober->pid > 0 || prober->deaths > 0))
-        (void)json_object_set_new(self, "prober",
-                                  json_pack("{s:I, s:I}", "pid", (json_int_t)prober->pid, "died",
-                                            (json_int_t)prober->deaths));
-    const struct logging *logging = master->logging;
-    if (self && (logging->pid > 0 || logging->deaths > 0))
-        (void)json_object_set_new(self, "logger",
-                                  json_pack("{s:I, s:I}", "pid", (json_int_t)logging->pid, "died",
-                                            (json_int_t)logging->deaths));
+                             (json_int_t)loop_delay_longest(&master->loop_delay, now), "loop_delays",
+                             view_loop_delays(&master->loop_delay));
+    add_helper(self, "prober", master->probing->helper);
+    add_helper(self, "logger", master->logging->helper);
     return json_pack("{s:o, s:o, s:o, s:o}", "master", self, "reload", view_reload(master),
                      "programs", view_programs(master), "listeners", view_listeners(master));
 }
@@ -296,6 +299,18 @@ static int op_job(const struct control_job *job, const struct ucred *peer, void 
     return job_new(userdata, &wish, ret_id, ret_name);
 }
 
+static int op_why(char *const *names, bool all, void *userdata, uint64_t *ret_id, json_t **ret,
+                  const char **ret_name)
+{
+    const struct why_wish wish = {.names = names, .all = all};
+    return why_ask(userdata, &wish, ret_id, ret, ret_name);
+}
+
+static void op_forget(uint64_t id, void *userdata)
+{
+    why_forget(userdata, id);
+}
+
 static void op_shutdown(bool force, void *userdata)
 {
     master_shutdown(userdata, force);
@@ -309,6 +324,9 @@ const struct control_ops master_control_ops = {
     .job = op_job,
     .logs = logs_view,
     .unfollow = logs_unfollow,
+    .why = op_why,
+    .forget = op_forget,
+    .attach = attach_view,
     .history = op_history,
     .reload_result = op_reload_result,
     .shutdown = op_shutdown,

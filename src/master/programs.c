@@ -5,6 +5,7 @@
 #include "master/logging.h"
 #include "master/master.h"
 #include "master/sockets.h"
+#include "process/pidfd.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -27,23 +28,36 @@ static bool has_crashed(const struct worker *worker)
            !config_expects_exit(worker->generation->program, worker->exit.si_status);
 }
 
+/* Which reload it is that a worker has to leave for, if it is one. */
+static void mark_leave(const struct master *master, const struct program *program,
+                       struct worker *worker, enum worker_state from)
+{
+    bool begins = from < WORKER_DRAINING && worker->state >= WORKER_DRAINING;
+    if (begins && worker->asked_to_leave && !worker->worn &&
+        (program->phase != ROLLOUT_IDLE || program->removed))
+        worker->leave.reload = master->reload.running.id;
+}
+
 static void on_worker_changed(struct program *program, struct worker *worker,
                               enum worker_state from, const char *reason, void *userdata)
 {
     struct master *master = userdata;
     bool started = worker->state == WORKER_STARTING;
+    char exit_text[PROCESS_EXIT_TEXT_SIZE];
+    mark_leave(master, program, worker, from);
     if (worker->state != WORKER_STARTING)
         master_restore_listeners(program, worker);
     if (!event_bus_is_heard(&master->events))
         return;
-    event_bus_publish(&master->events, EVENT_WORKER,
-                      json_pack("{s:s, s:s, s:I, s:I, s:I, s:s, s:s, s:s*, s:o*}", "program",
-                                program->name, "name", worker->name, "slot",
-                                (json_int_t)worker->slot, "pid", (json_int_t)worker->pid,
-                                "generation", (json_int_t)worker->generation->number, "old",
-                                started ? "NONE" : worker_state_to_string(from), "new",
-                                worker_state_to_string(worker->state), "reason", reason, "crashed",
-                                has_crashed(worker) ? json_true() : NULL));
+    event_bus_publish(
+        &master->events, EVENT_WORKER,
+        json_pack("{s:s, s:s, s:I, s:I, s:I, s:s, s:s, s:s*, s:s*, s:o*}", "program", program->name,
+                  "name", worker->name, "slot", (json_int_t)worker->slot, "pid",
+                  (json_int_t)worker->pid, "generation", (json_int_t)worker->generation->number,
+                  "old", started ? "NONE" : worker_state_to_string(from), "new",
+                  worker_state_to_string(worker->state), "reason", reason, "exit",
+                  worker->exited ? process_exit_to_text(&worker->exit, exit_text) : NULL, "crashed",
+                  has_crashed(worker) ? json_true() : NULL));
 }
 
 static void on_worker_health(struct program *program, struct worker *worker, void *userdata)

@@ -77,9 +77,17 @@ void worker_set_deadline(struct worker *worker, uint64_t usec_from_now)
 
 /* States */
 
+static void note_leave(struct worker *worker, const char *reason)
+{
+    worker->leave.began_usec = clock_monotonic_usec();
+    (void)snprintf(worker->leave.reason, sizeof(worker->leave.reason), "%s", reason);
+}
+
 void worker_set_state(struct worker *worker, enum worker_state state, const char *reason)
 {
     enum worker_state from = worker->state;
+    if (from < WORKER_DRAINING && state >= WORKER_DRAINING)
+        note_leave(worker, reason);
     worker->state = state;
     worker->state_usec = clock_monotonic_usec();
     worker->granted = false;
@@ -90,6 +98,7 @@ void worker_set_state(struct worker *worker, enum worker_state state, const char
     if (state == WORKER_GONE) {
         worker->channel = channel_free(worker->channel);
         worker->notify = notify_free(worker->notify);
+        worker->input_fd = fd_close(worker->input_fd);
     }
     log_about(worker_subject(worker), LOG_LEVEL_DEBUG, "%s -> %s, pid %d: %s",
               worker_state_to_string(from), worker_state_to_string(state), (int)worker->pid,
@@ -348,6 +357,11 @@ bool worker_is_leaving(const struct worker *worker)
            !worker->exited;
 }
 
+bool worker_is_deaf(const struct worker *worker)
+{
+    return worker->channel && channel_is_unread(worker->channel);
+}
+
 /* The start */
 
 static int add_sources(struct worker *worker, sd_event *event)
@@ -460,6 +474,7 @@ int worker_new(const struct worker_params *params, struct worker **ret, char **r
         .slot = params->slot,
         .state = WORKER_STARTING,
         .pidfd = -1,
+        .input_fd = -1,
         .reaping = {.whole_group = params->generation->program->kill_mode != CONFIG_KILL_PROCESS,
                     .empty = on_group_empty,
                     .userdata = worker},
@@ -502,6 +517,7 @@ struct worker *worker_free(struct worker *worker)
     (void)channel_free(worker->channel);
     (void)notify_free(worker->notify);
     (void)fd_close(worker->pidfd);
+    (void)fd_close(worker->input_fd);
     (void)generation_unref(worker->generation);
     free(worker->failure);
     free(worker->status);

@@ -285,6 +285,21 @@ static void test_events_of_a_wrong_type(UNUSED void **state)
     expect_output("InvalidParameter");
 }
 
+static void test_why(UNUSED void **state)
+{
+    serve("commit");
+    expect_run(0, "-s", path, "why", NULL);
+    expect_output("no worker is draining or stopping\n");
+    expect_run(0, "-s", path, "why", "--json", "web", NULL);
+    expect_output("\"workers\": []");
+    expect_run(1, "-s", path, "why", "-a", NULL);
+    expect_output("no worker is here\n");
+    expect_output("reloaderctl: connections are not known: no reloader-why\n");
+    expect_run(1, "-s", path, "why", "nobody", NULL);
+    expect_output("there is no program, group or worker 'nobody'");
+    expect_run(2, "-s", path, "why", "--force", NULL);
+}
+
 static void test_no_master(UNUSED void **state)
 {
     char where[96];
@@ -345,9 +360,23 @@ static void test_usage(UNUSED void **state)
     expect_output("status does not take --force");
     expect_run(2, "status", "x", NULL);
     expect_run(2, "--nonsense", NULL);
+    expect_output("there is no option --nonsense");
+    expect_run(2, "tail", "web", "-n", NULL);
+    expect_output("-n needs a value; `reloaderctl help tail`");
+    expect_run(2, "reload", "--dry-run=no", NULL);
+    expect_output("--dry-run takes no value");
     expect_run(2, NULL, NULL);
     expect_run(0, "--help", NULL);
     expect_output("reload [PROGRAM...] [--no-wait] [--dry-run]");
+    expect_run(0, "help", "logs", NULL);
+    expect_output("tail NAME [stdout|stderr] [-f] [-n LINES] [--json]\n");
+    expect_output("also called: logs\n");
+    expect_run(0, "stop", "--help", NULL);
+    expect_output("nobody drains");
+    expect_run(2, "help", "nonsense", NULL);
+    expect_run(0, "--list-commands", NULL);
+    expect_output("\n{\"name\":\"check\",\"aliases\":[\"reread\"],\"arguments\":\"[FILE]\"");
+    expect_output("\"places\":[\"name\",\"stream\"]");
     expect_run(0, "-V", NULL);
     assert_string_equal(output, "reloaderctl " RELOADER_VERSION "\n");
 }
@@ -366,6 +395,7 @@ int main(void)
         cmocka_unit_test_teardown(test_events_and_shutdown, end_master),
         cmocka_unit_test_teardown(test_events_of_a_wrong_type, end_master),
         cmocka_unit_test_teardown(test_history, end_master),
+        cmocka_unit_test_teardown(test_why, end_master),
         cmocka_unit_test(test_no_master),
         cmocka_unit_test(test_stale_socket),
         cmocka_unit_test(test_another_server),

@@ -48,6 +48,11 @@ struct control_logs {
     bool follow;
 };
 
+struct control_send {
+    char *const *names; /* as those of a job */
+    json_t *message;
+};
+
 /*
  * The owner's side. All are called from the event loop, never from inside control_publish(); none may call
  * control_finish() or control_free(), but each may call control_publish().
@@ -87,6 +92,12 @@ struct control_ops {
     int (*logs)(const struct control_logs *logs, void *userdata, json_t **ret, uint64_t *ret_id,
                 const char **ret_name);
     void (*unfollow)(uint64_t id, void *userdata);
+    /*
+     * Writes a message to their workers, without waiting: SendResult for each, a new reference. 0 or as job(); -EINVAL: it is one of
+     * reloader's own words, -EMSGSIZE.
+     */
+    int (*send)(const struct control_send *send, void *userdata, json_t **ret,
+                const char **ret_name);
     /* The parameters of History's reply, as those of Status. */
     json_t *(*history)(void *userdata);
     void (*shutdown)(bool force, void *userdata);
@@ -117,14 +128,15 @@ DEFINE_FREEP(struct control_change *, control_change_free)
 
 /*
  * Tells all who subscribed, and those who wait for a reload: event is {"type":…, "time_usec":…, its fields}, borrowed.
- * Types: master, reload, rollout, worker, job, message, log, socket. `sequence` counts the events of this master.
+ * Types: master, reload, rollout, worker, job, message, log, socket. `sequence` counts the events of this master from 1; one that is
+ * left out was missed by all. While there is a socket, the last ones are kept (event-ring.h) for those who come later.
  * Returns at once; clients are written to from the event loop. Without a control (`socket: none`, NULL) this and the functions
  * below do nothing.
  */
 void control_publish(struct control *control, const char *type, uint64_t sequence, json_t *event);
 /* Lines for who follows by that id: {program, name, slot, …, text, missed}, borrowed. One who does not read misses some, and is told. */
 void control_pass_lines(struct control *control, uint64_t id, json_t *lines);
-/* Would control_publish() reach anybody now? */
+/* Would control_publish() reach anybody, now or later? */
 bool control_is_heard(const struct control *control);
 
 /*

@@ -107,3 +107,11 @@ def pss_kib(pid):
 def spread(values, unit="", digits=3):
     """median (lowest to highest)"""
     return f"{statistics.median(values):.{digits}f}{unit} ({min(values):.{digits}f} to {max(values):.{digits}f})"
+
+
+def loop_delay(master):
+    """What the master's histogram says of its loop: how many turns, and which bound 99.9 % of them kept."""
+    buckets = master.status()["master"]["loop_delays"]
+    total = buckets[-1]["count"]
+    bound = next(bucket.get("most_usec") for bucket in buckets if bucket["count"] >= total * 0.999)
+    return f"{total} turns of the loop, 99.9 % waited " + (f"at most {bound / 1000:g} ms" if bound else "longer than a second")

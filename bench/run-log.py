@@ -109,12 +109,13 @@ def run_delay(directory, options):
             busy = answers(master, options.seconds)
             rate = (written(master) - before) / options.seconds / 1e6
             cpu = common.cpu_seconds(master.pid)
+            delay = common.loop_delay(master)
     finally:
         subprocess.run(["umount", "-l", str(disk)], check=True)
     for name, took in (("nobody prints", alone), ("both print", busy)):
         print(f"answers of the master while {name}: {len(took)}, median {took[len(took) // 2]:.2f} ms, "
               f"p99.9 {took[len(took) * 999 // 1000]:.2f} ms, longest {took[-1]:.2f} ms")
-    print(f"written meanwhile: {rate:.0f} MB/s; CPU of the master since its start: {cpu:.2f} s")
+    print(f"written meanwhile: {rate:.0f} MB/s; CPU of the master since its start: {cpu:.2f} s; {delay}")
 
 
 def main():

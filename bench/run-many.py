@@ -37,8 +37,9 @@ def measure(directory, workers, programs):
         reload_cpu = common.cpu_seconds(master.pid) - before
         stop = timed(lambda: master.ctl("stop", "all", code=0, seconds=300))
         assert not proc.children(master.pid)
+        delay = common.loop_delay(master)
     print(f"{workers:6} {programs:9} {start:8.2f} {status * 1e3:10.1f} {reload_seconds:9.2f} {stop:7.2f} {start_cpu * 1e6 / workers:13.0f} "
-          f"{reload_cpu * 1e6 / workers:14.0f} {pss / workers:12.1f}", flush=True)
+          f"{reload_cpu * 1e6 / workers:14.0f} {pss / workers:12.1f}  {delay}", flush=True)
 
 
 def main():

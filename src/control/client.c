@@ -270,6 +270,21 @@ int client_flush(struct client *client)
     return fd;
 }
 
+size_t client_pending(const struct client *client)
+{
+    return connection_pending(client->connection);
+}
+
+bool client_is_idle(const struct client *client, uint64_t *ret_since_usec)
+{
+    return connection_is_idle(client->connection, ret_since_usec);
+}
+
+void client_close(struct client *client, const char *reason)
+{
+    connection_close(client->connection, reason);
+}
+
 /* Its life */
 
 static void on_drained(void *userdata)

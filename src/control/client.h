@@ -96,6 +96,11 @@ struct client *client_free(struct client *client);
 void client_tell(struct client *client, const struct publication *publication);
 void client_pass_lines(struct client *client, uint64_t id, json_t *lines);
 bool client_hears_events(const struct client *client);
+/* What it has not read yet, in bytes. */
+size_t client_pending(const struct client *client);
+bool client_is_idle(const struct client *client, uint64_t *ret_since_usec);
+/* Cuts it off. */
+void client_close(struct client *client, const char *reason);
 /* The call waits no longer, and is not answered. */
 void client_stop_waiting(struct client *client);
 /* The master leaves: the call that waits gets its last reply, and no further one is taken; client_flush() sends it. */

@@ -17,6 +17,7 @@ struct connection {
     sd_event_source *io, *timer;
     struct buffer in, out;
     enum wait wait;
+    uint64_t wait_since_usec;
     bool wait_anew;   /* for the same as before, but another one of it */
     bool busy;        /* a call is being answered */
     bool oneway;      /* … and wants no answer */
@@ -27,7 +28,7 @@ struct connection {
     bool closed;
 };
 
-static void close_connection(struct connection *c, const char *reason)
+void connection_close(struct connection *c, const char *reason)
 {
     if (c->closed)
         return;
@@ -64,11 +65,12 @@ static int set_timer(struct connection *c)
         return 0;
     c->wait = wait;
     c->wait_anew = false;
+    c->wait_since_usec = clock_monotonic_usec();
     if (wait == WAIT_NONE)
         return sd_event_source_set_enabled(c->timer, SD_EVENT_OFF);
     uint64_t timeout = wait == WAIT_IDLE ? c->options.idle_timeout_usec
                                          : c->options.message_timeout_usec;
-    int r = sd_event_source_set_time(c->timer, clock_monotonic_usec() + timeout);
+    int r = sd_event_source_set_time(c->timer, c->wait_since_usec + timeout);
     return r < 0 ? r : sd_event_source_set_enabled(c->timer, SD_EVENT_ONESHOT);
 }
 
@@ -87,7 +89,7 @@ static void settle(struct connection *c)
         r = set_timer(c);
     /* -ESTALE: the loop has ended, and connection_flush() sends the rest. */
     if (r < 0 && r != -ESTALE)
-        close_connection(c, "the event loop is out of memory");
+        connection_close(c, "the event loop is out of memory");
 }
 
 /* Called only when all that came before is done, so that its end is the end. */
@@ -96,14 +98,14 @@ static void receive(struct connection *c)
     char *space;
     size_t size;
     if (buffer_reserve(&c->in, &space, &size) < 0) {
-        close_connection(c, "out of memory");
+        connection_close(c, "out of memory");
         return;
     }
     ssize_t n = recv(c->fd, space, size, MSG_DONTWAIT);
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return;
     if (n <= 0) {
-        close_connection(c, NULL);
+        connection_close(c, NULL);
         return;
     }
     buffer_commit(&c->in, (size_t)n);
@@ -113,7 +115,7 @@ static void receive(struct connection *c)
 static void flush(struct connection *c)
 {
     if (!c->closed && buffer_send(&c->out, c->fd) < 0)
-        close_connection(c, NULL);
+        connection_close(c, NULL);
 }
 
 static void handle_frame(struct connection *c, const char *frame, size_t size)
@@ -121,7 +123,7 @@ static void handle_frame(struct connection *c, const char *frame, size_t size)
     CLEANUP_VARLINK_CALL struct varlink_call call = {0};
     int r = varlink_call_parse(frame, size, &call);
     if (r < 0) {
-        close_connection(c, r == -ENOMEM ? "out of memory" : "it sent what is not a Varlink call");
+        connection_close(c, r == -ENOMEM ? "out of memory" : "it sent what is not a Varlink call");
         return;
     }
     c->busy = true;
@@ -146,7 +148,7 @@ static void take_call(struct connection *c)
     if (r > 0)
         handle_frame(c, frame, size);
     else if (r < 0)
-        close_connection(c, "it sent a message over 64 KiB");
+        connection_close(c, "it sent a message over 64 KiB");
 }
 
 static void flush_and_tell(struct connection *c)
@@ -163,7 +165,7 @@ static int on_io(UNUSED sd_event_source *source, UNUSED int fd, uint32_t events,
     if (wants_input(c) && (events & (EPOLLIN | EPOLLHUP | EPOLLERR)))
         receive(c);
     else if ((events & (EPOLLHUP | EPOLLERR)) && (c->busy || buffer_size(&c->out) > 0))
-        close_connection(c, NULL);
+        connection_close(c, NULL);
     flush_and_tell(c);
     take_call(c);
     flush_and_tell(c);
@@ -178,13 +180,13 @@ static int on_timer(UNUSED sd_event_source *source, UNUSED uint64_t usec, void *
     case WAIT_NONE:
         break;
     case WAIT_MESSAGE:
-        close_connection(c, "it did not send a whole message in time");
+        connection_close(c, "it did not send a whole message in time");
         break;
     case WAIT_READING:
-        close_connection(c, "it did not read its reply in time");
+        connection_close(c, "it did not read its reply in time");
         break;
     case WAIT_IDLE:
-        close_connection(c, NULL);
+        connection_close(c, NULL);
         break;
     }
     return 0;
@@ -235,7 +237,7 @@ static void queue(struct connection *c, const char *text, size_t size)
     if (c->closed || c->oneway)
         return;
     if (!text || buffer_append(&c->out, text, size) < 0)
-        close_connection(c, "there is no memory for its reply");
+        connection_close(c, "there is no memory for its reply");
 }
 
 static void end_call(struct connection *c)
@@ -274,12 +276,26 @@ size_t connection_pending(const struct connection *c)
     return buffer_size(&c->out);
 }
 
+bool connection_is_idle(const struct connection *c, uint64_t *ret_since_usec)
+{
+    switch (c->wait) {
+    case WAIT_NONE:
+    case WAIT_READING:
+        return false;
+    case WAIT_MESSAGE:
+    case WAIT_IDLE:
+        break;
+    }
+    *ret_since_usec = c->wait_since_usec;
+    return !c->closed;
+}
+
 void connection_stream(struct connection *c, const char *text, size_t size)
 {
     if (!c->closed && buffer_size(&c->out) + size > CONNECTION_EVENTS_MAX)
         flush(c);
     if (!c->closed && buffer_size(&c->out) + size > CONNECTION_EVENTS_MAX)
-        close_connection(c, "it does not read its events");
+        connection_close(c, "it does not read its events");
     queue(c, text, size);
     settle(c);
 }

@@ -47,6 +47,10 @@ void connection_error(struct connection *connection, const char *error, json_t *
 
 /* Bytes that the client has not read yet. */
 size_t connection_pending(const struct connection *connection);
+/* Is nothing under way, neither a call nor a reply? Then since when (monotonic). */
+bool connection_is_idle(const struct connection *connection, uint64_t *ret_since_usec);
+/* Ends it for a reason that `closed` is told. */
+void connection_close(struct connection *connection, const char *reason);
 /* One more reply to a call with `more`, encoded already. A client that does not read is closed at CONNECTION_EVENTS_MAX. */
 void connection_stream(struct connection *connection, const char *text, size_t size);
 

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/strv.h"
 #include "control/logs-view.h"
+#include "control/send-view.h"
 #include "master/scale.h"
 #include "worker/environment.h"
 
@@ -189,14 +190,30 @@ static json_t *view_reload(const struct master *master)
                      record->reason);
 }
 
+/* Each bucket with all before it, as histograms are told to monitoring. */
+static json_t *view_loop_delays(const struct loop_delay *delay)
+{
+    json_t *list = json_array();
+    uint64_t count = 0;
+    for (size_t i = 0; i < LOOP_DELAY_BUCKETS; i++) {
+        uint64_t bound = loop_delay_bound(i);
+        count += delay->counts[i];
+        json_t *most = bound == UINT64_MAX ? NULL : json_integer((json_int_t)bound);
+        (void)json_array_append_new(
+            list, json_pack("{s:o*, s:I}", "most_usec", most, "count", (json_int_t)count));
+    }
+    return list;
+}
+
 json_t *master_view_status(const struct master *master)
 {
     uint64_t now = clock_monotonic_usec();
-    json_t *self = json_pack("{s:I, s:s, s:s, s:I, s:I}", "pid", (json_int_t)getpid(), "version",
+    json_t *self = json_pack("{s:I, s:s, s:s, s:I, s:I, s:o}", "pid", (json_int_t)getpid(), "version",
                              RELOADER_VERSION, "state",
                              master_state_to_string(master_get_state(master)), "uptime_usec",
                              (json_int_t)(now - master->started_usec), "loop_delay",
-                             (json_int_t)loop_delay_longest(&master->loop_delay, now));
+                             (json_int_t)loop_delay_longest(&master->loop_delay, now), "loop_delays",
+                             view_loop_delays(&master->loop_delay));
     const struct helper *prober = master->probing->helper;
     if (self && (prober->pid > 0 || prober->deaths > 0))
         (void)json_object_set_new(self, "prober",
@@ -279,6 +296,7 @@ const struct control_ops master_control_ops = {
     .scale = op_scale,
     .plan = op_plan,
     .job = op_job,
+    .send = send_view,
     .logs = logs_view,
     .unfollow = logs_unfollow,
     .history = op_history,

@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <sys/resource.h>
 
 struct service {
     struct client_options options; /* of all clients */
@@ -58,10 +59,33 @@ void service_turn_away(int fd, const char *error)
         (void)send(fd, text, size, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
+static size_t count_places(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+        return SERVICE_CLIENTS_MAX / 4;
+    return MIN((size_t)limit.rlim_cur / 4, (size_t)SERVICE_CLIENTS_MAX);
+}
+
+/* Whoever has asked for nothing for the longest time. */
+static bool make_place(struct service *service)
+{
+    struct client *longest = NULL;
+    uint64_t since_usec = UINT64_MAX, usec;
+    LIST_FOREACH (client, &service->clients, struct client, in_service)
+        if (client_is_idle(client, &usec) && usec < since_usec) {
+            longest = client;
+            since_usec = usec;
+        }
+    if (longest)
+        remove_client(service, longest);
+    return longest;
+}
+
 int service_add(struct service *service, int fd, const struct ucred *peer, enum control_role role)
 {
     CLEANUP_FD int own = fd;
-    if (service->n_clients >= SERVICE_CLIENTS_MAX) {
+    if (service->n_clients >= count_places() && !make_place(service)) {
         service_turn_away(own, CONTROL_ERROR_TOO_MANY_CLIENTS);
         return -EBUSY;
     }
@@ -94,7 +118,7 @@ void service_keep_events(struct service *service, bool keep)
 }
 
 /* One that can't be kept is missed by all who subscribed: its number tells them. The brief one, where that is another. */
-static json_t *keep(struct service *service, const struct publication *p)
+static json_t *remember(struct service *service, const struct publication *p)
 {
     int r = event_ring_add(&service->events, p->type, p->sequence, p->event);
     if (r != -EMSGSIZE)
@@ -103,6 +127,23 @@ static json_t *keep(struct service *service, const struct publication *p)
     if (brief)
         (void)event_ring_add(&service->events, p->type, p->sequence, brief);
     return brief;
+}
+
+/* Each may owe as much as it may, but not all of them together. */
+static void bound_pending(struct service *service)
+{
+    for (size_t i = 0; i < SERVICE_CLIENTS_MAX; i++) {
+        struct client *slowest = NULL;
+        size_t total = 0;
+        LIST_FOREACH (client, &service->clients, struct client, in_service) {
+            total += client_pending(client);
+            if (!slowest || client_pending(client) > client_pending(slowest))
+                slowest = client;
+        }
+        if (total <= SERVICE_PENDING_MAX)
+            break;
+        client_close(slowest, "it does not read its events, as too many others do not");
+    }
 }
 
 void service_publish(struct service *service, const char *type, uint64_t sequence, json_t *event)
@@ -114,10 +155,11 @@ void service_publish(struct service *service, const char *type, uint64_t sequenc
     }
     struct publication publication = {
         .type = event_filter_type(type), .sequence = sequence, .event = event};
-    json_auto_t *brief = keep(service, &publication);
+    json_auto_t *brief = remember(service, &publication);
     publication.brief = brief ? brief : event;
     LIST_FOREACH (client, &service->clients, struct client, in_service)
         client_tell(client, &publication);
+    bound_pending(service);
 }
 
 void service_pass_lines(struct service *service, uint64_t id, json_t *lines)

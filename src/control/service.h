@@ -10,7 +10,10 @@
 
 #include <sys/socket.h>
 
-#define SERVICE_CLIENTS_MAX 64
+/* Clients, and at most one for four descriptors that we may have open. */
+#define SERVICE_CLIENTS_MAX 2048
+/* Bytes queued for all who subscribed; beyond it who reads the least is cut off. */
+#define SERVICE_PENDING_MAX ((size_t)16 << 20)
 
 struct service;
 
@@ -25,7 +28,10 @@ int service_new(sd_event *event, const struct service_options *options, struct s
 struct service *service_free(struct service *service);
 DEFINE_FREEP(struct service *, service_free)
 
-/* Takes over the fd of a new client, also when it fails. -EBUSY: there is no place; it was told so. 0 or -errno. */
+/*
+ * Takes over the fd of a new client, also when it fails. Where all places are taken, the client that has been idle for longest
+ * makes room. -EBUSY: none is idle; it was told so. 0 or -errno.
+ */
 int service_add(struct service *service, int fd, const struct ucred *peer, enum control_role role);
 
 /* Are the last events kept, for clients that may come? Else they are no longer than somebody hears them. */

@@ -1,7 +1,7 @@
 #include "control/subscription.h"
 
-/* Queued for one that does not read, and one event more. */
-#define PENDING_MAX ((size_t)32 << 10)
+/* Queued for one that does not read, and one event more; the kernel has as much again, and the ring the rest. */
+#define PENDING_MAX ((size_t)8 << 10)
 
 bool subscription_begin(struct subscription *subscription, struct subscription_wish *wish,
                         const struct event_ring *ring, uint64_t start)

@@ -63,7 +63,8 @@ static int attach(struct listener *listener)
         return r;
     r = steering_attach(listener->sockets[0]->fd, program, length);
     free(program);
-    return r;
+    /* A socket that is alone, and was never in a group, has nothing to be chosen from. */
+    return n == 1 && r == -EINVAL ? 0 : r;
 }
 
 void listener_group_follow(struct listener *listener)

@@ -376,6 +376,21 @@ def test_sharing_changes_under_load(master, directory, port, order):
     assert len(counts) == 4, "all of the group are chosen"
 
 
+@pytest.mark.limit(60)
+def test_group_of_one(master, directory, port):
+    """From one shared socket to a group of one, and on to two: nothing to warn of, and the second is chosen, too."""
+    one = master(configs.echo(f"127.0.0.1:{port}", workers=1, command=[BINARIES.tcp_echo, "--who"]))
+    for workers, sharing in [(1, "per_worker"), (1, "shared"), (1, "per_worker"), (2, "per_worker")]:
+        one.programs["echo"]["workers"] = workers
+        set_sharing(one, sharing)
+        one.expect_reload("committed")
+        one.wait_drained()
+    with Load(directory, f"127.0.0.1:{port}", 0, 0, who_rate=500) as load:
+        load.flow(0.5)
+    assert set(load.served_by("slot")) == {"0", "1"}
+    assert not one.log.find("cannot be steered")
+
+
 BAD_THIRD = ["sh", "-c", f'[ "$RELOADER_SLOT" = 2 ] && exit 7; exec "{BINARIES.tcp_echo}" --who']
 
 

@@ -460,6 +460,39 @@ static void test_subscriber_that_does_not_read(UNUSED void **state)
     close_peer(&good);
 }
 
+/* None of them owes as much as one may, but all together do. */
+static void test_subscribers_that_do_not_read(UNUSED void **state)
+{
+    static struct peer lazy[40];
+    struct peer good = open_peer();
+    for (size_t i = 0; i < ARRAY_SIZE(lazy); i++) {
+        lazy[i] = open_peer();
+        call(&lazy[i], "{\"method\":\"" INTERFACE "Subscribe\",\"more\":true}");
+        run_idle();
+    }
+    call(&good, "{\"method\":\"" INTERFACE "Subscribe\",\"more\":true}");
+    expect_and_drop(&good, "{\"parameters\":{}}", true);
+    char text[4096];
+    memset(text, 'x', sizeof(text));
+    for (int i = 0; i < 200; i++) {
+        fake_master_publish(&fake, "message", "{s:s%}", "text", text, sizeof(text));
+        expect_and_drop(&good, "{\"parameters\":{\"event\":{\"type\":\"message\"}}}", true);
+    }
+    size_t complete = 0;
+    for (size_t i = 0; i < ARRAY_SIZE(lazy); i++) {
+        size_t frames = 0;
+        json_t *frame;
+        while (frames < 201 && (frame = receive(&lazy[i]))) {
+            frames++;
+            json_decref(frame);
+        }
+        complete += frames == 201;
+        close_peer(&lazy[i]);
+    }
+    assert_true(complete > 0 && complete < ARRAY_SIZE(lazy));
+    close_peer(&good);
+}
+
 /* The end */
 
 static void test_shutdown(UNUSED void **state)
@@ -604,26 +637,62 @@ static void test_longest_message_is_taken(UNUSED void **state)
     close_peer(&peer);
 }
 
+/* So few descriptors that there are places for only these. */
+enum { PLACES = 16 };
+
+static struct rlimit limit_places(void)
+{
+    struct rlimit old;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
+    const struct rlimit few = {.rlim_cur = 4 * PLACES, .rlim_max = old.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+    return old;
+}
+
+static void expect_version(struct peer *peer)
+{
+    call(peer, "{\"method\":\"" INTERFACE "Version\"}");
+    expect_and_drop(peer, "{\"parameters\":{\"version\":\"" RELOADER_VERSION "\"}}", false);
+}
+
 static void test_too_many_clients(UNUSED void **state)
 {
-    struct peer *peers = calloc(64, sizeof(*peers));
-    for (int i = 0; i < 64; i++) {
+    static struct peer peers[PLACES];
+    const struct rlimit old = limit_places();
+    for (int i = 0; i < PLACES; i++) {
         peers[i] = open_peer();
-        call(&peers[i], "{\"method\":\"" INTERFACE "Version\"}");
-        expect_and_drop(&peers[i], "{\"parameters\":{\"version\":\"" RELOADER_VERSION "\"}}",
-                        false);
+        call(&peers[i], "{\"method\":\"" INTERFACE "Subscribe\",\"more\":true}");
+        expect_and_drop(&peers[i], "{\"parameters\":{}}", true);
     }
     struct peer late = open_peer();
     expect_and_drop(&late, "{\"error\":\"" INTERFACE "TooManyClients\"}", false);
     expect_end(&late);
     close_peer(&peers[7]);
     late = open_peer();
-    call(&late, "{\"method\":\"" INTERFACE "Version\"}");
-    expect_and_drop(&late, "{\"parameters\":{\"version\":\"" RELOADER_VERSION "\"}}", false);
+    expect_version(&late);
     close_peer(&late);
-    for (int i = 0; i < 64; i++)
+    for (int i = 0; i < PLACES; i++)
         close_peer(&peers[i]);
-    free(peers);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+}
+
+static void test_idle_ones_make_room(UNUSED void **state)
+{
+    static struct peer peers[PLACES];
+    const struct rlimit old = limit_places();
+    for (int i = 0; i < PLACES; i++) {
+        peers[i] = open_peer();
+        expect_version(&peers[i]);
+    }
+    expect_version(&peers[0]);
+    struct peer late = open_peer();
+    expect_version(&late);
+    expect_end(&peers[1]);
+    expect_version(&peers[0]);
+    close_peer(&late);
+    for (int i = 0; i < PLACES; i++)
+        close_peer(&peers[i]);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
 }
 
 static void test_without_descriptors(UNUSED void **state)
@@ -818,6 +887,7 @@ int main(void)
         served(test_reload_client_that_leaves),
         served(test_subscribe),
         served(test_subscriber_that_does_not_read),
+        served(test_subscribers_that_do_not_read),
         served(test_shutdown),
         served(test_finish_tells_all_who_wait),
         served(test_finish_with_a_result),
@@ -830,6 +900,7 @@ int main(void)
         served(test_too_long_a_message_is_closed),
         served(test_longest_message_is_taken),
         served(test_too_many_clients),
+        served(test_idle_ones_make_room),
         served(test_without_descriptors),
         served(test_nothing_is_left_open),
         served(test_peers),

@@ -27,8 +27,23 @@ static void test_longest(UNUSED void **state)
     assert_int_equal(loop_delay_longest(&delay, begin + 901 * USEC_PER_SEC), 3);
 }
 
+static void test_histogram(UNUSED void **state)
+{
+    struct loop_delay delay = {0};
+    const uint64_t waits[] = {0, 100, 101, 10000, 10001, 1000000, 1000001, UINT64_MAX};
+    const uint64_t wanted[LOOP_DELAY_BUCKETS] = {2, 1, 0, 0, 0, 0, 1, 1, 0, 0, 0, 1, 2};
+    for (size_t i = 0; i < ARRAY_SIZE(waits); i++)
+        loop_delay_note(&delay, 70 * USEC_PER_SEC * i, waits[i]);
+    for (size_t i = 0; i < LOOP_DELAY_BUCKETS; i++) {
+        assert_int_equal(delay.counts[i], wanted[i]);
+        assert_true(i == 0 || loop_delay_bound(i) > loop_delay_bound(i - 1));
+    }
+    assert_int_equal(loop_delay_bound(LOOP_DELAY_BUCKETS - 1), UINT64_MAX);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_longest)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_longest),
+                                       cmocka_unit_test(test_histogram)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

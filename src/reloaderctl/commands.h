@@ -19,6 +19,8 @@ struct invocation {
     bool json, no_wait, force, quiet, dry_run, pss, follow;
     uint64_t interval_usec; /* of top */
     uint64_t count; /* how often, of tail how many lines; 0: it was not said */
+    char **types, **programs, **commands; /* of events; as often as each was given */
+    const char *since;                    /* likewise */
     char **arguments; /* behind the command's name; NULL-terminated */
 };
 
@@ -33,6 +35,7 @@ int command_scale(const struct invocation *invocation);
 int command_undo(const struct invocation *invocation);
 int command_history(const struct invocation *invocation);
 int command_events(const struct invocation *invocation);
+int command_send(const struct invocation *invocation);
 int command_shutdown(const struct invocation *invocation);
 int command_top(const struct invocation *invocation);
 int command_tail(const struct invocation *invocation);

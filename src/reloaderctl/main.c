@@ -30,6 +30,7 @@ enum option_bit {
     OPTION_DELAY = 1 << 6,
     OPTION_COUNT = 1 << 7,
     OPTION_FOLLOW = 1 << 8,
+    OPTION_EVENTS = 1 << 9, /* --type, --program, --cmd, --since */
 };
 
 struct verb {
@@ -75,8 +76,13 @@ static const struct verb verbs[] = {
     {"history", "", "[ID]", "how the last 100 reloads ended; of one, all that is known",
      OPTION_JSON, command_history},
     {"events", "", "[TYPE...]",
-     "what happens, as it happens: master reload rollout worker job message log socket",
-     OPTION_JSON, command_events},
+     "what happens, as it happens: master reload rollout worker job message log socket; --type, "
+     "--program, --cmd: that alone; --since NUMBER|5m|TIME: from then on",
+     OPTION_JSON | OPTION_EVENTS, command_events},
+    {"send", "", "NAME... JSON",
+     "a message to workers, which `events --type message` shows answers to; exits 1 unless all "
+     "were sent it",
+     OPTION_JSON | OPTION_QUIET, command_send},
     {"tail", "logs ", "NAME [stdout|stderr]",
      "what workers printed last, -n LINES of it (10); -f: and what they print from now on",
      OPTION_JSON | OPTION_COUNT | OPTION_FOLLOW, command_tail},
@@ -88,7 +94,7 @@ static const struct verb verbs[] = {
 
 /* Designed, and known to people from similar tools. */
 static const char *const later_verbs[] = {
-    "signal", "send", "fg", "sockets", "why", "upgrade", "shell",
+    "signal", "fg", "sockets", "why", "upgrade", "shell",
 };
 
 #define HELP_COLUMN 20
@@ -166,6 +172,7 @@ static int refuse_options(const struct verb *verb, unsigned options)
              : options & OPTION_DELAY   ? "-d"
              : options & OPTION_COUNT   ? "-n"
              : options & OPTION_FOLLOW  ? "-f"
+             : options & OPTION_EVENTS  ? "--type, --program, --cmd and --since"
                                         : "--json");
     return EXIT_CODE_USAGE;
 }
@@ -214,6 +221,12 @@ static int parse_interval(const char *text, uint64_t *ret_usec)
     return 0;
 }
 
+static void add_word(char ***words, const char *word)
+{
+    if (strv_append(words, word) < 0)
+        die_of_memory();
+}
+
 static int refuse_value(const char *option, const char *value, const char *wanted)
 {
     complain("%s takes %s; '%s' is not that", option, wanted, value);
@@ -222,7 +235,7 @@ static int refuse_value(const char *option, const char *value, const char *wante
 
 int main(int argc, char **argv)
 {
-    enum { LONG_JSON = 256, LONG_NO_WAIT, LONG_FORCE, LONG_DRY_RUN, LONG_PSS };
+    enum { LONG_JSON = 256, LONG_NO_WAIT, LONG_FORCE, LONG_DRY_RUN, LONG_PSS, LONG_TYPE, LONG_PROGRAM, LONG_CMD, LONG_SINCE };
     static const struct option long_options[] = {
         {"socket", required_argument, NULL, 's'},
         {"json", no_argument, NULL, LONG_JSON},
@@ -234,6 +247,10 @@ int main(int argc, char **argv)
         {"count", required_argument, NULL, 'n'},
         {"follow", no_argument, NULL, 'f'},
         {"lines", required_argument, NULL, 'n'},
+        {"type", required_argument, NULL, LONG_TYPE},
+        {"program", required_argument, NULL, LONG_PROGRAM},
+        {"cmd", required_argument, NULL, LONG_CMD},
+        {"since", required_argument, NULL, LONG_SINCE},
         {"help", no_argument, NULL, 'h'},
         {"version", no_argument, NULL, 'V'},
         {"quiet", no_argument, NULL, 'q'},
@@ -280,6 +297,19 @@ int main(int argc, char **argv)
             break;
         case LONG_PSS:
             options |= OPTION_PSS;
+            break;
+        case LONG_TYPE:
+        case LONG_PROGRAM:
+        case LONG_CMD:
+            options |= OPTION_EVENTS;
+            add_word(option == LONG_TYPE      ? &invocation.types
+                     : option == LONG_PROGRAM ? &invocation.programs
+                                              : &invocation.commands,
+                     optarg);
+            break;
+        case LONG_SINCE:
+            options |= OPTION_EVENTS;
+            invocation.since = optarg;
             break;
         case 'h':
             print_help();

@@ -13,7 +13,7 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 struct pretender {
-    uint64_t reload_id;
+    uint64_t reload_id, sequence;
     json_t *result;
 };
 
@@ -65,6 +65,17 @@ static int fake_job(const struct control_job *job, UNUSED const struct ucred *pe
     return job->force ? -ENOENT : 0;
 }
 
+static int fake_send(const struct control_send *send, UNUSED void *userdata, json_t **ret, const char **ret_name)
+{
+    if (!send->names)
+        return -EMSGSIZE;
+    *ret_name = send->names[0];
+    if (!json_is_object(send->message))
+        return -ESRCH;
+    *ret = json_pack("[O]", send->message);
+    return *ret ? 0 : -ENOMEM;
+}
+
 static const struct control_ops ops = {
     .status = fake_status,
     .reload = fake_reload,
@@ -72,6 +83,7 @@ static const struct control_ops ops = {
     .plan = fake_plan,
     .reload_result = fake_reload_result,
     .job = fake_job,
+    .send = fake_send,
     .history = fake_history,
     .shutdown = fake_shutdown,
 };
@@ -86,12 +98,13 @@ static void turn(sd_event *event, int client)
 
 static void publish(struct service *service, struct pretender *pretender)
 {
-    json_auto_t *worker = json_pack("{s:s}", "type", "worker"),
+    json_auto_t *worker = json_pack("{s:s, s:I, s:s, s:i}", "type", "worker", "time_usec", (json_int_t)pretender->sequence,
+                                    "program", "web", "slot", 0),
                 *ended = json_pack("{s:s, s:s, s:I}", "type", "reload", "state", "ended", "id",
                                    (json_int_t)pretender->reload_id);
-    service_publish(service, "worker", 1, worker);
-    service_publish(service, "reload", 2, ended);
-    service_publish(service, "job", 3, ended);
+    service_publish(service, "worker", ++pretender->sequence, worker);
+    service_publish(service, "reload", ++pretender->sequence, ended);
+    service_publish(service, "job", ++pretender->sequence, ended);
 }
 
 static void feed(sd_event *event, int client, struct service *service, struct pretender *pretender,
@@ -125,6 +138,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds) < 0 ||
         service_add(service, fds[0], &peer, CONTROL_ROLE_OPERATOR) < 0)
         abort();
+    service_keep_events(service, size % 4 > 0);
     feed(event, fds[1], service, &pretender, data, size);
     pretender.result = size % 2 ? json_object() : NULL;
     service_finish(service, 0);

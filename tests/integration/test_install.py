@@ -10,7 +10,7 @@ from harness.installation import Installation
 
 UNITS = ("reloader.service", "reloader.socket", "reloader@.service", "reloader@.socket")
 HELPERS = ["reloader-log", "reloader-probe"]
-DOCUMENTS = ("reloader.yaml", "sandboxing.conf", "node/app.js", "node/reloader.yaml", "python/reloader.yaml", "python/server.py")
+DOCUMENTS = ("reloader.yaml", "sandboxing.conf", "node/app.js", "node/reloader.yaml", "python/reloader.yaml", "python/server.py", "control.py")
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,8 @@
 #include <string.h>
 #include <time.h>
 
+#define KEPT "the master keeps the newest 4096, of 1 MiB together"
+
 struct following {
     bool json;
     uint64_t start; /* of the master, whose numbers these are; 0: it does not tell */
@@ -123,12 +125,9 @@ static void tell_missed(const struct following *following, json_t *parameters, j
     if (following->json)
         print_reply(following, parameters);
     else if (first == 0)
-        complain("earlier events, up to number %" PRIu64 ", are gone", last);
-    else if (first == last)
-        complain("event %" PRIu64 " is gone: it was not read in time", first);
+        complain("earlier events, up to number %" PRIu64 ", are gone: " KEPT, last);
     else
-        complain("events %" PRIu64 "..%" PRIu64 " are gone: they were not read in time", first,
-                 last);
+        complain("events %" PRIu64 "..%" PRIu64 " are gone: " KEPT, first, last);
 }
 
 static void show(struct following *following, json_t *parameters)

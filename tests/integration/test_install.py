@@ -10,6 +10,7 @@ from harness.installation import Installation
 
 UNITS = ("reloader.service", "reloader.socket", "reloader@.service", "reloader@.socket")
 HELPERS = ["reloader-log", "reloader-probe"]
+PAGES = ("libreloader.3", "reloader-worker.7", "reloader.8", "reloader.yaml.5", "reloaderctl.1")
 DOCUMENTS = ("reloader.yaml", "sandboxing.conf", "node/app.js", "node/reloader.yaml", "python/reloader.yaml", "python/server.py", "control.py")
 
 
@@ -33,7 +34,7 @@ def test_exactly_these_files(installed, prefix):
     expected += [f"{prefix}/lib/{name}" for name in ("systemd/user/reloader.service", "sysusers.d/reloader.conf", "tmpfiles.d/reloader.conf")]
     expected += [f"{prefix}/share/doc/reloader/examples/{name}" for name in DOCUMENTS]
     expected += [f"{prefix}/libexec/reloader/{name}" for name in HELPERS]
-    expected += [f"{prefix}/share/man/man1/{name}.1" for name in ("reloader", "reloaderctl")]
+    expected += [f"{prefix}/share/man/man{page[-1]}/{page}" for page in PAGES]
     assert installed.files() == sorted(expected)
 
 

@@ -57,9 +57,9 @@ static int read_wish(json_t *parameters, struct subscription_wish *wish, const c
     if (!read_number(parameters, "start", &has_start, &wish->start) || (has_start && !wish->after))
         return -EINVAL;
     r = answer_read_names(json_object_get(parameters, "programs"), &wish->filter.programs);
-    return r < 0 ? r
-                 : answer_read_names(json_object_get(parameters, "commands"),
-                                     &wish->filter.commands);
+    return r < 0
+               ? r
+               : answer_read_names(json_object_get(parameters, "commands"), &wish->filter.commands);
 }
 
 void methods_handle_subscribe(UNUSED const struct command *command, const struct varlink_call *call,

@@ -8,9 +8,8 @@
 static void refuse(struct client *client, int r, const char *name)
 {
     if (r == -EINVAL)
-        answer_reason(client,
-                      "that is one of reloader's own words to workers; to stop or replace "
-                      "them, there are Stop, Restart and Reload");
+        answer_reason(client, "that is one of reloader's own words to workers; to stop or replace "
+                              "them, there are Stop, Restart and Reload");
     else if (r == -EMSGSIZE)
         answer_reason(client, "the message is longer than 64 KiB");
     else
@@ -24,8 +23,8 @@ void methods_handle_send(UNUSED const struct command *command, const struct varl
     const char *unknown = "";
     json_auto_t *results = NULL;
     int r = answer_read_names(json_object_get(call->parameters, "programs"), &names);
-    const struct control_send send = {
-        .names = names, .message = json_object_get(call->parameters, "message")};
+    const struct control_send send = {.names = names,
+                                      .message = json_object_get(call->parameters, "message")};
     if (r == 0)
         r = client_ops(client)->send(&send, client_ops_userdata(client), &results, &unknown);
     if (r < 0)

@@ -71,9 +71,8 @@ static void tell_of_nobody(const struct sending *sending, const struct program *
     CLEANUP_FREE char *name = NULL, *error = NULL;
     (void)worker_make_name(program->committed, slot, &name, &error);
     (void)json_array_append_new(sending->results,
-                                json_pack("{s:s, s:I, s:s*, s:s}", "program", program->name,
-                                          "slot", (json_int_t)slot, "name", name, "result",
-                                          "not_running"));
+                                json_pack("{s:s, s:I, s:s*, s:s}", "program", program->name, "slot",
+                                          (json_int_t)slot, "name", name, "result", "not_running"));
 }
 
 /* Is there nobody because nobody is wanted? */

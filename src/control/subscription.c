@@ -6,8 +6,8 @@
 bool subscription_begin(struct subscription *subscription, struct subscription_wish *wish,
                         const struct event_ring *ring, uint64_t start)
 {
-    bool ours = !wish->after || ((wish->start == 0 || wish->start == start) &&
-                                 wish->sequence <= ring->last);
+    bool ours = !wish->after ||
+                ((wish->start == 0 || wish->start == start) && wish->sequence <= ring->last);
     uint64_t gone = 0, next = ring->last + 1;
     if (wish->after)
         next = ours ? wish->sequence + 1 : 1;

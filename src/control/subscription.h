@@ -13,7 +13,7 @@
 /* What it asked for. */
 struct subscription_wish {
     struct event_filter filter; /* taken over */
-    bool after;                 /* … the event `sequence` of the master `start` (0: of this one) */
+    bool after; /* … the event `sequence` of the master `start` (0: of this one) */
     uint64_t sequence, start;
     bool from; /* … the time `time_usec` on. Neither: what comes from now on */
     uint64_t time_usec;
@@ -22,7 +22,8 @@ struct subscription_wish {
 struct subscription {
     struct event_filter filter;
     uint64_t next; /* the number that it is told next */
-    uint64_t gone; /* it is still to be told that events up to this one are, from an unknown one on; 0: it is not */
+    uint64_t
+        gone; /* it is still to be told that events up to this one are, from an unknown one on; 0: it is not */
 };
 
 /* Where it begins. False: what it saw last was another master's event, so it gets all that this one has. */

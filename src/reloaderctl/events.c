@@ -151,8 +151,8 @@ static void show(struct following *following, json_t *parameters)
 static void tell_how_to_resume(const struct following *following)
 {
     if (following->last > 0 && following->start > 0)
-        complain("the last event was number %" PRIu64
-                 "; `reloaderctl events --since %" PRIu64 "@%" PRIu64 "` goes on behind it",
+        complain("the last event was number %" PRIu64 "; `reloaderctl events --since %" PRIu64
+                 "@%" PRIu64 "` goes on behind it",
                  following->last, following->last, following->start);
 }
 

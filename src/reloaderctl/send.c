@@ -61,7 +61,8 @@ static bool has_arrived(json_t *results, json_t *entry)
 {
     json_t *other;
     size_t i;
-    json_array_foreach(results, i, other) if (is_sent(other) && is_same_slot(other, entry)) return true;
+    json_array_foreach(results, i,
+                       other) if (is_sent(other) && is_same_slot(other, entry)) return true;
     return false;
 }
 

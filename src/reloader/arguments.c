@@ -72,7 +72,9 @@ void arguments_print_help(FILE *stream)
         "      --workers N        how many workers, or auto (default 1)\n"
         "\n"
         "Signals: HUP reloads, TERM and INT stop gracefully, QUIT stops now.\n"
-        "Exit codes: 0 stopped as asked for, 1 failed, 2 wrong usage, 3 wrong configuration.\n",
+        "Exit codes: 0 stopped as asked for, 1 failed, 2 wrong usage, 3 wrong configuration.\n"
+        "Man pages: reloader(8), reloader.yaml(5), reloader-worker(7), reloaderctl(1),\n"
+        "libreloader(3).\n",
         stream);
 }
 

@@ -16,12 +16,13 @@ enum exit_code {
 
 struct invocation {
     const char *socket; /* as named by the user, or NULL: search */
-    bool json, no_wait, force, quiet, dry_run, pss, follow;
+    bool json, no_wait, force, quiet, dry_run, pss, follow, group, watch;
     uint64_t interval_usec; /* of top */
-    uint64_t count; /* how often, of tail how many lines; 0: it was not said */
+    uint64_t count;         /* how often, of tail how many lines; 0: it was not said */
+    char **arguments;       /* behind the command's name; NULL-terminated */
     char **types, **programs, **commands; /* of events; as often as each was given */
-    const char *since;                    /* likewise */
-    char **arguments; /* behind the command's name; NULL-terminated */
+    const char *since;                    /* likewise; NULL: it was not said */
+    bool in_shell;                        /* of ours: somebody types one command after the other */
 };
 
 int command_status(const struct invocation *invocation);
@@ -40,6 +41,7 @@ int command_shutdown(const struct invocation *invocation);
 int command_top(const struct invocation *invocation);
 int command_tail(const struct invocation *invocation);
 int command_version(const struct invocation *invocation);
+int command_help(const struct invocation *invocation);
 
 /* "reloaderctl: …" on stderr. */
 void complain(const char *format, ...) PRINTF_LIKE(1, 2);

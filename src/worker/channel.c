@@ -52,9 +52,9 @@ enum channel_word channel_classify(const json_t *value)
 
 bool channel_is_own_word(const json_t *value)
 {
-    const char *word = json_string_value(value);
     const char *command = json_string_value(json_object_get(value, "cmd"));
-    return (word && strcmp(word, "graceful_shutdown") == 0) || json_object_get(value, "reloader") ||
+    return string_equal(json_string_value(value), "graceful_shutdown") ||
+           json_object_get(value, "reloader") ||
            (command && string_starts_with(command, "NODE_"));
 }
 

@@ -42,6 +42,18 @@ static inline void list_remove(struct list *link)
     list_init(link);
 }
 
+/* Appends all that are in `from`, in their order; that is empty then. */
+static inline void list_move_all(struct list *from, struct list *to)
+{
+    if (list_is_empty(from))
+        return;
+    from->next->previous = to->previous;
+    from->previous->next = to;
+    to->previous->next = from->next;
+    to->previous = from->previous;
+    list_init(from);
+}
+
 #define LIST_FOREACH(iterator, list, type, member)                                                 \
     for (type *iterator = LIST_ENTRY((list)->next, type, member); &iterator->member != (list);     \
          iterator = LIST_ENTRY(iterator->member.next, type, member))

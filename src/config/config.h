@@ -94,6 +94,7 @@ enum config_ready {
 };
 enum config_drain { CONFIG_DRAIN_AUTO, CONFIG_DRAIN_MESSAGE, CONFIG_DRAIN_SIGNAL };
 enum config_kill_mode { CONFIG_KILL_MIXED, CONFIG_KILL_GROUP, CONFIG_KILL_PROCESS };
+enum config_input { CONFIG_INPUT_NULL, CONFIG_INPUT_PIPE };
 enum config_order { CONFIG_ORDER_DRAIN_FIRST, CONFIG_ORDER_READY_FIRST };
 
 /* A number, or a share of `workers`. */
@@ -176,6 +177,9 @@ enum config_output_to {
     CONFIG_OUTPUT_LOG, /* the master's log, a line each */
 };
 
+/* As it is written in a file: "inherit" … */
+const char *config_output_to_to_string(enum config_output_to to);
+
 struct config_output {
     enum config_output_to to; /* `silent` is resolved */
     char *path; /* of a file: absolute, expansions still in it; NULL: PROGRAM-SLOT.STREAM.log in log_directory */
@@ -239,6 +243,7 @@ struct config_program {
     uint64_t reload_delay_usec;
     bool autostart;
     unsigned priority;
+    enum config_input input; /* `stdin` */
     bool silent;
     bool redirect_stderr; /* stderr goes where stdout goes */
     struct config_output output[CONFIG_STREAMS];

@@ -63,6 +63,15 @@ static char *format_error(const struct place *place, const char *path, const cha
 void errors_add(struct errors *errors, const struct place *place, const char *path,
                 const char *format, ...)
 {
+    va_list arguments;
+    va_start(arguments, format);
+    errors_add_list(errors, place, path, format, arguments);
+    va_end(arguments);
+}
+
+void errors_add_list(struct errors *errors, const struct place *place, const char *path,
+                     const char *format, va_list arguments)
+{
     if (!errors_wanted(errors)) {
         errors->dropped++;
         return;
@@ -70,11 +79,8 @@ void errors_add(struct errors *errors, const struct place *place, const char *pa
     if (!errors->list)
         errors->list = calloc(ERRORS_MAX, sizeof(struct error));
     CLEANUP_FREE char *what = NULL;
-    va_list arguments;
-    va_start(arguments, format);
     if (vasprintf(&what, format, arguments) < 0)
         what = NULL;
-    va_end(arguments);
     char *text = what && errors->list ? format_error(place, path, what) : NULL;
     if (!text) {
         errors->no_memory = true;

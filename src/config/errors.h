@@ -7,6 +7,7 @@
 
 #include "base/macros.h"
 
+#include <stdarg.h>
 #include <stdbool.h>
 
 #define ERRORS_MAX 100 /* kept; more are counted */
@@ -56,6 +57,8 @@ char *place_seen_from(const struct place *place, const struct place *from);
 /* `path` is that of the key ("programs.web.workers"), or NULL. */
 void errors_add(struct errors *errors, const struct place *place, const char *path,
                 const char *format, ...) PRINTF_LIKE(4, 5);
+void errors_add_list(struct errors *errors, const struct place *place, const char *path,
+                     const char *format, va_list arguments) PRINTF_LIKE(4, 0);
 
 /* "ORIGIN:LINE:COLUMN: PATH: TEXT\n" each, in the order of the files. malloc-ed or NULL. */
 char *errors_to_text(struct errors *errors);

@@ -9,6 +9,11 @@
 static const char *const output_words[] = {"inherit", "null",   "file",
                                            "journal", "syslog", "log", NULL};
 
+const char *config_output_to_to_string(enum config_output_to to)
+{
+    return output_words[to];
+}
+
 /* The keys of `stdout` and `stderr`, which have a place each. */
 #define OUTPUT_KEYS(stream)                                                                        \
     {                                                                                              \

@@ -27,19 +27,12 @@ static void path_of(const struct scope *scope, char *path, size_t size)
 
 void reader_error(struct reader *reader, const struct place *place, const char *format, ...)
 {
-    CLEANUP_FREE char *text = NULL;
     char path[PATH_SIZE];
     va_list arguments;
-    va_start(arguments, format);
-    int n = vasprintf(&text, format, arguments);
-    va_end(arguments);
-    if (n < 0) {
-        text = NULL;
-        reader->errors->no_memory = true;
-        return;
-    }
     path_of(reader->scope, path, sizeof(path));
-    errors_add(reader->errors, place ? place : reader->scope->place, path, "%s", text);
+    va_start(arguments, format);
+    errors_add_list(reader->errors, place ? place : reader->scope->place, path, format, arguments);
+    va_end(arguments);
 }
 
 const struct key *key_find(const struct key_table *table, const char *name)

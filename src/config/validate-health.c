@@ -10,22 +10,7 @@
 #include <string.h>
 
 #define WATCHDOG_MIN_USEC (10 * USEC_PER_MSEC)
-
-struct checker {
-    struct reader *reader;
-    const struct draft *draft;
-    const struct config_program *program;
-    const struct expansion *expansion;
-};
-
-#define fail(c, node, what, ...)                                                                   \
-    ({                                                                                             \
-        const struct tree_node *_node = (node);                                                    \
-        char _path[200];                                                                           \
-        (void)snprintf(_path, sizeof(_path), "programs.%s.%s", (c)->program->name, (what));        \
-        errors_add((c)->reader->errors, _node ? &_node->place : &(c)->draft->key->place, _path,    \
-                   __VA_ARGS__);                                                                   \
-    })
+#define TARGET_MAX        4096 /* with what else is said of it, it goes in one message */
 
 /* What follows "http://unix:", a path and perhaps ":/URI". */
 static bool is_unix_url(const char *rest)
@@ -44,10 +29,10 @@ static void check_url(struct checker *c, const struct tree_node *node, const cha
     else
         good = good && *rest != '\0' && !strchr("/:?#", *rest);
     if (!good || strpbrk(url, " \t\r\n"))
-        fail(c, node, key,
-             "'%.200s' is no URL for a check, expected http://HOST:PORT/PATH, https://… or "
-             "http://unix:/PATH/OF/SOCKET:/PATH",
-             url);
+        checker_fail(c, node, key,
+                     "'%.200s' is no URL for a check, expected http://HOST:PORT/PATH, https://… or "
+                     "http://unix:/PATH/OF/SOCKET:/PATH",
+                     url);
 }
 
 /* Also 127.0.0.1:80 where it listens at all addresses. */
@@ -81,15 +66,16 @@ static void check_address(struct checker *c, const struct tree_node *node, const
     struct address address;
     const char *reason = NULL;
     if (address_parse(text, &address, &reason) < 0)
-        fail(c, node, key, "'%.200s' is no address: %s", text, reason);
+        checker_fail(c, node, key, "'%.200s' is no address: %s", text, reason);
     else if (address.datagram)
-        fail(c, node, key, "'%.200s' has no connections that could be tried", text);
+        checker_fail(c, node, key, "'%.200s' has no connections that could be tried", text);
     else if (is_own_socket(c->program, &address))
-        fail(c, node, key,
-             "reloader itself listens at '%.200s' for as long as it runs, so a connection there "
-             "says "
-             "nothing of a worker: use http, or an address of the worker's own",
-             text);
+        checker_fail(
+            c, node, key,
+            "reloader itself listens at '%.200s' for as long as it runs, so a connection there "
+            "says "
+            "nothing of a worker: use http, or an address of the worker's own",
+            text);
 }
 
 static void check_target(struct checker *c, const char *section, const char *name, const char *text)
@@ -97,14 +83,13 @@ static void check_target(struct checker *c, const char *section, const char *nam
     if (!text)
         return;
     const struct tree_node *node = tree_get2(c->draft->value, section, name);
-    CLEANUP_FREE char *expanded = NULL, *reason = NULL;
     char key[40];
     (void)snprintf(key, sizeof(key), "%s.%s", section, name);
-    int r = expand(text, c->expansion, &expanded, &reason);
-    if (r == -ENOMEM)
-        c->reader->errors->no_memory = true;
-    else if (r < 0)
-        fail(c, node, key, "%s", reason);
+    CLEANUP_FREE char *expanded = checker_expand(c, node, key, text);
+    if (!expanded)
+        return;
+    if (strlen(expanded) > TARGET_MAX)
+        checker_fail(c, node, key, "longer than %d characters", TARGET_MAX);
     else if (strcmp(name, "http") == 0)
         check_url(c, node, key, expanded);
     else
@@ -117,14 +102,12 @@ static void check_targets(struct checker *c, const char *section, const struct c
     check_target(c, section, "tcp", check->tcp);
 }
 
-void validate_health(struct reader *reader, const struct config_program *program,
-                     const struct draft *draft, const struct expansion *expansion)
+void validate_health(struct checker *c)
 {
-    struct checker checker = {
-        .reader = reader, .draft = draft, .program = program, .expansion = expansion};
-    check_targets(&checker, "ready", &program->ready_check);
-    check_targets(&checker, "health", &program->health.check);
+    const struct config_program *program = c->program;
+    check_targets(c, "ready", &program->ready_check);
+    check_targets(c, "health", &program->health.check);
     if (program->watchdog_usec > 0 && program->watchdog_usec < WATCHDOG_MIN_USEC)
-        fail(&checker, tree_get(draft->value, "watchdog"), "watchdog",
-             "out of range, expected 0s, or from 10ms to 7d");
+        checker_fail(c, tree_get(c->draft->value, "watchdog"), "watchdog",
+                     "out of range, expected 0s, or from 10ms to 7d");
 }

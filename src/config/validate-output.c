@@ -2,27 +2,11 @@
 
 #include "config/section.h"
 
-#include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
 static const char *const stream_names[CONFIG_STREAMS] = {"stdout", "stderr"};
-
-struct checker {
-    struct reader *reader;
-    const struct draft *draft;
-    const struct config_program *program;
-    const struct expansion *expansion;
-};
-
-#define fail(c, node, what, ...)                                                                   \
-    ({                                                                                             \
-        const struct tree_node *_node = (node);                                                    \
-        char _path[200];                                                                           \
-        (void)snprintf(_path, sizeof(_path), "programs.%s.%s", (c)->program->name, (what));        \
-        errors_add((c)->reader->errors, _node ? &_node->place : &(c)->draft->key->place, _path,    \
-                   __VA_ARGS__);                                                                   \
-    })
 
 static void check_path(struct checker *c, const struct config_output *output, const char *stream)
 {
@@ -31,13 +15,11 @@ static void check_path(struct checker *c, const struct config_output *output, co
                                        ? tree_get(section, "path")
                                        : section;
     char key[40];
-    CLEANUP_FREE char *expanded = NULL, *reason = NULL;
     (void)snprintf(key, sizeof(key), "%s.path", stream);
-    int r = expand(output->path, c->expansion, &expanded, &reason);
-    if (r == -ENOMEM)
-        c->reader->errors->no_memory = true;
-    else if (r < 0)
-        fail(c, node, key, "%s", reason);
+    CLEANUP_FREE char *expanded = checker_expand(c, node, key, output->path);
+    if (expanded && strlen(expanded) >= PATH_MAX)
+        checker_fail(c, node, key, "longer than the path of a file can be (%d characters)",
+                     PATH_MAX - 1);
 }
 
 static void check_stream(struct checker *c, enum config_stream stream)
@@ -51,19 +33,22 @@ static void check_stream(struct checker *c, enum config_stream stream)
         return;
     if (c->program->silent && output->to != CONFIG_OUTPUT_INHERIT &&
         output->to != CONFIG_OUTPUT_NULL)
-        fail(c, node, name,
-             "with silent: true there is no output to write: leave one of the two out");
+        checker_fail(c, node, name,
+                     "with silent: true there is no output to write: leave one of the two out");
     else if (output->path && output->to != CONFIG_OUTPUT_FILE)
-        fail(c, node, name, "a path is for files: write to: file, or leave 'path' out");
+        checker_fail(c, node, name, "a path is for files: write to: file, or leave 'path' out");
     else if (!output->path && output->to == CONFIG_OUTPUT_FILE && !c->reader->config->log_directory)
-        fail(c, node, name, "no path for the file: set 'path' here, or log_directory at the top");
+        checker_fail(c, node, name,
+                     "no path for the file: set 'path' here, or log_directory at the top");
     else if (output->events && !config_output_is_logged(output) && !c->program->silent)
-        fail(c, node, name,
-             "with to: %s reloader does not see the lines, and they cannot be events: write another "
-             "'to', such as log, or leave 'events' out",
-             output->to == CONFIG_OUTPUT_NULL ? "null" : "inherit");
+        checker_fail(
+            c, node, name,
+            "with to: %s reloader does not see the lines, and they cannot be events: write another "
+            "'to', such as log, or leave 'events' out",
+            config_output_to_to_string(output->to));
     else if (output->compress && output->backups == 0)
-        fail(c, node, name, "with backups: 0 there is nothing to compress: leave one of the two out");
+        checker_fail(c, node, name,
+                     "with backups: 0 there is nothing to compress: leave one of the two out");
 }
 
 static void check_redirect(struct checker *c)
@@ -72,8 +57,9 @@ static void check_redirect(struct checker *c)
                                *err = &c->program->output[CONFIG_STDERR];
     if (c->program->redirect_stderr && (err->to != CONFIG_OUTPUT_INHERIT || err->path) &&
         !(c->program->silent && err->to == out->to))
-        fail(c, tree_get(c->draft->value, "stderr"), "stderr",
-             "with redirect_stderr: true it goes where stdout goes: leave one of the two out");
+        checker_fail(
+            c, tree_get(c->draft->value, "stderr"), "stderr",
+            "with redirect_stderr: true it goes where stdout goes: leave one of the two out");
 }
 
 bool output_says_null(const struct tree_node *mapping, const char *name)
@@ -85,18 +71,15 @@ bool output_says_null(const struct tree_node *mapping, const char *name)
     return false;
 }
 
-void validate_output(struct reader *reader, struct config_program *program,
-                     const struct draft *draft, const struct expansion *expansion)
+void validate_output(struct checker *c, struct config_program *program)
 {
-    struct checker checker = {
-        .reader = reader, .draft = draft, .program = program, .expansion = expansion};
     for (enum config_stream stream = CONFIG_STDOUT; stream < CONFIG_STREAMS; stream++)
-        if (output_says_null(draft->value, stream_names[stream]))
+        if (output_says_null(c->draft->value, stream_names[stream]))
             program->output[stream].to = CONFIG_OUTPUT_NULL;
     for (enum config_stream stream = CONFIG_STDOUT; stream < CONFIG_STREAMS; stream++)
-        check_stream(&checker, stream);
-    if (!draft->broken)
-        check_redirect(&checker);
+        check_stream(c, stream);
+    if (!c->draft->broken)
+        check_redirect(c);
     for (size_t i = 0; program->silent && i < CONFIG_STREAMS; i++)
         program->output[i].to = CONFIG_OUTPUT_NULL;
 }

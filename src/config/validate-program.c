@@ -12,28 +12,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-struct checker {
-    struct reader *reader;
-    const struct config_program *program;
-    const struct draft *draft;
-    unsigned process_num;
-    uint64_t generation;
-    struct expansion expansion;
-};
-
-/* The value that a key was given, else the name of the program. */
-static const struct place *place_of(const struct draft *draft, const struct tree_node *node)
-{
-    return node ? &node->place : &draft->key->place;
-}
-
-#define fail(c, node, key, ...)                                                                    \
-    ({                                                                                             \
-        char _path[200];                                                                           \
-        (void)snprintf(_path, sizeof(_path), "programs.%s.%s", (c)->program->name, (key));         \
-        errors_add((c)->reader->errors, place_of((c)->draft, (node)), _path, __VA_ARGS__);         \
-    })
-
 static int find_fd(const char *name, void *userdata)
 {
     const struct config_program *program = userdata;
@@ -62,24 +40,10 @@ static void prepare_expansion(struct checker *c)
     };
 }
 
-/* NULL after an error. */
-static char *try_template(struct checker *c, const struct tree_node *node, const char *key,
-                          const char *text)
-{
-    CLEANUP_FREE char *reason = NULL;
-    char *expanded = NULL;
-    int r = expand(text, &c->expansion, &expanded, &reason);
-    if (r == -ENOMEM)
-        c->reader->errors->no_memory = true;
-    else if (r < 0)
-        fail(c, node, key, "%s", reason);
-    return expanded;
-}
-
 static void check_template(struct checker *c, const struct tree_node *node, const char *key,
                            const char *text)
 {
-    free(try_template(c, node, key, text));
+    free(checker_expand(c, node, key, text));
 }
 
 static void check_command(struct checker *c)
@@ -125,7 +89,7 @@ static bool check_is_directory(struct checker *c, const struct tree_node *node, 
     struct stat st;
     int error = stat(path, &st) < 0 ? errno : S_ISDIR(st.st_mode) ? 0 : ENOTDIR;
     if (error != 0)
-        fail(c, node, "directory", "cannot work in '%.200s': %s", path, strerror(error));
+        checker_fail(c, node, "directory", "cannot work in '%.200s': %s", path, strerror(error));
     return error == 0;
 }
 
@@ -140,7 +104,7 @@ static void check_directory(struct checker *c)
     bool good = text != NULL;
     for (unsigned slot = 0; good && slot < slots; slot++) {
         c->process_num = c->program->numprocs_start + slot;
-        CLEANUP_FREE char *path = try_template(c, node, "directory", text);
+        CLEANUP_FREE char *path = checker_expand(c, node, "directory", text);
         good = path && (expand_uses(text, "generation") || check_is_directory(c, node, path));
     }
     c->process_num = c->program->numprocs_start;
@@ -152,24 +116,25 @@ static void check_reload(struct checker *c)
     const struct tree_node *surge = tree_get2(c->draft->value, "reload", "max_surge");
     const struct tree_node *unavailable = tree_get2(c->draft->value, "reload", "max_unavailable");
     if (reload->canary && reload->max_surge.value == 0)
-        fail(c, surge, "reload.max_surge",
-             "a canary is one worker more, so with 0 there is none: set max_surge to at "
-             "least 1, or canary: false");
+        checker_fail(c, surge, "reload.max_surge",
+                     "a canary is one worker more, so with 0 there is none: set max_surge to at "
+                     "least 1, or canary: false");
     if (reload->order == CONFIG_ORDER_READY_FIRST && reload->max_surge.value == 0)
-        fail(c, surge, "reload.max_surge",
-             "with order: ready-first a replacement runs beside the old worker: set "
-             "max_surge to at least 1, or order: drain-first");
+        checker_fail(c, surge, "reload.max_surge",
+                     "with order: ready-first a replacement runs beside the old worker: set "
+                     "max_surge to at least 1, or order: drain-first");
     if (reload->order == CONFIG_ORDER_DRAIN_FIRST && config_program_ready_first(c->program) &&
         reload->max_surge.value == 0)
-        fail(c, surge, "reload.max_surge",
-             "with sockets of sharing: per_worker a replacement runs beside the old worker, whose "
-             "socket it shares: set max_surge to at least 1");
+        checker_fail(
+            c, surge, "reload.max_surge",
+            "with sockets of sharing: per_worker a replacement runs beside the old worker, whose "
+            "socket it shares: set max_surge to at least 1");
     if (reload->order == CONFIG_ORDER_DRAIN_FIRST && !config_program_ready_first(c->program) &&
         reload->max_unavailable.value == 0)
-        fail(c, unavailable, "reload.max_unavailable",
-             "with order: drain-first a worker leaves before its replacement "
-             "is there: set max_unavailable to at least 1, or order: "
-             "ready-first");
+        checker_fail(c, unavailable, "reload.max_unavailable",
+                     "with order: drain-first a worker leaves before its replacement "
+                     "is there: set max_unavailable to at least 1, or order: "
+                     "ready-first");
 }
 
 /* Node takes sockets with a message of its own alone; what comes with another one it drops. */
@@ -179,10 +144,12 @@ static void check_scm_rights(struct checker *c)
     if (!(c->program->handoff & CONFIG_HANDOFF_SCM_RIGHTS))
         return;
     if (c->program->n_sockets == 0)
-        fail(c, node, "handoff",
-             "scm-rights hands over sockets, but there is none: name one by 'sockets' or 'listen'");
+        checker_fail(
+            c, node, "handoff",
+            "scm-rights hands over sockets, but there is none: name one by 'sockets' or 'listen'");
     if (c->program->handoff & CONFIG_HANDOFF_NODE_IPC)
-        fail(c, node, "handoff", "Node cannot take sockets by scm-rights: let it have env alone");
+        checker_fail(c, node, "handoff",
+                     "Node cannot take sockets by scm-rights: let it have env alone");
 }
 
 static void check_rest(struct checker *c)
@@ -190,12 +157,16 @@ static void check_rest(struct checker *c)
     const struct config_program *program = c->program;
     const struct tree_node *value = c->draft->value;
     if (program->backoff.max_usec < program->backoff.initial_usec)
-        fail(c, tree_get(value, "backoff"), "backoff",
-             "max is shorter than initial, expected at least as much");
+        checker_fail(c, tree_get(value, "backoff"), "backoff",
+                     "max is shorter than initial, expected at least as much");
     if ((program->handoff & CONFIG_HANDOFF_STDIN) && program->n_sockets == 0)
-        fail(c, tree_get(value, "handoff"), "handoff",
-             "stdin hands over the first socket, but there is none: name "
-             "one by 'sockets' or 'listen'");
+        checker_fail(c, tree_get(value, "handoff"), "handoff",
+                     "stdin hands over the first socket, but there is none: name "
+                     "one by 'sockets' or 'listen'");
+    if ((program->handoff & CONFIG_HANDOFF_STDIN) && program->input == CONFIG_INPUT_PIPE)
+        checker_fail(c, tree_get(value, "stdin"), "stdin",
+                     "pipe, but with handoff: stdin the first socket is there: leave one of the "
+                     "two out");
     check_scm_rights(c);
     check_reload(c);
 }
@@ -233,9 +204,9 @@ void validate_program(struct reader *reader, struct config_program *program,
     check_oneshot(&checker, "on_event", "command", program->on_event.command);
     check_environment(&checker);
     check_directory(&checker);
-    validate_output(reader, program, draft, &checker.expansion);
+    validate_output(&checker, program);
     if (!draft->broken)
-        validate_health(reader, program, draft, &checker.expansion);
+        validate_health(&checker);
     /* What goes together can only be said of values that are right by themselves. */
     if (!draft->broken)
         check_rest(&checker);

@@ -73,16 +73,11 @@ static void fail_socket(struct reader *reader, const struct config_socket *socke
                        find_user(reader->config, socket, &users)->name);
     else
         (void)snprintf(path, sizeof(path), "sockets.%s.%s", socket->name, key);
-    CLEANUP_FREE char *text = NULL;
     va_list arguments;
     va_start(arguments, format);
-    if (vasprintf(&text, format, arguments) < 0)
-        text = NULL;
+    errors_add_list(reader->errors, node ? &node->place : &draft->key->place, path, format,
+                    arguments);
     va_end(arguments);
-    if (text)
-        errors_add(reader->errors, node ? &node->place : &draft->key->place, path, "%s", text);
-    else
-        reader->errors->no_memory = true;
 }
 
 static void add_binding(struct reader *reader, struct bindings *bindings,

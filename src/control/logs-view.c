@@ -7,25 +7,6 @@
 
 #include <errno.h>
 
-static const char *to_word(enum config_output_to to)
-{
-    switch (to) {
-    case CONFIG_OUTPUT_INHERIT:
-        return "inherit";
-    case CONFIG_OUTPUT_NULL:
-        return "null";
-    case CONFIG_OUTPUT_FILE:
-        return "file";
-    case CONFIG_OUTPUT_JOURNAL:
-        return "journal";
-    case CONFIG_OUTPUT_SYSLOG:
-        return "syslog";
-    case CONFIG_OUTPUT_LOG:
-        return "log";
-    }
-    return "?";
-}
-
 static json_t *view_output(const struct generation *generation, unsigned slot,
                            enum config_stream stream)
 {
@@ -38,7 +19,7 @@ static json_t *view_output(const struct generation *generation, unsigned slot,
         string_make_utf8(path);
     return json_pack("{s:s, s:I, s:s*, s:s, s:s, s:b, s:s*}", "program", generation->program->name,
                      "slot", (json_int_t)slot, "name", name, "stream", output_stream_name(stream),
-                     "to", to_word(generation->program->output[at].to), "redirected", redirected,
+                     "to", config_output_to_to_string(generation->program->output[at].to), "redirected", redirected,
                      "path", path);
 }
 

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/strv.h"
+#include "control/attach-view.h"
 #include "control/logs-view.h"
 #include "control/send-view.h"
 #include "master/scale.h"
@@ -205,6 +206,15 @@ static json_t *view_loop_delays(const struct loop_delay *delay)
     return list;
 }
 
+/* Nothing of one that was never needed. */
+static void add_helper(json_t *self, const char *name, const struct helper *helper)
+{
+    if (self && (helper->pid > 0 || helper->deaths > 0))
+        (void)json_object_set_new(self, name,
+                                  json_pack("{s:I, s:I}", "pid", (json_int_t)helper->pid, "died",
+                                            (json_int_t)helper->deaths));
+}
+
 json_t *master_view_status(const struct master *master)
 {
     uint64_t now = clock_monotonic_usec();
@@ -214,16 +224,8 @@ json_t *master_view_status(const struct master *master)
                              (json_int_t)(now - master->started_usec), "loop_delay",
                              (json_int_t)loop_delay_longest(&master->loop_delay, now), "loop_delays",
                              view_loop_delays(&master->loop_delay));
-    const struct helper *prober = master->probing->helper;
-    if (self && (prober->pid > 0 || prober->deaths > 0))
-        (void)json_object_set_new(self, "prober",
-                                  json_pack("{s:I, s:I}", "pid", (json_int_t)prober->pid, "died",
-                                            (json_int_t)prober->deaths));
-    const struct logging *logging = master->logging;
-    if (self && (logging->pid > 0 || logging->deaths > 0))
-        (void)json_object_set_new(self, "logger",
-                                  json_pack("{s:I, s:I}", "pid", (json_int_t)logging->pid, "died",
-                                            (json_int_t)logging->deaths));
+    add_helper(self, "prober", master->probing->helper);
+    add_helper(self, "logger", master->logging->helper);
     return json_pack("{s:o, s:o, s:o, s:o}", "master", self, "reload", view_reload(master),
                      "programs", view_programs(master), "listeners", view_listeners(master));
 }
@@ -299,6 +301,7 @@ const struct control_ops master_control_ops = {
     .send = send_view,
     .logs = logs_view,
     .unfollow = logs_unfollow,
+    .attach = attach_view,
     .history = op_history,
     .reload_result = op_reload_result,
     .shutdown = op_shutdown,

@@ -3,12 +3,11 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/message.h"
-#include "base/parse.h"
 #include "base/strv.h"
+#include "helper/master-link.h"
 #include "logger/outlet.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -20,15 +19,6 @@
 #define FINISH_USEC (4 * USEC_PER_SEC)
 
 /* To the master */
-
-/* Waits for room for a moment: the master reads whenever it is told something, and these words matter. */
-static void tell_master(struct logger *logger, char *const *fields)
-{
-    struct pollfd poll_fd = {.fd = logger->master, .events = POLLOUT};
-    while (logger->master >= 0 && message_send(logger->master, fields, -1) == -EAGAIN)
-        if (poll(&poll_fd, 1, 1000) <= 0)
-            return;
-}
 
 static char **about(const char *type, uint64_t number)
 {
@@ -43,13 +33,7 @@ void logger_say(struct logger *logger, uint64_t number, const char *text)
 {
     CLEANUP_STRV char **fields = about("say", number);
     if (fields && strv_appendf(&fields, "TEXT=%s", text) == 0)
-        tell_master(logger, fields);
-}
-
-static void answer(struct logger *logger)
-{
-    static char *const pong[] = {(char *)(uintptr_t) "TYPE=pong", NULL};
-    tell_master(logger, pong);
+        (void)master_link_tell(logger->master, fields);
 }
 
 static bool is_over(const struct logger *logger)
@@ -68,19 +52,12 @@ void logger_release(struct logger *logger, struct stream *stream)
     (void)stream_free(stream);
     outlet_drop(&logger->outlets, writer);
     if (fields)
-        tell_master(logger, fields);
+        (void)master_link_tell(logger->master, fields);
     if (is_over(logger))
         (void)sd_event_exit(logger->event, EXIT_SUCCESS);
 }
 
 /* From the master */
-
-static uint64_t number_of(char **fields, const char *name)
-{
-    const char *text = strv_env_get(fields, name);
-    uint64_t number;
-    return text && parse_unsigned(text, 0, UINT64_MAX, &number) == 0 ? number : 0;
-}
 
 static int kind_of(char **fields, enum writer_kind *ret)
 {
@@ -102,15 +79,15 @@ static int kind_of(char **fields, enum writer_kind *ret)
 static int find_writer(struct logger *logger, char **fields, struct writer **ret)
 {
     const struct target_settings settings = {
-        .max_size = number_of(fields, "MAX_SIZE"),
-        .backups = (unsigned)number_of(fields, "BACKUPS"),
-        .compress = number_of(fields, "COMPRESS") > 0,
+        .max_size = master_link_number(fields, "MAX_SIZE"),
+        .backups = (unsigned)master_link_number(fields, "BACKUPS"),
+        .compress = master_link_number(fields, "COMPRESS") > 0,
     };
     struct outlet_params params = {
         .path = strv_env_get(fields, "PATH"),
         .settings = &settings,
         .log = &logger->log,
-        .again = number_of(fields, "AGAIN") > 0,
+        .again = master_link_number(fields, "AGAIN") > 0,
         .done = &logger->done,
     };
     int r = kind_of(fields, &params.kind);
@@ -122,18 +99,18 @@ static int find_writer(struct logger *logger, char **fields, struct writer **ret
 static struct stream_params params_of(char **fields)
 {
     return (struct stream_params){
-        .number = number_of(fields, "NUMBER"),
-        .strips_ansi = number_of(fields, "STRIP_ANSI") > 0,
-        .tapped = number_of(fields, "TAP") > 0,
+        .number = master_link_number(fields, "NUMBER"),
+        .strips_ansi = master_link_number(fields, "STRIP_ANSI") > 0,
+        .tapped = master_link_number(fields, "TAP") > 0,
         .origin =
             {
                 .subject =
                     {
                         .program = strv_env_get(fields, "PROGRAM"),
                         .worker = strv_env_get(fields, "WORKER"),
-                        .slot = (unsigned)number_of(fields, "SLOT"),
-                        .generation = number_of(fields, "GENERATION"),
-                        .pid = (pid_t)number_of(fields, "PID"),
+                        .slot = (unsigned)master_link_number(fields, "SLOT"),
+                        .generation = master_link_number(fields, "GENERATION"),
+                        .pid = (pid_t)master_link_number(fields, "PID"),
                     },
                 .stream = strv_env_get(fields, "STREAM"),
             },
@@ -146,7 +123,7 @@ static int add_stream(struct logger *logger, char **fields, int fd)
     struct stream_params params = params_of(fields);
     const struct log_subject *subject = &params.origin.subject;
     struct stream *stream = NULL;
-    if (fd < 0 || !subject->program || !subject->worker || !params.origin.stream ||
+    if (!subject->program || !subject->worker || !params.origin.stream ||
         params.number >= OUTPUT_PIPES_MAX)
         return -EBADMSG;
     int r = find_writer(logger, fields, &params.writer);
@@ -163,17 +140,22 @@ static int add_stream(struct logger *logger, char **fields, int fd)
     return 0;
 }
 
-/* The master's log has another format, or is elsewhere from now on. */
+/* The master's log has another format, or is elsewhere from now on. Where there are no descriptors any more, the old one is as good as any for a while. */
 static void set_log(struct logger *logger, char **fields, int fd)
 {
+    static char *const refused[] = {(char *)(uintptr_t) "TYPE=log_refused", NULL};
     const char *identifier = strv_env_get(fields, "IDENTIFIER");
+    if (fd < 0 && master_link_number(fields, "PASSED") > 0) {
+        (void)master_link_tell(logger->master, refused);
+        return;
+    }
     (void)fd_close(logger->log.fd);
     logger->log = (struct log_place){.fd = fd};
-    logger->log.format = (enum log_format)number_of(fields, "FORMAT");
+    logger->log.format = (enum log_format)master_link_number(fields, "FORMAT");
     (void)snprintf(logger->log.identifier, sizeof(logger->log.identifier), "%s",
                    identifier ? identifier : "reloader");
-    /* It fails where there are no descriptors any more: then the old one is as good as any. */
-    (void)outlet_set_log(&logger->outlets, &logger->log);
+    if (outlet_set_log(&logger->outlets, &logger->log) < 0)
+        (void)master_link_tell(logger->master, refused);
 }
 
 /* What is in the pipes now is still written; who holds on to one writes to nobody from now on. */
@@ -199,20 +181,26 @@ static int on_late(sd_event_source *source UNUSED, uint64_t now UNUSED, void *us
 static void tap(struct logger *logger, char **fields)
 {
     LIST_FOREACH(stream, &logger->streams, struct stream, link)
-        if (stream->number == number_of(fields, "NUMBER"))
-            stream_tap(stream, number_of(fields, "TAP") > 0);
+        if (stream->number == master_link_number(fields, "NUMBER"))
+            stream_tap(stream, master_link_number(fields, "TAP") > 0);
+}
+
+/* The master keeps it, and offers it again. */
+static void refuse(struct logger *logger, uint64_t number, int error)
+{
+    CLEANUP_STRV char **fields = about("refused", number);
+    if (fields && strv_appendf(&fields, "TEXT=%s", strerror(-error)) == 0)
+        (void)master_link_tell(logger->master, fields);
 }
 
 static void handle_message(struct logger *logger, char **fields, int fd)
 {
     const char *type = strv_env_get(fields, "TYPE");
     if (string_equal(type, "pipe")) {
-        int r = add_stream(logger, fields, fd);
-        if (r < 0) {
-            CLEANUP_FREE char *text = string_format("its output cannot be written: %s",
-                                                    strerror(-r));
-            logger_say(logger, number_of(fields, "NUMBER"), text ? text : "no memory");
-        }
+        /* Its descriptor is lost on the way where we have too many. */
+        int r = fd < 0 ? -EMFILE : add_stream(logger, fields, fd);
+        if (r < 0)
+            refuse(logger, master_link_number(fields, "NUMBER"), r);
         return;
     }
     if (string_equal(type, "log")) {
@@ -220,10 +208,10 @@ static void handle_message(struct logger *logger, char **fields, int fd)
         return;
     }
     (void)fd_close(fd);
+    if (master_link_answer(logger->master, fields))
+        return;
     if (string_equal(type, "reopen")) {
         outlet_reopen_all(&logger->outlets);
-    } else if (string_equal(type, "ping")) {
-        answer(logger);
     } else if (string_equal(type, "tap")) {
         tap(logger, fields);
     } else if (string_equal(type, "finish") && !logger->finishing) {

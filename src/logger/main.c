@@ -6,14 +6,15 @@
  * that is shared with the master has counters for each pipe: read, written, dropped.
  *
  * What the master says (base/message.h, over a SOCK_SEQPACKET pair that is our fd 3; fd 4 is the counters):
- *   log      FORMAT (enum log_format), IDENTIFIER: the master's log, and its descriptor unless it is the journal; comes first
+ *   log      FORMAT (enum log_format), IDENTIFIER, PASSED: the master's log, and its descriptor if PASSED; comes first
  *   pipe     NUMBER (of the pipe, and of its counters), PROGRAM, WORKER, SLOT, GENERATION, PID, STREAM (stdout or stderr), STRIP_ANSI, TAP, TO (file,
  *            journal, syslog, log), of a file PATH, MAX_SIZE, BACKUPS, COMPRESS, AGAIN (another one of us had it), and its reading end
  *   reopen   files are opened anew
  *   tap      NUMBER, TAP (0 or 1): whether the master wants that stream's lines itself, as far as they are not too many (tap.h)
- *   ping     are you there? pong says so; who does not is killed
+ *   ping     are you there? pong says so
  *   finish   nobody prints any more who matters: what is in the pipes is written, then we leave
- * And what we say: ended NUMBER: nobody writes into it any more and all of it is written; say NUMBER TEXT: for the log;
+ * And what we say: ended NUMBER: nobody writes into it any more and all of it is written; refused NUMBER TEXT: that pipe cannot be read, for want of
+ * memory or descriptors, and is offered again after a while; log_refused: likewise; say NUMBER TEXT: for the log;
  * lines NUMBER MISSED TEXT: of a stream that is tapped.
  *
  * Reading and writing. One thread reads all pipes; each file, the journal, syslog and the log have a thread each that writes it (writer.h), as a write to a disk may take
@@ -24,31 +25,20 @@
  * starts another one of us, with all pipes. A file that ends within a line gets a mark there (target.h).
  * If the master is killed, its workers may live on: we go on until nobody writes into any of the pipes.
  * At a reload workers of the new generation come with settings of their own; for a path the last ones count.
- * Signals that end others (a terminal's, a service manager's to the whole group) do not end us: the master says when.
  */
+#include "helper/master-link.h"
 #include "logger/logger.h"
 
-#include <signal.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
-enum { MASTER_FD = 3, COUNTERS_FD = 4 };
-
-static void ignore_signals(void)
-{
-    static const int numbers[] = {SIGHUP,  SIGINT,  SIGQUIT, SIGTERM, SIGPIPE,
-                                  SIGUSR1, SIGUSR2, SIGXFSZ, SIGTSTP};
-    for (size_t i = 0; i < ARRAY_SIZE(numbers); i++)
-        (void)signal(numbers[i], SIG_IGN);
-}
+enum { COUNTERS_FD = 4 };
 
 int main(int argc, char **argv)
 {
-    if (argc != 1) {
-        (void)fprintf(stderr, "%s: it is started by reloader, and takes no arguments\n", argv[0]);
-        return 2;
-    }
-    ignore_signals();
-    int r = logger_run(MASTER_FD, COUNTERS_FD);
+    int r = master_link_prepare(argc, argv);
+    if (r != 0)
+        return r;
+    r = logger_run(MASTER_LINK_FD, COUNTERS_FD);
     _exit(r < 0 ? EXIT_FAILURE : r);
 }

@@ -3,6 +3,7 @@
 #include "base/fd.h"
 #include "base/strv.h"
 #include "logger/compress.h"
+#include "logger/thread.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -13,7 +14,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define STACK_SIZE ((size_t)64 * 1024)
 #define LEAST_NICE 19
 
 struct rotation {
@@ -191,26 +191,12 @@ static void *run(void *userdata)
     return NULL;
 }
 
-static int start(struct rotation *rotation)
-{
-    pthread_attr_t attributes;
-    pthread_t thread;
-    int r = pthread_attr_init(&attributes);
-    if (r != 0)
-        return -r;
-    (void)pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-    (void)pthread_attr_setstacksize(&attributes, STACK_SIZE);
-    r = pthread_create(&thread, &attributes, run, rotation);
-    (void)pthread_attr_destroy(&attributes);
-    return -r;
-}
-
 void rotation_compress(struct rotation *rotation)
 {
     (void)pthread_mutex_lock(&rotation->mutex);
     if (!rotation->compressing) {
         rotation->references++;
-        int r = start(rotation);
+        int r = thread_start(run, rotation);
         rotation->compressing = r == 0;
         if (r < 0) {
             rotation->references--;

@@ -3,14 +3,13 @@
 #include "base/fd.h"
 #include "logger/datagrams.h"
 #include "logger/records.h"
+#include "logger/thread.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
-
-#define STACK_SIZE ((size_t)64 * 1024)
 
 struct writer {
     enum writer_kind kind;
@@ -35,21 +34,12 @@ int done_init(struct done *done)
     return done->event_fd < 0 ? -errno : -pthread_mutex_init(&done->mutex, NULL);
 }
 
-static void move_all(struct list *from, struct list *to)
-{
-    while (!list_is_empty(from)) {
-        struct list *link = from->next;
-        list_remove(link);
-        list_append(to, link);
-    }
-}
-
 void done_take(struct done *done, struct list *ret)
 {
     uint64_t count;
     (void)!read(done->event_fd, &count, sizeof(count));
     (void)pthread_mutex_lock(&done->mutex);
-    move_all(&done->jobs, ret);
+    list_move_all(&done->jobs, ret);
     (void)pthread_mutex_unlock(&done->mutex);
 }
 
@@ -69,7 +59,7 @@ static bool await_work(struct writer *writer, struct list *ret)
     while (list_is_empty(&writer->jobs) && !writer->reopen && writer->place.fd < 0 &&
            !writer->ends)
         (void)pthread_cond_wait(&writer->changed, &writer->mutex);
-    move_all(&writer->jobs, ret);
+    list_move_all(&writer->jobs, ret);
     if (writer->reopen && writer->kind == WRITER_FILE)
         target_close(&writer->target);
     writer->reopen = false;
@@ -135,20 +125,6 @@ static void *run(void *userdata)
     return NULL;
 }
 
-static int start(struct writer *writer)
-{
-    pthread_attr_t attributes;
-    pthread_t thread;
-    int r = pthread_attr_init(&attributes);
-    if (r != 0)
-        return -r;
-    (void)pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-    (void)pthread_attr_setstacksize(&attributes, STACK_SIZE);
-    r = pthread_create(&thread, &attributes, run, writer);
-    (void)pthread_attr_destroy(&attributes);
-    return -r;
-}
-
 int writer_new(enum writer_kind kind, const char *name, bool again, struct done *done,
                struct writer **ret)
 {
@@ -170,7 +146,7 @@ int writer_new(enum writer_kind kind, const char *name, bool again, struct done 
     if (r == 0 && kind == WRITER_FILE)
         r = target_set_path(&writer->target, name);
     if (r == 0)
-        r = start(writer);
+        r = thread_start(run, writer);
     if (r < 0) {
         release(writer);
         return r;

@@ -9,9 +9,9 @@
 
 #include "base/list.h"
 #include "base/macros.h"
+#include "master/helper.h"
 #include "worker/output-counters.h"
 #include "worker/output.h"
-#include "worker/reaper.h"
 
 #include <systemd/sd-event.h>
 
@@ -29,28 +29,16 @@ struct logging_ops {
 struct logging {
     const struct logging_ops *ops;
     void *userdata;
-    sd_event *event;
-    struct reaper *reaper;
+    struct helper *helper;
     struct output_sink sink;
-    char *executable; /* NULL: not found */
     struct list waiting, handed; /* pipes that reloader-log has to be told of, and those it knows */
     struct output_counters *counters; /* NULL until it is first started */
     int counters_fd;
     uint64_t *free_numbers; /* a stack */
     size_t n_free, n_used;
-
-    pid_t pid; /* 0: none runs */
-    int pidfd, socket;
-    struct reaper_entry reaping;
-    sd_event_source *exit_source, *socket_source, *retry_timer, *look_timer;
-    uint64_t started_usec;
-    unsigned failures; /* in a row */
-    uint64_t deaths;
-    bool reopen;    /* it has yet to be told */
-    bool taps_changed; /* it has yet to be told */
-    bool knows_log; /* where the master's log goes */
-    bool asked;      /* whether it is there, and it has not answered yet */
-    unsigned silent; /* how many looks it has not answered */
+    bool reopen;       /* it has yet to be told */
+    bool taps_changed; /* likewise */
+    bool knows_log;    /* where the master's log goes */
 };
 
 int logging_new(sd_event *event, struct reaper *reaper, const struct logging_ops *ops,
@@ -72,18 +60,9 @@ void logging_taps_changed(struct logging *logging);
 /* The master's log goes elsewhere, or in another format, from now on. */
 void logging_log_changed(struct logging *logging);
 
-/* For logging-start.c, logging-watch.c and logging.c: */
+/* For logging-tell.c and logging.c: */
 
-/* Starts one; 0, or -errno that was said. */
-int logging_start(struct logging *logging);
-/* Tells it of what it has not been told of, as far as its socket takes that now. */
-void logging_tell(struct logging *logging);
-/* It has died: says what was lost with it. */
-void logging_mourn(struct logging *logging, const siginfo_t *info);
-/* Takes all that it has said. */
-void logging_hear(struct logging *logging);
-/* Is it still there, and not stopped? From begin, when one was started, to end, when it is gone. */
-int logging_watch_prepare(struct logging *logging);
-void logging_watch_begin(struct logging *logging);
-void logging_watch_end(struct logging *logging);
-void logging_answered(struct logging *logging);
+/* Tells it of what it has not been told of, as far as its socket takes that now. 0: of all; else -errno. */
+int logging_tell(struct logging *logging);
+/* It has died: what it had read and not written, for people (malloc-ed). NULL: out of memory. */
+char *logging_count_lost(struct logging *logging);

@@ -6,15 +6,6 @@
 #include <errno.h>
 #include <inttypes.h>
 
-static void move_all(struct list *from, struct list *to)
-{
-    while (!list_is_empty(from)) {
-        struct list *link = from->next;
-        list_remove(link);
-        list_append(to, link);
-    }
-}
-
 /* Telling */
 
 static int describe(const struct probe *probe, char ***ret)
@@ -38,7 +29,7 @@ static int tell_of(struct probing *probing, struct probe *probe)
     CLEANUP_STRV char **fields = NULL;
     int r = describe(probe, &fields);
     if (r == 0)
-        r = helper_send(probing->helper, fields);
+        r = helper_send(probing->helper, fields, -1);
     if (r < 0)
         return r;
     list_remove(&probe->link);
@@ -49,7 +40,7 @@ static int tell_of(struct probing *probing, struct probe *probe)
 static int reset(struct probing *probing)
 {
     static char *const fields[] = {(char *)(uintptr_t) "TYPE=reset", NULL};
-    int r = helper_send(probing->helper, fields);
+    int r = helper_send(probing->helper, fields, -1);
     if (r == 0)
         probing->resets = false;
     return r;
@@ -69,7 +60,7 @@ static void on_started(void *userdata)
 {
     struct probing *probing = userdata;
     probing->resets = false;
-    move_all(&probing->told, &probing->waiting);
+    list_move_all(&probing->told, &probing->waiting);
     tell(probing);
 }
 
@@ -136,11 +127,11 @@ static void drop_probe(struct probe *probe, void *userdata)
     if (r == 0)
         r = strv_appendf(&fields, "NUMBER=%" PRIu64, probe->number);
     if (r == 0)
-        r = helper_send(probing->helper, fields);
+        r = helper_send(probing->helper, fields, -1);
     if (r == 0 || r == -EPIPE)
         return;
     probing->resets = true;
-    move_all(&probing->told, &probing->waiting);
+    list_move_all(&probing->told, &probing->waiting);
 }
 
 const struct probe_sink *probing_sink(const struct probing *probing)

@@ -1,7 +1,7 @@
 /*
  * probing.h - reloader-probe, the helper that checks workers by HTTP and TCP: started with the first check, told of each.
  *
- * It keeps the time of all checks by itself and says what has changed, so that the master has nothing to do while all is well. When it
+ * It keeps the time of all checks by itself and says what has changed, so that the master has next to nothing to do while all is well. When it
  * dies, the next one is told of all checks and begins anew: how many have failed in a row is counted by the workers.
  */
 #pragma once

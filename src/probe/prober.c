@@ -3,13 +3,12 @@
 #include "base/fd.h"
 #include "base/list.h"
 #include "base/message.h"
-#include "base/parse.h"
 #include "base/strv.h"
+#include "helper/master-link.h"
 #include "probe/check.h"
 
 #include <errno.h>
 #include <inttypes.h>
-#include <poll.h>
 #include <sys/epoll.h>
 
 struct prober {
@@ -20,36 +19,25 @@ struct prober {
     struct list checks;
 };
 
-/* To the master: it reads whenever it is told something, so there is room within moments. */
-static void on_result(uint64_t number, bool good, const char *text, void *userdata)
+static bool on_result(uint64_t number, bool good, const char *text, void *userdata)
 {
     struct prober *prober = userdata;
-    struct pollfd poll_fd = {.fd = prober->master, .events = POLLOUT};
     CLEANUP_STRV char **fields = NULL;
     if (strv_append(&fields, "TYPE=result") < 0 ||
         strv_appendf(&fields, "NUMBER=%" PRIu64, number) < 0 ||
         strv_appendf(&fields, "GOOD=%d", good) < 0 || strv_appendf(&fields, "TEXT=%s", text) < 0)
-        return;
-    while (message_send(prober->master, fields, -1) == -EAGAIN)
-        if (poll(&poll_fd, 1, 1000) <= 0)
-            return;
-}
-
-static uint64_t number_of(char **fields, const char *name)
-{
-    const char *text = strv_env_get(fields, name);
-    uint64_t number;
-    return text && parse_unsigned(text, 0, UINT64_MAX, &number) == 0 ? number : 0;
+        return false;
+    return master_link_tell(prober->master, fields);
 }
 
 static int add_check(struct prober *prober, char **fields)
 {
     const char *target = strv_env_get(fields, "TARGET");
     struct check_params params = {
-        .number = number_of(fields, "NUMBER"),
-        .interval_usec = number_of(fields, "INTERVAL"),
-        .timeout_usec = number_of(fields, "TIMEOUT"),
-        .counts = number_of(fields, "COUNTS") > 0,
+        .number = master_link_number(fields, "NUMBER"),
+        .interval_usec = master_link_number(fields, "INTERVAL"),
+        .timeout_usec = master_link_number(fields, "TIMEOUT"),
+        .counts = master_link_number(fields, "COUNTS") > 0,
         .result = on_result,
         .userdata = prober,
     };
@@ -77,10 +65,12 @@ static void drop_checks(struct prober *prober, bool all, uint64_t number)
 static void handle_message(struct prober *prober, char **fields)
 {
     const char *type = strv_env_get(fields, "TYPE");
-    uint64_t number = number_of(fields, "NUMBER");
+    uint64_t number = master_link_number(fields, "NUMBER");
+    if (master_link_answer(prober->master, fields))
+        return;
     if (string_equal(type, "check")) {
         if (add_check(prober, fields) < 0)
-            on_result(number, false, "it cannot be checked", prober);
+            (void)on_result(number, false, "it cannot be checked", prober);
     } else if (string_equal(type, "drop")) {
         drop_checks(prober, false, number);
     } else if (string_equal(type, "reset")) {

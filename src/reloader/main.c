@@ -12,7 +12,8 @@
  *   control/    the Varlink service on the control socket
  *   import/     other supervisors' files -> YAML text, on base/ and config/ alone; no master uses it
  *   reloader/   this: arguments, daemonizing, one run of a master
- * Beside it: reloaderctl/ (the command line client, on base/ alone) and client/ (libreloader, the worker's side).
+ * Beside it: logger/ and probe/ (reloader-log, reloader-probe: helper processes of the master's) with their side of its socket, helper/;
+ * reloaderctl/ (the command line client, on base/ alone) and client/ (libreloader, the worker's side).
  */
 #include "import/import.h"
 #include "reloader/arguments.h"

@@ -109,6 +109,7 @@ struct worker {
 
     pid_t pid;
     int pidfd;
+    int input_fd; /* `stdin: pipe`: the end to write to, non-blocking, for others alone; -1: none */
     struct reaper_entry reaping;
     struct channel *channel;
     struct notify *notify;

@@ -278,6 +278,26 @@ def test_reloader_probe_hangs(master, directory):
     all_well(one)
 
 
+@pytest.mark.limit(90)
+def test_a_stopped_reloader_probe_is_replaced(master, directory):
+    """The master asks whether it is there; the next one knows all checks."""
+    one = master(ward(directory, health=http(**OFTEN)))
+    all_well(one)
+    before, old = one.pids(), prober_of(one)
+    os.kill(old, signal.SIGSTOP)
+    one.wait_line(rf"reloader-probe, pid {old}, does not answer for 10 s .*: it is killed, and another one takes over", seconds=60)
+    one.wait_line(rf"reloader-probe, pid {old}, died \(SIGKILL\)")
+    proc.wait_until(lambda: prober_of(one) not in (None, old), "another one runs")
+    asked = len(health.requests(directory))
+    one.wait(lambda _: len(health.requests(directory)) > asked + 4, "checks go on")
+    assert one.status()["master"]["prober"] == {"pid": prober_of(one), "died": 1}
+    assert one.pids() == before
+    health.ask(directory, "answer", "500", slot=1)
+    one.wait_line("ward/.*: unhealthy")
+    health.ask(directory, "answer", "200", slot=1)
+    replaced(one, before, slot=1)
+
+
 def test_nobody_checks_who_need_not_be(master, directory):
     one = master(health.patients(directory))
     assert prober_of(one) is None

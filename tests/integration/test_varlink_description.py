@@ -13,6 +13,7 @@ CALLS = {
     "CheckConfig": [{}],
     "Version": [{}],
     "History": [{}],
+    "Attach": [{"name": "echo:0"}],
     "Logs": [{"programs": ["all"]}, {"programs": ["echo:0"], "stream": "stderr"}],
     "Send": [{"programs": ["echo"], "message": {"cmd": "status"}}, {"programs": ["echo:0"], "message": {}}],
     "Reload": [{}, {"wait": False}, {"dry_run": True}, {"programs": ["echo"], "changed_only": True}],

@@ -12,8 +12,9 @@ HOUSE = ["base", "config", "net", "process", "worker", "program", "master", "con
 ALLOWED = {layer: set(HOUSE[: i + 1]) for i, layer in enumerate(HOUSE)}
 ALLOWED["import"] = {"base", "config", "import"}  # no master has it in its way
 ALLOWED["reloader"] = {*HOUSE, "import", "reloader"}
-ALLOWED["logger"] = {"base", "worker", "logger"}
-ALLOWED["probe"] = {"base", "probe"}
+ALLOWED["helper"] = {"base", "helper"}
+ALLOWED["logger"] = {"base", "worker", "helper", "logger"}
+ALLOWED["probe"] = {"base", "helper", "probe"}
 ALLOWED["reloaderctl"] = {"base", "process", "reloaderctl"}
 ALLOWED["client"] = {"base", "client"}  # linked statically, its names kept private
 

@@ -1,100 +1,11 @@
-/* How reloader-log is started, told of pipes, and mourned. */
+/* What reloader-log is told of pipes and of the log, and what is lost with it. */
 #include "master/logging.h"
 
-#include "base/clock.h"
-#include "base/fd.h"
-#include "base/message.h"
 #include "base/strv.h"
-#include "process/pidfd.h"
-#include "process/spawn.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
-#include <string.h>
-#include <sys/mman.h>
-#include <sys/socket.h>
-#include <unistd.h>
-
-/* The counters */
-
-static int make_counters(struct logging *logging)
-{
-    size_t size = OUTPUT_PIPES_MAX * sizeof(struct output_counters);
-    CLEANUP_FD int fd = memfd_create("reloader-output-counters", MFD_CLOEXEC);
-    if (fd < 0 || ftruncate(fd, (off_t)size) < 0)
-        return -errno;
-    void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    if (memory == MAP_FAILED)
-        return -errno;
-    logging->counters = memory;
-    logging->counters_fd = TAKE_FD(fd);
-    return 0;
-}
-
-/* Starting */
-
-static int spawn_it(struct logging *logging, int its_socket)
-{
-    char *const argv[] = {(char *)(uintptr_t) "reloader-log", NULL};
-    CLEANUP_FD int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-    if (null_fd < 0)
-        return -errno;
-    const int fds[] = {its_socket, logging->counters_fd};
-    const struct spawn_params params = {
-        .argv = argv,
-        .envp = environ,
-        .executable = logging->executable,
-        .stdin_fd = null_fd,
-        .stdout_fd = null_fd,
-        .stderr_fd = -1,
-        .fds = fds,
-        .n_fds = ARRAY_SIZE(fds),
-    };
-    struct spawn_failure failure;
-    return spawn(&params, &logging->pid, &logging->pidfd, &failure);
-}
-
-int logging_start(struct logging *logging)
-{
-    int pair[2];
-    int r = logging->executable ? 0 : -ENOENT;
-    if (r == 0 && !logging->counters)
-        r = make_counters(logging);
-    if (r == 0 && socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0)
-        r = -errno;
-    if (r < 0)
-        return r;
-    r = spawn_it(logging, pair[1]);
-    (void)fd_close(pair[1]);
-    if (r < 0) {
-        (void)fd_close(pair[0]);
-        return r;
-    }
-    logging->socket = pair[0];
-    logging->started_usec = clock_monotonic_usec();
-    return 0;
-}
 
 /* Telling */
-
-static const char *to_name(enum config_output_to to)
-{
-    switch (to) {
-    case CONFIG_OUTPUT_FILE:
-        return "file";
-    case CONFIG_OUTPUT_JOURNAL:
-        return "journal";
-    case CONFIG_OUTPUT_SYSLOG:
-        return "syslog";
-    case CONFIG_OUTPUT_LOG:
-        return "log";
-    case CONFIG_OUTPUT_INHERIT:
-    case CONFIG_OUTPUT_NULL:
-        break;
-    }
-    return "null";
-}
 
 static int describe_worker(const struct output_pipe *pipe, char ***ret)
 {
@@ -136,7 +47,7 @@ static int describe(const struct output_pipe *pipe, bool tapped, char ***ret)
     if (r == 0)
         r = strv_appendf(ret, "NUMBER=%" PRIu64, pipe->number);
     if (r == 0)
-        r = strv_appendf(ret, "TO=%s", to_name(pipe->settings->to));
+        r = strv_appendf(ret, "TO=%s", config_output_to_to_string(pipe->settings->to));
     if (r == 0)
         r = strv_appendf(ret, "STRIP_ANSI=%d", strips);
     if (r == 0)
@@ -152,7 +63,7 @@ static int tell_of(struct logging *logging, struct output_pipe *pipe)
     bool tapped = logging->ops->wanted(pipe, logging->userdata);
     int r = describe(pipe, tapped, &fields);
     if (r == 0)
-        r = message_send(logging->socket, fields, pipe->read_fd);
+        r = helper_send(logging->helper, fields, pipe->read_fd);
     if (r < 0)
         return r;
     pipe->was_handed = true;
@@ -171,10 +82,10 @@ static int tell_of_log(const struct logging *logging)
         r = strv_appendf(&fields, "FORMAT=%d", (int)log_get_format());
     if (r == 0 && identifier)
         r = strv_appendf(&fields, "IDENTIFIER=%s", identifier);
-    if (r < 0)
-        return r;
-    return message_send(logging->socket, fields,
-                        log_get_format() == LOG_FORMAT_JOURNAL ? -1 : log_get_lasting_fd());
+    int fd = log_get_format() == LOG_FORMAT_JOURNAL ? -1 : log_get_lasting_fd();
+    if (r == 0)
+        r = strv_appendf(&fields, "PASSED=%d", fd >= 0);
+    return r == 0 ? helper_send(logging->helper, fields, fd) : r;
 }
 
 static int tell_of_tap(struct logging *logging, struct output_pipe *pipe)
@@ -189,7 +100,7 @@ static int tell_of_tap(struct logging *logging, struct output_pipe *pipe)
     if (r == 0)
         r = strv_appendf(&fields, "TAP=%d", tapped);
     if (r == 0)
-        r = message_send(logging->socket, fields, -1);
+        r = helper_send(logging->helper, fields, -1);
     if (r == 0)
         pipe->tapped = tapped;
     return r;
@@ -206,12 +117,10 @@ static int tell_of_taps(struct logging *logging)
     return r;
 }
 
-void logging_tell(struct logging *logging)
+int logging_tell(struct logging *logging)
 {
     static char *const reopen[] = {(char *)(uintptr_t) "TYPE=reopen", NULL};
-    int r = logging->socket < 0 ? -EPIPE : 0;
-    if (r == 0 && !logging->knows_log)
-        r = tell_of_log(logging);
+    int r = logging->knows_log ? 0 : tell_of_log(logging);
     if (r == 0)
         logging->knows_log = true;
     LIST_FOREACH_SAFE(pipe, &logging->waiting, struct output_pipe, link) {
@@ -221,13 +130,10 @@ void logging_tell(struct logging *logging)
     if (r == 0 && logging->taps_changed)
         r = tell_of_taps(logging);
     if (r == 0 && logging->reopen)
-        r = message_send(logging->socket, reopen, -1);
+        r = helper_send(logging->helper, reopen, -1);
     if (r == 0)
         logging->reopen = false;
-    /* Also when this user has too many descriptors on their way, or memory is short: when it reads, there is room again. */
-    if (logging->socket_source)
-        (void)sd_event_source_set_io_events(logging->socket_source,
-                                            EPOLLIN | (r < 0 ? EPOLLOUT : 0));
+    return r;
 }
 
 /* Its death */
@@ -251,9 +157,8 @@ static uint64_t take_unsaid(struct output_counters *counters)
     return dropped > said ? dropped - said : 0;
 }
 
-void logging_mourn(struct logging *logging, const siginfo_t *info)
+char *logging_count_lost(struct logging *logging)
 {
-    char how[PROCESS_EXIT_TEXT_SIZE];
     uint64_t lost = 0;
     unsigned pipes = 0;
     LIST_FOREACH(pipe, &logging->handed, struct output_pipe, link) {
@@ -262,7 +167,7 @@ void logging_mourn(struct logging *logging, const siginfo_t *info)
         lost += its;
         pipes += its > 0;
     }
-    log_warning("reloader-log, pid %d, died (%s): of %u of the workers' streams up to %" PRIu64
-                " bytes that it had read are not written",
-                (int)logging->pid, process_exit_to_text(info, how), pipes, lost);
+    return string_format("of %u of the workers' streams up to %" PRIu64
+                         " bytes that it had read are not written",
+                         pipes, lost);
 }

@@ -5,6 +5,7 @@
 #include "control/attach-view.h"
 #include "control/logs-view.h"
 #include "master/jobs.h"
+#include "control/send-view.h"
 #include "master/scale.h"
 #include "master/why.h"
 #include "worker/environment.h"
@@ -338,6 +339,7 @@ const struct control_ops master_control_ops = {
     .scale = op_scale,
     .plan = op_plan,
     .job = op_job,
+    .send = send_view,
     .logs = logs_view,
     .unfollow = logs_unfollow,
     .why = op_why,

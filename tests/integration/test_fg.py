@@ -77,7 +77,7 @@ def stop_reading(one, pid):
 def test_input_of_a_script(one, directory):
     (pid,) = one.pids()
     for name in ("web:0", "web/0", "web"):
-        assert fg(one, name, given=f"echo {name}\n") == ("", "")
+        assert fg(one, name, given=f"echo {name}\n")[1] == ""
     has(directory / "out", "web:0", "web/0", "web")
     assert one.pids() == [pid]
     one.wait_line(r"web/0: pid \d+ of user \d+ is attached to its stdin")
@@ -298,7 +298,7 @@ def test_the_end_of_all(master, directory):
         terminal.said("what is typed goes to it")
         terminal.type("seq -f 'line %.0f' 5000; exit 0\n")
         assert terminal.wait_end() == 0
-        terminal.said("done:0 is EXITED, and nobody else is started there")
+        assert b"done:0 is EXITED, and nobody else is started there" in terminal.output
         assert b"line 5000\r\n" in terminal.output
     with Sitting(one, "fatal") as terminal:
         terminal.said("what is typed goes to it")
@@ -341,7 +341,8 @@ def test_the_master_leaves(one):
 def test_a_silent_master(one):
     """Input does not go through it."""
     with Sitting(one, "web:0") as terminal:
-        terminal.said("what is typed goes to it")
+        terminal.type("echo begin\n")
+        terminal.has("begin")
         one.kill(signal.SIGSTOP)
         try:
             terminal.type(f"echo done > {one.directory}/done\n")

@@ -2,6 +2,7 @@
 
 #include "base/fd.h"
 #include "base/lines.h"
+#include "control/answer.h"
 #include "control/connection.h"
 
 #include <errno.h>
@@ -105,13 +106,25 @@ static void on_drained(void *userdata)
 
 bool client_hears_events(const struct client *client)
 {
-    return client->waiting != WAITING_NOT && client->waiting != WAITING_FOR_LINES;
+    switch (client->waiting) {
+    case WAITING_FOR_RELOAD:
+    case WAITING_FOR_JOB:
+    case WAITING_FOR_EVENTS:
+        return true;
+    case WAITING_NOT:
+    case WAITING_FOR_LINES:
+    case WAITING_FOR_ANSWER:
+        break;
+    }
+    return false;
 }
 
 void client_stop_waiting(struct client *client)
 {
     if (client->waiting == WAITING_FOR_LINES)
         client_ops(client)->unfollow(client->awaited, client_ops_userdata(client));
+    if (client->waiting == WAITING_FOR_ANSWER)
+        client_ops(client)->forget(client->awaited, client_ops_userdata(client));
     client->waiting = WAITING_NOT;
 }
 
@@ -165,6 +178,22 @@ void client_follow(struct client *client, uint64_t id)
     client->missed = 0;
     if (client->over)
         client_stop_waiting(client);
+}
+
+void client_wait_for_answer(struct client *client, uint64_t id)
+{
+    client->waiting = WAITING_FOR_ANSWER;
+    client->awaited = id;
+    if (client->over)
+        client_stop_waiting(client);
+}
+
+void client_answer(struct client *client, uint64_t id, json_t *parameters)
+{
+    if (client->waiting != WAITING_FOR_ANSWER || client->awaited != id)
+        return;
+    client->waiting = WAITING_NOT;
+    answer(client, json_incref(parameters));
 }
 
 static bool is_about(uint64_t id, json_t *event)
@@ -238,6 +267,7 @@ void client_tell(struct client *client, struct publication *p)
             connection_stream(client->connection, p->text, p->size);
         break;
     case WAITING_FOR_LINES:
+    case WAITING_FOR_ANSWER:
         break;
     }
 }
@@ -258,6 +288,10 @@ void client_finish(struct client *client)
     case WAITING_FOR_LINES:
         client_stop_waiting(client);
         client_reply(client, NULL, false);
+        break;
+    case WAITING_FOR_ANSWER:
+        client_stop_waiting(client);
+        client_error(client, CONTROL_ERROR_SHUTTING_DOWN, NULL);
         break;
     }
 }

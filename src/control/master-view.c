@@ -5,6 +5,7 @@
 #include "control/attach-view.h"
 #include "control/logs-view.h"
 #include "master/scale.h"
+#include "master/why.h"
 #include "worker/environment.h"
 
 #include <unistd.h>
@@ -286,6 +287,18 @@ static int op_job(const struct control_job *job, const struct ucred *peer, void 
     return job_new(userdata, &wish, ret_id, ret_name);
 }
 
+static int op_why(char *const *names, bool all, void *userdata, uint64_t *ret_id, json_t **ret,
+                  const char **ret_name)
+{
+    const struct why_wish wish = {.names = names, .all = all};
+    return why_ask(userdata, &wish, ret_id, ret, ret_name);
+}
+
+static void op_forget(uint64_t id, void *userdata)
+{
+    why_forget(userdata, id);
+}
+
 static void op_shutdown(bool force, void *userdata)
 {
     master_shutdown(userdata, force);
@@ -299,6 +312,8 @@ const struct control_ops master_control_ops = {
     .job = op_job,
     .logs = logs_view,
     .unfollow = logs_unfollow,
+    .why = op_why,
+    .forget = op_forget,
     .attach = attach_view,
     .history = op_history,
     .reload_result = op_reload_result,

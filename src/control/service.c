@@ -130,6 +130,12 @@ void service_pass_lines(struct service *service, uint64_t id, json_t *lines)
         client_pass_lines(client, id, lines);
 }
 
+void service_answer(struct service *service, uint64_t id, json_t *parameters)
+{
+    LIST_FOREACH (client, &service->clients, struct client, in_service)
+        client_answer(client, id, parameters);
+}
+
 /* The end */
 
 bool service_is_heard(const struct service *service)

@@ -36,6 +36,7 @@ int service_add(struct service *service, int fd, const struct ucred *peer, enum 
 
 void service_publish(struct service *service, const char *type, uint64_t sequence, json_t *event);
 void service_pass_lines(struct service *service, uint64_t id, json_t *lines);
+void service_answer(struct service *service, uint64_t id, json_t *parameters);
 /* Does any client wait for events or a reload now? */
 bool service_is_heard(const struct service *service);
 

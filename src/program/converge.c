@@ -202,13 +202,23 @@ static void start_worker(struct slot *slot, struct generation *generation, struc
                                         program->params.userdata);
 }
 
+/* When no rollout runs. */
+static const char *dismissal(const struct program *program, const struct worker *worker)
+{
+    if (worker->worn)
+        return worker->worn;
+    if (program->halted || program->slots[worker->slot]->held)
+        return "stop";
+    return worker->slot >= program_wanted(program) ? "fewer workers" : "not wanted any more";
+}
+
 static const char *leave_reason(const struct program *program, const struct worker *worker)
 {
     if (program->stopping)
         return program->removed ? "removed" : "shutdown";
     switch (program->phase) {
     case ROLLOUT_IDLE:
-        return worker->worn ? worker->worn : "not wanted any more";
+        return dismissal(program, worker);
     case ROLLOUT_CANARY:
         return "not wanted any more";
     case ROLLOUT_ROLLING:

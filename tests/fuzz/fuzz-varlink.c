@@ -67,6 +67,24 @@ static int fake_job(const struct control_job *job, UNUSED const struct ucred *pe
     return job->force ? -ENOENT : 0;
 }
 
+/* Some are answered at once, others later; of those some leave before. */
+static int fake_why(char *const *names, bool all, void *userdata, uint64_t *ret_id, json_t **ret, const char **ret_name)
+{
+    if (names)
+        *ret_name = names[0];
+    if (names && !all)
+        return -ENOENT;
+    if (all)
+        *ret_id = ((struct pretender *)userdata)->reload_id + 1;
+    else
+        *ret = json_pack("{s:[]}", "workers");
+    return 0;
+}
+
+static void fake_forget(UNUSED uint64_t id, UNUSED void *userdata)
+{
+}
+
 static int fake_logs(const struct control_logs *logs, UNUSED void *userdata, json_t **ret, uint64_t *ret_id,
                      const char **ret_name)
 {
@@ -102,6 +120,8 @@ static const struct control_ops ops = {
     .plan = fake_plan,
     .reload_result = fake_reload_result,
     .job = fake_job,
+    .why = fake_why,
+    .forget = fake_forget,
     .logs = fake_logs,
     .unfollow = fake_unfollow,
     .attach = fake_attach,
@@ -125,6 +145,7 @@ static void publish(struct service *service, struct pretender *pretender)
     service_publish(service, "worker", 1, worker);
     service_publish(service, "reload", 2, ended);
     service_publish(service, "job", 3, ended);
+    service_answer(service, pretender->reload_id + 1, worker);
     json_auto_t *lines = json_pack("{s:s}", "text", "a line\n");
     service_pass_lines(service, 1, lines);
 }

@@ -77,7 +77,8 @@ def stop_reading(one, pid):
 def test_input_of_a_script(one, directory):
     (pid,) = one.pids()
     for name in ("web:0", "web/0", "web"):
-        assert fg(one, name, given=f"echo {name}\n")[1] == ""
+        out, err = fg(one, name, given=f"echo {name}\n")
+        assert out in ("", f"{name}\n") and not err, "it does not wait for an answer"
     has(directory / "out", "web:0", "web/0", "web")
     assert one.pids() == [pid]
     one.wait_line(r"web/0: pid \d+ of user \d+ is attached to its stdin")

@@ -16,21 +16,22 @@ static void add_health(json_t *view, const struct worker *worker)
     if (!view || worker->state != WORKER_READY ||
         !config_looks_at_health(worker->generation->program))
         return;
-    (void)json_object_set_new(view, "health",
-                              json_pack("{s:s, s:I, s:s*}", "state",
-                                        health_to_string(worker_health(worker)), "failures",
-                                        (json_int_t)worker->health.failures, "text",
-                                        worker->health.text));
+    (void)json_object_set_new(
+        view, "health",
+        json_pack("{s:s, s:I, s:s*}", "state", health_to_string(worker_health(worker)), "failures",
+                  (json_int_t)worker->health.failures, "text", worker->health.text));
 }
 
 static json_t *view_worker(const struct worker *worker, unsigned restarts)
 {
     uint64_t age = clock_monotonic_usec() - worker->state_usec;
     json_t *view = json_pack("{s:I, s:I, s:s, s:s*, s:I, s:I, s:b}", "pid", (json_int_t)worker->pid,
-                     "generation", (json_int_t)worker->generation->number, "state",
-                     worker_state_to_string(worker->state), "text", worker->status, "since_usec",
-                     (json_int_t)(clock_realtime_usec() - age), "restarts", (json_int_t)restarts,
-                     "mixed", worker->mixed);
+                             "generation", (json_int_t)worker->generation->number, "state",
+                             worker_state_to_string(worker->state), "text", worker->status,
+                             "since_usec", (json_int_t)(clock_realtime_usec() - age), "restarts",
+                             (json_int_t)restarts, "mixed", worker->mixed);
+    if (view && worker->reason && worker->state != WORKER_READY)
+        (void)json_object_set_new(view, "reason", json_string(worker->reason));
     add_health(view, worker);
     return view;
 }
@@ -123,12 +124,11 @@ static void add_output(json_t *view, const struct master *master, const struct p
 
 static json_t *view_program(const struct master *master, const struct program *program)
 {
-    json_t *view = json_pack("{s:s, s:s, s:I, s:I, s:I, s:o}", "name", program->name, "state",
-                             program_state(program), "generation",
-                             (json_int_t)program->committed->number, "workers",
-                             (json_int_t)program_wanted(program), "ready",
-                             (json_int_t)program_count_ready(program), "slots",
-                             view_slots(program));
+    json_t *view = json_pack(
+        "{s:s, s:s, s:I, s:I, s:I, s:o}", "name", program->name, "state", program_state(program),
+        "generation", (json_int_t)program->committed->number, "workers",
+        (json_int_t)program_wanted(program), "ready", (json_int_t)program_count_ready(program),
+        "slots", view_slots(program));
     add_output(view, master, program);
     CLEANUP_FREE char *health = program_health_text(program);
     if (view && health)
@@ -206,6 +206,19 @@ static json_t *view_loop_delays(const struct loop_delay *delay)
     return list;
 }
 
+/* Processes that workers have left behind, and that nobody ends. NULL: there are none. */
+static json_t *view_strays(const struct master *master)
+{
+    size_t n = 0;
+    const struct reaper_left *left = reaper_left(master->reaper, &n);
+    json_t *view = n > 0 ? json_array() : NULL;
+    for (size_t i = 0; view && i < n; i++)
+        (void)json_array_append_new(view,
+                                    json_pack("{s:I, s:s, s:s}", "pid", (json_int_t)left[i].pid,
+                                              "process", left[i].process, "worker", left[i].name));
+    return view;
+}
+
 /* Nothing of one that was never needed. */
 static void add_helper(json_t *self, const char *name, const struct helper *helper)
 {
@@ -218,16 +231,17 @@ static void add_helper(json_t *self, const char *name, const struct helper *help
 json_t *master_view_status(const struct master *master)
 {
     uint64_t now = clock_monotonic_usec();
-    json_t *self = json_pack("{s:I, s:s, s:s, s:I, s:I, s:o}", "pid", (json_int_t)getpid(), "version",
-                             RELOADER_VERSION, "state",
+    json_t *self = json_pack("{s:I, s:s, s:s, s:I, s:I, s:o}", "pid", (json_int_t)getpid(),
+                             "version", RELOADER_VERSION, "state",
                              master_state_to_string(master_get_state(master)), "uptime_usec",
                              (json_int_t)(now - master->started_usec), "loop_delay",
                              (json_int_t)loop_delay_longest(&master->loop_delay, now), "loop_delays",
                              view_loop_delays(&master->loop_delay));
     add_helper(self, "prober", master->probing->helper);
     add_helper(self, "logger", master->logging->helper);
-    return json_pack("{s:o, s:o, s:o, s:o}", "master", self, "reload", view_reload(master),
-                     "programs", view_programs(master), "listeners", view_listeners(master));
+    return json_pack("{s:o, s:o, s:o, s:o, s:o*}", "master", self, "reload", view_reload(master),
+                     "programs", view_programs(master), "listeners", view_listeners(master),
+                     "strays", view_strays(master));
 }
 
 static json_t *op_status(void *userdata)

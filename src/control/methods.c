@@ -45,8 +45,8 @@ static const struct command control_commands[] = {
         .name = "Status",
         .help = "The running state: the master, its last or running reload, programs with their "
                 "slots and workers, listeners.",
-        .reply =
-            "(master: Master, reload: ?ReloadState, programs: []Program, listeners: []Listener)",
+        .reply = "(master: Master, reload: ?ReloadState, programs: []Program, listeners: "
+                 "[]Listener, strays: ?[]Stray)",
         .handle = methods_handle_status,
     },
     {
@@ -246,8 +246,10 @@ static const char control_types[] =
     "  phases: [string]int,\n  programs: []object\n)\n"
     "\n# A process. since_usec is when its state began, by the real clock; mixed: it is made of\n"
     "# something else than its generation began with (a program file replaced, a directory "
-    "removed).\n"
-    "type Worker (pid: int, generation: int, state: string, text: ?string, since_usec: int, "
+    "removed);\n"
+    "# reason: why it is in a state that is not READY.\n"
+    "type Worker (pid: int, generation: int, state: string, reason: ?string, text: ?string, "
+    "since_usec: int, "
     "restarts: int, mixed: bool,\n"
     "health: ?(state: (unknown, healthy, unhealthy), failures: int, text: ?string))\n"
     "\ntype Slot (slot: int, name: string, state: string, workers: []Worker)\n"
@@ -257,6 +259,8 @@ static const char control_types[] =
     "type Program (name: string, state: string, generation: int, workers: int, ready: int, "
     "slots: []Slot, output: ?(dropped_lines: int, dropped_bytes: int, lost_bytes: int), "
     "health: ?string)\n"
+    "\n# A process that left its worker's group, and lives on though the worker has gone.\n"
+    "type Stray (pid: int, process: string, worker: string)\n"
     "\n# redirected: stderr goes where stdout goes. path: of a file.\n"
     "type Output (program: string, slot: int, name: ?string, stream: string, to: (inherit, null, "
     "file, journal, syslog, log), redirected: bool, path: ?string)\n"

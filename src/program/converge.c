@@ -171,6 +171,13 @@ static struct generation *find_generation(const struct program *program,
     return generation == ROLLOUT_TARGET ? program->target : program->committed;
 }
 
+/* "web/0: cannot execute ..." without the worker's name, which has no blanks. */
+static const char *without_name(const char *error)
+{
+    const char *colon = strstr(error, ": ");
+    return colon ? colon + 2 : error;
+}
+
 static void start_worker(struct slot *slot, struct generation *generation, struct worker **place)
 {
     struct program *program = slot->program;
@@ -196,6 +203,8 @@ static void start_worker(struct slot *slot, struct generation *generation, struc
         program_note_failed_start(slot, generation, strdup(error ? error : strerror(-r)));
         log_error("%s%s", error ? error : strerror(-r),
                   slot_restart_text(slot, generation, restart));
+        slot_note_end(slot, strdup(error ? without_name(error) : strerror(-r)));
+        slot_tell_fatal(slot);
         return;
     }
     program->params.ops->worker_changed(program, *place, WORKER_GONE, "started",

@@ -170,5 +170,7 @@ int run(struct config *config, const struct run_options *options)
     running.master = master_free(running.master);
     if (r == 0 && was_up)
         log_info("reloader: down");
+    else if (r > 0 && was_up)
+        log_info("reloader: down, exit status %d", r);
     return r < 0 ? EXIT_FAILURE : r;
 }

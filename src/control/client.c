@@ -2,6 +2,7 @@
 
 #include "base/fd.h"
 #include "base/lines.h"
+#include "control/answer.h"
 #include "control/connection.h"
 
 #include <errno.h>
@@ -92,7 +93,17 @@ static void tell_missed_lines(struct client *client)
 
 bool client_hears_events(const struct client *client)
 {
-    return client->waiting != WAITING_NOT && client->waiting != WAITING_FOR_LINES;
+    switch (client->waiting) {
+    case WAITING_FOR_RELOAD:
+    case WAITING_FOR_JOB:
+    case WAITING_FOR_EVENTS:
+        return true;
+    case WAITING_NOT:
+    case WAITING_FOR_LINES:
+    case WAITING_FOR_ANSWER:
+        break;
+    }
+    return false;
 }
 
 void client_stop_waiting(struct client *client)
@@ -100,6 +111,8 @@ void client_stop_waiting(struct client *client)
     if (client->waiting == WAITING_FOR_LINES)
         client_ops(client)->unfollow(client->awaited, client_ops_userdata(client));
     subscription_end(&client->subscription);
+    if (client->waiting == WAITING_FOR_ANSWER)
+        client_ops(client)->forget(client->awaited, client_ops_userdata(client));
     client->waiting = WAITING_NOT;
 }
 
@@ -179,6 +192,22 @@ void client_follow(struct client *client, uint64_t id)
         client_stop_waiting(client);
 }
 
+void client_wait_for_answer(struct client *client, uint64_t id)
+{
+    client->waiting = WAITING_FOR_ANSWER;
+    client->awaited = id;
+    if (client->over)
+        client_stop_waiting(client);
+}
+
+void client_answer(struct client *client, uint64_t id, json_t *parameters)
+{
+    if (client->waiting != WAITING_FOR_ANSWER || client->awaited != id)
+        return;
+    client->waiting = WAITING_NOT;
+    answer(client, json_incref(parameters));
+}
+
 static bool is_about(uint64_t id, json_t *event)
 {
     return json_integer_value(json_object_get(event, "id")) == (json_int_t)id;
@@ -237,6 +266,7 @@ void client_tell(struct client *client, const struct publication *p)
         feed(client);
         break;
     case WAITING_FOR_LINES:
+    case WAITING_FOR_ANSWER:
         break;
     }
 }
@@ -260,6 +290,10 @@ void client_finish(struct client *client)
     case WAITING_FOR_LINES:
         client_stop_waiting(client);
         client_reply(client, NULL, false);
+        break;
+    case WAITING_FOR_ANSWER:
+        client_stop_waiting(client);
+        client_error(client, CONTROL_ERROR_SHUTTING_DOWN, NULL);
         break;
     }
 }
@@ -305,6 +339,7 @@ static void on_drained(void *userdata)
     case WAITING_NOT:
     case WAITING_FOR_RELOAD:
     case WAITING_FOR_JOB:
+    case WAITING_FOR_ANSWER:
         break;
     }
 }

@@ -31,10 +31,11 @@ enum waiting {
     WAITING_FOR_RELOAD,
     WAITING_FOR_JOB,
     WAITING_FOR_EVENTS,
-    WAITING_FOR_LINES
+    WAITING_FOR_LINES,
+    WAITING_FOR_ANSWER
 };
 
-/* For handlers. A handler answers, or leaves its call waiting by one of the last four. Parameters are borrowed. */
+/* For handlers. A handler answers, or leaves its call waiting by one of the last five. Parameters are borrowed. */
 const struct control_ops *client_ops(const struct client *client);
 void *client_ops_userdata(const struct client *client);
 /* Borrowed. */
@@ -51,6 +52,9 @@ void client_wait_for_job(struct client *client, uint64_t id, bool more);
 void client_follow(struct client *client, uint64_t id);
 /* The call goes on until the client leaves, with an event for each reply but the first. Takes over what `wish` owns. */
 void client_subscribe(struct client *client, struct subscription_wish *wish);
+
+/* The call ends with what comes by that id; if the client leaves before, it is forgotten. */
+void client_wait_for_answer(struct client *client, uint64_t id);
 
 /* For the service. */
 
@@ -77,7 +81,7 @@ struct client {
     enum waiting waiting;
     bool over;
     bool more;         /* WAITING_FOR_RELOAD, WAITING_FOR_JOB: tell the progress */
-    uint64_t awaited;  /* likewise, and WAITING_FOR_LINES: the id */
+    uint64_t awaited;  /* likewise, WAITING_FOR_LINES and WAITING_FOR_ANSWER: the id */
     uint64_t missed;   /* WAITING_FOR_LINES: lines that found no room, and it was not told of */
     json_t *missed_of; /* likewise: whose the last of them were; NULL: there are none */
     bool finishing;    /* the master leaves: the call ends when all is told */
@@ -99,6 +103,7 @@ int client_new(int fd, const struct client_options *options, const struct ucred 
 struct client *client_free(struct client *client);
 void client_tell(struct client *client, const struct publication *publication);
 void client_pass_lines(struct client *client, uint64_t id, json_t *lines);
+void client_answer(struct client *client, uint64_t id, json_t *parameters);
 bool client_hears_events(const struct client *client);
 /* What it has not read yet, in bytes. */
 size_t client_pending(const struct client *client);

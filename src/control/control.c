@@ -291,6 +291,12 @@ void control_pass_lines(struct control *control, uint64_t id, json_t *lines)
         service_pass_lines(control->service, id, lines);
 }
 
+void control_answer(struct control *control, uint64_t id, json_t *parameters)
+{
+    if (control)
+        service_answer(control->service, id, parameters);
+}
+
 bool control_is_heard(const struct control *control)
 {
     return control && service_is_heard(control->service);

@@ -104,6 +104,13 @@ struct control_ops {
     int (*send)(const struct control_send *send, void *userdata, json_t **ret,
                 const char **ret_name);
     /*
+     * Why those workers are still here; `all`: and those that stay (names NULL: of all programs). 0 and an id, by which the parameters of the reply come to control_answer() unless
+     * forget() is called before; or id 0 and these at once. Else as job().
+     */
+    int (*why)(char *const *names, bool all, void *userdata, uint64_t *ret_id, json_t **ret,
+               const char **ret_name);
+    void (*forget)(uint64_t id, void *userdata);
+    /*
      * The worker that such a name is of: the parameters of Attach's reply, and where `stdin: pipe` and it has another pid than `attached`, a
      * descriptor to write its input to, which is the caller's. 0; -ENOENT or -ESRCH as job(); -E2BIG: there are several, or -ENOTCONN: there is none now, and *ret has the parameters of the
      * error NotOneWorker or NotRunning; or another -errno.
@@ -148,6 +155,8 @@ DEFINE_FREEP(struct control_change *, control_change_free)
 void control_publish(struct control *control, const char *type, uint64_t sequence, json_t *event);
 /* Lines for who follows by that id: {program, name, slot, …, text, missed}, borrowed. One who does not read misses some, and is told. */
 void control_pass_lines(struct control *control, uint64_t id, json_t *lines);
+/* The parameters of the reply that the client with that inquiry waits for, borrowed; NULL: there was no memory for them. */
+void control_answer(struct control *control, uint64_t id, json_t *parameters);
 /* Would control_publish() reach anybody, now or later? */
 bool control_is_heard(const struct control *control);
 

@@ -45,8 +45,8 @@ static const struct command control_commands[] = {
         .name = "Status",
         .help = "The running state: the master, its last or running reload, programs with their "
                 "slots and workers, listeners.",
-        .reply =
-            "(master: Master, reload: ?ReloadState, programs: []Program, listeners: []Listener)",
+        .reply = "(master: Master, reload: ?ReloadState, programs: []Program, listeners: "
+                 "[]Listener, strays: ?[]Stray)",
         .handle = methods_handle_status,
     },
     {
@@ -152,6 +152,19 @@ static const struct command control_commands[] = {
         .handle = methods_handle_logs,
     },
     {
+        .name = "Why",
+        .help = "Why workers are still here that have to leave: what they wait for, how long they "
+                "may, and their open connections.\n"
+                "With `all`, also what those do that stay; names as of Start, none: all programs. "
+                "Of connections and processes\n"
+                "some are listed and all counted.",
+        .parameters = {{.name = "programs", .type = COMMAND_STRINGS},
+                       {.name = "all", .type = COMMAND_BOOL}},
+        .reply = "(workers: []Leaving, failure: ?string)",
+        .role = CONTROL_ROLE_OPERATOR,
+        .handle = methods_handle_why,
+    },
+    {
         .name = "Attach",
         .help = "The worker that runs in a slot now: PROGRAM:SLOT, a worker's name, or a program "
                 "with one slot. With `stdin: pipe`,\n"
@@ -239,7 +252,6 @@ static const struct command control_commands[] = {
     },
     {.name = "Signal"},
     {.name = "Sockets"},
-    {.name = "Why"},
     {.name = "Upgrade"},
 };
 
@@ -266,20 +278,58 @@ static const char control_types[] =
     "  phases: [string]int,\n  programs: []object\n)\n"
     "\n# A process. since_usec is when its state began, by the real clock; mixed: it is made of\n"
     "# something else than its generation began with (a program file replaced, a directory "
-    "removed).\n"
-    "type Worker (pid: int, generation: int, state: string, text: ?string, since_usec: int, "
+    "removed);\n"
+    "# reason: why it is in a state that is not READY.\n"
+    "type Worker (pid: int, generation: int, state: string, reason: ?string, text: ?string, "
+    "since_usec: int, "
     "restarts: int, mixed: bool,\n"
     "health: ?(state: (unknown, healthy, unhealthy), failures: int, text: ?string))\n"
-    "\ntype Slot (slot: int, name: string, state: string, workers: []Worker)\n"
+    "\n# reason: how its last worker ended, or why it was given up, where nobody is in it for that; retry_usec:\n"
+    "# when the next start is due, by the real clock.\n"
+    "type Slot (slot: int, name: string, state: string, restarts: int, reason: ?string, retry_usec: "
+    "?int, workers: []Worker)\n"
     "\n# output: what its workers printed that could not be written, and what reloader-log had "
     "read\n"
-    "# when it was killed.\n"
+    "# when it was killed. waits_for: the program that has to be started before, by their priority.\n"
     "type Program (name: string, state: string, generation: int, workers: int, ready: int, "
     "slots: []Slot, output: ?(dropped_lines: int, dropped_bytes: int, lost_bytes: int), "
-    "health: ?string)\n"
+    "health: ?string, waits_for: ?string)\n"
+    "\n# A process that left its worker's group, and lives on though the worker has gone.\n"
+    "type Stray (pid: int, process: string, worker: string)\n"
     "\n# redirected: stderr goes where stdout goes. path: of a file.\n"
     "type Output (program: string, slot: int, name: ?string, stream: string, to: (inherit, null, "
     "file, journal, syslog, log), redirected: bool, path: ?string)\n"
+    "\n# Why a worker is here. reason: why it was told to leave, in which reload, if any; "
+    "leaves_since_usec: since when, by\n"
+    "# the real clock. waits_for, until the time of the key `limit` is over, in left_usec (extended: as it "
+    "asked for). killed:\n"
+    "# by SIGKILL. message_unread: it was told and has not read it. incomplete: there is a "
+    "process at which the master may\n"
+    "# not look, whose connections are not among these. The counts are missing where they could "
+    "not be found out; then the reply's `failure` tells why.\n"
+    "type Leaving (\n  program: string,\n  name: string,\n  slot: int,\n  pid: int,\n  "
+    "generation: int,\n  state: string,\n  since_usec: int,\n"
+    "  leaves_since_usec: ?int,\n  reason: ?string,\n  reload: ?int,\n"
+    "  waits_for: ?(ready, fully_closed, exit, group),\n  limit: ?(start_timeout, "
+    "disconnect_timeout, stop_timeout),\n"
+    "  left_usec: ?int,\n  extended: ?bool,\n  killed: ?bool,\n  message_unread: ?bool,\n"
+    "  incomplete: ?bool,\n  process_count: ?int,\n  processes: ?[]Process,\n  connection_count: ?int,\n  "
+    "connections: ?[]Connection\n)\n"
+    "\n# One of a worker's processes; unreadable: why its connections are not known.\n"
+    "type Process (pid: int, name: string, state: (running, sleeping, uninterruptible, stopped, "
+    "traced, zombie), unreadable: ?string)\n"
+    "\n# The least idle ones come first; Unix and UDP, of which no times are known, last. "
+    "accepted: by the worker; else it\n"
+    "# connected itself. pids: of the worker, who hold it. unread and unsent: bytes that the "
+    "worker has not read, and that\n"
+    "# its peer has not taken. unanswered: how often in a row they were sent again. Its age is "
+    "known if one side never sent\n"
+    "# anything, else how old it is at least.\n"
+    "type Connection (\n  protocol: (tcp, udp, unix),\n  state: string,\n  accepted: bool,\n  "
+    "pids: []int,\n"
+    "  local: ?string,\n  peer: ?string,\n  peer_pid: ?int,\n  idle_usec: ?int,\n  "
+    "age_usec: ?int,\n  age_at_least_usec: ?int,\n"
+    "  unanswered: ?int,\n  unread: ?int,\n  unsent: ?int\n)\n"
     "\n# text: whole lines, each with its end; missed: how many were left out before them, as they "
     "were too many.\n"
     "type Lines (program: string, name: string, slot: int, pid: int, generation: int, stream: "

@@ -168,6 +168,12 @@ void service_pass_lines(struct service *service, uint64_t id, json_t *lines)
         client_pass_lines(client, id, lines);
 }
 
+void service_answer(struct service *service, uint64_t id, json_t *parameters)
+{
+    LIST_FOREACH (client, &service->clients, struct client, in_service)
+        client_answer(client, id, parameters);
+}
+
 /* The end */
 
 /* Sends what can be sent; returns how many clients are still to be waited for. */

@@ -39,6 +39,7 @@ void service_keep_events(struct service *service, bool keep);
 /* `sequence` is larger each time. */
 void service_publish(struct service *service, const char *type, uint64_t sequence, json_t *event);
 void service_pass_lines(struct service *service, uint64_t id, json_t *lines);
+void service_answer(struct service *service, uint64_t id, json_t *parameters);
 /* Does any client wait for events or a reload now, or may one ask for them later? */
 bool service_is_heard(const struct service *service);
 

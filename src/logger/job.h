@@ -5,6 +5,7 @@
 #include "base/log-record.h"
 #include "worker/output-counters.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* Who printed them. */
@@ -18,12 +19,13 @@ struct job {
     void *owner;
     const struct origin *origin;      /* outlives the job */
     struct output_counters *counters; /* the writer adds to `written` */
-    size_t came; /* bytes that it stands for, before any were left out */
+    size_t came; /* bytes that it stands for, before any were left out; 0: only opens the file */
     size_t size;
     /* When it is done: */
     size_t n_dropped, dropped_lines; /* of its bytes as they are now */
     int error;        /* why, or what went wrong beside: errno; 0: nothing */
     const char *step; /* "write to", "open", ... */
+    bool log_is_full; /* the master's log, it is time to rotate it */
     char data[];      /* the last line ends as all others do */
 };
 

@@ -115,12 +115,16 @@ static bool set_option(struct invocation *invocation, enum verb_option option, c
     case OPTION_FOLLOW:
         invocation->follow = true;
         break;
+    case OPTION_ALL:
+        invocation->all = true;
+        break;
     case OPTION_DELAY:
         if (parse_interval(value, &invocation->interval_usec) < 0)
             return refuse_value("-d", value, "seconds, from 0.1 to 3600");
         break;
     case OPTION_COUNT:
     case OPTION_LINES:
+    case OPTION_CONNECTIONS:
         if (parse_unsigned(value, 1, UINT32_MAX, &invocation->count) < 0)
             return refuse_value("-n", value, "a number, from 1 on");
         break;

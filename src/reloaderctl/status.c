@@ -34,8 +34,13 @@ static bool all_is_as_wished(json_t *status)
 {
     json_t *program, *slot;
     size_t i, k;
-    json_array_foreach(json_object_get(status, "programs"), i, program) json_array_foreach(
-        json_object_get(program, "slots"), k, slot) if (!slot_is_as_wished(slot)) return false;
+    json_array_foreach(json_object_get(status, "programs"), i, program)
+    {
+        if (json_object_get(program, "waits_for"))
+            return false;
+        json_array_foreach(json_object_get(program, "slots"), k,
+                           slot) if (!slot_is_as_wished(slot)) return false;
+    }
     return true;
 }
 
@@ -120,11 +125,25 @@ static void add_worker(struct table *table, const char *name, json_t *worker, bo
     add_size(table, worker, pss ? "pss" : "memory");
     add_number(table, worker, "connections");
     json_t *health = json_object_get(worker, "health");
-    CLEANUP_FREE char *condition = get_text(health, "state"), *why = get_text(health, "text");
+    CLEANUP_FREE char *condition = get_text(health, "state"), *why = get_text(health, "text"),
+                      *reason = get_text(worker, "reason");
+    bool leaves = strcmp(state, "DRAINING") == 0 || strcmp(state, "STOPPING") == 0;
     if (strcmp(condition, "unhealthy") == 0)
         table_add(table, TONE_BAD, "unhealthy: %s", why);
     else
-        table_add(table, TONE_PLAIN, "%s", text);
+        table_add(table, TONE_PLAIN, "%s", leaves && text[0] == '\0' ? reason : text);
+}
+
+static void add_slot_reason(struct table *table, json_t *slot)
+{
+    CLEANUP_FREE char *reason = get_text(slot, "reason");
+    uint64_t retry = get_number(slot, "retry_usec"), now = clock_realtime_usec();
+    char left[DURATION_TEXT_SIZE];
+    if (retry > now)
+        table_add(table, TONE_PLAIN, "%s%snext start in %s", reason, reason[0] ? "; " : "",
+                  duration_to_text(retry - now, left));
+    else
+        table_add(table, TONE_PLAIN, "%s", reason);
 }
 
 /* A slot's own state is told where no worker tells it. */
@@ -140,8 +159,11 @@ static void add_slot(struct table *table, json_t *slot, bool pss)
     table_add(table, TONE_PLAIN, "-");
     table_add(table, TONE_PLAIN, "-");
     table_add(table, tone_of_state(state), "%s", state);
-    for (int blank = COLUMN_SINCE; blank < N_COLUMNS; blank++)
+    table_add(table, TONE_PLAIN, "%s", "");
+    table_add(table, TONE_PLAIN, "%" PRIu64, get_number(slot, "restarts"));
+    for (int blank = COLUMN_CPU; blank < COLUMN_TEXT; blank++)
         table_add(table, TONE_PLAIN, "%s", "");
+    add_slot_reason(table, slot);
 }
 
 static void print_program_line(const struct screen *screen, json_t *program)
@@ -179,6 +201,16 @@ static void print_health_line(const struct screen *screen, json_t *program)
     table_print(&line, screen, 2, stdout);
 }
 
+static void print_wait_line(const struct screen *screen, json_t *program)
+{
+    CLEANUP_TABLE struct table line = {.n_columns = 1};
+    CLEANUP_FREE char *awaited = get_text(program, "waits_for");
+    if (awaited[0] == '\0')
+        return;
+    table_add(&line, TONE_BUSY, "waits for: %s, which has to start before it (priority)", awaited);
+    table_print(&line, screen, 2, stdout);
+}
+
 static void print_program(const struct screen *screen, json_t *program, bool pss)
 {
     static const size_t expendable[] = {COLUMN_CONNECTIONS, COLUMN_RESTARTS, COLUMN_CPU,
@@ -198,6 +230,7 @@ static void print_program(const struct screen *screen, json_t *program, bool pss
     print_program_line(screen, program);
     print_output_line(screen, json_object_get(program, "output"));
     print_health_line(screen, program);
+    print_wait_line(screen, program);
     if (json_array_size(slots) == 0)
         return;
     add_titles(&table, titles);
@@ -217,6 +250,22 @@ static void print_listeners(const struct screen *screen, json_t *listeners)
     add_listener_titles(&table);
     json_array_foreach(listeners, i, listener) add_listener(&table, listener);
     table_print(&table, screen, 0, stdout);
+}
+
+static void print_strays(const struct screen *screen, json_t *strays)
+{
+    json_t *stray;
+    size_t i;
+    if (json_array_size(strays) > 0)
+        (void)fputc('\n', stdout);
+    json_array_foreach(strays, i, stray)
+    {
+        CLEANUP_TABLE struct table line = {.n_columns = 1};
+        CLEANUP_FREE char *worker = get_text(stray, "worker"), *name = get_text(stray, "process");
+        table_add(&line, TONE_BAD, "left behind by %s: pid %" PRIu64 " (%s)", worker,
+                  get_number(stray, "pid"), name);
+        table_print(&line, screen, 0, stdout);
+    }
 }
 
 int command_status(const struct invocation *invocation)
@@ -239,6 +288,7 @@ int command_status(const struct invocation *invocation)
         json_array_foreach(json_object_get(reply.parameters, "programs"), i, program)
             print_program(&screen, program, invocation->pss);
         print_listeners(&screen, json_object_get(reply.parameters, "listeners"));
+        print_strays(&screen, json_object_get(reply.parameters, "strays"));
     }
     return all_is_as_wished(reply.parameters) ? EXIT_CODE_OK : EXIT_CODE_NOT_READY;
 }

@@ -13,6 +13,7 @@ const struct verb_option_row verb_options[VERB_OPTIONS] = {
     [OPTION_GROUP] = {"group", 0, NULL, "to the whole process group of each worker"},
     [OPTION_WATCH] = {"watch", 'w', NULL, "again and again, until q or Ctrl-C"},
     [OPTION_FOLLOW] = {"follow", 'f', NULL, "and what comes from now on"},
+    [OPTION_ALL] = {"all", 'a', NULL, "also of workers that do not have to leave"},
     [OPTION_DELAY] = {"delay", 'd', "SECONDS", "how long between two looks (1)"},
     [OPTION_COUNT] = {"count", 'n', "COUNT", "end after so many looks"},
     [OPTION_LINES] = {"lines", 'n', "LINES", "how many lines (10)"},
@@ -23,6 +24,8 @@ const struct verb_option_row verb_options[VERB_OPTIONS] = {
     [OPTION_SINCE] = {"since", 0, "WHEN",
                       "what happened since then first: an event's number, 5m (ago), or "
                       "2026-01-31T12:00:00Z"},
+    [OPTION_CONNECTIONS] = {"connections", 'n', "COUNT",
+                            "how many connections of each worker (10)"},
     [OPTION_QUIET] = {"quiet", 'q', NULL,
                       "nothing but the result; start, stop and restart: nothing but failures"},
     [OPTION_JSON] = {"json", 0, NULL, "for machines; every command takes it"},
@@ -150,6 +153,15 @@ const struct verb verbs[] = {
      .options = OPTION_BIT(JSON) | OPTION_BIT(FOLLOW),
      .places = PLACES(PLACE_NAME, PLACE_OTHER),
      .run = command_fg},
+    {.name = "why",
+     .aliases = "",
+     .arguments = "[NAME...]",
+     .help = "why workers that have to leave are still here: what they wait for, and their open "
+             "connections",
+     .note = NAMES_NOTE,
+     .options = OPTION_BIT(JSON) | OPTION_BIT(ALL) | OPTION_BIT(CONNECTIONS),
+     .places = PLACES(PLACE_NAME),
+     .run = command_why},
     {.name = "shutdown",
      .aliases = "quit ",
      .help = "drain the workers and end the master; waits until it is gone",
@@ -172,7 +184,7 @@ const size_t n_verbs = ARRAY_SIZE(verbs);
 
 /* Designed, and known to people from similar tools. */
 static const char *const later_verbs[] = {
-    "signal", "sockets", "why", "upgrade", "shell",
+    "signal", "sockets", "upgrade", "shell",
 };
 
 static bool has_alias(const struct verb *verb, const char *name)

@@ -16,6 +16,7 @@ enum verb_option {
     OPTION_GROUP,
     OPTION_WATCH,
     OPTION_FOLLOW,
+    OPTION_ALL,
     OPTION_DELAY,
     OPTION_COUNT,
     OPTION_LINES,
@@ -23,6 +24,7 @@ enum verb_option {
     OPTION_PROGRAM,
     OPTION_CMD,
     OPTION_SINCE,
+    OPTION_CONNECTIONS,
     OPTION_QUIET,
     OPTION_JSON,
     VERB_OPTIONS

@@ -77,10 +77,20 @@ void worker_set_deadline(struct worker *worker, uint64_t usec_from_now)
 
 /* States */
 
+static void note_leave(struct worker *worker, const char *reason)
+{
+    worker->leave.began_usec = clock_monotonic_usec();
+    (void)snprintf(worker->leave.reason, sizeof(worker->leave.reason), "%s", reason);
+}
+
 void worker_set_state(struct worker *worker, enum worker_state state, const char *reason)
 {
     enum worker_state from = worker->state;
+    if (from < WORKER_DRAINING && state >= WORKER_DRAINING)
+        note_leave(worker, reason);
     worker->state = state;
+    free(worker->reason);
+    worker->reason = strdup(reason);
     worker->state_usec = clock_monotonic_usec();
     worker->granted = false;
     worker->spread_usec = 0;
@@ -349,6 +359,11 @@ bool worker_is_leaving(const struct worker *worker)
            !worker->exited;
 }
 
+bool worker_is_deaf(const struct worker *worker)
+{
+    return worker->channel && channel_is_unread(worker->channel);
+}
+
 /* The start */
 
 static int add_sources(struct worker *worker, sd_event *event)
@@ -442,6 +457,8 @@ static int start(struct worker *worker, const struct worker_params *params, char
     if (r < 0)
         return r;
     worker->reaping.leader = worker->pid;
+    worker->reaping.mark = notify_path(worker->notify);
+    worker->reaping.name = worker->name;
     reaper_add(worker->reaper, &worker->reaping);
     notify_set_leader(worker->notify, worker->pid);
     return watch_exit(worker, params->event);
@@ -463,7 +480,9 @@ int worker_new(const struct worker_params *params, struct worker **ret, char **r
         .pidfd = -1,
         .input_fd = -1,
         .reaping = {.whole_group = params->generation->program->kill_mode != CONFIG_KILL_PROCESS,
+                    .whole_tree = params->generation->program->kill_mode == CONFIG_KILL_TREE,
                     .empty = on_group_empty,
+                    .stray = worker_found_stray,
                     .userdata = worker},
     };
     list_init(&worker->link);
@@ -508,6 +527,7 @@ struct worker *worker_free(struct worker *worker)
     (void)generation_unref(worker->generation);
     free(worker->failure);
     free(worker->status);
+    free(worker->reason);
     free(worker->name);
     free(worker);
     return NULL;

@@ -80,6 +80,17 @@ struct worker_health {
     char *text;          /* why it is not well, or what the last check failed with; for people */
 };
 
+/* From when on, and why, it is on its way out; also one that died. */
+#define WORKER_REASON_SIZE 64
+struct worker_leave {
+    uint64_t began_usec; /* monotonic; 0: it is not */
+    uint64_t reload;     /* the owner's mark: which one made it leave; 0: none */
+    char reason[WORKER_REASON_SIZE]; /* the first one, for people */
+};
+
+/* More of them get nothing but SIGKILL at the end. */
+#define WORKER_STRAYS_MAX 16
+
 struct worker {
     struct list link; /* the owner's, while it is leaving */
     struct reaper *reaper;
@@ -97,6 +108,7 @@ struct worker {
     bool spreads;        /* … and that it ends its connections one by one, as it is told */
     bool asked_to_leave; /* by us; else it died or left by itself */
     bool left_by_itself; /* it drains because it said so, not because we did */
+    struct worker_leave leave;
     bool mixed; /* not made of what its generation began with: see pins.h */
     const char *worn; /* the owner's mark: why it is to be replaced; static text, NULL: it is not */
     bool drain_signalled, stop_signalled, killed;
@@ -106,11 +118,14 @@ struct worker {
     siginfo_t exit; /* when exited */
     char *failure;  /* why the start failed, when it did not just exit; for people */
     char *status;   /* its own words, or NULL */
+    char *reason;   /* why it is in its state; for people. NULL: memory was short */
 
     pid_t pid;
     int pidfd;
     int input_fd; /* `stdin: pipe`: the end to write to, non-blocking, for others alone; -1: none */
     struct reaper_entry reaping;
+    pid_t strays[WORKER_STRAYS_MAX]; /* of kill_mode: tree; those that got the stop_signal */
+    unsigned n_strays;
     struct channel *channel;
     struct notify *notify;
     struct worker_health health;
@@ -167,6 +182,9 @@ void worker_become(struct worker *worker, struct generation *generation);
 
 /* For log lines about it. Its strings live as long as the worker. */
 struct log_subject worker_subject(const struct worker *worker);
+
+/* Has it left unread anything that it was told? */
+bool worker_is_deaf(const struct worker *worker);
 
 /* Is it in the way of a successor: told, and its leader alive? */
 bool worker_is_leaving(const struct worker *worker);

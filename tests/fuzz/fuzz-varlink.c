@@ -78,6 +78,24 @@ static int fake_send(const struct control_send *send, UNUSED void *userdata, jso
     return *ret ? 0 : -ENOMEM;
 }
 
+/* Some are answered at once, others later; of those some leave before. */
+static int fake_why(char *const *names, bool all, void *userdata, uint64_t *ret_id, json_t **ret, const char **ret_name)
+{
+    if (names)
+        *ret_name = names[0];
+    if (names && !all)
+        return -ENOENT;
+    if (all)
+        *ret_id = ((struct pretender *)userdata)->reload_id + 1;
+    else
+        *ret = json_pack("{s:[]}", "workers");
+    return 0;
+}
+
+static void fake_forget(UNUSED uint64_t id, UNUSED void *userdata)
+{
+}
+
 static int fake_logs(const struct control_logs *logs, UNUSED void *userdata, json_t **ret, uint64_t *ret_id,
                      const char **ret_name)
 {
@@ -114,6 +132,8 @@ static const struct control_ops ops = {
     .reload_result = fake_reload_result,
     .job = fake_job,
     .send = fake_send,
+    .why = fake_why,
+    .forget = fake_forget,
     .logs = fake_logs,
     .unfollow = fake_unfollow,
     .attach = fake_attach,
@@ -138,6 +158,7 @@ static void publish(struct service *service, struct pretender *pretender)
     service_publish(service, "worker", ++pretender->sequence, worker);
     service_publish(service, "reload", ++pretender->sequence, ended);
     service_publish(service, "job", ++pretender->sequence, ended);
+    service_answer(service, pretender->reload_id + 1, worker);
     json_auto_t *lines = json_pack("{s:s}", "text", "a line\n");
     service_pass_lines(service, 1, lines);
 }

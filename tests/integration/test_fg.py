@@ -74,6 +74,7 @@ def stop_reading(one, pid):
 # --- a script's input
 
 @pytest.mark.sanitized
+@pytest.mark.key("programs.NAME.stdin")
 def test_input_of_a_script(one, directory):
     (pid,) = one.pids()
     for name in ("web:0", "web/0", "web"):

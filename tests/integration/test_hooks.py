@@ -67,6 +67,7 @@ def total(one, pattern):
 
 # --- what it is told
 
+@pytest.mark.key("programs.NAME.on_event.types", "programs.NAME.on_event.command")
 @pytest.mark.sanitized
 def test_fatal(master, directory, told):
     """Once, with what an operator needs, in the surroundings of the program's workers, and none of their secrets."""
@@ -76,7 +77,8 @@ def test_fatal(master, directory, told):
                  ready=False)
     event = told.wait("fatal", program="job")
     assert (event["type"], event["program"], event["slot"], event["new"]) == ("worker", "job", 0, "FATAL")
-    assert event["reason"] == "2 failed starts in a row (start_retries is 1)" and event["time_usec"] > 0
+    assert event["reason"] == "2 failed starts in a row (start_retries is 1); the last one: exited with 5 before it was ready" \
+        and event["time_usec"] > 0
     assert "hunter2" not in json.dumps(event)
     *environment, where = surroundings.read_text().splitlines()
     assert where == "/tmp"

@@ -105,7 +105,7 @@ def test_start_with_a_file(directory, world):
         elif words[0] == "reloaderctl" and words[1] not in ("top", "events"):
             one.ctl(*words[1:], code=0)
             ran.append(words[1])
-    assert ran == ["status", "reload", "undo", "restart", "scale", "history", "send", "shutdown"]
+    assert ran == ["status", "reload", "undo", "restart", "scale", "history", "why", "send", "shutdown"]
     one.wait_end()
     assert not re.search("disconnect_timeout|SIGKILL", one.log.text()), "it left because it was told"
 

@@ -141,7 +141,7 @@ def test_no_file(master, stdout, said):
 
 
 def test_errors(master, directory):
-    one = master(shell(":", stdout=str(directory / "none" / "out")))
+    one = master(shell(":", stdout=str(directory / "no" / "ne" / "out")))
     assert "no program, group or worker 'nobody'" in tail(one, "nobody", code=1)[1]
     assert "'web:7' is no slot or worker" in tail(one, "web:7", code=1)[1]
     assert "nothing was printed yet" in tail(one, "web", code=1)[1]
@@ -298,6 +298,7 @@ def test_lines_are_copied_only_while_somebody_follows(master, directory):
 
 # --- events
 
+@pytest.mark.key("programs.NAME.stdout.events")
 @pytest.mark.sanitized
 def test_events(master, directory):
     gate = Gate(directory)
@@ -315,6 +316,7 @@ def test_events(master, directory):
     written(directory / "out", "one\ntwo\n")
 
 
+@pytest.mark.key("programs.NAME.stderr.events")
 def test_events_as_text(master, directory):
     gate = Gate(directory)
     one = master(gate.config(stderr={"to": "log", "events": True}))

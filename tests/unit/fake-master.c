@@ -200,6 +200,28 @@ static json_t *fake_history(UNUSED void *userdata)
         fake_past_reload(2, "rolled_back", "web/0 exited with 1 before it was ready", "control"));
 }
 
+/* Of "soon" somebody finds out, and answers by fake_master_answer(). */
+static int fake_why(char *const *names, bool all, void *userdata, uint64_t *ret_id, json_t **ret,
+                    const char **ret_name)
+{
+    struct fake_master *fake = userdata;
+    if (names && strcmp(names[0], "nobody") == 0) {
+        *ret_name = names[0];
+        return -ENOENT;
+    }
+    if (names && strcmp(names[0], "soon") == 0)
+        *ret_id = ++fake->inquiry;
+    else
+        *ret = json_pack("{s:[], s:s*}", "workers", "failure", all ? "no reloader-why" : NULL);
+    return 0;
+}
+
+static void fake_forget(uint64_t id, void *userdata)
+{
+    struct fake_master *fake = userdata;
+    fake->forgotten = id;
+}
+
 static void fake_shutdown(bool force, void *userdata)
 {
     struct fake_master *fake = userdata;
@@ -216,6 +238,8 @@ const struct control_ops fake_master_ops = {
     .plan = fake_plan,
     .job = fake_job,
     .send = fake_send,
+    .why = fake_why,
+    .forget = fake_forget,
     .attach = fake_attach,
     .history = fake_history,
     .reload_result = fake_reload_result,

@@ -86,6 +86,15 @@ static struct peer open_peer(void)
     return peer;
 }
 
+#define run_until(condition)                                                                       \
+    do {                                                                                           \
+        uint64_t until = clock_monotonic_usec() + DEADLINE_USEC;                                   \
+        while (!(condition)) {                                                                     \
+            run_once();                                                                            \
+            assert_true(clock_monotonic_usec() < until);                                           \
+        }                                                                                          \
+    } while (0)
+
 static void close_peer(struct peer *peer)
 {
     peer->fd = fd_close(peer->fd);
@@ -1178,8 +1187,73 @@ static void test_bad_paths(UNUSED void **state)
 static void test_no_control(UNUSED void **state)
 {
     control_publish(NULL, "log", 1, NULL);
+    control_answer(NULL, 1, NULL);
     control_finish(NULL);
     assert_null(control_free(NULL));
+}
+
+/* Answers that come later */
+
+static void answer_why(uint64_t id)
+{
+    json_auto_t *found = json_pack("{s:[{s:s}]}", "workers", "name", "web/0");
+    control_answer(fake.control, id, found);
+}
+
+static void test_why_at_once(UNUSED void **state)
+{
+    struct peer peer = open_peer();
+    call(&peer, "{\"method\":\"" INTERFACE "Why\"}");
+    expect_and_drop(&peer, "{\"parameters\":{\"workers\":[]}}", false);
+    call(&peer, "{\"method\":\"" INTERFACE "Why\",\"parameters\":{\"programs\":[\"nobody\"]}}");
+    expect_and_drop(
+        &peer, "{\"error\":\"" INTERFACE "NoSuchProgram\",\"parameters\":{\"name\":\"nobody\"}}",
+        false);
+    close_peer(&peer);
+    assert_int_equal(fake.forgotten, 0);
+}
+
+/* Each gets its own, in whatever order they come, and may then ask on. */
+static void test_why_later(UNUSED void **state)
+{
+    static const char question[] = "{\"method\":\"" INTERFACE
+                                   "Why\",\"parameters\":{\"programs\":[\"soon\"]}}";
+    struct peer first = open_peer(), second = open_peer();
+    call(&first, question);
+    run_until(fake.inquiry == 1);
+    call(&second, question);
+    run_until(fake.inquiry == 2);
+    answer_why(3);
+    answer_why(2);
+    expect_and_drop(&second, "{\"parameters\":{\"workers\":[{\"name\":\"web/0\"}]}}", false);
+    answer_why(2);
+    call(&second, "{\"method\":\"" INTERFACE "Version\"}");
+    expect_and_drop(&second, "{\"parameters\":{\"version\":\"" RELOADER_VERSION "\"}}", false);
+    control_answer(fake.control, 1, NULL);
+    expect_and_drop(&first, "{\"error\":\"" INTERFACE "Failed\"}", false);
+    close_peer(&first);
+    close_peer(&second);
+    assert_int_equal(fake.forgotten, 0);
+}
+
+static void test_why_of_one_that_leaves(UNUSED void **state)
+{
+    struct peer peer = open_peer();
+    call(&peer, "{\"method\":\"" INTERFACE "Why\",\"parameters\":{\"programs\":[\"soon\"]}}");
+    run_until(fake.inquiry == 1);
+    close_peer(&peer);
+    run_until(fake.forgotten == 1);
+    answer_why(1);
+    peer = open_peer();
+    call(&peer, "{\"method\":\"" INTERFACE
+                "Why\",\"oneway\":true,\"parameters\":{\"programs\":[\"soon\"]}}");
+    run_until(fake.forgotten == 2);
+    call(&peer, "{\"method\":\"" INTERFACE "Why\",\"parameters\":{\"programs\":[\"soon\"]}}");
+    run_until(fake.inquiry == 3);
+    control_finish(fake.control);
+    expect_and_drop(&peer, "{\"error\":\"" INTERFACE "ShuttingDown\"}", false);
+    assert_int_equal(fake.forgotten, 3);
+    peer.fd = fd_close(peer.fd);
 }
 
 #define served(test)       cmocka_unit_test_setup_teardown(test, setup, teardown)
@@ -1211,6 +1285,9 @@ int main(void)
         served(test_wrong_subscriptions),
         served(test_finish_tells_all_events),
         served(test_send),
+        served(test_why_at_once),
+        served(test_why_later),
+        served(test_why_of_one_that_leaves),
         served(test_shutdown),
         served(test_finish_tells_all_who_wait),
         served(test_finish_with_a_result),

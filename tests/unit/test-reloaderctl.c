@@ -312,6 +312,21 @@ static void test_send(UNUSED void **state)
     expect_output("send takes names");
 }
 
+static void test_why(UNUSED void **state)
+{
+    serve("commit");
+    expect_run(0, "-s", path, "why", NULL);
+    expect_output("no worker is draining or stopping\n");
+    expect_run(0, "-s", path, "why", "--json", "web", NULL);
+    expect_output("\"workers\": []");
+    expect_run(1, "-s", path, "why", "-a", NULL);
+    expect_output("no worker is here\n");
+    expect_output("reloaderctl: connections are not known: no reloader-why\n");
+    expect_run(1, "-s", path, "why", "nobody", NULL);
+    expect_output("there is no program, group or worker 'nobody'");
+    expect_run(2, "-s", path, "why", "--force", NULL);
+}
+
 static void test_no_master(UNUSED void **state)
 {
     char where[96];
@@ -409,6 +424,7 @@ int main(void)
         cmocka_unit_test_teardown(test_events_from_earlier_on, end_master),
         cmocka_unit_test_teardown(test_send, end_master),
         cmocka_unit_test_teardown(test_history, end_master),
+        cmocka_unit_test_teardown(test_why, end_master),
         cmocka_unit_test(test_no_master),
         cmocka_unit_test(test_stale_socket),
         cmocka_unit_test(test_another_server),

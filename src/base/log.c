@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/journal.h"
+#include "base/log-file.h"
 #include "base/log-record.h"
 #include "base/strv.h"
 
@@ -21,13 +22,16 @@
 static struct {
     enum log_level level;
     enum log_format format;
-    int file; /* -1: stderr */
+    struct log_file file; /* none: stderr */
+    bool unrotated;       /* rotation has failed, and that was said */
+    void (*rotated)(void *userdata);
+    void *rotated_userdata;
     int stderr_fd;
-    char *path; /* of file */
     int journal; /* -1: none */
     char *journal_path, *identifier;
     unsigned long lost;
-} target = {.level = LOG_LEVEL_INFO, .file = -1, .stderr_fd = STDERR_FILENO, .journal = -1};
+} target = {
+    .level = LOG_LEVEL_INFO, .file = LOG_FILE_NONE, .stderr_fd = STDERR_FILENO, .journal = -1};
 
 void log_set_level(enum log_level level)
 {
@@ -71,12 +75,12 @@ const char *log_get_identifier(void)
 
 int log_get_fd(void)
 {
-    return target.file >= 0 ? target.file : target.stderr_fd;
+    return target.file.fd >= 0 ? target.file.fd : target.stderr_fd;
 }
 
 int log_get_lasting_fd(void)
 {
-    return target.file >= 0 ? target.file : STDERR_FILENO;
+    return target.file.fd >= 0 ? target.file.fd : STDERR_FILENO;
 }
 
 void log_set_stderr(int fd)
@@ -84,30 +88,26 @@ void log_set_stderr(int fd)
     target.stderr_fd = fd;
 }
 
-static int open_log(const char *path)
-{
-    /* O_NONBLOCK: a FIFO without a reader must not stop the start. */
-    int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0640);
-    return fd < 0 ? -errno : fd;
-}
-
 int log_set_file(const char *path)
 {
-    CLEANUP_FREE char *copy = NULL;
-    int fd = -1;
-    if (path) {
-        copy = strdup(path);
-        if (!copy)
-            return -ENOMEM;
-        fd = open_log(path);
-        if (fd < 0)
-            return fd;
-    }
-    (void)fd_close(target.file);
-    free(target.path);
-    target.file = fd;
-    target.path = TAKE_PTR(copy);
-    return 0;
+    return log_file_set(&target.file, path);
+}
+
+void log_set_rotation(uint64_t max_size, unsigned backups)
+{
+    target.file.max_size = max_size;
+    target.file.backups = backups;
+}
+
+void log_on_rotated(void (*rotated)(void *userdata), void *userdata)
+{
+    target.rotated = rotated;
+    target.rotated_userdata = userdata;
+}
+
+uint64_t log_get_max_size(void)
+{
+    return target.file.fd >= 0 ? target.file.max_size : 0;
 }
 
 int log_try_file(const char *path)
@@ -124,14 +124,7 @@ int log_try_file(const char *path)
 
 int log_reopen(void)
 {
-    if (!target.path)
-        return 0;
-    int fd = open_log(target.path);
-    if (fd < 0)
-        return fd;
-    (void)fd_close(target.file);
-    target.file = fd;
-    return 0;
+    return log_file_reopen(&target.file);
 }
 
 static bool takes_a_line(int fd)
@@ -173,7 +166,7 @@ static bool put_line(int fd, const char *line, size_t size)
     if (!takes_a_line(fd))
         return false;
     ssize_t n = write_now(fd, line, size);
-    if (n > 0 && n < (ssize_t)size && fd == target.file)
+    if (n > 0 && n < (ssize_t)size && fd == target.file.fd)
         take_back(fd, n);
     return n == (ssize_t)size;
 }
@@ -181,15 +174,49 @@ static bool put_line(int fd, const char *line, size_t size)
 static bool put_on(int fd, const struct log_record *record)
 {
     char line[PIPE_BUF];
-    return put_line(fd, line,
-                    log_record_put(line, sizeof(line), target.format, record));
+    return put_line(fd, line, log_record_put(line, sizeof(line), target.format, record));
+}
+
+static void say_that_it_grows(int error)
+{
+    char text[PIPE_BUF];
+    (void)snprintf(text, sizeof(text), "cannot rotate %s: %s; it grows", target.file.path,
+                   strerror(error));
+    target.unrotated = put_on(target.file.fd,
+                              &(struct log_record){.level = LOG_LEVEL_WARNING, .text = text});
+}
+
+static void make_room_in_file(size_t size)
+{
+    if (!log_file_is_full(&target.file, size))
+        return;
+    int r = log_file_rotate(&target.file);
+    if (r < 0 && !target.unrotated)
+        say_that_it_grows(-r);
+    if (r < 0)
+        return;
+    target.unrotated = false;
+    if (target.rotated)
+        target.rotated(target.rotated_userdata);
+}
+
+void log_rotate(void)
+{
+    make_room_in_file(1);
+}
+
+static bool put_in_file(const struct log_record *record)
+{
+    char line[PIPE_BUF];
+    size_t size = log_record_put(line, sizeof(line), target.format, record);
+    make_room_in_file(size);
+    return put_line(target.file.fd, line, size);
 }
 
 static int send_to_journal(const struct log_record *record, const char *message)
 {
     char bytes[2 * PIPE_BUF];
-    size_t size =
-        log_record_put_fields(bytes, sizeof(bytes), target.identifier, record, message);
+    size_t size = log_record_put_fields(bytes, sizeof(bytes), target.identifier, record, message);
     if (size == 0)
         return -EMSGSIZE;
     return journal_send(target.journal, target.journal_path, bytes, size);
@@ -216,13 +243,13 @@ static bool put(const struct log_record *record)
 {
     if (target.format == LOG_FORMAT_JOURNAL && target.journal >= 0)
         return put_in_journal(record);
-    return put_on(log_get_fd(), record);
+    return target.file.fd >= 0 ? put_in_file(record) : put_on(target.stderr_fd, record);
 }
 
 /* For who waits at the terminal for the start of a daemon. */
 static void put_on_terminal(const struct log_record *record)
 {
-    bool elsewhere = target.file >= 0 || target.format == LOG_FORMAT_JOURNAL;
+    bool elsewhere = target.file.fd >= 0 || target.format == LOG_FORMAT_JOURNAL;
     if (record->level <= LOG_LEVEL_WARNING && elsewhere && target.stderr_fd != STDERR_FILENO)
         (void)put_on(target.stderr_fd, record);
 }

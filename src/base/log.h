@@ -10,6 +10,7 @@
 #include "base/macros.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG, LOG_LEVEL_TRACE };
@@ -28,6 +29,17 @@ int log_set_journal(const char *socket_path, const char *identifier);
 
 /* From now on to this file (O_APPEND, created 0640), or to stderr again (NULL). On failure nothing changes; -errno. */
 int log_set_file(const char *path);
+/*
+ * The file is rotated before a line that would make it larger than max_size (0, as at first: never); 0 backups: it is emptied. That this
+ * fails is said once, and the file grows.
+ */
+void log_set_rotation(uint64_t max_size, unsigned backups);
+/* 0 where it is not rotated. */
+uint64_t log_get_max_size(void);
+/* Called when there is a new file, from within whoever logs: it only takes note. NULL: nobody is. */
+void log_on_rotated(void (*rotated)(void *userdata), void *userdata);
+/* Rotates it now if it is that large: others have written into it, too. */
+void log_rotate(void);
 /* Would log_set_file() do? It is not made where it is not there. */
 int log_try_file(const char *path);
 /* Opens the file anew, after somebody renamed it. Without a file it does nothing. */

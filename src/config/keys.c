@@ -22,14 +22,19 @@ static const struct key log_keys[] = {
      .help = "of a log line; auto is journal under systemd, else text"},
     {"file", &type_path, AT(log.file), .default_help = "standard error",
      .help = "where log lines go"},
-    {.name = "max_size"},
-    {.name = "backups"},
+    {"max_size", &type_size, AT(log.max_size), "50M", .min = 4096, .max = (uint64_t)1 << 40,
+     .help = "a file that would be larger is rotated"},
+    {"backups", &type_number, AT(log.backups), "10", .max = 1000,
+     .help = "how many rotated files are kept, as FILE.1, FILE.2, ...; 0: the file is emptied "
+             "instead"},
     {0},
 };
 static const struct foreign_key log_foreign[] = {
     {"path", CALLED("file")},
     {"loglevel", CALLED("level")},
     {"logfile", CALLED("file")},
+    {"maxbytes", CALLED("max_size")},
+    {"backup_count", CALLED("backups")},
     {0},
 };
 static const struct key_table log_table = {"log", log_keys, log_foreign};
@@ -115,6 +120,8 @@ static const struct foreign_key root_foreign[] = {
     {"errorlog", "called 'file' in 'log' here"},
     {"loglevel", "called 'level' in 'log' here"},
     {"log_level", "called 'level' in 'log' here"},
+    {"logfile_maxbytes", "called 'max_size' in 'log' here"},
+    {"logfile_backups", "called 'backups' in 'log' here"},
     {"unix_http_server", CALLED("control")},
     {"control_socket", "called 'socket' in 'control' here"},
     {"inet_http_server", CALLED_LATER("gateway")},
@@ -299,7 +306,7 @@ static const struct key limit_keys[] = {
 static const struct key_table limit_table = {"programs.NAME.limits", limit_keys, NULL};
 
 static const char *const drain_words[] = {"auto", "message", "signal", NULL};
-static const char *const kill_words[] = {"mixed", "group", "process", NULL};
+static const char *const kill_words[] = {"mixed", "group", "process", "tree", NULL};
 static const char *const stdin_words[] = {"null", "pipe", NULL};
 
 static const struct key program_keys[] = {
@@ -375,7 +382,8 @@ static const struct key program_keys[] = {
     {"stop_timeout", &type_duration, PROGRAM_AT(stop_timeout_usec), "10s",
      .max = SECONDS(7 * 86400), .help = "from stop_signal to SIGKILL"},
     {"kill_mode", &type_choice, PROGRAM_AT(kill_mode), "mixed", .words = kill_words,
-     .help = "whom signals reach; mixed: the worker, SIGKILL its whole process group"},
+     .help = "whom signals reach; mixed: the worker, SIGKILL its whole process group; tree: so, and "
+             "what has left that group, when the worker is gone"},
     {"reload", &type_section, .table = &reload_table},
     {"watch", &type_watch, .default_text = "false",
      .help =
@@ -470,7 +478,7 @@ static const struct foreign_key program_foreign[] = {
     {"signal_on_hup", CALLED("drain_signal")},
     {"stopasgroup", CALLED("kill_mode: group")},
     {"killasgroup", CALLED("kill_mode")},
-    {"treekill", CALLED("kill_mode")},
+    {"treekill", CALLED("kill_mode: tree")},
     {"autorestart", CALLED("restart")},
     {"startretries", CALLED("start_retries")},
     {"exitcodes", CALLED("expected_exit_codes")},

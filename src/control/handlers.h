@@ -37,6 +37,8 @@ void methods_handle_check_config(const struct command *command, const struct var
                                  struct client *client);
 void methods_handle_subscribe(const struct command *command, const struct varlink_call *call,
                               struct client *client);
+void methods_handle_send(const struct command *command, const struct varlink_call *call,
+                         struct client *client);
 void methods_handle_shutdown(const struct command *command, const struct varlink_call *call,
                              struct client *client);
 void methods_handle_version(const struct command *command, const struct varlink_call *call,

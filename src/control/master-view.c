@@ -5,6 +5,7 @@
 #include "control/attach-view.h"
 #include "control/logs-view.h"
 #include "master/jobs.h"
+#include "control/send-view.h"
 #include "master/scale.h"
 #include "master/why.h"
 #include "worker/environment.h"
@@ -31,6 +32,8 @@ static json_t *view_worker(const struct worker *worker, unsigned restarts)
                              worker_state_to_string(worker->state), "text", worker->status,
                              "since_usec", (json_int_t)(clock_realtime_usec() - age), "restarts",
                              (json_int_t)restarts, "mixed", worker->mixed);
+    if (view && worker->reason && worker->state != WORKER_READY)
+        (void)json_object_set_new(view, "reason", json_string(worker->reason));
     add_health(view, worker);
     return view;
 }
@@ -218,6 +221,19 @@ static json_t *view_loop_delays(const struct loop_delay *delay)
     return list;
 }
 
+/* Processes that workers have left behind, and that nobody ends. NULL: there are none. */
+static json_t *view_strays(const struct master *master)
+{
+    size_t n = 0;
+    const struct reaper_left *left = reaper_left(master->reaper, &n);
+    json_t *view = n > 0 ? json_array() : NULL;
+    for (size_t i = 0; view && i < n; i++)
+        (void)json_array_append_new(view,
+                                    json_pack("{s:I, s:s, s:s}", "pid", (json_int_t)left[i].pid,
+                                              "process", left[i].process, "worker", left[i].name));
+    return view;
+}
+
 /* Nothing of one that was never needed. */
 static void add_helper(json_t *self, const char *name, const struct helper *helper)
 {
@@ -238,8 +254,9 @@ json_t *master_view_status(const struct master *master)
                              view_loop_delays(&master->loop_delay));
     add_helper(self, "prober", master->probing->helper);
     add_helper(self, "logger", master->logging->helper);
-    return json_pack("{s:o, s:o, s:o, s:o}", "master", self, "reload", view_reload(master),
-                     "programs", view_programs(master), "listeners", view_listeners(master));
+    return json_pack("{s:o, s:o, s:o, s:o, s:o*}", "master", self, "reload", view_reload(master),
+                     "programs", view_programs(master), "listeners", view_listeners(master),
+                     "strays", view_strays(master));
 }
 
 static json_t *op_status(void *userdata)
@@ -322,6 +339,7 @@ const struct control_ops master_control_ops = {
     .scale = op_scale,
     .plan = op_plan,
     .job = op_job,
+    .send = send_view,
     .logs = logs_view,
     .unfollow = logs_unfollow,
     .why = op_why,

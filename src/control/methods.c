@@ -45,8 +45,8 @@ static const struct command control_commands[] = {
         .name = "Status",
         .help = "The running state: the master, its last or running reload, programs with their "
                 "slots and workers, listeners.",
-        .reply =
-            "(master: Master, reload: ?ReloadState, programs: []Program, listeners: []Listener)",
+        .reply = "(master: Master, reload: ?ReloadState, programs: []Program, listeners: "
+                 "[]Listener, strays: ?[]Stray)",
         .handle = methods_handle_status,
     },
     {
@@ -190,16 +190,49 @@ static const struct command control_commands[] = {
     },
     {
         .name = "Subscribe",
-        .help = "Events from now on, of these types or of all: master, reload, rollout, worker, "
-                "job, message, log, socket.\n"
-                "The first reply has neither member: it says that nothing is missed from here on. "
-                "The last one, when the\n"
-                "master leaves, has neither. An event has its type, time_usec (of the real clock) "
-                "and its own fields.",
-        .parameters = {{.name = "types", .type = COMMAND_STRINGS}},
-        .reply = "(sequence: ?int, event: ?object)",
+        .help =
+            "Events from now on, of these types or of all: master, reload, rollout, worker, "
+            "job, message, log, socket;\n"
+            "of `programs` alone (PROGRAM, PROGRAM:SLOT, or a worker's name, which need not be "
+            "there yet), and messages\n"
+            "with these `commands` alone: their member cmd. With `since`, a number, those after "
+            "it come first, with\n"
+            "`since_usec` those since then, as far as they are kept: the last 4096, of 1 MiB "
+            "together.\n"
+            "The first reply has neither sequence nor event: `start` says whose numbers they are, "
+            "the real time in\n"
+            "microseconds at which the master began, `last` is the newest one's. Give `start` "
+            "back with `since`: of another\n"
+            "master's, all is told, and the first reply says `restarted`. Nothing comes twice; "
+            "what a client did not read\n"
+            "before it was forgotten is `missed`, from the number `first` (if that is known) to "
+            "`last`, of whatever type.\n"
+            "The last reply, when the master leaves, has no member. An event has its type, "
+            "time_usec (of the real clock)\n"
+            "and its own fields; one of more than 512 KiB has the names of those that it is told "
+            "without in `omitted`.",
+        .parameters = {{.name = "types", .type = COMMAND_STRINGS},
+                       {.name = "programs", .type = COMMAND_STRINGS},
+                       {.name = "commands", .type = COMMAND_STRINGS},
+                       {.name = "since", .type = COMMAND_INT},
+                       {.name = "since_usec", .type = COMMAND_INT},
+                       {.name = "start", .type = COMMAND_INT}},
+        .reply = "(start: ?int, last: ?int, restarted: ?bool, sequence: ?int, event: ?object, "
+                 "missed: ?(first: ?int, last: int))",
         .streams = true,
         .handle = methods_handle_subscribe,
+    },
+    {
+        .name = "Send",
+        .help = "A message to workers, any JSON value: names as of Start. Each worker's own result "
+                "tells whether it was sent,\n"
+                "which does not wait until it is read: what a worker does not read is kept for it, "
+                "at most 64 KiB.",
+        .parameters = {{.name = "programs", .type = COMMAND_STRINGS, .required = true},
+                       {.name = "message", .type = COMMAND_ANY, .required = true}},
+        .reply = "(results: []SendResult)",
+        .role = CONTROL_ROLE_OPERATOR,
+        .handle = methods_handle_send,
     },
     {
         .name = "Shutdown",
@@ -218,7 +251,6 @@ static const struct command control_commands[] = {
         .handle = methods_handle_version,
     },
     {.name = "Signal"},
-    {.name = "Send"},
     {.name = "Sockets"},
     {.name = "Upgrade"},
 };
@@ -246,8 +278,10 @@ static const char control_types[] =
     "  phases: [string]int,\n  programs: []object\n)\n"
     "\n# A process. since_usec is when its state began, by the real clock; mixed: it is made of\n"
     "# something else than its generation began with (a program file replaced, a directory "
-    "removed).\n"
-    "type Worker (pid: int, generation: int, state: string, text: ?string, since_usec: int, "
+    "removed);\n"
+    "# reason: why it is in a state that is not READY.\n"
+    "type Worker (pid: int, generation: int, state: string, reason: ?string, text: ?string, "
+    "since_usec: int, "
     "restarts: int, mixed: bool,\n"
     "health: ?(state: (unknown, healthy, unhealthy), failures: int, text: ?string))\n"
     "\n# reason: how its last worker ended, or why it was given up, where nobody is in it for that; retry_usec:\n"
@@ -260,6 +294,8 @@ static const char control_types[] =
     "type Program (name: string, state: string, generation: int, workers: int, ready: int, "
     "slots: []Slot, output: ?(dropped_lines: int, dropped_bytes: int, lost_bytes: int), "
     "health: ?string, waits_for: ?string)\n"
+    "\n# A process that left its worker's group, and lives on though the worker has gone.\n"
+    "type Stray (pid: int, process: string, worker: string)\n"
     "\n# redirected: stderr goes where stdout goes. path: of a file.\n"
     "type Output (program: string, slot: int, name: ?string, stream: string, to: (inherit, null, "
     "file, journal, syslog, log), redirected: bool, path: ?string)\n"
@@ -301,6 +337,11 @@ static const char control_types[] =
     "\n# slot: where one slot alone was asked for.\n"
     "type JobResult (program: string, slot: ?int, result: (started, already_started, exited, "
     "stopped, already_stopped, restarted, superseded, failed), reason: ?string)\n"
+    "\n# Of a worker, or of a slot that has none. no_channel: it closed its end; full: it has not "
+    "read 64 KiB\n"
+    "# of earlier messages. unread: it has not read all that was sent before.\n"
+    "type SendResult (program: string, slot: int, name: ?string, pid: ?int, generation: ?int, "
+    "result: (sent, draining, stopping, no_channel, full, not_running), unread: ?bool)\n"
     "\n# queue and backlog: how many wait to be accepted and how many may, of UDP in bytes; drops: "
     "for\n"
     "# how many there was no room since it was bound.\n"

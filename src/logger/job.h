@@ -5,6 +5,7 @@
 #include "base/log-record.h"
 #include "worker/output-counters.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* Who printed them. */
@@ -24,6 +25,7 @@ struct job {
     size_t n_dropped, dropped_lines; /* of its bytes as they are now */
     int error;        /* why, or what went wrong beside: errno; 0: nothing */
     const char *step; /* "write to", "open", ... */
+    bool log_is_full; /* the master's log, it is time to rotate it */
     char data[];      /* the last line ends as all others do */
 };
 

@@ -17,6 +17,7 @@
 #define TICK_USEC (50 * USEC_PER_MSEC)
 /* From the master's word to the end, whatever is left; it waits a little longer. */
 #define FINISH_USEC (4 * USEC_PER_SEC)
+#define ASK_AGAIN_USEC (1 * USEC_PER_SEC)
 
 /* To the master */
 
@@ -34,6 +35,17 @@ void logger_say(struct logger *logger, uint64_t number, const char *text)
     CLEANUP_STRV char **fields = about("say", number);
     if (fields && strv_appendf(&fields, "TEXT=%s", text) == 0)
         (void)master_link_tell(logger->master, fields);
+}
+
+/* Where the master cannot rotate it, its log stays what it is, and it is asked again, but not all the time. */
+static void ask_for_rotation(struct logger *logger)
+{
+    static char *const full[] = {(char *)(uintptr_t) "TYPE=full", NULL};
+    uint64_t now = clock_monotonic_usec();
+    if (logger->asked_usec != 0 && now < logger->asked_usec + ASK_AGAIN_USEC)
+        return;
+    logger->asked_usec = now;
+    master_link_tell(logger->master, full);
 }
 
 static bool is_over(const struct logger *logger)
@@ -153,7 +165,9 @@ static void set_log(struct logger *logger, char **fields, int fd)
     }
     (void)fd_close(logger->log.fd);
     logger->log = (struct log_place){.fd = fd};
+    logger->asked_usec = 0;
     logger->log.format = (enum log_format)master_link_number(fields, "FORMAT");
+    logger->log.max_size = master_link_number(fields, "MAX_SIZE");
     (void)snprintf(logger->log.identifier, sizeof(logger->log.identifier), "%s",
                    identifier ? identifier : "reloader");
     if (outlet_set_log(&logger->outlets, &logger->log) < 0)
@@ -257,6 +271,8 @@ static void take_done(struct logger *logger)
     done_take(&logger->done, &jobs);
     LIST_FOREACH_SAFE(job, &jobs, struct job, link) {
         list_remove(&job->link);
+        if (job->log_is_full)
+            ask_for_rotation(logger);
         stream_job_done(job->owner, job);
     }
 }

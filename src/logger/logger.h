@@ -19,6 +19,7 @@ struct logger {
     struct output_counters *counters;
     struct list streams, outlets;
     struct log_place log; /* its descriptor is ours */
+    uint64_t asked_usec;  /* when the master was asked to rotate it; 0: there is a new one since */
     struct done done;
     struct tap_budget tap;
     bool finishing; /* the master has nothing more for us: what is in the pipes, and then out */

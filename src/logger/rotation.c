@@ -1,5 +1,6 @@
 #include "logger/rotation.h"
 
+#include "base/backups.h"
 #include "base/fd.h"
 #include "base/strv.h"
 #include "logger/compress.h"
@@ -55,54 +56,11 @@ struct rotation *rotation_unref(struct rotation *rotation)
     return NULL;
 }
 
-/* Names */
-
-static const char *const endings[] = {"", ".gz"};
-
-static char *backup_name(const struct rotation *rotation, unsigned number, const char *ending)
-{
-    return string_format("%s.%u%s", rotation->path, number, ending);
-}
-
-static int drop_backup(const struct rotation *rotation, unsigned number)
-{
-    for (size_t i = 0; i < ARRAY_SIZE(endings); i++) {
-        CLEANUP_FREE char *name = backup_name(rotation, number, endings[i]);
-        if (!name)
-            return -ENOMEM;
-        if (unlink(name) < 0 && errno != ENOENT)
-            return -errno;
-    }
-    return 0;
-}
-
-static int move_backup(const struct rotation *rotation, unsigned number)
-{
-    for (size_t i = 0; i < ARRAY_SIZE(endings); i++) {
-        CLEANUP_FREE char *from = backup_name(rotation, number, endings[i]);
-        CLEANUP_FREE char *to = backup_name(rotation, number + 1, endings[i]);
-        if (!from || !to)
-            return -ENOMEM;
-        if (rename(from, to) < 0 && errno != ENOENT)
-            return -errno;
-    }
-    return 0;
-}
-
-static int shift(const struct rotation *rotation, unsigned backups)
-{
-    CLEANUP_FREE char *newest = backup_name(rotation, 1, "");
-    int r = newest ? drop_backup(rotation, backups) : -ENOMEM;
-    for (unsigned number = backups; r == 0 && --number > 0;)
-        r = move_backup(rotation, number);
-    return r == 0 && rename(rotation->path, newest) < 0 ? -errno : r;
-}
-
 int rotation_shift(struct rotation *rotation, unsigned backups)
 {
     (void)pthread_mutex_lock(&rotation->mutex);
     rotation->backups = backups;
-    int r = shift(rotation, backups);
+    int r = backups_shift(rotation->path, backups);
     (void)pthread_mutex_unlock(&rotation->mutex);
     return r;
 }
@@ -113,7 +71,7 @@ int rotation_shift(struct rotation *rotation, unsigned backups)
 static int open_plain(struct rotation *rotation)
 {
     for (unsigned number = 1; number <= rotation->backups; number++) {
-        CLEANUP_FREE char *name = backup_name(rotation, number, "");
+        CLEANUP_FREE char *name = backup_name(rotation->path, number, "");
         int fd = name ? open(name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK) : -1;
         if (fd >= 0)
             return fd;
@@ -130,7 +88,7 @@ static unsigned find_number(const struct rotation *rotation, int fd)
     if (fstat(fd, &wanted) < 0)
         return 0;
     for (unsigned number = 1; number <= rotation->backups; number++) {
-        CLEANUP_FREE char *name = backup_name(rotation, number, "");
+        CLEANUP_FREE char *name = backup_name(rotation->path, number, "");
         if (name && lstat(name, &st) == 0 && st.st_ino == wanted.st_ino &&
             st.st_dev == wanted.st_dev)
             return number;
@@ -143,8 +101,8 @@ static int replace_plain(const struct rotation *rotation, int fd, const char *co
     unsigned number = find_number(rotation, fd);
     if (number == 0)
         return unlink(compressed) < 0 ? -errno : 0;
-    CLEANUP_FREE char *plain = backup_name(rotation, number, "");
-    CLEANUP_FREE char *final = backup_name(rotation, number, ".gz");
+    CLEANUP_FREE char *plain = backup_name(rotation->path, number, "");
+    CLEANUP_FREE char *final = backup_name(rotation->path, number, ".gz");
     if (!plain || !final)
         return -ENOMEM;
     return rename(compressed, final) < 0 || unlink(plain) < 0 ? -errno : 0;

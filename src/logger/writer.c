@@ -9,7 +9,13 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
+
+/* Less than a stream waits before it drops lines. */
+#define PLACE_WAIT_NSEC 100000000L
+#define NSEC_PER_SEC    1000000000L
 
 struct writer {
     enum writer_kind kind;
@@ -19,6 +25,7 @@ struct writer {
     struct target target;
     struct datagrams datagrams;
     struct log_place log;
+    bool waits;            /* where the log is full: for the next one, which came the last time */
     pthread_mutex_t mutex; /* for what follows */
     pthread_cond_t changed;
     struct list jobs;
@@ -52,24 +59,51 @@ static void put_done(struct done *done, struct job *job)
     (void)!write(done->event_fd, &one, sizeof(one));
 }
 
+/* With the mutex. */
+static void take_place(struct writer *writer)
+{
+    if (writer->place.fd >= 0) {
+        target_take(&writer->target, TAKE_FD(writer->place.fd));
+        writer->waits = true;
+    }
+    writer->log = writer->place;
+}
+
 /* Waits for something to do. False: the end. */
 static bool await_work(struct writer *writer, struct list *ret)
 {
     (void)pthread_mutex_lock(&writer->mutex);
-    while (list_is_empty(&writer->jobs) && !writer->reopen && writer->place.fd < 0 &&
-           !writer->ends)
+    while (list_is_empty(&writer->jobs) && !writer->reopen && writer->place.fd < 0 && !writer->ends)
         (void)pthread_cond_wait(&writer->changed, &writer->mutex);
     list_move_all(&writer->jobs, ret);
     if (writer->reopen && writer->kind == WRITER_FILE)
         target_close(&writer->target);
     writer->reopen = false;
     writer->target.settings = writer->settings;
-    if (writer->place.fd >= 0)
-        target_take(&writer->target, TAKE_FD(writer->place.fd));
-    writer->log = writer->place;
+    take_place(writer);
     bool more = !writer->ends || !list_is_empty(ret);
     (void)pthread_mutex_unlock(&writer->mutex);
     return more;
+}
+
+/*
+ * The master has been asked to rotate its log, and that takes a moment. A worker that prints fast fills many files in it: so no line
+ * follows before there is a new file. Where none comes in time none is waited for the next time.
+ */
+static void await_place(struct writer *writer)
+{
+    struct timespec end;
+    (void)clock_gettime(CLOCK_MONOTONIC, &end);
+    end.tv_nsec += PLACE_WAIT_NSEC;
+    end.tv_sec += end.tv_nsec / NSEC_PER_SEC;
+    end.tv_nsec %= NSEC_PER_SEC;
+    (void)pthread_mutex_lock(&writer->mutex);
+    int r = 0;
+    while (writer->place.fd < 0 && !writer->ends && r == 0)
+        r = pthread_cond_timedwait(&writer->changed, &writer->mutex, &end);
+    writer->waits = false;
+    take_place(writer);
+    (void)pthread_mutex_unlock(&writer->mutex);
 }
 
 static void release(struct writer *writer)
@@ -83,12 +117,21 @@ static void release(struct writer *writer)
     free(writer);
 }
 
+static bool is_log_full(const struct writer *writer)
+{
+    struct stat st;
+    return writer->log.max_size > 0 && fstat(writer->target.fd, &st) == 0 && S_ISREG(st.st_mode) &&
+           (uint64_t)st.st_size >= writer->log.max_size;
+}
+
 static void write_to_log(struct writer *writer, struct job *job)
 {
-    if (writer->log.format == LOG_FORMAT_JOURNAL)
+    if (writer->log.format == LOG_FORMAT_JOURNAL) {
         datagrams_to_journal(&writer->datagrams, writer->log.identifier, job);
-    else
-        records_write(&writer->target, writer->log.format, job);
+        return;
+    }
+    records_write(&writer->target, writer->log.format, job);
+    job->log_is_full = is_log_full(writer);
 }
 
 static void write_job(struct writer *writer, struct job *job)
@@ -116,13 +159,25 @@ static void *run(void *userdata)
     struct list jobs;
     list_init(&jobs);
     while (await_work(writer, &jobs))
-        LIST_FOREACH_SAFE(job, &jobs, struct job, link) {
+        LIST_FOREACH_SAFE (job, &jobs, struct job, link) {
             list_remove(&job->link);
             write_job(writer, job);
+            bool is_full = job->log_is_full;
             put_done(writer->done, job);
+            if (is_full && writer->waits)
+                await_place(writer);
         }
     release(writer);
     return NULL;
+}
+
+static void init_changed(pthread_cond_t *changed)
+{
+    pthread_condattr_t attributes;
+    (void)pthread_condattr_init(&attributes);
+    (void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    (void)pthread_cond_init(changed, &attributes);
+    (void)pthread_condattr_destroy(&attributes);
 }
 
 int writer_new(enum writer_kind kind, const char *name, bool again, struct done *done,
@@ -141,7 +196,7 @@ int writer_new(enum writer_kind kind, const char *name, bool again, struct done 
     };
     list_init(&writer->jobs);
     (void)pthread_mutex_init(&writer->mutex, NULL);
-    (void)pthread_cond_init(&writer->changed, NULL);
+    init_changed(&writer->changed);
     int r = writer->name ? 0 : -ENOMEM;
     if (r == 0 && kind == WRITER_FILE)
         r = target_set_path(&writer->target, name);

@@ -28,6 +28,7 @@ struct log_place {
     enum log_format format;
     char identifier[128]; /* in the journal */
     int fd; /* of text and JSON; -1: unknown yet */
+    uint64_t max_size; /* the master rotates a file that is larger; 0: none */
 };
 
 /* Where jobs go when they are done; made by whoever reads from it. */

@@ -48,5 +48,38 @@ int master_apply_log(const struct config *config, bool journal, char **ret_error
         return fail_file(config->log.file, r, ret_error);
     log_set_level(config->log.level);
     log_set_format(format);
+    log_set_rotation(config->log.max_size, config->log.backups);
     return 0;
+}
+
+/* reloader-log writes into the same file: it goes on with the new one. */
+static int on_rotated_later(sd_event_source *source UNUSED, void *userdata)
+{
+    struct master *master = userdata;
+    logging_log_changed(master->logging);
+    return 0;
+}
+
+static void on_rotated(void *userdata)
+{
+    struct master *master = userdata;
+    (void)sd_event_source_set_enabled(master->log_rotated, SD_EVENT_ONESHOT);
+}
+
+int master_watch_log(struct master *master)
+{
+    int r = sd_event_add_defer(master->event, &master->log_rotated, on_rotated_later, master);
+    if (r >= 0)
+        r = sd_event_source_set_enabled(master->log_rotated, SD_EVENT_OFF);
+    if (r < 0)
+        return r;
+    (void)sd_event_source_set_description(master->log_rotated, "master-log-rotated");
+    log_on_rotated(on_rotated, master);
+    return 0;
+}
+
+void master_unwatch_log(struct master *master)
+{
+    log_on_rotated(NULL, NULL);
+    master->log_rotated = sd_event_source_disable_unref(master->log_rotated);
 }

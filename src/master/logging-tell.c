@@ -80,6 +80,8 @@ static int tell_of_log(const struct logging *logging)
     int r = strv_appendf(&fields, "TYPE=log");
     if (r == 0)
         r = strv_appendf(&fields, "FORMAT=%d", (int)log_get_format());
+    if (r == 0)
+        r = strv_appendf(&fields, "MAX_SIZE=%" PRIu64, log_get_max_size());
     if (r == 0 && identifier)
         r = strv_appendf(&fields, "IDENTIFIER=%s", identifier);
     int fd = log_get_format() == LOG_FORMAT_JOURNAL ? -1 : log_get_lasting_fd();

@@ -103,6 +103,8 @@ static void on_message(char **fields, void *userdata)
         pass_on(pipe, fields);
     } else if (string_equal(type, "lines")) {
         pass_lines(logging, pipe, fields);
+    } else if (string_equal(type, "full")) {
+        log_rotate();
     }
 }
 

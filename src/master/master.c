@@ -287,6 +287,8 @@ static int add_event_loop(struct master *master)
         r = master_add_signals(master);
     if (r >= 0)
         r = reaper_new(master->event, &master->reaper);
+    if (r >= 0)
+        r = reaper_adopt_orphans(master->reaper);
     if (r < 0)
         return r;
     return 0;
@@ -360,6 +362,8 @@ static int set_up(struct master *master, struct config *config, char **ret_error
         r = watching_new(master, &master->watching);
     if (r == 0)
         r = logging_new(master->event, master->reaper, &logging_ops, master, &master->logging);
+    if (r == 0)
+        r = master_watch_log(master);
     if (r == 0)
         r = probing_new(master->event, master->reaper, &master->probing);
     if (r == 0)
@@ -449,6 +453,7 @@ struct master *master_free(struct master *master)
     (void)reaper_free(master->reaper);
     for (size_t i = 0; i < master->n_signals; i++)
         (void)sd_event_source_disable_unref(master->signals[i]);
+    master_unwatch_log(master);
     (void)sd_event_source_disable_unref(master->step_at_rest);
     (void)sd_event_source_disable_unref(master->step_in_time);
     (void)fd_close(master->terminal_fd);

@@ -91,6 +91,7 @@ struct master {
     struct hooks *hooks;
     struct service_manager *service; /* NULL: we are no service of its kind */
     sd_event_source *step_at_rest, *step_in_time;
+    sd_event_source *log_rotated;
     bool awake; /* the step is due */
     uint64_t awake_usec; /* monotonic: since when */
     struct loop_delay loop_delay;
@@ -135,5 +136,8 @@ bool master_slot_queue(const struct master *master, const struct program *progra
 void master_raise_nofile(const struct config *config);
 /* `journal`: standard error was the journal when we were started. */
 int master_apply_log(const struct config *config, bool journal, char **ret_error);
+/* Whenever its file is rotated reloader-log is told, from now until master_unwatch_log(). */
+int master_watch_log(struct master *master);
+void master_unwatch_log(struct master *master);
 /* Would its file be opened? Makes none. */
 int master_try_log(const struct config *config, char **ret_error);

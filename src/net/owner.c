@@ -6,6 +6,8 @@
 #include "net/listener.h"
 
 #include "base/fd.h"
+#include "base/parse.h"
+#include "base/process-name.h"
 #include "base/strv.h"
 
 #include <arpa/inet.h>
@@ -177,20 +179,13 @@ static bool has_open(int proc, const char *pid, const struct inodes *inodes, uns
     return false;
 }
 
-/* Its command name is what the process says it is: only what is printable is passed on. */
 static char *describe(const char *pid)
 {
-    CLEANUP_FREE char *path = string_format("/proc/%s/comm", pid), *name = NULL;
-    size_t size;
-
-    if (!path || fd_read_file(path, 256, &name, &size) < 0)
-        return string_format("pid %s", pid);
-    if (size > 0)
-        name[size - 1] = '\0'; /* its newline */
-    for (char *c = name; *c; c++)
-        if (!isprint((unsigned char)*c))
-            *c = '?';
-    return string_format("%s (pid %s)", name, pid);
+    uint64_t number = 0;
+    CLEANUP_FREE char *name = parse_unsigned(pid, 1, INT32_MAX, &number) < 0
+                                  ? NULL
+                                  : process_name((pid_t)number);
+    return name ? string_format("%s (pid %s)", name, pid) : string_format("pid %s", pid);
 }
 
 static char *find_processes(const struct inodes *inodes)

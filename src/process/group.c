@@ -59,8 +59,8 @@ static void directory_closep(DIR **directory)
         (void)closedir(*directory);
 }
 
-int group_scan(struct group_query *queries, size_t n, void (*stranger)(pid_t pid, void *userdata),
-               void *userdata)
+int group_scan(struct group_query *queries, size_t n,
+               void (*child)(pid_t pid, bool dead, void *userdata), void *userdata)
 {
     CLEANUP(index_freep) struct index *index = make_index(queries, n);
     CLEANUP(directory_closep) DIR *proc = opendir("/proc");
@@ -79,15 +79,33 @@ int group_scan(struct group_query *queries, size_t n, void (*stranger)(pid_t pid
         struct index *found = find_group(index, n, process.group);
         if (found && !process.dead)
             found->occupied = true;
-        if (stranger && process.dead && process.parent == getpid() &&
-            !find_group(index, n, process.pid))
-            stranger(process.pid, userdata);
+        if (child && process.parent == getpid() && !find_group(index, n, process.pid))
+            child(process.pid, process.dead, userdata);
     }
     if (errno != 0)
         return -errno;
     for (size_t i = 0; i < n; i++)
         index[i].query->occupied = index[i].occupied;
     return 0;
+}
+
+size_t group_members(pid_t group, pid_t *members, size_t max)
+{
+    CLEANUP(directory_closep) DIR *proc = opendir("/proc");
+    struct process_stat process;
+    uint64_t pid;
+    size_t n = 0;
+
+    for (struct dirent *entry; proc && (entry = readdir(proc));) {
+        if (parse_unsigned(entry->d_name, 1, INT32_MAX, &pid) < 0 ||
+            process_stat_read(dirfd(proc), (pid_t)pid, &process) < 0 || process.group != group ||
+            process.dead)
+            continue;
+        if (n < max)
+            members[n] = process.pid;
+        n++;
+    }
+    return n;
 }
 
 bool group_has_member(pid_t leader, pid_t pid)

@@ -18,11 +18,15 @@ struct group_query {
 };
 
 /*
- * Fills in `occupied` of all queries, each of another group, in one pass. `stranger` (may be NULL) is called for each zombie child of ours that
- * leads none of the groups asked for (what a PID 1 inherits); it may reap it. 0, or -errno if /proc cannot be read (then nothing is filled in).
+ * Fills in `occupied` of all queries, each of another group, in one pass. `child` (may be NULL) is called for each child of ours that
+ * leads none of the groups asked for, among them those left to us by others; one that is dead it may reap. 0, or -errno if /proc
+ * cannot be read (then nothing is filled in).
  */
-int group_scan(struct group_query *queries, size_t n, void (*stranger)(pid_t pid, void *userdata),
-               void *userdata);
+int group_scan(struct group_query *queries, size_t n,
+               void (*child)(pid_t pid, bool dead, void *userdata), void *userdata);
+
+/* Those of the group that are not dead, `max` of them at most. How many there are; 0 also where /proc cannot be read. */
+size_t group_members(pid_t group, pid_t *members, size_t max);
 
 /* Is pid a member of the group, or a descendant of its leader (up to 64 generations)? False also when it is gone or dead. */
 bool group_has_member(pid_t leader, pid_t pid);

@@ -85,6 +85,12 @@ static bool refuse_value(const char *option, const char *value, const char *want
     return false;
 }
 
+static void add_word(char ***words, const char *word)
+{
+    if (strv_append(words, word) < 0)
+        die_of_memory();
+}
+
 static bool set_option(struct invocation *invocation, enum verb_option option, const char *value)
 {
     switch (option) {
@@ -121,6 +127,18 @@ static bool set_option(struct invocation *invocation, enum verb_option option, c
     case OPTION_CONNECTIONS:
         if (parse_unsigned(value, 1, UINT32_MAX, &invocation->count) < 0)
             return refuse_value("-n", value, "a number, from 1 on");
+        break;
+    case OPTION_TYPE:
+        add_word(&invocation->types, value);
+        break;
+    case OPTION_PROGRAM:
+        add_word(&invocation->programs, value);
+        break;
+    case OPTION_CMD:
+        add_word(&invocation->commands, value);
+        break;
+    case OPTION_SINCE:
+        invocation->since = value;
         break;
     case OPTION_QUIET:
         invocation->quiet = true;

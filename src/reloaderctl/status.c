@@ -125,11 +125,13 @@ static void add_worker(struct table *table, const char *name, json_t *worker, bo
     add_size(table, worker, pss ? "pss" : "memory");
     add_number(table, worker, "connections");
     json_t *health = json_object_get(worker, "health");
-    CLEANUP_FREE char *condition = get_text(health, "state"), *why = get_text(health, "text");
+    CLEANUP_FREE char *condition = get_text(health, "state"), *why = get_text(health, "text"),
+                      *reason = get_text(worker, "reason");
+    bool leaves = strcmp(state, "DRAINING") == 0 || strcmp(state, "STOPPING") == 0;
     if (strcmp(condition, "unhealthy") == 0)
         table_add(table, TONE_BAD, "unhealthy: %s", why);
     else
-        table_add(table, TONE_PLAIN, "%s", text);
+        table_add(table, TONE_PLAIN, "%s", leaves && text[0] == '\0' ? reason : text);
 }
 
 static void add_slot_reason(struct table *table, json_t *slot)
@@ -250,6 +252,22 @@ static void print_listeners(const struct screen *screen, json_t *listeners)
     table_print(&table, screen, 0, stdout);
 }
 
+static void print_strays(const struct screen *screen, json_t *strays)
+{
+    json_t *stray;
+    size_t i;
+    if (json_array_size(strays) > 0)
+        (void)fputc('\n', stdout);
+    json_array_foreach(strays, i, stray)
+    {
+        CLEANUP_TABLE struct table line = {.n_columns = 1};
+        CLEANUP_FREE char *worker = get_text(stray, "worker"), *name = get_text(stray, "process");
+        table_add(&line, TONE_BAD, "left behind by %s: pid %" PRIu64 " (%s)", worker,
+                  get_number(stray, "pid"), name);
+        table_print(&line, screen, 0, stdout);
+    }
+}
+
 int command_status(const struct invocation *invocation)
 {
     CLEANUP_CLIENT struct client client = {.fd = -1};
@@ -270,6 +288,7 @@ int command_status(const struct invocation *invocation)
         json_array_foreach(json_object_get(reply.parameters, "programs"), i, program)
             print_program(&screen, program, invocation->pss);
         print_listeners(&screen, json_object_get(reply.parameters, "listeners"));
+        print_strays(&screen, json_object_get(reply.parameters, "strays"));
     }
     return all_is_as_wished(reply.parameters) ? EXIT_CODE_OK : EXIT_CODE_NOT_READY;
 }

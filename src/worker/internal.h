@@ -21,6 +21,8 @@ void worker_send_drain_signal(struct worker *worker);
 /* stop_signal, and the deadline after which worker_end_stop() is due. */
 void worker_send_stop_signal(struct worker *worker);
 void worker_kill(struct worker *worker);
+/* One that has left its group lives on: see reaper.h. userdata: the worker. */
+void worker_found_stray(pid_t pid, const char *process, bool stays, void *userdata);
 /* The deadlines of DRAINING and STOPPING have come. */
 void worker_end_drain(struct worker *worker);
 void worker_end_stop(struct worker *worker);

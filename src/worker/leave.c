@@ -4,6 +4,9 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/parse.h"
+#include "base/process-name.h"
+#include "base/strv.h"
+#include "process/group.h"
 #include "process/pidfd.h"
 #include "worker/channel.h"
 
@@ -44,6 +47,46 @@ void worker_send_stop_signal(struct worker *worker)
     signal_worker(worker, worker_settings(worker)->stop_signal);
     signal_worker(worker, SIGCONT);
     worker_set_deadline(worker, worker_settings(worker)->stop_timeout_usec);
+    if (worker->exited && worker->reaping.whole_tree)
+        reaper_hurry(worker->reaper);
+}
+
+static void tell_stray_to_stop(struct worker *worker, pid_t pid, const char *process)
+{
+    for (unsigned i = 0; i < worker->n_strays; i++)
+        if (worker->strays[i] == pid)
+            return;
+    if (worker->n_strays == WORKER_STRAYS_MAX)
+        return;
+    worker->strays[worker->n_strays++] = pid;
+    log_about(worker_subject(worker), LOG_LEVEL_INFO,
+              "pid %d (%s), which left its process group, gets its stop_signal", (int)pid, process);
+    (void)kill(pid, worker_settings(worker)->stop_signal);
+    (void)kill(pid, SIGCONT);
+}
+
+static void report_left(const struct worker *worker, pid_t pid, const char *process)
+{
+    if (worker_settings(worker)->kill_mode == CONFIG_KILL_PROCESS)
+        log_about(worker_subject(worker), LOG_LEVEL_INFO,
+                  "pid %d (%s) of it lives on, and is left alone (kill_mode: process)", (int)pid,
+                  process);
+    else
+        log_about(worker_subject(worker), LOG_LEVEL_WARNING,
+                  "pid %d (%s) of it has left its process group and lives on; it is left alone "
+                  "(kill_mode: tree would end it, too)",
+                  (int)pid, process);
+}
+
+void worker_found_stray(pid_t pid, const char *process, bool stays, void *userdata)
+{
+    struct worker *worker = userdata;
+    if (stays)
+        report_left(worker, pid, process);
+    else if (worker->killed)
+        (void)kill(pid, SIGKILL);
+    else if (worker->stop_signalled)
+        tell_stray_to_stop(worker, pid, process);
 }
 
 void worker_stop(struct worker *worker, const char *reason)
@@ -196,7 +239,7 @@ static void give_up(struct worker *worker)
                   "processes of its group %d do not die of SIGKILL (of another user, or hanging "
                   "in the kernel); they are left alone",
                   (int)worker->pid);
-        worker->reaping.whole_group = false;
+        worker->reaping.whole_group = worker->reaping.whole_tree = false;
         reaper_hurry(worker->reaper);
         return;
     }
@@ -207,17 +250,49 @@ static void give_up(struct worker *worker)
     worker->ops->changed(worker, worker->state, "it does not die of SIGKILL", worker->userdata);
 }
 
-void worker_end_stop(struct worker *worker)
+#define NAMED_MAX ((size_t)4)
+
+/* "pid 12 (sh), pid 13 (sleep)": who of it is still there; malloc-ed, NULL where memory is short. */
+static char *name_rest(const struct worker *worker)
+{
+    pid_t pids[NAMED_MAX + WORKER_STRAYS_MAX];
+    size_t found = group_members(worker->pid, pids, NAMED_MAX), n = MIN(found, NAMED_MAX);
+    for (unsigned i = 0; i < worker->n_strays; i++, found++)
+        pids[n++] = worker->strays[i];
+    CLEANUP_FREE char *text = strdup("");
+    size_t named = 0;
+    for (size_t i = 0; text && i < n && named < NAMED_MAX; i++) {
+        CLEANUP_FREE char *process = process_name(pids[i]), *before = text;
+        found -= !process;
+        if (!process)
+            text = strdup(before);
+        else
+            text = string_format("%s%spid %d (%s)", before, named++ > 0 ? ", " : "", (int)pids[i],
+                                 process);
+    }
+    if (!text || found <= named)
+        return TAKE_PTR(text);
+    return string_format("%s and %zu more", text, found - named);
+}
+
+static void give_no_more_time(struct worker *worker)
 {
     char limit[DURATION_TEXT_SIZE];
+    CLEANUP_FREE char *rest = name_rest(worker);
+    log_about(worker_subject(worker), LOG_LEVEL_WARNING,
+              "still there %s after its stop_signal, killing it: %s",
+              duration_to_text(worker_settings(worker)->stop_timeout_usec, limit),
+              rest ? rest : "all of it");
+    worker_kill(worker);
+    worker_set_deadline(worker, 10 * USEC_PER_SEC);
+}
+
+void worker_end_stop(struct worker *worker)
+{
     if (!worker->stop_signalled) {
         worker_send_stop_signal(worker);
     } else if (!worker->killed) {
-        log_about(worker_subject(worker), LOG_LEVEL_WARNING,
-                  "still there %s after its stop_signal, killing it",
-                  duration_to_text(worker_settings(worker)->stop_timeout_usec, limit));
-        worker_kill(worker);
-        worker_set_deadline(worker, 10 * USEC_PER_SEC);
+        give_no_more_time(worker);
     } else {
         give_up(worker);
     }

@@ -4,6 +4,8 @@
 #include "base/log.h"
 #include "process/group.h"
 #include "process/pidfd.h"
+#include "process/stray.h"
+#include "worker/strays.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -20,11 +22,12 @@ struct reaper {
     struct list entries;
     size_t n_entries;
     sd_event_source *timer;
-    sd_event_source *child_signal; /* as PID 1 only */
-    bool has_disowned;             /* children that no entry knows */
-    uint64_t last_usec;            /* when /proc was last read */
-    uint64_t cost_usec;            /* how long that took */
-    uint64_t gap_usec;             /* before it is read again */
+    sd_event_source *child_signal; /* where orphans are left to us */
+    struct strays strays;
+    bool has_disowned;  /* children that no entry knows */
+    uint64_t last_usec; /* when /proc was last read */
+    uint64_t cost_usec; /* how long that took */
+    uint64_t gap_usec;  /* before it is read again */
 };
 
 static void schedule(struct reaper *reaper)
@@ -32,16 +35,6 @@ static void schedule(struct reaper *reaper)
     uint64_t earliest = reaper->last_usec + reaper->gap_usec;
     (void)sd_event_source_set_time(reaper->timer, MAX(earliest, clock_monotonic_usec()));
     (void)sd_event_source_set_enabled(reaper->timer, SD_EVENT_ONESHOT);
-}
-
-static void reap_stranger(pid_t pid, void *userdata)
-{
-    struct reaper *reaper = userdata;
-    LIST_FOREACH (entry, &reaper->entries, struct reaper_entry, link)
-        if (entry->leader == pid)
-            return; /* a worker whose exit its owner has not been told yet */
-    log_debug("reaped process %d, which was left to us", (int)pid);
-    (void)process_reap(pid);
 }
 
 /* Asks /proc which of the waiting groups still have members. */
@@ -54,14 +47,25 @@ static struct group_query *query_groups(struct reaper *reaper, size_t *ret_n)
     LIST_FOREACH (entry, &reaper->entries, struct reaper_entry, link)
         if (entry->exited)
             queries[n++].group = entry->leader;
-    bool strangers = reaper->child_signal || reaper->has_disowned;
-    int r = group_scan(queries, n, strangers ? reap_stranger : NULL, reaper);
+    bool others = (reaper->child_signal || reaper->has_disowned) &&
+                  strays_begin(&reaper->strays, &reaper->entries, reaper->n_entries) == 0;
+    int r = group_scan(queries, n, others ? strays_see_child : NULL, &reaper->strays);
     if (r < 0)
         log_warning(
             "cannot read /proc: %s; taking process groups for empty when their leader has exited",
             strerror(-r));
     *ret_n = n;
     return queries;
+}
+
+/* Strays that count are told of, whether there are others left or not. Those that do not are left alone when all else is gone. */
+static bool is_empty(struct reaper *reaper, const struct reaper_entry *entry, bool occupied)
+{
+    bool astray = entry->whole_tree && strays_tell(&reaper->strays, entry, false);
+    if (astray || (occupied && entry->whole_group))
+        return false;
+    (void)strays_tell(&reaper->strays, entry, true);
+    return true;
 }
 
 static void look(struct reaper *reaper)
@@ -77,7 +81,7 @@ static void look(struct reaper *reaper)
         LIST_FOREACH_SAFE (entry, &reaper->entries, struct reaper_entry, link) {
             if (!entry->exited)
                 continue;
-            if (queries[i++].occupied && entry->whole_group) {
+            if (!is_empty(reaper, entry, queries[i++].occupied)) {
                 waiting = true;
                 continue;
             }
@@ -86,6 +90,7 @@ static void look(struct reaper *reaper)
         }
     }
     free(queries);
+    strays_end(&reaper->strays);
     if (waiting) {
         reaper->gap_usec = MIN(MAX(reaper->gap_usec, REAPER_GAP_MIN_USEC) * 2, REAPER_GAP_MAX_USEC);
         schedule(reaper);
@@ -125,8 +130,6 @@ int reaper_new(sd_event *event, struct reaper **ret)
                               reaper);
     if (r >= 0)
         r = sd_event_source_set_enabled(reaper->timer, SD_EVENT_OFF);
-    if (r >= 0 && getpid() == 1)
-        r = sd_event_add_signal(event, &reaper->child_signal, SIGCHLD, on_child_signal, reaper);
     if (r < 0)
         return r;
     (void)sd_event_source_set_description(reaper->timer, "reaper");
@@ -140,8 +143,18 @@ struct reaper *reaper_free(struct reaper *reaper)
         return NULL;
     (void)sd_event_source_disable_unref(reaper->timer);
     (void)sd_event_source_disable_unref(reaper->child_signal);
+    strays_clear(&reaper->strays);
     free(reaper);
     return NULL;
+}
+
+int reaper_adopt_orphans(struct reaper *reaper)
+{
+    int r = process_adopt_orphans();
+    if (r == 0)
+        r = sd_event_add_signal(sd_event_source_get_event(reaper->timer), &reaper->child_signal,
+                                SIGCHLD, on_child_signal, reaper);
+    return MIN(r, 0);
 }
 
 void reaper_add(struct reaper *reaper, struct reaper_entry *entry)
@@ -175,4 +188,10 @@ void reaper_disown(struct reaper *reaper, struct reaper_entry *entry)
 {
     reaper->has_disowned = true;
     reaper_remove(reaper, entry);
+}
+
+const struct reaper_left *reaper_left(const struct reaper *reaper, size_t *ret_n)
+{
+    *ret_n = reaper->strays.n_left;
+    return reaper->strays.left;
 }

@@ -89,6 +89,8 @@ void worker_set_state(struct worker *worker, enum worker_state state, const char
     if (from < WORKER_DRAINING && state >= WORKER_DRAINING)
         note_leave(worker, reason);
     worker->state = state;
+    free(worker->reason);
+    worker->reason = strdup(reason);
     worker->state_usec = clock_monotonic_usec();
     worker->granted = false;
     worker->spread_usec = 0;
@@ -455,6 +457,8 @@ static int start(struct worker *worker, const struct worker_params *params, char
     if (r < 0)
         return r;
     worker->reaping.leader = worker->pid;
+    worker->reaping.mark = notify_path(worker->notify);
+    worker->reaping.name = worker->name;
     reaper_add(worker->reaper, &worker->reaping);
     notify_set_leader(worker->notify, worker->pid);
     return watch_exit(worker, params->event);
@@ -476,7 +480,9 @@ int worker_new(const struct worker_params *params, struct worker **ret, char **r
         .pidfd = -1,
         .input_fd = -1,
         .reaping = {.whole_group = params->generation->program->kill_mode != CONFIG_KILL_PROCESS,
+                    .whole_tree = params->generation->program->kill_mode == CONFIG_KILL_TREE,
                     .empty = on_group_empty,
+                    .stray = worker_found_stray,
                     .userdata = worker},
     };
     list_init(&worker->link);
@@ -521,6 +527,7 @@ struct worker *worker_free(struct worker *worker)
     (void)generation_unref(worker->generation);
     free(worker->failure);
     free(worker->status);
+    free(worker->reason);
     free(worker->name);
     free(worker);
     return NULL;

@@ -88,6 +88,9 @@ struct worker_leave {
     char reason[WORKER_REASON_SIZE]; /* the first one, for people */
 };
 
+/* More of them get nothing but SIGKILL at the end. */
+#define WORKER_STRAYS_MAX 16
+
 struct worker {
     struct list link; /* the owner's, while it is leaving */
     struct reaper *reaper;
@@ -115,11 +118,14 @@ struct worker {
     siginfo_t exit; /* when exited */
     char *failure;  /* why the start failed, when it did not just exit; for people */
     char *status;   /* its own words, or NULL */
+    char *reason;   /* why it is in its state; for people. NULL: memory was short */
 
     pid_t pid;
     int pidfd;
     int input_fd; /* `stdin: pipe`: the end to write to, non-blocking, for others alone; -1: none */
     struct reaper_entry reaping;
+    pid_t strays[WORKER_STRAYS_MAX]; /* of kill_mode: tree; those that got the stop_signal */
+    unsigned n_strays;
     struct channel *channel;
     struct notify *notify;
     struct worker_health health;

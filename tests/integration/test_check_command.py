@@ -45,6 +45,7 @@ def test_passes(master, directory, port):
     assert "socket:" not in (directory / "fds").read_text()
 
 
+@pytest.mark.key("programs.NAME.reload.check_command")
 @pytest.mark.sanitized
 def test_fails(master, port):
     """Refused, with its output, in the log, in the reply and by reloaderctl; nobody was touched."""

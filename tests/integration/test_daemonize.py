@@ -80,6 +80,7 @@ def test_run_without_a_file(directory, port):
     one.stop()
 
 
+@pytest.mark.key("pid_file", "process_title")
 def test_pid_file_and_title(master, directory, port):
     config = {**configs.echo(f"127.0.0.1:{port}", workers=1), "pid_file": str(directory / "pid"), "process_title": "my title"}
     one = master(config)

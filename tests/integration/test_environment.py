@@ -24,6 +24,7 @@ def with_sockets(place, *listen, **program):
             "programs": {"rec": {"command": configs.recorder(place / "record", "--ready"), "sockets": names, **program}}}
 
 
+@pytest.mark.key("sockets.NAME.listen", "programs.NAME.sockets")
 def test_sockets(master, directory, port):
     """Descriptors from 3 on in the order of `sockets`, the channel behind them, nothing else; three conventions at once."""
     port6 = isolation.free_port()
@@ -60,6 +61,7 @@ def test_no_sockets(master, directory):
     assert entry["fds"]["0"] == "/dev/null"
 
 
+@pytest.mark.key("programs.NAME.environment", "programs.NAME.environment_file")
 def test_environment_of_the_program(master, directory):
     """Ours, then the file, then the configuration's own; expansions in it."""
     (directory / "env").write_text("# comment\nFROM_FILE='one two'\nBOTH=file\n")
@@ -75,6 +77,7 @@ def test_environment_of_the_program(master, directory):
     assert proc.environment(one.pids()[0])["FROM_FILE"] == "new", "read anew by each reload"
 
 
+@pytest.mark.key("programs.NAME.clear_environment")
 def test_clear_environment(master, directory):
     config = with_sockets(directory, clear_environment=True, environment={"ONLY": "this"})
     _, entry = start(master, directory, config, environment={"GIVEN": "outside"})
@@ -84,6 +87,7 @@ def test_clear_environment(master, directory):
     assert entry["environment"]["ONLY"] == "this"
 
 
+@pytest.mark.key("programs.NAME.directory")
 def test_directory(master, directory):
     """Relative to the file; %(here)s is the file's own."""
     (directory / "srv").mkdir()
@@ -98,6 +102,7 @@ def test_fd_on_the_command_line(master, directory, port):
     assert entry["arguments"][-3:] == ["--first=3", "--second=4", f"--here={directory}"]
 
 
+@pytest.mark.key("programs.NAME.command")
 def test_command_as_text(master, directory):
     """Split as a shell would, without one."""
     config = with_sockets(directory)
@@ -107,6 +112,7 @@ def test_command_as_text(master, directory):
     assert entry["arguments"][-2:] == ["--x=a  b", "--y=$HOME"]
 
 
+@pytest.mark.key("programs.NAME.handoff")
 def test_stdin_handoff(master, directory, port):
     """The first listener also as fd 0."""
     _, entry = start(master, directory, with_sockets(directory, f"127.0.0.1:{port}", handoff=["env", "stdin"]))
@@ -118,6 +124,7 @@ def test_silent(master, directory):
     assert entry["fds"]["1"] == entry["fds"]["2"] == "/dev/null"
 
 
+@pytest.mark.key("sockets.NAME.nonblocking")
 @pytest.mark.parametrize("setting,expected", [(True, True), (False, False), ("auto", False)])
 def test_nonblocking(master, directory, port, setting, expected):
     config = with_sockets(directory, f"127.0.0.1:{port}")
@@ -140,6 +147,7 @@ def test_soft_nofile_limit(master, directory):
     assert int(proc.limit(one.pids()[-1], "Max open files")[0]) == 64
 
 
+@pytest.mark.key("programs.NAME.worker_name")
 def test_worker_names(master, directory):
     config = with_sockets(directory, workers=2, worker_name="w-%(process_num)02d")
     one, _ = start(master, directory, config)

@@ -43,6 +43,7 @@ def all_well(one, number=2):
 # --- ready
 
 
+@pytest.mark.key("programs.NAME.ready")
 def test_ready_by_http(master, directory):
     health.ask(directory, "answer", "503")
     one = master(ward(directory, ready=http("/ready?now")), ready=False)
@@ -58,6 +59,7 @@ def test_ready_by_http(master, directory):
     assert "reloader-probe/" in asked[0][3]
 
 
+@pytest.mark.key("programs.NAME.start_timeout")
 def test_a_start_that_is_never_ready(master, directory):
     health.ask(directory, "answer", "503")
     one = master(ward(directory, workers=1, ready=http(), start_timeout="500ms"), ready=False)
@@ -88,6 +90,7 @@ def test_a_reload_waits_for_it(master, directory):
 # --- health
 
 
+@pytest.mark.key("programs.NAME.health.http")
 @pytest.mark.parametrize("answer", ["500", "404", "cut", "hang"])
 def test_a_bad_answer(master, directory, answer):
     one = master(ward(directory, health=http("/health", **{**OFTEN, "timeout": "300ms"})))
@@ -126,6 +129,7 @@ def test_failures_in_a_row(master, directory):
         assert one.pids() == before and "unhealthy" not in log
 
 
+@pytest.mark.key("programs.NAME.health.interval")
 def test_interval_and_timeout(master, directory):
     """Long ones are kept: one check, and no second within the time that a whole other program is checked often."""
     config = ward(directory, workers=1, health=http("/rare", interval="1h"))
@@ -136,6 +140,7 @@ def test_interval_and_timeout(master, directory):
     assert sum(path == "/rare" for _, _, path, _ in health.requests(directory)) == 1
 
 
+@pytest.mark.key("programs.NAME.health.tcp")
 @pytest.mark.parametrize("kind", ["http", "tcp"])
 def test_a_unix_socket(master, directory, kind):
     """Of each worker's own."""

@@ -67,6 +67,7 @@ def total(one, pattern):
 
 # --- what it is told
 
+@pytest.mark.key("programs.NAME.on_event.types", "programs.NAME.on_event.command")
 @pytest.mark.sanitized
 def test_fatal(master, directory, told):
     """Once, with what an operator needs, in the surroundings of the program's workers, and none of their secrets."""

@@ -69,6 +69,7 @@ LIMITS = {
 }
 
 
+@pytest.mark.key("programs.NAME.user", "programs.NAME.supplementary_groups")
 @ROOT
 def test_user(master, record):
     """Everything that belongs to it; and what it says over its notify socket is heard."""
@@ -86,6 +87,7 @@ def test_user(master, record):
     assert ids(one.pid)[0] == ["0"] * 4
 
 
+@pytest.mark.key("programs.NAME.group")
 @ROOT
 def test_numbers_and_a_group(master):
     one = master(sleeper(user=12345, group="daemon", environment={"HOME": "/own"}))
@@ -101,6 +103,11 @@ def test_a_group_alone(master):
     assert ids(pid) == (["0"] * 4, ["29"] * 4, ["29"])
 
 
+@pytest.mark.key("programs.NAME.limits.nofile", "programs.NAME.limits.nproc", "programs.NAME.limits.core",
+                 "programs.NAME.limits.as", "programs.NAME.limits.data", "programs.NAME.limits.stack",
+                 "programs.NAME.limits.rss", "programs.NAME.limits.memlock", "programs.NAME.limits.fsize",
+                 "programs.NAME.limits.cpu", "programs.NAME.limits.rttime", "programs.NAME.limits.locks",
+                 "programs.NAME.limits.msgqueue", "programs.NAME.limits.sigpending")
 @pytest.mark.parametrize("name", LIMITS)
 def test_limit(master, name):
     value, line, expected = LIMITS[name]
@@ -110,6 +117,8 @@ def test_limit(master, name):
     assert proc.limit(one.pid, line) != expected or expected == ("0", "0")
 
 
+@pytest.mark.key("programs.NAME.umask", "programs.NAME.nice", "programs.NAME.oom_score_adjust",
+                 "programs.NAME.no_new_privileges", "programs.NAME.cpu_affinity")
 def test_scheduling(master):
     one = master(sleeper(umask="0027", nice=7, oom_score_adjust=333, no_new_privileges=True, cpu_affinity=[CPUS[-1]]))
     (pid,) = one.pids()
@@ -136,6 +145,7 @@ def test_nicer_than_the_master(master):
     assert nice(pid) == -5
 
 
+@pytest.mark.key("programs.NAME.limits.rtprio", "programs.NAME.limits.nice")
 @ROOT
 @RESOURCES
 def test_more_than_the_master_has(master):
@@ -145,6 +155,7 @@ def test_more_than_the_master_has(master):
     assert proc.limit(pid, "Max nice priority") == ("30", "30")
 
 
+@pytest.mark.key("programs.NAME.capabilities")
 @ROOT
 def test_capabilities(master):
     one = master(sleeper(user="nobody", capabilities=["net_bind_service", "CAP_KILL"]))
@@ -153,6 +164,7 @@ def test_capabilities(master):
         assert int(proc.field(pid, name), 16) == 1 << 10 | 1 << 5
 
 
+@pytest.mark.key("umask", "directory", "environment")
 def test_from_the_top_of_the_file(master, directory):
     (directory / "work").mkdir()
     config = sleeper()
@@ -287,6 +299,7 @@ def test_check_by_an_ordinary_user(directory):
 
 # --- the master itself
 
+@pytest.mark.key("user")
 @ROOT
 def test_master_becomes_user(master, directory, port):
     """After binding; it keeps nothing but the low ports, and its workers have no more than it."""
@@ -361,6 +374,7 @@ def test_workers_of_others_and_a_user_at_the_top(directory):
     assert "programs.idle.user: with 'user' at the top of the file the master is user 65534" in done.stderr
 
 
+@pytest.mark.key("limits.nproc")
 @ROOT
 def test_limits_of_the_master(master):
     low = ["prlimit", "--nproc=100:350"]
@@ -374,18 +388,17 @@ def test_limits_of_the_master(master):
     assert proc.limit(one.pid, "Max processes") == ("300", "350"), "it is never lowered"
 
 
+@pytest.mark.key("limits.nofile")
 @ROOT
-@pytest.mark.skipif(int(proc.limit("self", "Max open files")[1]) < 80000 and not MAY_RAISE,
-                    reason="the hard limit of open files is below 80000 here")
 def test_open_files_of_the_master(master):
     soft, hard = proc.limit("self", "Max open files")
-    low = ["prlimit", "--nofile=300:80000"]
-    one = master({**sleeper(), "limits": {"nofile": 70000}}, wrapper=low)
-    assert proc.limit(one.pid, "Max open files") == ("70000", "80000")
-    assert proc.limit(one.pids()[0], "Max open files") == ("300", "80000"), "workers get what the master was started with"
-    one.write({**one.config, "limits": {"nofile": 80000}})
+    low = ["prlimit", "--nofile=300:2000"]
+    one = master({**sleeper(), "limits": {"nofile": 1000}}, wrapper=low)
+    assert proc.limit(one.pid, "Max open files") == ("1000", "2000")
+    assert proc.limit(one.pids()[0], "Max open files") == ("300", "2000"), "workers get what the master was started with"
+    one.write({**one.config, "limits": {"nofile": 2000}})
     one.expect_reload("committed")
-    assert proc.limit(one.pid, "Max open files") == ("80000", "80000")
+    assert proc.limit(one.pid, "Max open files") == ("2000", "2000")
     assert (soft, hard) == proc.limit("self", "Max open files")
 
 

@@ -5,6 +5,8 @@ import re
 import socket
 import subprocess
 
+import pytest
+
 from harness import BINARIES, configs, proc
 from harness.record import Record
 
@@ -30,6 +32,7 @@ def started(pid):
     return int(proc.stat(pid)[19]), pid
 
 
+@pytest.mark.key("include")
 def test_included_program_runs(master, directory, port):
     """One file's program on another file's socket; where it starts is the directory of its own file."""
     place = directory / "conf.d"

@@ -70,6 +70,7 @@ def test_stop_and_start_a_program(trio):
     assert trio.pids("b") + trio.pids("c") == others
 
 
+@pytest.mark.key("programs.NAME.groups")
 @pytest.mark.parametrize("words, stopped", [
     (["all"], {("a", None), ("b", None), ("c", None)}),
     (["g:*"], {("a", None), ("b", None)}),

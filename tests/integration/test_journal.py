@@ -65,6 +65,7 @@ def test_fields(master, journal, port):
     assert not one.log.find("echo/0"), "not on standard error as well"
 
 
+@pytest.mark.key("identifier")
 def test_identifier(master, journal, port):
     """Of the configuration, and a reload changes it."""
     config = {"identifier": "shop", **configs.echo(f"127.0.0.1:{port}", workers=1)}

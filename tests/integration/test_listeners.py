@@ -104,6 +104,7 @@ def test_one_socket_per_slot(master, directory):
     assert [proc.tcp_listeners(base + slot) for slot in range(2)] == inodes[:2]
 
 
+@pytest.mark.key("sockets.NAME.ipv6_only")
 def test_ipv6_only(master, directory, port):
     """Without it, one [::] socket serves both families."""
     config = configs.echo(f"[::]:{port}", workers=1)

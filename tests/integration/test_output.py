@@ -39,6 +39,7 @@ def test_inherit(master, options):
     assert not logger_of(one), "there is nothing for it to do"
 
 
+@pytest.mark.key("programs.NAME.silent")
 @pytest.mark.parametrize("options", [{"silent": True}, {"stdout": None, "stderr": "null"}, {"stdout": {"to": "null"}, "stderr": {"to": None}}],
                          ids=["silent", "short", "long"])
 def test_null(master, options):
@@ -48,6 +49,7 @@ def test_null(master, options):
     assert not logger_of(one)
 
 
+@pytest.mark.key("log_directory", "programs.NAME.stdout.to", "programs.NAME.stderr.to")
 @pytest.mark.sanitized
 def test_file(master, directory):
     """Named after program and slot where it has no path; its directory is made, and others may not read it."""
@@ -61,6 +63,7 @@ def test_file(master, directory):
     assert comm(logger_of(one)) == "reloader-log"
 
 
+@pytest.mark.key("programs.NAME.stdout.path", "programs.NAME.numprocs_start")
 @pytest.mark.parametrize("form", [lambda path: path, lambda path: {"path": path}, lambda path: {"to": "file", "path": path}], ids=["short", "path", "long"])
 def test_path(master, directory, form):
     master(shell(HELLO, workers=2, numprocs_start=8, stdout=form(f"{directory}/%(program_name)s.%(process_num)s"), stderr="null"))
@@ -75,6 +78,7 @@ def test_relative_path(master, directory):
     written(directory / "out.log", "out\n")
 
 
+@pytest.mark.key("programs.NAME.redirect_stderr")
 @pytest.mark.sanitized
 @pytest.mark.parametrize("stdout", ["inherit", "null", "file"])
 def test_redirect_stderr(master, directory, stdout):
@@ -91,6 +95,7 @@ def test_redirect_stderr(master, directory, stdout):
 COLOURS = r"printf '\033[1;31mred\033[0m \033]0;title\007plain\033(B \033[2Jx\n'"
 
 
+@pytest.mark.key("programs.NAME.stdout.strip_ansi")
 @pytest.mark.parametrize("strip, text", [(True, "red plain x\n"), (False, "\033[1;31mred\033[0m \033]0;title\aplain\033(B \033[2Jx\n")])
 def test_strip_ansi(master, directory, strip, text):
     master(shell(COLOURS, stdout={"path": str(directory / "out"), "strip_ansi": strip}))
@@ -186,6 +191,7 @@ def test_log_text(master):
         one.wait_line(rf"{when}web/0\[{pid}\]: {text}$")
 
 
+@pytest.mark.key("log.format")
 def test_log_json(master):
     one = master({"log": {"format": "json"}, **shell(r"printf 'say \"\\hello\\\"\n'; printf '\303\274\377\n'", stdout="log")})
     (pid,) = one.pids()

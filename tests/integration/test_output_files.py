@@ -31,6 +31,7 @@ def lines(path):
     return [line for file in backups(path) for line in content(file).decode().splitlines()]
 
 
+@pytest.mark.key("programs.NAME.stdout.max_size", "programs.NAME.stdout.backups")
 @pytest.mark.sanitized
 def test_rotation(master, directory):
     """No file beyond max_size, no more than `backups` of them, and the lines go on from one to the next."""
@@ -57,6 +58,7 @@ def test_without_backups(master, directory):
     assert numbers[-1] == f"0 9999 {'x' * 20}" and path.read_text().startswith("0 ")
 
 
+@pytest.mark.key("programs.NAME.stdout.compress")
 @pytest.mark.sanitized
 def test_compress(master, directory):
     """Every backup becomes a .gz, and nothing else is left."""
@@ -191,6 +193,7 @@ def test_a_child_that_stays(master, directory):
     gates[0].write_text("still here\n")
     proc.wait_until(lambda: "still here\n" in path.read_text(), "the child's line is there")
     gates[1].write_text("the second\n")
+    proc.wait_until(lambda: "the second\n" in path.read_text(), "the other child's line is there")
 
 
 def test_a_fifo_with_a_reader(master, directory):

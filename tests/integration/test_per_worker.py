@@ -28,6 +28,7 @@ def inodes(one, fd=3):
     return [proc.socket_inode(pid, fd) for pid in one.pids()]
 
 
+@pytest.mark.key("sockets.NAME.sharing")
 @pytest.mark.sanitized
 def test_one_socket_for_each_slot(master, port):
     one = master(echo(port))

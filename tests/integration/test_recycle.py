@@ -12,6 +12,7 @@ def drains(one):
     return [line.split(" info ")[1].split(":")[0] for line in one.log.read() if line.endswith(": draining")]
 
 
+@pytest.mark.key("programs.NAME.recycle.max_age")
 @pytest.mark.parametrize("reload", [{}, {"order": "ready-first"}, {"order": "drain-first", "canary": False, "max_surge": 0}],
                          ids=["default", "ready-first", "no surge"])
 def test_age_under_load(master, directory, port, reload):
@@ -44,6 +45,7 @@ while True: time.sleep(1)
 """
 
 
+@pytest.mark.key("programs.NAME.recycle.max_memory")
 def test_memory(master):
     one = master({"programs": {"leaky": {
         "command": [PYTHON, "-S", "-c", GROWS], "workers": 3, "start_seconds": "300ms", "recycle": {"max_memory": "60M"}}}})

@@ -137,6 +137,7 @@ def test_unchanged_file_rolls_everything(master, port):
     assert one.wait_line(r"echo: reload 1 committed, generation 2, 2 workers, ")
 
 
+@pytest.mark.key("programs.NAME.workers")
 def test_changes_take_effect(master, directory, port):
     """Command, environment, workers and timeouts of the file as it is now."""
     one = master(configs.echo(f"127.0.0.1:{port}", workers=2))
@@ -154,6 +155,7 @@ def test_changes_take_effect(master, directory, port):
     assert [proc.environment(pid)["NEW"] for pid in one.pids()] == ["no"]
 
 
+@pytest.mark.key("programs.NAME.priority")
 def test_priority_is_the_order(master, directory):
     """Low starts first and stops last."""
     record = directory / "record"
@@ -164,6 +166,7 @@ def test_priority_is_the_order(master, directory):
     assert ups == ["early", "late"]
 
 
+@pytest.mark.key("programs.NAME.autostart")
 def test_not_started_by_itself(master, port):
     """autostart: false holds at reloads as well; nothing that should run is missing."""
     config = configs.echo(f"127.0.0.1:{port}", workers=1)
@@ -171,5 +174,6 @@ def test_not_started_by_itself(master, port):
     one = master(config, ready=False)
     one.wait_line("echo/0: ready")
     one.hup()
-    assert not one.workers("later") and not one.log.find("later/0: up")
+    one.wait_drained()
+    assert proc.children(one.pid) == one.pids("echo") and not one.log.find("later/0: up")
     one.ctl("status", code=0)

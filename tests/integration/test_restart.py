@@ -27,6 +27,7 @@ def wait_state(one, state):
     return one.wait(lambda status: slot_state(status) == state, f"the slot is {state}")
 
 
+@pytest.mark.key("programs.NAME.restart", "programs.NAME.expected_exit_codes")
 @pytest.mark.parametrize("options, code, again", [
     ({}, 0, True),
     ({"restart": "always"}, 3, True),
@@ -62,6 +63,7 @@ def test_who_was_killed(master, mode, again):
         wait_state(one, "EXITED")
 
 
+@pytest.mark.key("programs.NAME.start_retries")
 @pytest.mark.parametrize("retries, starts", [(0, 1), (1, 2), (3, 4)])
 @pytest.mark.parametrize("mode", ["always", "never"])
 def test_start_retries(master, directory, retries, starts, mode):
@@ -124,6 +126,7 @@ def test_a_start_that_succeeds_ends_the_row(master, directory):
     assert one.status()["programs"][0]["state"] == "READY"
 
 
+@pytest.mark.key("programs.NAME.max_restarts.count")
 def test_max_restarts_of_the_whole_program(master):
     one = master(program("sleep 1000", workers=2, max_restarts={"count": 3, "within": "1h"}))
     for _ in range(3):
@@ -145,6 +148,7 @@ def test_clean_exits_do_not_count(master, directory):
         one.wait(lambda _, pid=pid: one.pids() not in ([], [pid]), "another one is there")
 
 
+@pytest.mark.key("programs.NAME.exit_on_fatal")
 @pytest.mark.parametrize("script, code", [("exit 7", 7), ("kill -TERM $$", 128 + signal.SIGTERM), ("exit 0", 1)])
 def test_exit_on_fatal(master, script, code):
     """The others drain first; whoever started the master learns how it ended."""

@@ -24,6 +24,7 @@ def with_control(one, **control):
     return config
 
 
+@pytest.mark.key("control.socket")
 def test_control_socket_moves(one):
     """Who waits for the reload over the old socket gets its result there; then the old one is gone."""
     old, new = one.socket, one.directory / "other.sock"
@@ -49,6 +50,7 @@ def test_control_socket_goes_and_comes_back(one):
     assert one.status()["reload"]["result"] == "committed"
 
 
+@pytest.mark.key("control.mode")
 def test_mode_of_the_control_socket(one):
     inode = os.stat(one.socket).st_ino
     one.write(with_control(one, mode="0666"))
@@ -107,6 +109,7 @@ def test_process_title(one):
     assert proc.read(one.pid, "cmdline").rstrip(b"\0") == b"shop front"
 
 
+@pytest.mark.key("log.file")
 def test_log_moves(one):
     log = one.directory / "moved.log"
     one.write({**one.config, "log": {"file": str(log), "level": "debug"}})

@@ -118,6 +118,7 @@ def test_udp_port_taken(master, directory, port):
     assert re.search(rf"udp:127\.0\.0\.1:{port}: address in use by reloader \(pid {one.pid}\)", other.log.text())
 
 
+@pytest.mark.key("programs.NAME.listen")
 def test_udp_environment(master, directory, port):
     """Server::Starter's variable does not tell UDP from TCP; its key is the address."""
     record = directory / "record"
@@ -130,6 +131,8 @@ def test_udp_environment(master, directory, port):
 
 # --- options
 
+@pytest.mark.key("sockets.NAME.options.nodelay", "sockets.NAME.options.keepalive", "sockets.NAME.options.defer_accept",
+                 "sockets.NAME.options.fastopen", "sockets.NAME.options.receive_buffer", "sockets.NAME.options.send_buffer")
 def test_tcp_options(master, port):
     """On the listening socket as the kernel tells; connections inherit what is meant for them."""
     config = configs.echo(f"127.0.0.1:{port}", workers=1)
@@ -170,6 +173,8 @@ def steal(pid, fd):
         os.close(pidfd)
 
 
+@pytest.mark.key("sockets.NAME.options.device", "sockets.NAME.options.mark", "sockets.NAME.options.freebind",
+                 "sockets.NAME.options.transparent")
 @pytest.mark.root
 def test_device_mark_and_freebind(master, port):
     config = configs.echo(f"192.0.2.1:{port}", workers=1)
@@ -252,6 +257,7 @@ def test_large_buffer_without_rights(directory, port):
 
 # --- Unix sockets
 
+@pytest.mark.key("control.owner", "control.group", "sockets.NAME.owner", "sockets.NAME.group", "sockets.NAME.mode")
 @pytest.mark.root
 def test_owner_and_group(master, directory):
     config = configs.echo(f"unix:{directory}/s", workers=1)
@@ -312,6 +318,7 @@ def test_shut_down_by_a_worker(master, port):
     one.stop(signal.SIGQUIT)
 
 
+@pytest.mark.key("sockets.NAME.backlog")
 def test_small_backlog(master, port):
     """A worker's listen(5) shrinks the queue of all; the master puts it right once the worker is ready."""
     config = configs.echo(f"127.0.0.1:{port}", workers=1, command=[PYTHON, "-S", "-c", RUDE], ready="message")

@@ -42,6 +42,7 @@ def by_slots(directory, **program):
                                   "reload": {"order": "ready-first"}, **program}}}
 
 
+@pytest.mark.key("programs.NAME.disconnect_spread")
 def test_each_worker_has_its_own_end(master, directory):
     """Told together, they are ended slot by slot; those that are not yet serve on. A shutdown ends them all."""
     one = master(by_slots(directory, disconnect_spread="20s"))

@@ -98,6 +98,7 @@ def test_shutdown_lets_streams_finish(master, directory, port):
     one.wait_end()
 
 
+@pytest.mark.key("programs.NAME.max_draining")
 @pytest.mark.parametrize("limit", [1, 2])
 def test_max_draining(master, directory, port, limit):
     """Of the generations that still drain only the newest `limit` may; what is older is cut, what is newer is not."""

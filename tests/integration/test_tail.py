@@ -298,6 +298,7 @@ def test_lines_are_copied_only_while_somebody_follows(master, directory):
 
 # --- events
 
+@pytest.mark.key("programs.NAME.stdout.events")
 @pytest.mark.sanitized
 def test_events(master, directory):
     gate = Gate(directory)
@@ -315,6 +316,7 @@ def test_events(master, directory):
     written(directory / "out", "one\ntwo\n")
 
 
+@pytest.mark.key("programs.NAME.stderr.events")
 def test_events_as_text(master, directory):
     gate = Gate(directory)
     one = master(gate.config(stderr={"to": "log", "events": True}))

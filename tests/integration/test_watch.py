@@ -167,6 +167,7 @@ def test_storm(watched, directory):
     one.expect(library / "last")
 
 
+@pytest.mark.key("programs.NAME.watch", "programs.NAME.watch_ignore")
 def test_what_does_not_matter(watched, directory):
     config = program(directory, watch_ignore=["*.tmp", "node_modules", ".git"], watch=["lib/", "src/**/*.js"])
     library, source = directory / "app/lib", directory / "app/src"
@@ -359,6 +360,7 @@ def test_not_while_shutting_down(master, directory):
     assert not one.log.find("watch")
 
 
+@pytest.mark.key("watch_config")
 @pytest.mark.parametrize("kind", ["file", "config-map"])
 def test_watch_config(master, directory, kind):
     """The file itself, written anew; or swapped by Kubernetes. A wrong one is refused and nothing changes."""
@@ -386,6 +388,7 @@ def test_watch_config(master, directory, kind):
     assert one.log.count("watch_config: ") == 2
 
 
+@pytest.mark.key("watch_config")
 def test_watch_included_files(master, directory):
     """A file that comes into the directory of an include brings its program, and takes it away again."""
     config = {**program(directory, watch=False), "watch_config": True, "include": ["conf.d/*.yaml"]}

@@ -36,6 +36,7 @@ def test_none_without_the_key(master, directory):
     assert one.pids() == before and "unhealthy" not in one.log.text()
 
 
+@pytest.mark.key("programs.NAME.watchdog")
 @pytest.mark.parametrize("how", ["silent", "stopped"])
 def test_a_worker_that_hangs(master, directory, how):
     one = master(health.patients(directory, watchdog="600ms"))

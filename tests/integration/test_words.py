@@ -16,6 +16,7 @@ def roll(one, record, workers, times=1):
     one.wait_drained()
 
 
+@pytest.mark.key("programs.NAME.reload.order")
 @pytest.mark.sanitized
 @pytest.mark.parametrize("order", ["drain-first", "ready-first"])
 def test_told_then_closed_then_stopped(master, directory, order):
@@ -38,6 +39,7 @@ def test_told_then_closed_then_stopped(master, directory, order):
                 assert record.words(pid=pid) in (["start", "sent ready", *life[1:]], ["start", "sent ready"])
 
 
+@pytest.mark.key("programs.NAME.reload.canary")
 def test_one_after_the_other(master, directory):
     """With max_unavailable 1 and a canary: nobody is told before it is there, and two of three always serve."""
     record = Record(directory / "record")
@@ -77,6 +79,7 @@ def test_no_signal_for_who_reads(master, directory):
     assert record.words(generation=1) == ["start", "message graceful_shutdown", "signal SIGTERM", "exit"]
 
 
+@pytest.mark.key("programs.NAME.drain_grace")
 def test_deaf_worker_gets_drain_signal(master, directory):
     """One that never reads its channel: drain_signal after drain_grace; its successors at once."""
     record = Record(directory / "record")
@@ -99,6 +102,7 @@ def test_deaf_worker_gets_drain_signal(master, directory):
     assert record.words(generation=5) == ["start", "signal SIGTERM", "exit"]
 
 
+@pytest.mark.key("programs.NAME.drain", "programs.NAME.drain_signal")
 def test_drain_by_signal_only(master, directory):
     record = Record(directory / "record")
     config = configs.recorders(record.path, workers=1)
@@ -131,6 +135,7 @@ def test_stop_timeout_then_kill(master, directory):
     assert not proc.is_running(entry["pid"]) and not proc.is_running(child)
 
 
+@pytest.mark.key("programs.NAME.kill_mode")
 @pytest.mark.parametrize("kill_mode", ["mixed", "process", "group"])
 def test_kill_mode(master, directory, kill_mode):
     """Who of a process group hears the stop signal: the leader, and the rest when it has left; the leader alone; all."""

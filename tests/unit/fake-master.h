@@ -12,6 +12,7 @@ struct fake_master {
     uint64_t sequence;
     uint64_t reload_id;      /* of the newest reload */
     json_t *result;          /* of the newest reload, once it has ended */
+    json_t *message;         /* that was sent last */
     bool refuse_reload;      /* -ESHUTDOWN */
     bool end_reload_at_once; /* inside the call, as a refused one does */
     bool huge_status;        /* of about 2 MB */

@@ -202,7 +202,6 @@ static void test_not_in_this_version(void **state UNUSED)
         (void)snprintf(part, sizeof(part), "%s: not in this version", top[i]);
         assert_refused(text, part);
     }
-    assert_refused("log: {max_size: 5M, backups: 1}", "log.backups: not in this version");
     assert_refused("log: {format: journal, file: /x}", "log: the journal is no file");
     assert_refused("control: {expose: true}", "control.expose: not in this version");
     assert_program_refused("handoff: [env, nginx]", "'nginx' is not in this version");

@@ -211,9 +211,11 @@ static void test_descendant_in_another_group(void **state)
     (void)state;
 }
 
-static void collect(pid_t pid, void *userdata)
+static void collect(pid_t pid, bool dead, void *userdata)
 {
     pid_t *found = userdata;
+    if (!dead)
+        return;
     found[found[0] == 0 ? 0 : 1] = pid;
     (void)waitpid(pid, NULL, 0);
 }

@@ -341,6 +341,93 @@ static void test_limit(void **state UNUSED)
     assert_int_equal(suppressed, 0);
 }
 
+/* Rotation */
+
+static void count_up(void *userdata)
+{
+    ++*(unsigned *)userdata;
+}
+
+static off_t size_of(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) < 0 ? -1 : st.st_size;
+}
+
+static unsigned count_in(const char *text, const char *part)
+{
+    unsigned n = 0;
+    for (const char *at = text; (at = strstr(at, part)); at++)
+        n++;
+    return n;
+}
+
+static void test_rotation(void **state)
+{
+    struct fixture *f = *state;
+    unsigned rotated = 0;
+    assert_int_equal(log_set_file(f->path), 0);
+    log_set_rotation(200, 1);
+    log_on_rotated(count_up, &rotated);
+    assert_int_equal(log_get_max_size(), 200);
+    for (unsigned i = 0; i < 100; i++) {
+        log_info("line %u", i);
+        assert_true(size_of(f->path) <= 200);
+    }
+    assert_true(rotated > 10);
+    CLEANUP_FREE char *last = read_log(f->path), *before = read_log(f->moved);
+    assert_non_null(strstr(last, "line 99\n"));
+    assert_true(strlen(before) <= 200 && before[strlen(before) - 1] == '\n');
+    /* Others fill it as well. */
+    unsigned until_now = rotated;
+    assert_int_equal(truncate(f->path, 199), 0);
+    log_rotate();
+    assert_int_equal(rotated, until_now);
+    assert_int_equal(truncate(f->path, 200), 0);
+    log_rotate();
+    assert_int_equal(rotated, until_now + 1);
+    assert_int_equal(size_of(f->path), 0);
+    assert_int_equal(size_of(f->moved), 200);
+    log_set_rotation(0, 0);
+    log_on_rotated(NULL, NULL);
+}
+
+static void test_rotation_to_nothing(void **state)
+{
+    struct fixture *f = *state;
+    assert_int_equal(log_set_file(f->path), 0);
+    log_set_rotation(200, 0);
+    for (unsigned i = 0; i < 100; i++)
+        log_info("line %u", i);
+    assert_true(size_of(f->path) <= 200 && size_of(f->moved) < 0);
+    log_set_rotation(0, 0);
+}
+
+/* In the way of the backup is a directory that is not empty: it is said once for each time that it begins. */
+static void test_rotation_that_fails(void **state)
+{
+    struct fixture *f = *state;
+    char inside[160];
+    (void)snprintf(inside, sizeof(inside), "%s/x", f->moved);
+    assert_int_equal(log_set_file(f->path), 0);
+    log_set_rotation(200, 2);
+    assert_int_equal(mkdir(f->moved, 0700), 0);
+    assert_int_equal(mkdir(inside, 0700), 0);
+    char second[160];
+    (void)snprintf(second, sizeof(second), "%s/log.2", f->folder);
+    assert_int_equal(mkdir(second, 0700), 0);
+    for (unsigned i = 0; i < 100; i++)
+        log_info("line %u", i);
+    CLEANUP_FREE char *text = read_log(f->path);
+    assert_int_equal(count_in(text, "cannot rotate "), 1);
+    assert_non_null(strstr(text, "line 0\n"));
+    assert_non_null(strstr(text, "line 99\n"));
+    log_set_rotation(0, 0);
+    assert_int_equal(rmdir(inside), 0);
+    assert_int_equal(rmdir(f->moved), 0);
+    assert_int_equal(rmdir(second), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -356,6 +443,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_nobody_reads, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_full_disk, set_up, tear_down),
         cmocka_unit_test(test_limit),
+        cmocka_unit_test_setup_teardown(test_rotation, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_rotation_to_nothing, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_rotation_that_fails, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

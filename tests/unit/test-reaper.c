@@ -25,6 +25,8 @@ struct fixture {
     int said; /* children write their pid here … */
     int hold; /* … and live until this is closed, or a signal ends them */
     int says, held;
+    pid_t stray;
+    unsigned told, stays; /* how often of the stray; that it stays */
 };
 
 static void on_empty(void *userdata)
@@ -238,6 +240,112 @@ static void test_children_are_ours_though_sigchld_was_ignored(void **state)
     RUN_UNTIL(fixture->event, fixture->empty > 0);
 }
 
+/* Strays */
+
+#define MARK "/run/notify/7"
+
+static void on_stray(pid_t pid, const char *process, bool stays, void *userdata)
+{
+    struct fixture *fixture = userdata;
+    assert_string_equal(process, "sleep");
+    assert_int_equal(pid, fixture->stray);
+    fixture->told++;
+    fixture->stays += stays;
+}
+
+static void exec_in_a_session_of_its_own(const struct fixture *fixture, const char *variable)
+{
+    pid_t pid = getpid();
+    char *environment[] = {(char *)"A=1", (char *)variable, NULL};
+    (void)setsid();
+    if (write(fixture->says, &pid, sizeof(pid)) != sizeof(pid))
+        _exit(1);
+    (void)execle("/bin/sleep", "sleep", "1000", NULL, environment);
+    _exit(127);
+}
+
+/* A leader whose child has left its group when it exits; SIGCHLD is blocked, as in the master. */
+static void lead_astray(struct fixture *fixture, const char *variable)
+{
+    sigset_t child;
+    int executed[2];
+    char byte;
+    (void)sigemptyset(&child);
+    (void)sigaddset(&child, SIGCHLD);
+    assert_int_equal(sigprocmask(SIG_BLOCK, &child, NULL), 0);
+    assert_int_equal(reaper_adopt_orphans(fixture->reaper), 0);
+    assert_int_equal(pipe2(executed, O_CLOEXEC), 0);
+    pid_t pid = live_fork();
+    if (pid == 0) {
+        (void)setpgid(0, 0);
+        if (fork() == 0)
+            exec_in_a_session_of_its_own(fixture, variable);
+        (void)fd_close(executed[1]);
+        _exit(read(executed[0], &byte, 1) == 0 ? 0 : 1);
+    }
+    (void)fd_close(executed[0]);
+    (void)fd_close(executed[1]);
+    fixture->stray = await_word(fixture);
+    fixture->entry.leader = pid;
+    fixture->entry.mark = MARK;
+    fixture->entry.name = "web/0";
+    fixture->entry.stray = on_stray;
+    reaper_add(fixture->reaper, &fixture->entry);
+}
+
+static size_t count_left(const struct fixture *fixture)
+{
+    size_t n;
+    (void)reaper_left(fixture->reaper, &n);
+    return n;
+}
+
+static void test_a_stray_that_stays(void **state)
+{
+    struct fixture *fixture = *state;
+    size_t n;
+    lead_astray(fixture, "NOTIFY_SOCKET=" MARK);
+    let_exit(fixture);
+    RUN_UNTIL(fixture->event, fixture->empty > 0);
+    assert_int_equal(fixture->told, 1);
+    assert_int_equal(fixture->stays, 1);
+    const struct reaper_left *left = reaper_left(fixture->reaper, &n);
+    assert_int_equal(n, 1);
+    assert_int_equal(left->pid, fixture->stray);
+    assert_string_equal(left->process, "sleep");
+    assert_string_equal(left->name, "web/0");
+    assert_int_equal(kill(fixture->stray, SIGKILL), 0);
+    RUN_UNTIL(fixture->event, count_left(fixture) == 0);
+    assert_int_equal(kill(fixture->stray, 0), -1);
+    assert_int_equal(fixture->told, 1);
+}
+
+static void test_a_stray_that_counts(void **state)
+{
+    struct fixture *fixture = *state;
+    fixture->entry.whole_tree = true;
+    lead_astray(fixture, "NOTIFY_SOCKET=" MARK);
+    let_exit(fixture);
+    RUN_UNTIL(fixture->event, fixture->told >= 3);
+    assert_int_equal(fixture->empty, 0);
+    assert_int_equal(fixture->stays, 0);
+    assert_int_equal(kill(fixture->stray, SIGKILL), 0);
+    RUN_UNTIL(fixture->event, fixture->empty > 0);
+    assert_int_equal(count_left(fixture), 0);
+}
+
+/* What is marked otherwise, or not at all, is nobody's. */
+static void test_a_stray_of_another(void **state)
+{
+    struct fixture *fixture = *state;
+    fixture->entry.whole_tree = true;
+    lead_astray(fixture, "NOTIFY_SOCKET=" MARK "7");
+    let_exit(fixture);
+    RUN_UNTIL(fixture->event, fixture->empty > 0);
+    assert_int_equal(fixture->told, 0);
+    assert_int_equal(kill(fixture->stray, SIGKILL), 0);
+}
+
 /* PID 1 */
 
 /* An orphan that dies: ours, as PID 1, though we never started it. Returns when it has been reaped, or not in time. */
@@ -251,7 +359,7 @@ static int be_the_first(void)
     (void)sigfillset(&all);
     (void)sigprocmask(SIG_SETMASK, &all, NULL);
     if (getpid() != 1 || sd_event_new(&event) < 0 || reaper_new(event, &reaper) < 0 ||
-        pipe(says) < 0)
+        reaper_adopt_orphans(reaper) < 0 || pipe(says) < 0)
         return 10;
     pid_t parent = fork();
     if (parent == 0) {
@@ -320,6 +428,9 @@ int main(void)
         A_TEST(test_the_owner_goes_first),
         A_TEST(test_it_rests),
         A_TEST(test_children_are_ours_though_sigchld_was_ignored),
+        A_TEST(test_a_stray_that_stays),
+        A_TEST(test_a_stray_that_counts),
+        A_TEST(test_a_stray_of_another),
         cmocka_unit_test(test_strangers_of_pid_1),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

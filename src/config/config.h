@@ -99,6 +99,7 @@ enum config_kill_mode {
     CONFIG_KILL_PROCESS,
     CONFIG_KILL_TREE,
 };
+enum config_input { CONFIG_INPUT_NULL, CONFIG_INPUT_PIPE };
 enum config_order { CONFIG_ORDER_DRAIN_FIRST, CONFIG_ORDER_READY_FIRST };
 
 /* A number, or a share of `workers`. */
@@ -247,6 +248,7 @@ struct config_program {
     uint64_t reload_delay_usec;
     bool autostart;
     unsigned priority;
+    enum config_input input; /* `stdin` */
     bool silent;
     bool redirect_stderr; /* stderr goes where stdout goes */
     struct config_output output[CONFIG_STREAMS];

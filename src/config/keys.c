@@ -307,6 +307,7 @@ static const struct key_table limit_table = {"programs.NAME.limits", limit_keys,
 
 static const char *const drain_words[] = {"auto", "message", "signal", NULL};
 static const char *const kill_words[] = {"mixed", "group", "process", "tree", NULL};
+static const char *const stdin_words[] = {"null", "pipe", NULL};
 
 static const struct key program_keys[] = {
     {"command", &type_command, PROGRAM_AT(command), .required = true,
@@ -392,6 +393,8 @@ static const struct key program_keys[] = {
      .help = "names below these paths that do not matter, as node_modules or *.tmp"},
     {"reload_delay", &type_duration, PROGRAM_AT(reload_delay_usec), "5s", .max = SECONDS(3600),
      .help = "how long nothing more must have changed before it is reloaded"},
+    {"stdin", &type_choice, PROGRAM_AT(input), "null", .words = stdin_words,
+     .help = "what workers read: nothing, or what is written by `reloaderctl fg`"},
     {"silent", &type_bool, PROGRAM_AT(silent), "false",
      .help = "workers' output goes to /dev/null"},
     {"redirect_stderr", &type_bool, PROGRAM_AT(redirect_stderr), "false",
@@ -420,7 +423,6 @@ static const struct key program_keys[] = {
     {"capabilities", &type_capabilities, PROGRAM_AT(identity.capabilities),
      .default_help = "none with another user, else the master's",
      .help = "privileges that workers of another user than root keep (the ambient set)"},
-    {.name = "stdin"},
     {"on_event", &type_on_event, .table = &on_event_table, .default_text = "none"},
     {0},
 };

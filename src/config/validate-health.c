@@ -10,6 +10,7 @@
 #include <string.h>
 
 #define WATCHDOG_MIN_USEC (10 * USEC_PER_MSEC)
+#define TARGET_MAX        4096 /* with what else is said of it, it goes in one message */
 
 /* What follows "http://unix:", a path and perhaps ":/URI". */
 static bool is_unix_url(const char *rest)
@@ -87,7 +88,9 @@ static void check_target(struct checker *c, const char *section, const char *nam
     CLEANUP_FREE char *expanded = checker_expand(c, node, key, text);
     if (!expanded)
         return;
-    if (strcmp(name, "http") == 0)
+    if (strlen(expanded) > TARGET_MAX)
+        checker_fail(c, node, key, "longer than %d characters", TARGET_MAX);
+    else if (strcmp(name, "http") == 0)
         check_url(c, node, key, expanded);
     else
         check_address(c, node, key, expanded);

@@ -2,7 +2,7 @@
 
 #include "config/section.h"
 
-#include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -16,7 +16,10 @@ static void check_path(struct checker *c, const struct config_output *output, co
                                        : section;
     char key[40];
     (void)snprintf(key, sizeof(key), "%s.path", stream);
-    free(checker_expand(c, node, key, output->path));
+    CLEANUP_FREE char *expanded = checker_expand(c, node, key, output->path);
+    if (expanded && strlen(expanded) >= PATH_MAX)
+        checker_fail(c, node, key, "longer than the path of a file can be (%d characters)",
+                     PATH_MAX - 1);
 }
 
 static void check_stream(struct checker *c, enum config_stream stream)

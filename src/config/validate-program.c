@@ -163,6 +163,10 @@ static void check_rest(struct checker *c)
         checker_fail(c, tree_get(value, "handoff"), "handoff",
                      "stdin hands over the first socket, but there is none: name "
                      "one by 'sockets' or 'listen'");
+    if ((program->handoff & CONFIG_HANDOFF_STDIN) && program->input == CONFIG_INPUT_PIPE)
+        checker_fail(c, tree_get(value, "stdin"), "stdin",
+                     "pipe, but with handoff: stdin the first socket is there: leave one of the "
+                     "two out");
     check_scm_rights(c);
     check_reload(c);
 }

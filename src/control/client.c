@@ -41,6 +41,11 @@ void client_reply(struct client *client, json_t *parameters, bool continues)
     connection_reply(client->connection, parameters, continues);
 }
 
+void client_reply_fd(struct client *client, json_t *parameters, int fd)
+{
+    connection_reply_fd(client->connection, parameters, fd);
+}
+
 void client_error(struct client *client, const char *error, json_t *parameters)
 {
     connection_error(client->connection, error, parameters);

@@ -22,6 +22,8 @@
 #define CONTROL_ERROR_FAILED        CONTROL_INTERFACE ".Failed"        /* (reason) */
 #define CONTROL_ERROR_NO_PROGRAM    CONTROL_INTERFACE ".NoSuchProgram" /* (name) */
 #define CONTROL_ERROR_NO_WORKER     CONTROL_INTERFACE ".NoSuchWorker"  /* (name) */
+#define CONTROL_ERROR_NOT_ONE       CONTROL_INTERFACE ".NotOneWorker"  /* (name, workers) */
+#define CONTROL_ERROR_NOT_RUNNING   CONTROL_INTERFACE ".NotRunning" /* (program, slot, state, comes) */
 
 enum waiting {
     WAITING_NOT,
@@ -42,6 +44,8 @@ void *client_ops_userdata(const struct client *client);
 const struct ucred *client_peer(const struct client *client);
 void client_reply(struct client *client, json_t *parameters, bool continues);
 void client_error(struct client *client, const char *error, json_t *parameters);
+/* The only reply of a call, with a descriptor, which is taken over; -1: without one. */
+void client_reply_fd(struct client *client, json_t *parameters, int fd);
 /* The call ends with the result of that reload; at once if it is there already. With `more` it is sent progress. */
 void client_wait_for_reload(struct client *client, uint64_t id, bool more);
 /* Likewise, with the results of a job that was just made. */

@@ -16,6 +16,7 @@ struct connection {
     int fd;
     sd_event_source *io, *timer;
     struct buffer in, out;
+    int passed_fd; /* goes with the first byte of `out`; -1: none */
     enum wait wait;
     uint64_t wait_since_usec;
     bool wait_anew;   /* for the same as before, but another one of it */
@@ -36,6 +37,7 @@ void connection_close(struct connection *c, const char *reason)
     c->io = sd_event_source_disable_unref(c->io);
     c->timer = sd_event_source_disable_unref(c->timer);
     c->fd = fd_close(c->fd);
+    c->passed_fd = fd_close(c->passed_fd);
     buffer_clear(&c->in);
     buffer_clear(&c->out);
     c->options.ops->closed(reason, c->options.userdata);
@@ -112,10 +114,22 @@ static void receive(struct connection *c)
     c->more_frames = true;
 }
 
+static int send_queued(struct connection *c)
+{
+    if (c->passed_fd < 0)
+        return buffer_send(&c->out, c->fd);
+    int r = buffer_send_fds(&c->out, c->fd, &c->passed_fd, 1);
+    if (r == -EAGAIN)
+        return 0;
+    c->passed_fd = fd_close(c->passed_fd);
+    return r;
+}
+
 static void flush(struct connection *c)
 {
-    if (!c->closed && buffer_send(&c->out, c->fd) < 0)
-        connection_close(c, NULL);
+    int r = c->closed ? 0 : send_queued(c);
+    if (r < 0)
+        connection_close(c, r == -ETOOMANYREFS ? "too many descriptors wait to be received" : NULL);
 }
 
 static void handle_frame(struct connection *c, const char *frame, size_t size)
@@ -194,7 +208,7 @@ int connection_new(sd_event *event, int fd, const struct connection_options *opt
     struct connection *c = calloc(1, sizeof(*c));
     if (!c)
         return -ENOMEM;
-    *c = (struct connection){.options = *options, .fd = TAKE_FD(own)};
+    *c = (struct connection){.options = *options, .fd = TAKE_FD(own), .passed_fd = -1};
     buffer_init(&c->in, CONNECTION_MESSAGE_MAX);
     buffer_init(&c->out, CONNECTION_REPLY_MAX);
 
@@ -220,6 +234,7 @@ struct connection *connection_free(struct connection *c)
     (void)sd_event_source_disable_unref(c->io);
     (void)sd_event_source_disable_unref(c->timer);
     (void)fd_close(c->fd);
+    (void)fd_close(c->passed_fd);
     buffer_clear(&c->in);
     buffer_clear(&c->out);
     free(c);
@@ -252,6 +267,15 @@ void connection_reply(struct connection *c, json_t *parameters, bool continues)
     if (!continues)
         end_call(c);
     settle(c);
+}
+
+/* A call is taken only when nothing is queued any more: the first byte of its only reply is the first of all. */
+void connection_reply_fd(struct connection *c, json_t *parameters, int fd)
+{
+    CLEANUP_FD int own = fd;
+    if (!c->closed && !c->oneway && own >= 0)
+        c->passed_fd = TAKE_FD(own);
+    connection_reply(c, parameters, false);
 }
 
 void connection_error(struct connection *c, const char *error, json_t *parameters)

@@ -44,6 +44,11 @@ DEFINE_FREEP(struct connection *, connection_free)
 /* One reply (parameters borrowed or NULL); unless it `continues` it ends the call. Nothing happens once it is closed. */
 void connection_reply(struct connection *connection, json_t *parameters, bool continues);
 void connection_error(struct connection *connection, const char *error, json_t *parameters);
+/*
+ * The only reply of a call, with which a descriptor goes over to the client. That is taken over, and closed here once it is sent
+ * or the client is gone.
+ */
+void connection_reply_fd(struct connection *connection, json_t *parameters, int fd);
 
 /* Bytes that the client has not read yet. */
 size_t connection_pending(const struct connection *connection);

@@ -48,6 +48,11 @@ struct control_logs {
     bool follow;
 };
 
+struct control_attach {
+    const char *name; /* as those of a job, of one worker */
+    int64_t attached; /* the pid of a worker whose input the client has already; 0: none */
+};
+
 /*
  * The owner's side. All are called from the event loop, never from inside control_publish(); none may call
  * control_finish() or control_free(), but each may call control_publish().
@@ -87,6 +92,13 @@ struct control_ops {
     int (*logs)(const struct control_logs *logs, void *userdata, json_t **ret, uint64_t *ret_id,
                 const char **ret_name);
     void (*unfollow)(uint64_t id, void *userdata);
+    /*
+     * The worker that such a name is of: the parameters of Attach's reply, and where `stdin: pipe` and it has another pid than `attached`, a
+     * descriptor to write its input to, which is the caller's. 0; -ENOENT or -ESRCH as job(); -E2BIG: there are several, or -ENOTCONN: there is none now, and *ret has the parameters of the
+     * error NotOneWorker or NotRunning; or another -errno.
+     */
+    int (*attach)(const struct control_attach *wish, const struct ucred *peer, void *userdata,
+                  json_t **ret, int *ret_input_fd);
     /* The parameters of History's reply, as those of Status. */
     json_t *(*history)(void *userdata);
     void (*shutdown)(bool force, void *userdata);

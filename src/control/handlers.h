@@ -29,6 +29,8 @@ void methods_handle_history(const struct command *command, const struct varlink_
                             struct client *client);
 void methods_handle_logs(const struct command *command, const struct varlink_call *call,
                          struct client *client);
+void methods_handle_attach(const struct command *command, const struct varlink_call *call,
+                           struct client *client);
 void methods_handle_check_config(const struct command *command, const struct varlink_call *call,
                                  struct client *client);
 void methods_handle_subscribe(const struct command *command, const struct varlink_call *call,

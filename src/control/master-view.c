@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/strv.h"
+#include "control/attach-view.h"
 #include "control/logs-view.h"
 #include "master/scale.h"
 #include "worker/environment.h"
@@ -312,6 +313,7 @@ const struct control_ops master_control_ops = {
     .job = op_job,
     .logs = logs_view,
     .unfollow = logs_unfollow,
+    .attach = attach_view,
     .history = op_history,
     .reload_result = op_reload_result,
     .shutdown = op_shutdown,

@@ -152,6 +152,22 @@ static const struct command control_commands[] = {
         .handle = methods_handle_logs,
     },
     {
+        .name = "Attach",
+        .help = "The worker that runs in a slot now: PROGRAM:SLOT, a worker's name, or a program "
+                "with one slot. With `stdin: pipe`,\n"
+                "the end of that pipe that is written to comes with the reply (SCM_RIGHTS), but "
+                "not if it is the worker with the pid\n"
+                "`attached`. It does not block, others may have it too, and it is of that worker "
+                "alone: a successor is attached to\n"
+                "anew. What is printed comes by Logs.",
+        .parameters = {{.name = "name", .type = COMMAND_STRING, .required = true},
+                       {.name = "attached", .type = COMMAND_INT}},
+        .reply = "(program: string, slot: int, name: string, pid: int, generation: int, "
+                 "state: string, stdin: (null, pipe, socket))",
+        .role = CONTROL_ROLE_OPERATOR,
+        .handle = methods_handle_attach,
+    },
+    {
         .name = "CheckConfig",
         .help = "What a reload of everything would do now: would_commit with the plan, or refused "
                 "with the reason.",
@@ -190,7 +206,6 @@ static const struct command control_commands[] = {
     },
     {.name = "Signal"},
     {.name = "Send"},
-    {.name = "Attach"},
     {.name = "Sockets"},
     {.name = "Why"},
     {.name = "Upgrade"},
@@ -259,6 +274,10 @@ static const char control_errors[] =
     "\nerror NoSuchProgram (name: string)\n"
     "\n# The program has no such slot, and no worker of that name.\n"
     "error NoSuchWorker (name: string)\n"
+    "\n# It names several, the first of which are told.\n"
+    "error NotOneWorker (name: string, workers: []string)\n"
+    "\n# No worker runs in the slot now; comes: one will, without anybody starting it.\n"
+    "error NotRunning (program: string, slot: int, state: string, comes: bool)\n"
     "\nerror ShuttingDown ()\n"
     "\nerror Failed (reason: string)\n";
 

@@ -8,6 +8,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/resource.h>
 
 #define ROOM_MSEC 1000
 
@@ -19,6 +20,16 @@ static void ignore_signals(void)
         (void)signal(numbers[i], SIG_IGN);
 }
 
+/* As many as we may: workers that come later bring descriptors, too, and nothing of ours is indexed by them. */
+static void raise_descriptors(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    (void)setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 int master_link_prepare(int argc, char **argv)
 {
     if (argc != 1) {
@@ -26,15 +37,17 @@ int master_link_prepare(int argc, char **argv)
         return 2;
     }
     ignore_signals();
+    raise_descriptors();
     return 0;
 }
 
-void master_link_tell(int fd, char *const *fields)
+bool master_link_tell(int fd, char *const *fields)
 {
     struct pollfd poll_fd = {.fd = fd, .events = POLLOUT};
-    while (fd >= 0 && message_send(fd, fields, -1) == -EAGAIN)
-        if (poll(&poll_fd, 1, ROOM_MSEC) <= 0)
-            return;
+    int r = fd < 0 ? -EPIPE : message_send(fd, fields, -1);
+    while (r == -EAGAIN && poll(&poll_fd, 1, ROOM_MSEC) > 0)
+        r = message_send(fd, fields, -1);
+    return r == 0;
 }
 
 bool master_link_answer(int fd, char *const *fields)
@@ -42,7 +55,7 @@ bool master_link_answer(int fd, char *const *fields)
     static char *const pong[] = {(char *)(uintptr_t) "TYPE=pong", NULL};
     if (!string_equal(strv_env_get(fields, "TYPE"), "ping"))
         return false;
-    master_link_tell(fd, pong);
+    (void)master_link_tell(fd, pong);
     return true;
 }
 

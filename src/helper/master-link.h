@@ -16,8 +16,8 @@
 /* First of all: 0, or the exit status, where somebody started it who is no master. */
 int master_link_prepare(int argc, char **argv);
 
-/* Waits for room for a moment: the master reads whenever it is told something, and these words matter. */
-void master_link_tell(int fd, char *const *fields);
+/* Waits for room for a moment: the master reads whenever it is told something, and these words matter. False: it was not told. */
+bool master_link_tell(int fd, char *const *fields);
 /* True: it was a ping, and is answered. */
 bool master_link_answer(int fd, char *const *fields);
 /* What NAME= says; 0 where it is missing or no number. */

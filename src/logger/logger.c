@@ -34,7 +34,7 @@ void logger_say(struct logger *logger, uint64_t number, const char *text)
 {
     CLEANUP_STRV char **fields = about("say", number);
     if (fields && strv_appendf(&fields, "TEXT=%s", text) == 0)
-        master_link_tell(logger->master, fields);
+        (void)master_link_tell(logger->master, fields);
 }
 
 /* Where the master cannot rotate it, its log stays what it is, and it is asked again, but not all the time. */
@@ -45,7 +45,7 @@ static void ask_for_rotation(struct logger *logger)
     if (logger->asked_usec != 0 && now < logger->asked_usec + ASK_AGAIN_USEC)
         return;
     logger->asked_usec = now;
-    master_link_tell(logger->master, full);
+    (void)master_link_tell(logger->master, full);
 }
 
 static bool is_over(const struct logger *logger)
@@ -64,7 +64,7 @@ void logger_release(struct logger *logger, struct stream *stream)
     (void)stream_free(stream);
     outlet_drop(&logger->outlets, writer);
     if (fields)
-        master_link_tell(logger->master, fields);
+        (void)master_link_tell(logger->master, fields);
     if (is_over(logger))
         (void)sd_event_exit(logger->event, EXIT_SUCCESS);
 }
@@ -135,7 +135,7 @@ static int add_stream(struct logger *logger, char **fields, int fd)
     struct stream_params params = params_of(fields);
     const struct log_subject *subject = &params.origin.subject;
     struct stream *stream = NULL;
-    if (fd < 0 || !subject->program || !subject->worker || !params.origin.stream ||
+    if (!subject->program || !subject->worker || !params.origin.stream ||
         params.number >= OUTPUT_PIPES_MAX)
         return -EBADMSG;
     int r = find_writer(logger, fields, &params.writer);
@@ -152,10 +152,15 @@ static int add_stream(struct logger *logger, char **fields, int fd)
     return 0;
 }
 
-/* The master's log has another format, or is elsewhere from now on. */
+/* The master's log has another format, or is elsewhere from now on. Where there are no descriptors any more, the old one is as good as any for a while. */
 static void set_log(struct logger *logger, char **fields, int fd)
 {
+    static char *const refused[] = {(char *)(uintptr_t) "TYPE=log_refused", NULL};
     const char *identifier = strv_env_get(fields, "IDENTIFIER");
+    if (fd < 0 && master_link_number(fields, "PASSED") > 0) {
+        (void)master_link_tell(logger->master, refused);
+        return;
+    }
     (void)fd_close(logger->log.fd);
     logger->log = (struct log_place){.fd = fd};
     logger->asked_usec = 0;
@@ -163,8 +168,8 @@ static void set_log(struct logger *logger, char **fields, int fd)
     logger->log.max_size = master_link_number(fields, "MAX_SIZE");
     (void)snprintf(logger->log.identifier, sizeof(logger->log.identifier), "%s",
                    identifier ? identifier : "reloader");
-    /* It fails where there are no descriptors any more: then the old one is as good as any. */
-    (void)outlet_set_log(&logger->outlets, &logger->log);
+    if (outlet_set_log(&logger->outlets, &logger->log) < 0)
+        (void)master_link_tell(logger->master, refused);
 }
 
 /* What is in the pipes now is still written; who holds on to one writes to nobody from now on. */
@@ -194,16 +199,22 @@ static void tap(struct logger *logger, char **fields)
             stream_tap(stream, master_link_number(fields, "TAP") > 0);
 }
 
+/* The master keeps it, and offers it again. */
+static void refuse(struct logger *logger, uint64_t number, int error)
+{
+    CLEANUP_STRV char **fields = about("refused", number);
+    if (fields && strv_appendf(&fields, "TEXT=%s", strerror(-error)) == 0)
+        (void)master_link_tell(logger->master, fields);
+}
+
 static void handle_message(struct logger *logger, char **fields, int fd)
 {
     const char *type = strv_env_get(fields, "TYPE");
     if (string_equal(type, "pipe")) {
-        int r = add_stream(logger, fields, fd);
-        if (r < 0) {
-            CLEANUP_FREE char *text = string_format("its output cannot be written: %s",
-                                                    strerror(-r));
-            logger_say(logger, master_link_number(fields, "NUMBER"), text ? text : "no memory");
-        }
+        /* Its descriptor is lost on the way where we have too many. */
+        int r = fd < 0 ? -EMFILE : add_stream(logger, fields, fd);
+        if (r < 0)
+            refuse(logger, master_link_number(fields, "NUMBER"), r);
         return;
     }
     if (string_equal(type, "log")) {

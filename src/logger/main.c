@@ -6,14 +6,15 @@
  * that is shared with the master has counters for each pipe: read, written, dropped.
  *
  * What the master says (base/message.h, over a SOCK_SEQPACKET pair that is our fd 3; fd 4 is the counters):
- *   log      FORMAT (enum log_format), IDENTIFIER: the master's log, and its descriptor unless it is the journal; comes first
+ *   log      FORMAT (enum log_format), IDENTIFIER, PASSED: the master's log, and its descriptor if PASSED; comes first
  *   pipe     NUMBER (of the pipe, and of its counters), PROGRAM, WORKER, SLOT, GENERATION, PID, STREAM (stdout or stderr), STRIP_ANSI, TAP, TO (file,
  *            journal, syslog, log), of a file PATH, MAX_SIZE, BACKUPS, COMPRESS, AGAIN (another one of us had it), and its reading end
  *   reopen   files are opened anew
  *   tap      NUMBER, TAP (0 or 1): whether the master wants that stream's lines itself, as far as they are not too many (tap.h)
  *   ping     are you there? pong says so
  *   finish   nobody prints any more who matters: what is in the pipes is written, then we leave
- * And what we say: ended NUMBER: nobody writes into it any more and all of it is written; say NUMBER TEXT: for the log;
+ * And what we say: ended NUMBER: nobody writes into it any more and all of it is written; refused NUMBER TEXT: that pipe cannot be read, for want of
+ * memory or descriptors, and is offered again after a while; log_refused: likewise; say NUMBER TEXT: for the log;
  * lines NUMBER MISSED TEXT: of a stream that is tapped.
  *
  * Reading and writing. One thread reads all pipes; each file, the journal, syslog and the log have a thread each that writes it (writer.h), as a write to a disk may take

@@ -130,7 +130,8 @@ void followers_tell(const struct output_pipe *pipe, const char *text, uint64_t m
     if (pipe->settings->events && event_bus_is_heard(&master->events))
         publish(master, pipe, clean, missed);
     json_auto_t *lines = NULL;
-    LIST_FOREACH(follower, &master->followers.list, struct follower, link) {
+    /* One whose connection breaks at this is gone. */
+    LIST_FOREACH_SAFE (follower, &master->followers.list, struct follower, link) {
         if (!follows(follower, pipe))
             continue;
         if (!lines)

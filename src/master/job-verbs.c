@@ -188,8 +188,14 @@ void job_begin_restart(struct master *master, struct job *job)
 static void judge_reload(const struct master *master, struct job_target *target)
 {
     const struct reload_record *record = reload_find(&master->reload, target->reload_id);
-    if (!record)
+    if (!record && reload_is_pending(&master->reload, target->reload_id))
         return;
+    if (!record) {
+        job_end_target(target, "failed",
+                       strdup("its reload has ended, and so many others after it that its result "
+                              "is not known any more"));
+        return;
+    }
     bool done = record->result == RELOAD_COMMITTED;
     job_end_target(target,
                    done                                  ? "restarted"

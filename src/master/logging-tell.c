@@ -84,10 +84,10 @@ static int tell_of_log(const struct logging *logging)
         r = strv_appendf(&fields, "MAX_SIZE=%" PRIu64, log_get_max_size());
     if (r == 0 && identifier)
         r = strv_appendf(&fields, "IDENTIFIER=%s", identifier);
-    if (r < 0)
-        return r;
-    return helper_send(logging->helper, fields,
-                       log_get_format() == LOG_FORMAT_JOURNAL ? -1 : log_get_lasting_fd());
+    int fd = log_get_format() == LOG_FORMAT_JOURNAL ? -1 : log_get_lasting_fd();
+    if (r == 0)
+        r = strv_appendf(&fields, "PASSED=%d", fd >= 0);
+    return r == 0 ? helper_send(logging->helper, fields, fd) : r;
 }
 
 static int tell_of_tap(struct logging *logging, struct output_pipe *pipe)

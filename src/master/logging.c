@@ -59,9 +59,8 @@ static struct output_pipe *find_pipe(struct logging *logging, const char *number
 /* What it says */
 
 /* It bounds by itself how often it says something. */
-static void pass_on(struct logging *logging, char **fields)
+static void pass_on(const struct output_pipe *pipe, char **fields)
 {
-    const struct output_pipe *pipe = find_pipe(logging, strv_env_get(fields, "NUMBER"));
     const char *text = strv_env_get(fields, "TEXT");
     if (!text)
         return;
@@ -69,27 +68,41 @@ static void pass_on(struct logging *logging, char **fields)
               "%s", text);
 }
 
-static void pass_lines(struct logging *logging, char **fields)
+static void pass_lines(struct logging *logging, const struct output_pipe *pipe, char **fields)
 {
-    const struct output_pipe *pipe = find_pipe(logging, strv_env_get(fields, "NUMBER"));
     const char *text = strv_env_get(fields, "TEXT"), *number = strv_env_get(fields, "MISSED");
     uint64_t missed = 0;
     if (pipe && text && number && parse_unsigned(number, 0, UINT64_MAX, &missed) == 0)
         logging->ops->lines(pipe, text, missed, logging->userdata);
 }
 
+/* It waits for the next occasion, as does its worker, if it prints much. */
+static void offer_again(struct logging *logging, struct output_pipe *pipe, const char *why)
+{
+    if (!pipe->refused)
+        log_about(output_pipe_subject(pipe), LOG_LEVEL_ERROR,
+                  "reloader-log cannot take its %s: %s; it is tried again",
+                  output_stream_name(pipe->stream), why ? why : "?");
+    pipe->refused = true;
+    list_remove(&pipe->link);
+    list_append(&logging->waiting, &pipe->link);
+}
+
 static void on_message(char **fields, void *userdata)
 {
     struct logging *logging = userdata;
     const char *type = strv_env_get(fields, "TYPE");
-    if (string_equal(type, "ended")) {
-        struct output_pipe *pipe = find_pipe(logging, strv_env_get(fields, "NUMBER"));
-        if (pipe)
-            forget_pipe(logging, pipe);
+    struct output_pipe *pipe = find_pipe(logging, strv_env_get(fields, "NUMBER"));
+    if (string_equal(type, "ended") && pipe) {
+        forget_pipe(logging, pipe);
+    } else if (string_equal(type, "refused") && pipe) {
+        offer_again(logging, pipe, strv_env_get(fields, "TEXT"));
+    } else if (string_equal(type, "log_refused")) {
+        logging->knows_log = false;
     } else if (string_equal(type, "say")) {
-        pass_on(logging, fields);
+        pass_on(pipe, fields);
     } else if (string_equal(type, "lines")) {
-        pass_lines(logging, fields);
+        pass_lines(logging, pipe, fields);
     } else if (string_equal(type, "full")) {
         log_rotate();
     }

@@ -239,13 +239,13 @@ static int on_delay_over(sd_event_source *source UNUSED, uint64_t now UNUSED, vo
 /* Workers with long-lived connections drain on while later reloads bring more of them. */
 #define NOFILE_WANTED ((rlim_t)64 * 1024)
 
-/* A worker costs a pidfd, a channel, a notify socket and up to two pipes; while it is replaced there may be several of them in its slot. */
+/* A worker costs a pidfd, a channel, a notify socket and up to three pipes; while it is replaced there may be several of them in its slot. */
 void master_raise_nofile(const struct config *config)
 {
     rlim_t needed = 256 + config->n_sockets, soft;
     for (size_t i = 0; i < config->n_programs; i++) {
         const struct config_program *program = config->programs[i];
-        needed += 4 * 5 * (rlim_t)program->workers;
+        needed += 4 * 6 * (rlim_t)program->workers;
         for (size_t j = 0; j < program->n_sockets; j++)
             needed += config_socket_is_of_slots(program->sockets[j]) ? program->workers : 0;
     }

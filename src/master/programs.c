@@ -5,6 +5,7 @@
 #include "master/logging.h"
 #include "master/master.h"
 #include "master/sockets.h"
+#include "process/pidfd.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -32,18 +33,20 @@ static void on_worker_changed(struct program *program, struct worker *worker,
 {
     struct master *master = userdata;
     bool started = worker->state == WORKER_STARTING;
+    char exit_text[PROCESS_EXIT_TEXT_SIZE];
     if (worker->state != WORKER_STARTING)
         master_restore_listeners(program, worker);
     if (!event_bus_is_heard(&master->events))
         return;
-    event_bus_publish(&master->events, EVENT_WORKER,
-                      json_pack("{s:s, s:s, s:I, s:I, s:I, s:s, s:s, s:s*, s:o*}", "program",
-                                program->name, "name", worker->name, "slot",
-                                (json_int_t)worker->slot, "pid", (json_int_t)worker->pid,
-                                "generation", (json_int_t)worker->generation->number, "old",
-                                started ? "NONE" : worker_state_to_string(from), "new",
-                                worker_state_to_string(worker->state), "reason", reason, "crashed",
-                                has_crashed(worker) ? json_true() : NULL));
+    event_bus_publish(
+        &master->events, EVENT_WORKER,
+        json_pack("{s:s, s:s, s:I, s:I, s:I, s:s, s:s, s:s*, s:s*, s:o*}", "program", program->name,
+                  "name", worker->name, "slot", (json_int_t)worker->slot, "pid",
+                  (json_int_t)worker->pid, "generation", (json_int_t)worker->generation->number,
+                  "old", started ? "NONE" : worker_state_to_string(from), "new",
+                  worker_state_to_string(worker->state), "reason", reason, "exit",
+                  worker->exited ? process_exit_to_text(&worker->exit, exit_text) : NULL, "crashed",
+                  has_crashed(worker) ? json_true() : NULL));
 }
 
 static void on_worker_health(struct program *program, struct worker *worker, void *userdata)

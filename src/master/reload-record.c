@@ -53,6 +53,12 @@ void reload_clear(struct reload *reload)
     reload->reason = NULL;
 }
 
+bool reload_is_pending(const struct reload *reload, uint64_t id)
+{
+    return id != 0 && (reload->wanted.id == id || reload->candidate.request.id == id ||
+                       reload->running.id == id);
+}
+
 const struct reload_record *reload_find(const struct reload *reload, uint64_t id)
 {
     for (size_t i = 0; i < RELOAD_HISTORY_MAX; i++)

@@ -143,6 +143,8 @@ bool reload_step(struct master *master);
 /* The master leaves: what runs or is wanted ends as superseded. */
 void reload_abandon(struct master *master);
 
+/* It was asked for, and has not ended. */
+bool reload_is_pending(const struct reload *reload, uint64_t id);
 /* Borrowed; NULL when the id is unknown, not ended, or forgotten. */
 const struct reload_record *reload_find(const struct reload *reload, uint64_t id);
 const struct reload_record *reload_newest(const struct reload *reload);

@@ -56,7 +56,7 @@ static void tell(struct check *check, bool good, const char *text)
 {
     const struct check_params *params = &check->params;
     if (report_next(&check->report, params->counts, good, text))
-        params->result(params->number, good, text, params->userdata);
+        check->report.said = params->result(params->number, good, text, params->userdata);
 }
 
 static int begin(struct check *check)

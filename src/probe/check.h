@@ -12,8 +12,8 @@ struct check_params {
     struct target target; /* taken over */
     uint64_t interval_usec, timeout_usec;
     bool counts; /* see report.h */
-    /* Something that the master is to be told. The check must not be freed in here. */
-    void (*result)(uint64_t number, bool good, const char *text, void *userdata);
+    /* Something that the master is to be told; false: it could not be, so it is news the next time, too. The check must not be freed in here. */
+    bool (*result)(uint64_t number, bool good, const char *text, void *userdata);
     void *userdata;
 };
 

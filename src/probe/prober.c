@@ -19,15 +19,15 @@ struct prober {
     struct list checks;
 };
 
-static void on_result(uint64_t number, bool good, const char *text, void *userdata)
+static bool on_result(uint64_t number, bool good, const char *text, void *userdata)
 {
     struct prober *prober = userdata;
     CLEANUP_STRV char **fields = NULL;
     if (strv_append(&fields, "TYPE=result") < 0 ||
         strv_appendf(&fields, "NUMBER=%" PRIu64, number) < 0 ||
         strv_appendf(&fields, "GOOD=%d", good) < 0 || strv_appendf(&fields, "TEXT=%s", text) < 0)
-        return;
-    master_link_tell(prober->master, fields);
+        return false;
+    return master_link_tell(prober->master, fields);
 }
 
 static int add_check(struct prober *prober, char **fields)
@@ -70,7 +70,7 @@ static void handle_message(struct prober *prober, char **fields)
         return;
     if (string_equal(type, "check")) {
         if (add_check(prober, fields) < 0)
-            on_result(number, false, "it cannot be checked", prober);
+            (void)on_result(number, false, "it cannot be checked", prober);
     } else if (string_equal(type, "drop")) {
         drop_checks(prober, false, number);
     } else if (string_equal(type, "reset")) {

@@ -185,14 +185,38 @@ static int wait_readable(int fd, uint64_t deadline_usec)
     }
 }
 
-static int read_some(struct client *client)
+/* Of the descriptors with a message, the one that was asked for; there is room for no other. */
+static ssize_t receive_message(int fd, void *space, size_t size, int *passed_fd)
+{
+    union {
+        struct cmsghdr header;
+        char space[CMSG_SPACE(sizeof(int))];
+    } control = {0};
+    struct iovec vector = {.iov_base = space, .iov_len = size};
+    struct msghdr message = {.msg_iov = &vector,
+                             .msg_iovlen = 1,
+                             .msg_control = &control,
+                             .msg_controllen = sizeof(control)};
+    ssize_t n = recvmsg(fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    const struct cmsghdr *header = n < 0 ? NULL : CMSG_FIRSTHDR(&message);
+    if (header && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS &&
+        header->cmsg_len == CMSG_LEN(sizeof(int))) {
+        (void)fd_close(*passed_fd);
+        memcpy(passed_fd, CMSG_DATA(header), sizeof(int));
+    }
+    return n;
+}
+
+/* passed_fd is NULL where none is wanted: what comes all the same is closed by the kernel. */
+static int read_some(struct client *client, int *passed_fd)
 {
     char *space;
     size_t size;
     int r = buffer_reserve(&client->in, &space, &size);
     if (r < 0)
         return r;
-    ssize_t n = recv(client->fd, space, size, MSG_DONTWAIT);
+    ssize_t n = passed_fd ? receive_message(client->fd, space, size, passed_fd)
+                          : recv(client->fd, space, size, MSG_DONTWAIT);
     if (n < 0)
         return errno == EAGAIN || errno == EINTR ? 0 : -errno;
     if (n == 0)
@@ -223,7 +247,8 @@ static int parse_reply(const char *frame, size_t size, struct client_reply *ret)
     return 0;
 }
 
-int client_receive(struct client *client, uint64_t timeout_usec, struct client_reply *ret)
+static int receive(struct client *client, uint64_t timeout_usec, struct client_reply *ret,
+                   int *passed_fd)
 {
     uint64_t deadline = timeout_usec == USEC_INFINITY ? USEC_INFINITY
                                                       : clock_monotonic_usec() + timeout_usec;
@@ -237,10 +262,21 @@ int client_receive(struct client *client, uint64_t timeout_usec, struct client_r
             return parse_reply(frame, size, ret);
         r = wait_readable(client->fd, deadline);
         if (r == 0)
-            r = read_some(client);
+            r = read_some(client, passed_fd);
         if (r < 0)
             return r;
     }
+}
+
+int client_receive(struct client *client, uint64_t timeout_usec, struct client_reply *ret)
+{
+    return receive(client, timeout_usec, ret, NULL);
+}
+
+int client_receive_fd(struct client *client, uint64_t timeout_usec, struct client_reply *ret,
+                      int *fd)
+{
+    return receive(client, timeout_usec, ret, fd);
 }
 
 void client_reply_clear(struct client_reply *reply)

@@ -47,5 +47,11 @@ struct client_reply {
 
 /* The next reply: -ETIMEDOUT, -ECONNRESET when the master has left, -EBADMSG. timeout_usec may be USEC_INFINITY. */
 int client_receive(struct client *client, uint64_t timeout_usec, struct client_reply *ret);
+/*
+ * The same, for the only reply of a call. *fd is -1 before the first try; a descriptor that comes replaces it, and is the caller's
+ * whatever is returned.
+ */
+int client_receive_fd(struct client *client, uint64_t timeout_usec, struct client_reply *ret,
+                      int *fd);
 void client_reply_clear(struct client_reply *reply);
 #define CLEANUP_REPLY CLEANUP(client_reply_clear)

@@ -36,6 +36,7 @@ int command_history(const struct invocation *invocation);
 int command_events(const struct invocation *invocation);
 int command_shutdown(const struct invocation *invocation);
 int command_top(const struct invocation *invocation);
+int command_fg(const struct invocation *invocation);
 int command_tail(const struct invocation *invocation);
 int command_version(const struct invocation *invocation);
 int command_help(const struct invocation *invocation);

@@ -10,6 +10,7 @@
 #include "base/parse.h"
 #include "base/strv.h"
 #include "reloaderctl/file-tail.h"
+#include "reloaderctl/line-print.h"
 #include "reloaderctl/screen.h"
 #include "reloaderctl/tail-place.h"
 
@@ -60,35 +61,6 @@ static char *make_label(json_t *output, bool shared)
     return label;
 }
 
-/* Of a worker or, where several share a file, of a program. */
-static void print_line_json(json_t *of, bool shared, const char *line, size_t size)
-{
-    CLEANUP_FREE char *text = strndup(line, size);
-    if (!text)
-        die_of_memory();
-    string_make_utf8(text);
-    json_auto_t *object = json_pack("{s:O, s:O, s:s}", "program", json_object_get(of, "program"),
-                                    "stream", json_object_get(of, "stream"), "text", text);
-    if (!shared && object) {
-        (void)json_object_set(object, "name", json_object_get(of, "name"));
-        (void)json_object_set(object, "slot", json_object_get(of, "slot"));
-    }
-    print_json(object, false);
-}
-
-static void print_clean(const char *line, size_t size)
-{
-    CLEANUP_FREE char *text = malloc(size + 2);
-    if (!text)
-        die_of_memory();
-    memcpy(text, line, size);
-    text[size] = '\n';
-    size_t left = lines_strip_ansi(text, size + 1);
-    text[left - 1] = '\0';
-    CLEANUP_FREE char *clean = text_clean(text);
-    (void)puts(clean);
-}
-
 static void print_header(struct shower *shower, json_t *of, bool shared)
 {
     char *label = make_label(of, shared);
@@ -102,16 +74,11 @@ static void print_line(struct shower *shower, json_t *of, bool shared, const cha
                        size_t size)
 {
     if (shower->invocation->json) {
-        print_line_json(of, shared, line, size);
+        line_print_json(of, shared, line, size);
         return;
     }
     print_header(shower, of, shared);
-    if (shower->terminal) {
-        print_clean(line, size);
-        return;
-    }
-    (void)fwrite(line, 1, size, stdout);
-    (void)putchar('\n');
+    line_print(stdout, shower->terminal, line, size);
 }
 
 static void on_line(const char *line, size_t size, void *userdata)
@@ -147,8 +114,7 @@ static void add_file(struct shower *shower, json_t *output)
 static void add_live(struct shower *shower, json_t *output)
 {
     CLEANUP_FREE char *program = get_text(output, "program");
-    json_t *name = json_sprintf("%s:%llu", program,
-                                (unsigned long long)get_number(output, "slot"));
+    json_t *name = json_sprintf("%s:%llu", program, (unsigned long long)get_number(output, "slot"));
     if (!name || json_array_append_new(shower->live, name) < 0)
         die_of_memory();
 }
@@ -157,9 +123,9 @@ static bool is_whole(const struct shower *shower, json_t *output)
 {
     size_t i, n = 0;
     json_t *other;
-    json_array_foreach(shower->outputs, i, other)
-        if (json_equal(json_object_get(other, "program"), json_object_get(output, "program")))
-            n++;
+    json_array_foreach(shower->outputs, i,
+                       other) if (json_equal(json_object_get(other, "program"),
+                                             json_object_get(output, "program"))) n++;
     return n > 1;
 }
 
@@ -177,13 +143,9 @@ static void classify(struct shower *shower)
 {
     size_t i;
     json_t *output;
-    json_array_foreach(shower->outputs, i, output)
-        if (path_of(output))
-            add_file(shower, output);
-        else if (shower->invocation->follow && tail_place_is_live(output))
-            add_live(shower, output);
-        else
-            explain(shower, output);
+    json_array_foreach(shower->outputs, i, output) if (path_of(output)) add_file(shower, output);
+    else if (shower->invocation->follow && tail_place_is_live(output)) add_live(shower, output);
+    else explain(shower, output);
 }
 
 /* Files */
@@ -196,9 +158,9 @@ static void refuse_file(struct shower *shower, struct source *source, int r)
                  strerror(-r));
         size_t i;
         json_t *output;
-        json_array_foreach(shower->outputs, i, output)
-            if (string_equal(path_of(output), path_of(source->output)))
-                add_live(shower, output);
+        json_array_foreach(shower->outputs, i,
+                           output) if (string_equal(path_of(output), path_of(source->output)))
+            add_live(shower, output);
         return;
     }
     shower->code = EXIT_CODE_FAILED;
@@ -316,8 +278,8 @@ static int follow(struct shower *shower, struct client *client, const char *name
     if (live) {
         /* By one word where that is all: the master looks each line's place up among what is named. */
         bool all = n_live == json_array_size(shower->outputs);
-        int code = ask(client, "Logs", parameters_of(all ? name : NULL, shower->live, stream),
-                       true, &confirmation);
+        int code = ask(client, "Logs", parameters_of(all ? name : NULL, shower->live, stream), true,
+                       &confirmation);
         if (code != EXIT_CODE_OK)
             return code;
     } else {

@@ -121,6 +121,17 @@ const struct verb verbs[] = {
      .options = OPTION_BIT(JSON) | OPTION_BIT(LINES) | OPTION_BIT(FOLLOW),
      .places = PLACES(PLACE_NAME, PLACE_STREAM),
      .run = command_tail},
+    {.name = "fg",
+     .aliases = "",
+     .arguments = "NAME",
+     .help = "what one worker prints; with stdin: pipe what is typed goes to it. Ctrl-C and Ctrl-D "
+             "leave it running",
+     .note = "NAME is PROGRAM:SLOT (web:0), the name of a worker (web/0), or a program with a "
+             "single worker. Input that is no terminal is\n"
+             "delivered completely; with -f its end, or Ctrl-D, is not the end.",
+     .options = OPTION_BIT(JSON) | OPTION_BIT(FOLLOW),
+     .places = PLACES(PLACE_NAME, PLACE_OTHER),
+     .run = command_fg},
     {.name = "shutdown",
      .aliases = "quit ",
      .help = "drain the workers and end the master; waits until it is gone",
@@ -143,7 +154,7 @@ const size_t n_verbs = ARRAY_SIZE(verbs);
 
 /* Designed, and known to people from similar tools. */
 static const char *const later_verbs[] = {
-    "signal", "send", "fg", "sockets", "why", "upgrade", "shell",
+    "signal", "send", "sockets", "why", "upgrade", "shell",
 };
 
 static bool has_alias(const struct verb *verb, const char *name)

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
 static int open_null(void)
 {
@@ -82,6 +83,43 @@ static int find_and_spawn(struct worker *worker, const struct worker_params *par
     return r;
 }
 
+/* What becomes its fd 0. */
+struct input {
+    int fd;       /* borrowed, or: */
+    int read_fd;  /* of its pipe; -1: there is none */
+    int write_fd; /* likewise; who writes there must not be held up */
+};
+
+static void input_clear(struct input *input)
+{
+    (void)fd_close(input->read_fd);
+    (void)fd_close(input->write_fd);
+}
+
+static int make_pipe(struct input *input)
+{
+    int fds[2];
+    if (pipe2(fds, O_CLOEXEC) < 0)
+        return -errno;
+    *input = (struct input){.fd = fds[0], .read_fd = fds[0], .write_fd = fds[1]};
+    return fd_set_nonblocking(input->write_fd, true);
+}
+
+static int make_input(const struct worker_params *params, int null_fd, struct input *input,
+                      char **ret_error)
+{
+    const struct config_program *program = params->generation->program;
+    input->fd = null_fd;
+    if ((program->handoff & CONFIG_HANDOFF_STDIN) && program->n_sockets > 0)
+        input->fd = listener_fd(params->generation->listeners[0], params->slot);
+    if (program->input != CONFIG_INPUT_PIPE)
+        return 0;
+    int r = make_pipe(input);
+    if (r < 0)
+        *ret_error = string_format("cannot make a pipe for its stdin: %s", strerror(-r));
+    return r;
+}
+
 int worker_launch(struct worker *worker, const struct worker_params *params,
                   const struct worker_command *command, int channel_fd, char **ret_error)
 {
@@ -97,6 +135,9 @@ int worker_launch(struct worker *worker, const struct worker_params *params,
     CLEANUP(output_clear) struct output output = {0};
     int r = output_make(worker->generation, worker->slot, worker->name, null_fd, &output,
                         ret_error);
+    CLEANUP(input_clear) struct input input = {.read_fd = -1, .write_fd = -1};
+    if (r == 0)
+        r = make_input(params, null_fd, &input, ret_error);
     if (r == 0)
         r = worker_make_directory(worker->generation, worker->slot, &directory, ret_error);
     if (r == 0)
@@ -110,17 +151,17 @@ int worker_launch(struct worker *worker, const struct worker_params *params,
         .envp = command->envp,
         .directory = place.directory,
         .directory_fd = MAX(place.fd, 0),
-        .stdin_fd = null_fd,
+        .stdin_fd = input.fd,
         .stdout_fd = output.fds[CONFIG_STDOUT],
         .stderr_fd = output.fds[CONFIG_STDERR],
         .pid_texts = {command->pid_texts[0], command->pid_texts[1]},
         .nofile = params->nofile,
         .identity = &identity.identity,
     };
-    if ((program->handoff & CONFIG_HANDOFF_STDIN) && program->n_sockets > 0)
-        spawn_params.stdin_fd = listener_fd(params->generation->listeners[0], params->slot);
     r = find_and_spawn(worker, params, command, channel_fd, &place, &spawn_params, ret_error);
-    if (r == 0)
-        output_hand(&output, worker->pid, params->output);
-    return r;
+    if (r < 0)
+        return r;
+    worker->input_fd = TAKE_FD(input.write_fd);
+    output_hand(&output, worker->pid, params->output);
+    return 0;
 }

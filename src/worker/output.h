@@ -29,6 +29,7 @@ struct output_pipe {
     /* The owner's: */
     uint64_t number; /* among the counters */
     bool was_handed; /* some reloader-log has had it */
+    bool refused;    /* one could not take it, and that was said */
     bool tapped;     /* this one copies its lines to us */
 };
 

@@ -92,6 +92,7 @@ void worker_set_state(struct worker *worker, enum worker_state state, const char
     if (state == WORKER_GONE) {
         worker->channel = channel_free(worker->channel);
         worker->notify = notify_free(worker->notify);
+        worker->input_fd = fd_close(worker->input_fd);
     }
     log_about(worker_subject(worker), LOG_LEVEL_DEBUG, "%s -> %s, pid %d: %s",
               worker_state_to_string(from), worker_state_to_string(state), (int)worker->pid,
@@ -464,6 +465,7 @@ int worker_new(const struct worker_params *params, struct worker **ret, char **r
         .slot = params->slot,
         .state = WORKER_STARTING,
         .pidfd = -1,
+        .input_fd = -1,
         .reaping = {.whole_group = params->generation->program->kill_mode != CONFIG_KILL_PROCESS,
                     .whole_tree = params->generation->program->kill_mode == CONFIG_KILL_TREE,
                     .empty = on_group_empty,
@@ -508,6 +510,7 @@ struct worker *worker_free(struct worker *worker)
     (void)channel_free(worker->channel);
     (void)notify_free(worker->notify);
     (void)fd_close(worker->pidfd);
+    (void)fd_close(worker->input_fd);
     (void)generation_unref(worker->generation);
     free(worker->failure);
     free(worker->status);

@@ -113,6 +113,7 @@ struct worker {
 
     pid_t pid;
     int pidfd;
+    int input_fd; /* `stdin: pipe`: the end to write to, non-blocking, for others alone; -1: none */
     struct reaper_entry reaping;
     pid_t strays[WORKER_STRAYS_MAX]; /* of kill_mode: tree; those that got the stop_signal */
     unsigned n_strays;

@@ -6,7 +6,9 @@
 #include "control/service.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -65,6 +67,34 @@ static int fake_job(const struct control_job *job, UNUSED const struct ucred *pe
     return job->force ? -ENOENT : 0;
 }
 
+static int fake_logs(const struct control_logs *logs, UNUSED void *userdata, json_t **ret, uint64_t *ret_id,
+                     const char **ret_name)
+{
+    if (!logs->names) {
+        *ret_name = "all";
+        return -ENOENT;
+    }
+    *ret_id = 1;
+    *ret = json_pack("{s:[]}", "outputs");
+    return *ret ? 0 : -ENOMEM;
+}
+
+static void fake_unfollow(UNUSED uint64_t id, UNUSED void *userdata)
+{
+}
+
+static int fake_attach(const struct control_attach *wish, UNUSED const struct ucred *peer, UNUSED void *userdata,
+                       json_t **ret, int *ret_input_fd)
+{
+    static const int failures[] = {0, -ENOENT, -ESRCH, -E2BIG, -ENOTCONN, -EMFILE};
+    int r = failures[strlen(wish->name) % ARRAY_SIZE(failures)];
+    if (r == 0)
+        *ret_input_fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    if (r == 0 || r == -E2BIG || r == -ENOTCONN)
+        *ret = json_pack("{s:s}", "name", wish->name);
+    return r;
+}
+
 static const struct control_ops ops = {
     .status = fake_status,
     .reload = fake_reload,
@@ -72,6 +102,9 @@ static const struct control_ops ops = {
     .plan = fake_plan,
     .reload_result = fake_reload_result,
     .job = fake_job,
+    .logs = fake_logs,
+    .unfollow = fake_unfollow,
+    .attach = fake_attach,
     .history = fake_history,
     .shutdown = fake_shutdown,
 };
@@ -92,6 +125,8 @@ static void publish(struct service *service, struct pretender *pretender)
     service_publish(service, "worker", 1, worker);
     service_publish(service, "reload", 2, ended);
     service_publish(service, "job", 3, ended);
+    json_auto_t *lines = json_pack("{s:s}", "text", "a line\n");
+    service_pass_lines(service, 1, lines);
 }
 
 static void feed(sd_event *event, int client, struct service *service, struct pretender *pretender,

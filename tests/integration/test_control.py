@@ -31,7 +31,7 @@ def test_any_varlink_client(echo):
         assert description.lstrip().startswith(("interface ", "#")) and f"interface {INTERFACE}" in description
         for method in ("Status", "Reload", "Scale", "History", "Subscribe", "Shutdown", "Version"):
             assert re.search(rf"^method {method}\(", description, re.MULTILINE), method
-        for method in ("Upgrade", "Attach"):
+        for method in ("Upgrade", "Why"):
             assert not re.search(rf"^method {method}\(", description, re.MULTILINE), "not in this version"
 
 

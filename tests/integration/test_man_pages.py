@@ -8,7 +8,6 @@ its source is read.
 import functools
 import json
 import os
-import pathlib
 import pwd
 import re
 import signal
@@ -16,7 +15,7 @@ import subprocess
 
 import pytest
 import yaml
-from harness import BINARIES, TOP, configs
+from harness import BINARIES, TOP, configs, proc
 from harness.manual import MAN, PAGES, Page, all_entries, declaration, displays, entries, marked, plain, prototypes
 
 KEYS_AT_THE_TOP = "at the top"
@@ -117,12 +116,11 @@ def choices():
 
 
 def test_words_of_choices():
-    """Each is described; and what looks like one is."""
+    """Each is described; and all that .Cm marks there is one."""
     checked = 0
     for table, key, words in choices():
         text = described_keys()[table][key][1]
-        said = {word for line in text.splitlines() for word in marked(line, "Cm")}
-        assert said == set(words), f"{table}.{key}"
+        same(((table, key, word) for word in words), ((table, key, word) for line in text.splitlines() for word in marked(line, "Cm")))
         checked += 1
     assert checked >= 8
 
@@ -330,9 +328,9 @@ def test_exit_statuses():
 def signals_of(pid):
     """Those that a process takes by signalfd(2), as /proc has it."""
     mask = 0
-    for info in pathlib.Path(f"/proc/{pid}/fdinfo").iterdir():
-        for line in info.read_text().splitlines():
-            mask |= int(line.split()[1], 16) if line.startswith("sigmask:") else 0
+    for fd, what in proc.fds(pid).items():
+        if what == "anon_inode:[signalfd]":
+            mask |= int(re.search(rb"^sigmask:\s*(\w+)", proc.read(pid, f"fdinfo/{fd}"), re.MULTILINE).group(1), 16)
     return {number.name[3:] for number in signal.Signals if mask >> (number - 1) & 1}
 
 
@@ -351,8 +349,7 @@ def test_environment_of_a_worker(master, port, directory):
         "node": {**program, "sockets": ["web"], "handoff": ["env", "node-ipc"]}}})
     names = set()
     for described in one.status()["programs"]:
-        block = pathlib.Path(f"/proc/{described['slots'][0]['workers'][0]['pid']}/environ").read_text().split("\0")
-        names |= {entry.partition("=")[0] for entry in block if entry}
+        names |= proc.environment(described["slots"][0]["workers"][0]["pid"]).keys()
     heads = [head for head, _ in entries(Page("reloader-worker.7").section("ENVIRONMENT"))]
     same(names, {name for head in heads for name in marked(f".It {head}", "Ev")})
 

@@ -1,5 +1,6 @@
 """What becomes of output when reloader-log is killed or stopped, the disk is full, nobody reads, or the master dies."""
 import os
+import resource
 import signal
 
 import pytest
@@ -149,6 +150,22 @@ def test_it_dies_as_the_master_leaves(master, directory):
     os.kill(helper, signal.SIGKILL)
     one.wait_end()
     assert path.read_text() == "first\nlast\n"
+
+
+def test_a_reloader_log_without_descriptors(master, directory):
+    """A pipe that it cannot take now is offered again until it can; its soft limit is not what the master began with."""
+    one = master(shell("echo out $RELOADER_SLOT", stdout=str(directory / "%(process_num)s")), wrapper=["prlimit", "--nofile=200:5000"])
+    written(directory / "0", "out 0\n")
+    helper = logger_of(one)
+    assert resource.prlimit(helper, resource.RLIMIT_NOFILE) == (5000, 5000)
+    taken = proc.fds(helper)
+    resource.prlimit(helper, resource.RLIMIT_NOFILE, (next(fd for fd in range(len(taken) + 1) if fd not in taken), 5000))
+    one.ctl("scale", "web", "2")
+    one.wait_line("web/1: reloader-log cannot take its stdout: Too many open files; it is tried again")
+    assert not (directory / "1").exists()
+    resource.prlimit(helper, resource.RLIMIT_NOFILE, (5000, 5000))
+    written(directory / "1", "out 1\n")
+    assert logger_of(one) == helper and one.log.count("cannot take its stdout") == 1
 
 
 def test_signals_of_a_terminal(master, directory):

@@ -13,6 +13,7 @@ CALLS = {
     "CheckConfig": [{}],
     "Version": [{}],
     "History": [{}],
+    "Attach": [{"name": "echo:0"}],
     "Logs": [{"programs": ["all"]}, {"programs": ["echo:0"], "stream": "stderr"}],
     "Reload": [{}, {"wait": False}, {"dry_run": True}, {"programs": ["echo"], "changed_only": True}],
     "Undo": [{}],

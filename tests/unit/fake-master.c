@@ -4,6 +4,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -137,6 +138,30 @@ static int fake_job(const struct control_job *job, UNUSED const struct ucred *pe
     return strcmp(job->names[0], "web:9") == 0 ? -ESRCH : -EBUSY;
 }
 
+/* "web:0" has a pipe, "web:1" does not run, "web" are several. */
+static int fake_attach(const struct control_attach *wish, UNUSED const struct ucred *peer,
+                       void *userdata, json_t **ret, int *ret_input_fd)
+{
+    struct fake_master *fake = userdata;
+    const char *name = wish->name;
+    if (strcmp(name, "web") == 0) {
+        *ret = json_pack("{s:s, s:[s, s]}", "name", name, "workers", "web:0", "web:1");
+        return -E2BIG;
+    }
+    if (strcmp(name, "web:1") == 0) {
+        *ret = json_pack("{s:s, s:i, s:s, s:b}", "program", "web", "slot", 1, "state", "FATAL",
+                         "comes", 0);
+        return -ENOTCONN;
+    }
+    if (strcmp(name, "web:0") != 0)
+        return strcmp(name, "web:9") == 0 ? -ESRCH : -ENOENT;
+    *ret = json_pack("{s:s, s:i, s:s, s:i, s:i, s:s, s:s}", "program", "web", "slot", 0, "name",
+                     "web/0", "pid", 4710, "generation", 7, "state", "READY", "stdin",
+                     fake->input_fd > 0 ? "pipe" : "null");
+    *ret_input_fd = fake->input_fd > 0 ? fcntl(fake->input_fd, F_DUPFD_CLOEXEC, 0) : -1;
+    return 0;
+}
+
 static json_t *fake_past_reload(int id, const char *result, const char *reason, const char *by)
 {
     return json_pack(
@@ -171,6 +196,7 @@ const struct control_ops fake_master_ops = {
     .scale = fake_scale,
     .plan = fake_plan,
     .job = fake_job,
+    .attach = fake_attach,
     .history = fake_history,
     .reload_result = fake_reload_result,
     .shutdown = fake_shutdown,

@@ -16,6 +16,7 @@ struct fake_master {
     bool end_reload_at_once; /* inside the call, as a refused one does */
     bool huge_status;        /* of about 2 MB */
     bool not_ready;          /* status: a slot is FATAL */
+    int input_fd;            /* of web:0, to be written to; 0: it has none */
     unsigned shutdowns, forced;
     void (*on_reload)(struct fake_master *fake); /* may be NULL */
     void (*on_shutdown)(struct fake_master *fake);

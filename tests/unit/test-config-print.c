@@ -70,6 +70,7 @@ static void test_round_trip(void **state UNUSED)
         "'%(here)s']}}\n"
         "  h: {command: x, ready: {http: 'http://unix:/%(program_name)s.sock:/'}, health: {tcp: "
         "81}}\n"
+        "  i: {command: x, stdin: pipe}\n"
         "  v: {command: x, ready: {tcp: '[::1]:81'}, watch: true, watch_ignore: [x y]}\n"));
 }
 

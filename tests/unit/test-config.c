@@ -49,7 +49,20 @@ static void test_defaults(void **state UNUSED)
     assert_true(p->autostart);
     assert_int_equal(p->priority, 999);
     assert_false(p->silent || p->clear_environment);
+    assert_int_equal(p->input, CONFIG_INPUT_NULL);
     (void)config_unref(config);
+}
+
+/* null is YAML's own word for nothing, and our default. */
+static void test_stdin(void **state UNUSED)
+{
+    static const char *const texts[] = {"stdin: null", "stdin: 'null'", "stdin: ~", "stdin: pipe"};
+    for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+        struct config *config = load_program(texts[i]);
+        assert_int_equal(config->programs[0]->input,
+                         strstr(texts[i], "pipe") ? CONFIG_INPUT_PIPE : CONFIG_INPUT_NULL);
+        (void)config_unref(config);
+    }
 }
 
 static void test_everything(void **state UNUSED)
@@ -189,13 +202,6 @@ static void test_not_in_this_version(void **state UNUSED)
         (void)snprintf(part, sizeof(part), "%s: not in this version", top[i]);
         assert_refused(text, part);
     }
-    static const char *const keys[] = {"stdin"};
-    for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
-        char text[100], part[100];
-        (void)snprintf(text, sizeof(text), "%s: x", keys[i]);
-        (void)snprintf(part, sizeof(part), "programs.p.%s: not in this version", keys[i]);
-        assert_program_refused(text, part);
-    }
     assert_refused("log: {format: journal, file: /x}", "log: the journal is no file");
     assert_refused("control: {expose: true}", "control.expose: not in this version");
     assert_program_refused("handoff: [env, nginx]", "'nginx' is not in this version");
@@ -239,6 +245,21 @@ static void test_health(void **state UNUSED)
     assert_int_equal(config->programs[0]->health.failures, 3);
     assert_true(config_looks_at_health(config->programs[1]));
     assert_int_equal(config->programs[1]->ready, CONFIG_READY_CHECK);
+}
+
+/* By what it expands to. reloader-log and reloader-probe are told of it in one message, which holds no more than 64 KiB. */
+static void test_what_is_too_long(void **state UNUSED)
+{
+    char letters[4097] = "";
+    memset(letters, 'a', sizeof(letters) - 1);
+    assert_int_equal(setenv("LONG", letters, 1), 0);
+    assert_program_refused("stdout: '/%(ENV_LONG)s'",
+                           "programs.p.stdout.path: longer than the path of a file can be (4095");
+    assert_program_refused("ready: {http: 'http://x/%(ENV_LONG)s'}",
+                           "programs.p.ready.http: longer than 4096 characters");
+    assert_program_refused("health: {tcp: 'unix:/%(ENV_LONG)s'}",
+                           "programs.p.health.tcp: longer than 4096 characters");
+    assert_int_equal(unsetenv("LONG"), 0);
 }
 
 static void test_types(void **state UNUSED)
@@ -382,6 +403,9 @@ static void test_handoff(void **state UNUSED)
                    "%(fd:p)s: with handoff scm-rights alone a socket has no number");
     assert_program_refused("handoff: stdin",
                            "stdin hands over the first socket, but there is none");
+    assert_program_refused("handoff: [env, stdin], listen: 80, stdin: pipe",
+                           "programs.p.stdin: pipe, but with handoff: stdin the first socket is there");
+    assert_program_refused("stdin: tty", "programs.p.stdin: 'tty' is wrong here, expected null or pipe");
 }
 
 static void test_directory(void **state UNUSED)
@@ -550,6 +574,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_stdin),
         cmocka_unit_test(test_everything),
         cmocka_unit_test(test_all_errors_at_once),
         cmocka_unit_test(test_positions),
@@ -558,6 +583,7 @@ int main(void)
         cmocka_unit_test(test_hints),
         cmocka_unit_test(test_not_in_this_version),
         cmocka_unit_test(test_health),
+        cmocka_unit_test(test_what_is_too_long),
         cmocka_unit_test(test_types),
         cmocka_unit_test(test_command),
         cmocka_unit_test(test_handoff),

@@ -8,6 +8,7 @@
 #include "base/fd.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <poll.h>
 #include <setjmp.h>
@@ -730,6 +731,156 @@ static void test_nothing_is_left_open(UNUSED void **state)
     assert_int_equal(after, before);
 }
 
+/* Descriptors that go over with a reply */
+
+#define ATTACH(flags)                                                                              \
+    "{\"method\":\"" INTERFACE "Attach\",\"parameters\":{\"name\":\"web:0\"}" flags "}"
+
+/* The next bytes, and the descriptor with them: -1 if there was none. */
+static int receive_fd(struct peer *peer)
+{
+    union {
+        struct cmsghdr header;
+        char space[CMSG_SPACE(sizeof(int) * 4)];
+    } control = {0};
+    struct iovec vector = {.iov_base = peer->data, .iov_len = sizeof(peer->data)};
+    struct msghdr message = {.msg_iov = &vector,
+                             .msg_iovlen = 1,
+                             .msg_control = &control,
+                             .msg_controllen = sizeof(control)};
+    uint64_t deadline = clock_monotonic_usec() + DEADLINE_USEC;
+    ssize_t n;
+    while ((n = recvmsg(peer->fd, &message, MSG_CMSG_CLOEXEC)) < 0) {
+        assert_true(errno == EAGAIN && clock_monotonic_usec() < deadline);
+        run_once();
+    }
+    peer->size = (size_t)n;
+    int fd = -1;
+    const struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+    if (header) {
+        assert_int_equal(header->cmsg_len, CMSG_LEN(sizeof(fd)));
+        memcpy(&fd, CMSG_DATA(header), sizeof(fd));
+    }
+    return fd;
+}
+
+/* A pipe whose writing end the fake master has; returns the other one. */
+static int give_input(void)
+{
+    int fds[2];
+    assert_int_equal(pipe2(fds, O_CLOEXEC | O_NONBLOCK), 0);
+    fake.input_fd = fds[1];
+    return fds[0];
+}
+
+/* Everybody who could write has closed: nobody else has kept it. */
+static void expect_end_of_input(int input)
+{
+    char byte;
+    run_idle();
+    assert_int_equal(read(input, &byte, 1), -1);
+    assert_int_equal(errno, EAGAIN);
+    fake.input_fd = fd_close(fake.input_fd);
+    assert_int_equal(read(input, &byte, 1), 0);
+    (void)close(input);
+}
+
+static void test_attach(UNUSED void **state)
+{
+    struct peer peer = open_peer();
+    char text[8] = "";
+    call(&peer, ATTACH(""));
+    assert_int_equal(receive_fd(&peer), -1);
+    expect_and_drop(&peer, "{\"parameters\":{\"pid\":4710,\"stdin\":\"null\"}}", false);
+    int input = give_input();
+    for (int i = 0; i < 3; i++) {
+        call(&peer, ATTACH(""));
+        int fd = receive_fd(&peer);
+        assert_true(fd >= 0);
+        expect_and_drop(&peer, "{\"parameters\":{\"pid\":4710,\"stdin\":\"pipe\"}}", false);
+        assert_int_equal(write(fd, "hello", 5), 5);
+        assert_int_equal(read(input, text, sizeof(text)), 5);
+        assert_string_equal(text, "hello");
+        (void)close(fd);
+    }
+    close_peer(&peer);
+    expect_end_of_input(input);
+}
+
+static void test_attach_of_others(UNUSED void **state)
+{
+    static const char *const names[][2] = {
+        {"web", "NotOneWorker\",\"parameters\":{\"workers\":[\"web:0\",\"web:1\"]}"},
+        {"web:1", "NotRunning\",\"parameters\":{\"state\":\"FATAL\",\"comes\":false}"},
+        {"web:9", "NoSuchWorker\""},
+        {"nobody", "NoSuchProgram\""},
+    };
+    struct peer peer = open_peer();
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+        char text[200], wanted[200];
+        (void)snprintf(text, sizeof(text),
+                       "{\"method\":\"" INTERFACE "Attach\",\"parameters\":{\"name\":\"%s\"}}",
+                       names[i][0]);
+        (void)snprintf(wanted, sizeof(wanted), "{\"error\":\"" INTERFACE "%s}", names[i][1]);
+        call(&peer, text);
+        expect_and_drop(&peer, wanted, false);
+    }
+    close_peer(&peer);
+}
+
+/* One that does not want it, one that leaves before it has it, one that never takes it. */
+static void test_attach_and_gone(UNUSED void **state)
+{
+    int input = give_input();
+    struct peer oneway = open_peer();
+    call(&oneway, ATTACH(",\"oneway\":true"));
+    run_idle();
+    struct peer lazy = open_peer();
+    for (int i = 0; i < 8; i++)
+        call(&lazy, ATTACH(""));
+    run_idle();
+    struct peer hasty = open_peer();
+    call(&hasty, ATTACH(""));
+    close_peer(&hasty);
+    close_peer(&lazy);
+    expect_end_of_input(input);
+    close_peer(&oneway);
+}
+
+/* What was read by who expects none is there all the same. */
+static void test_attach_without_taking(UNUSED void **state)
+{
+    int input = give_input();
+    struct peer peer = open_peer();
+    call(&peer, ATTACH(""));
+    expect_and_drop(&peer, "{\"parameters\":{\"pid\":4710}}", false);
+    expect_end_of_input(input);
+    close_peer(&peer);
+}
+
+/* Of one that asks and asks and takes nothing, no more calls are taken once its socket is a quarter full; the rest goes with it. */
+static void test_attach_and_not_read(UNUSED void **state)
+{
+    int input = give_input();
+    struct peer peer = open_peer();
+    size_t sent = 0;
+    for (; sent < 4096; sent++) {
+        const char text[] = ATTACH("");
+        if (send(peer.fd, text, sizeof(text), MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+            break;
+        run_idle();
+    }
+    assert_true(sent > 8 && sent < 4096);
+    for (size_t i = 0; i < 4; i++) {
+        int fd = receive_fd(&peer);
+        assert_true(fd >= 0);
+        (void)close(fd);
+    }
+    run_idle();
+    close_peer(&peer);
+    expect_end_of_input(input);
+}
+
 /* Peers */
 
 /* Runs `body` as another user in a child; its return value is the exit status. */
@@ -903,6 +1054,11 @@ int main(void)
         served(test_idle_ones_make_room),
         served(test_without_descriptors),
         served(test_nothing_is_left_open),
+        served(test_attach),
+        served(test_attach_of_others),
+        served(test_attach_and_gone),
+        served(test_attach_without_taking),
+        served(test_attach_and_not_read),
         served(test_peers),
         served(test_second_master),
         served(test_stale_socket),

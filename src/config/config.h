@@ -93,13 +93,13 @@ enum config_ready {
     CONFIG_READY_CHECK, /* ready_check is good */
 };
 enum config_drain { CONFIG_DRAIN_AUTO, CONFIG_DRAIN_MESSAGE, CONFIG_DRAIN_SIGNAL };
+enum config_input { CONFIG_INPUT_NULL, CONFIG_INPUT_PIPE };
 enum config_kill_mode {
     CONFIG_KILL_MIXED,
     CONFIG_KILL_GROUP,
     CONFIG_KILL_PROCESS,
     CONFIG_KILL_TREE,
 };
-enum config_input { CONFIG_INPUT_NULL, CONFIG_INPUT_PIPE };
 enum config_order { CONFIG_ORDER_DRAIN_FIRST, CONFIG_ORDER_READY_FIRST };
 
 /* A number, or a share of `workers`. */

@@ -15,6 +15,14 @@ static void read_word(struct reader *reader, const struct key *key, const struct
                       void *object)
 {
     bool is_path = strchr(node->text, '/') != NULL;
+    if (!is_path && strchr(node->text, '.')) {
+        reader_error(
+            reader, &node->place,
+            "'%.64s' is wrong here, expected inherit, null, file, journal, syslog, log, or "
+            "the path of a file, which has a slash, as ./%.64s",
+            node->text, node->text);
+        return;
+    }
     section_read(reader, key->table, NULL, object);
     const struct key *inner = key_find(key->table, is_path ? "path" : "to");
     inner->type->read(reader, inner, node, object);

@@ -2,6 +2,7 @@
 
 #include "base/fd.h"
 #include "base/lines.h"
+#include "control/answer.h"
 #include "control/connection.h"
 
 #include <errno.h>
@@ -9,17 +10,6 @@
 
 /* Of lines that somebody follows, unread by it; events may be more. */
 #define LINES_PENDING_MAX ((size_t)256 << 10)
-
-static const char *const event_types[] = {"master",  "reload", "rollout", "worker",
-                                          "message", "log",    "socket",  "job"};
-
-unsigned client_event_type(const char *name)
-{
-    for (size_t i = 0; i < ARRAY_SIZE(event_types); i++)
-        if (strcmp(event_types[i], name) == 0)
-            return 1u << i;
-    return 0;
-}
 
 const struct control_ops *client_ops(const struct client *client)
 {
@@ -90,12 +80,10 @@ void client_pass_lines(struct client *client, uint64_t id, json_t *lines)
 }
 
 /* Of what found no room it is told as soon as it has read the rest, also when nothing is printed any more. */
-static void on_drained(void *userdata)
+static void tell_missed_lines(struct client *client)
 {
-    struct client *client = userdata;
     json_auto_t *lines = TAKE_PTR(client->missed_of);
-    if (client->waiting != WAITING_FOR_LINES || !lines ||
-        json_object_set_new(lines, "text", json_string("")) < 0)
+    if (!lines || json_object_set_new(lines, "text", json_string("")) < 0)
         return;
     stream_lines(client, lines, client->missed);
     client->missed = 0;
@@ -105,13 +93,26 @@ static void on_drained(void *userdata)
 
 bool client_hears_events(const struct client *client)
 {
-    return client->waiting != WAITING_NOT && client->waiting != WAITING_FOR_LINES;
+    switch (client->waiting) {
+    case WAITING_FOR_RELOAD:
+    case WAITING_FOR_JOB:
+    case WAITING_FOR_EVENTS:
+        return true;
+    case WAITING_NOT:
+    case WAITING_FOR_LINES:
+    case WAITING_FOR_ANSWER:
+        break;
+    }
+    return false;
 }
 
 void client_stop_waiting(struct client *client)
 {
     if (client->waiting == WAITING_FOR_LINES)
         client_ops(client)->unfollow(client->awaited, client_ops_userdata(client));
+    if (client->waiting == WAITING_FOR_ANSWER)
+        client_ops(client)->forget(client->awaited, client_ops_userdata(client));
+    subscription_end(&client->subscription);
     client->waiting = WAITING_NOT;
 }
 
@@ -150,12 +151,36 @@ void client_wait_for_job(struct client *client, uint64_t id, bool more)
     client->more = more;
 }
 
-void client_subscribe(struct client *client, unsigned types)
+static void feed(struct client *client)
 {
-    if (client->over)
+    bool told = subscription_feed(&client->subscription, client->options->events,
+                                  client->connection);
+    if (!told || !client->finishing || client->over)
         return;
+    client_stop_waiting(client);
+    client_reply(client, NULL, false);
+}
+
+/* What the first reply tells: whose numbers these are, and up to which one events are there already. */
+static json_t *describe_beginning(const struct client *client, bool ours)
+{
+    return json_pack("{s:I, s:I, s:o*}", "start", (json_int_t)client->options->start, "last",
+                     (json_int_t)client->options->events->last, "restarted",
+                     ours ? NULL : json_true());
+}
+
+void client_subscribe(struct client *client, struct subscription_wish *wish)
+{
+    bool ours = subscription_begin(&client->subscription, wish, client->options->events,
+                                   client->options->start);
+    json_auto_t *beginning = describe_beginning(client, ours);
     client->waiting = WAITING_FOR_EVENTS;
-    client->types = types;
+    if (!client->over)
+        client_reply(client, beginning, true);
+    if (client->over)
+        client_stop_waiting(client);
+    else
+        feed(client);
 }
 
 void client_follow(struct client *client, uint64_t id)
@@ -165,6 +190,22 @@ void client_follow(struct client *client, uint64_t id)
     client->missed = 0;
     if (client->over)
         client_stop_waiting(client);
+}
+
+void client_wait_for_answer(struct client *client, uint64_t id)
+{
+    client->waiting = WAITING_FOR_ANSWER;
+    client->awaited = id;
+    if (client->over)
+        client_stop_waiting(client);
+}
+
+void client_answer(struct client *client, uint64_t id, json_t *parameters)
+{
+    if (client->waiting != WAITING_FOR_ANSWER || client->awaited != id)
+        return;
+    client->waiting = WAITING_NOT;
+    answer(client, json_incref(parameters));
 }
 
 static bool is_about(uint64_t id, json_t *event)
@@ -177,16 +218,6 @@ static bool is_end(uint64_t id, json_t *event)
 {
     const char *state = json_string_value(json_object_get(event, "state"));
     return state && strcmp(state, "ended") == 0 && is_about(id, event);
-}
-
-/* The text of one event, made when the first client needs it and shared by all. */
-static int encode_publication(struct publication *p)
-{
-    if (p->text)
-        return 0;
-    json_auto_t *parameters = json_pack("{s:I, s:O}", "sequence", (json_int_t)p->sequence, "event",
-                                        p->event);
-    return parameters ? varlink_encode_reply(parameters, true, &p->text, &p->size) : -ENOMEM;
 }
 
 static void end_job(struct client *client, json_t *event)
@@ -204,40 +235,38 @@ static void end_job(struct client *client, json_t *event)
 static void stream_progress(struct client *client, const struct publication *p)
 {
     json_auto_t *parameters = json_pack("{s:I, s:I, s:O}", "id", (json_int_t)client->awaited,
-                                        "sequence", (json_int_t)p->sequence, "event", p->event);
+                                        "sequence", (json_int_t)p->sequence, "event", p->brief);
     CLEANUP_FREE char *text = NULL;
     size_t size = 0;
     if (parameters && varlink_encode_reply(parameters, true, &text, &size) == 0)
         connection_stream(client->connection, text, size);
 }
 
-void client_tell(struct client *client, struct publication *p)
+void client_tell(struct client *client, const struct publication *p)
 {
-    unsigned progress = client_event_type("reload") | client_event_type("rollout") |
-                        client_event_type("worker");
+    unsigned progress = event_filter_type("reload") | event_filter_type("rollout") |
+                        event_filter_type("worker");
     switch (client->waiting) {
     case WAITING_NOT:
         break;
     case WAITING_FOR_RELOAD:
-        if (p->type == client_event_type("reload") && is_end(client->awaited, p->event))
+        if (p->type == event_filter_type("reload") && is_end(client->awaited, p->event))
             end_reload(client, p->event);
         else if (client->more && (p->type & progress))
             stream_progress(client, p);
         break;
     case WAITING_FOR_JOB:
-        if (p->type == client_event_type("job") && is_end(client->awaited, p->event))
+        if (p->type == event_filter_type("job") && is_end(client->awaited, p->event))
             end_job(client, p->event);
-        else if (client->more && p->type == client_event_type("job") &&
+        else if (client->more && p->type == event_filter_type("job") &&
                  is_about(client->awaited, p->event))
             stream_progress(client, p);
         break;
     case WAITING_FOR_EVENTS:
-        /* An event that can't be made for want of memory is missed; its number tells. */
-        if (((client->types & p->type) || client->types == CLIENT_EVENTS_ALL) &&
-            encode_publication(p) == 0)
-            connection_stream(client->connection, p->text, p->size);
+        feed(client);
         break;
     case WAITING_FOR_LINES:
+    case WAITING_FOR_ANSWER:
         break;
     }
 }
@@ -255,16 +284,29 @@ void client_finish(struct client *client)
         end_job(client, NULL);
         break;
     case WAITING_FOR_EVENTS:
+        client->finishing = true;
+        feed(client);
+        break;
     case WAITING_FOR_LINES:
         client_stop_waiting(client);
         client_reply(client, NULL, false);
+        break;
+    case WAITING_FOR_ANSWER:
+        client_stop_waiting(client);
+        client_error(client, CONTROL_ERROR_SHUTTING_DOWN, NULL);
         break;
     }
 }
 
 int client_flush(struct client *client)
 {
-    return connection_flush(client->connection);
+    int fd = connection_flush(client->connection);
+    /* Every turn sends some of the ring, to which nothing is added any more. */
+    while (fd < 0 && client->waiting == WAITING_FOR_EVENTS) {
+        feed(client);
+        fd = connection_flush(client->connection);
+    }
+    return fd;
 }
 
 size_t client_pending(const struct client *client)
@@ -283,6 +325,24 @@ void client_close(struct client *client, const char *reason)
 }
 
 /* Its life */
+
+static void on_drained(void *userdata)
+{
+    struct client *client = userdata;
+    switch (client->waiting) {
+    case WAITING_FOR_EVENTS:
+        feed(client);
+        break;
+    case WAITING_FOR_LINES:
+        tell_missed_lines(client);
+        break;
+    case WAITING_NOT:
+    case WAITING_FOR_RELOAD:
+    case WAITING_FOR_JOB:
+    case WAITING_FOR_ANSWER:
+        break;
+    }
+}
 
 static void on_call(const struct varlink_call *call, void *userdata)
 {
@@ -305,6 +365,7 @@ struct client *client_free(struct client *client)
     list_remove(&client->in_service);
     (void)connection_free(client->connection);
     json_decref(client->missed_of);
+    subscription_end(&client->subscription);
     free(client);
     return NULL;
 }

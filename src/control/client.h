@@ -9,6 +9,7 @@
 #include "base/list.h"
 #include "control/command.h"
 #include "control/control.h"
+#include "control/subscription.h"
 
 #include <sys/socket.h>
 #include <systemd/sd-event.h>
@@ -30,14 +31,11 @@ enum waiting {
     WAITING_FOR_RELOAD,
     WAITING_FOR_JOB,
     WAITING_FOR_EVENTS,
-    WAITING_FOR_LINES
+    WAITING_FOR_LINES,
+    WAITING_FOR_ANSWER
 };
 
-/* The bit of an event type in a set, 0 if there is no such type: only who asked for all gets those. */
-unsigned client_event_type(const char *name);
-#define CLIENT_EVENTS_ALL (~0u)
-
-/* For handlers. A handler answers, or leaves its call waiting by one of the last four. Parameters are borrowed. */
+/* For handlers. A handler answers, or leaves its call waiting by one of the last five. Parameters are borrowed. */
 const struct control_ops *client_ops(const struct client *client);
 void *client_ops_userdata(const struct client *client);
 /* Borrowed. */
@@ -52,8 +50,11 @@ void client_wait_for_reload(struct client *client, uint64_t id, bool more);
 void client_wait_for_job(struct client *client, uint64_t id, bool more);
 /* The call goes on until the client leaves, with what comes by that id, which then is given back. */
 void client_follow(struct client *client, uint64_t id);
-/* The call goes on until the client leaves, with an event of these types for each reply. */
-void client_subscribe(struct client *client, unsigned types);
+/* The call goes on until the client leaves, with an event for each reply but the first. Takes over what `wish` owns. */
+void client_subscribe(struct client *client, struct subscription_wish *wish);
+
+/* The call ends with what comes by that id; if the client leaves before, it is forgotten. */
+void client_wait_for_answer(struct client *client, uint64_t id);
 
 /* For the service. */
 
@@ -62,6 +63,8 @@ struct client_options {
     const struct control_ops *ops;
     void *ops_userdata;
     uint64_t message_timeout_usec, idle_timeout_usec;
+    const struct event_ring *events;
+    uint64_t start; /* whose numbers these have */
     void (*call)(struct client *client, const struct varlink_call *call);
     /* It is over: free it in a later turn of the loop. The reason is for people, NULL if it just left. */
     void (*closed)(struct client *client, const char *reason, void *userdata);
@@ -78,19 +81,19 @@ struct client {
     enum waiting waiting;
     bool over;
     bool more;         /* WAITING_FOR_RELOAD, WAITING_FOR_JOB: tell the progress */
-    uint64_t awaited;  /* likewise, and WAITING_FOR_LINES: the id */
+    uint64_t awaited;  /* likewise, WAITING_FOR_LINES and WAITING_FOR_ANSWER: the id */
     uint64_t missed;   /* WAITING_FOR_LINES: lines that found no room, and it was not told of */
     json_t *missed_of; /* likewise: whose the last of them were; NULL: there are none */
-    unsigned types;    /* WAITING_FOR_EVENTS */
+    bool finishing;    /* the master leaves: the call ends when all is told */
+    struct subscription subscription; /* WAITING_FOR_EVENTS */
 };
 
-/* One event. Its text is made when the first client needs it and shared by all. */
+/* One event, which is in the ring already. */
 struct publication {
     unsigned type;
     uint64_t sequence;
     json_t *event;
-    char *text;
-    size_t size;
+    json_t *brief; /* the same, or shortened where it is too large to be sent to many */
 };
 
 /* Takes over the fd, also when it fails; the options are borrowed for as long as it lives. 0 or -errno. */
@@ -98,8 +101,9 @@ int client_new(int fd, const struct client_options *options, const struct ucred 
                enum control_role role, struct client **ret);
 /* Removes it from its list. Not from inside `closed`. Returns NULL. */
 struct client *client_free(struct client *client);
-void client_tell(struct client *client, struct publication *publication);
+void client_tell(struct client *client, const struct publication *publication);
 void client_pass_lines(struct client *client, uint64_t id, json_t *lines);
+void client_answer(struct client *client, uint64_t id, json_t *parameters);
 bool client_hears_events(const struct client *client);
 /* What it has not read yet, in bytes. */
 size_t client_pending(const struct client *client);

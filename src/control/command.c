@@ -8,6 +8,7 @@ static const char *const type_names[] = {
     [COMMAND_INT] = "int",
     [COMMAND_STRING] = "string",
     [COMMAND_STRINGS] = "[]string",
+    [COMMAND_ANY] = "object",
 };
 
 const struct command_interface *
@@ -43,6 +44,8 @@ static bool has_type(json_t *value, enum command_type type)
         for (size_t i = 0; i < json_array_size(value); i++)
             if (!json_is_string(json_array_get(value, i)))
                 return false;
+        return true;
+    case COMMAND_ANY:
         return true;
     }
     return false;

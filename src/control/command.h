@@ -16,7 +16,7 @@ enum control_role {
     CONTROL_ROLE_OPERATOR, /* root, the master's own user, members of control.group */
 };
 
-enum command_type { COMMAND_BOOL, COMMAND_INT, COMMAND_STRING, COMMAND_STRINGS };
+enum command_type { COMMAND_BOOL, COMMAND_INT, COMMAND_STRING, COMMAND_STRINGS, COMMAND_ANY };
 
 struct command_parameter {
     const char *name; /* NULL ends the list */
@@ -25,7 +25,7 @@ struct command_parameter {
     bool later; /* designed, but not in this version: refused by that word, and not described */
 };
 
-#define COMMAND_PARAMETERS_MAX 6
+#define COMMAND_PARAMETERS_MAX 8
 
 struct command {
     const char *name;

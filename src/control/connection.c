@@ -165,6 +165,14 @@ static void take_call(struct connection *c)
         connection_close(c, "it sent a message over 64 KiB");
 }
 
+static void flush_and_tell(struct connection *c)
+{
+    bool queued = buffer_size(&c->out) > 0;
+    flush(c);
+    if (queued && !c->closed && buffer_size(&c->out) == 0 && c->options.ops->drained)
+        c->options.ops->drained(c->options.userdata);
+}
+
 static int on_io(UNUSED sd_event_source *source, UNUSED int fd, uint32_t events, void *userdata)
 {
     struct connection *c = userdata;
@@ -172,12 +180,9 @@ static int on_io(UNUSED sd_event_source *source, UNUSED int fd, uint32_t events,
         receive(c);
     else if ((events & (EPOLLHUP | EPOLLERR)) && (c->busy || buffer_size(&c->out) > 0))
         connection_close(c, NULL);
-    bool queued = buffer_size(&c->out) > 0;
-    flush(c);
-    if (queued && !c->closed && buffer_size(&c->out) == 0 && c->options.ops->drained)
-        c->options.ops->drained(c->options.userdata);
+    flush_and_tell(c);
     take_call(c);
-    flush(c);
+    flush_and_tell(c);
     settle(c);
     return 0;
 }

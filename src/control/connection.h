@@ -21,7 +21,7 @@ struct connection;
 struct connection_ops {
     /* A call came. Answer it now or later by connection_reply() or _error(); a oneway call's answers go nowhere. */
     void (*call)(const struct varlink_call *call, void *userdata);
-    /* All that was queued, more than the socket took at once, has left. May be NULL. */
+    /* All that was queued has left: there is room for more. May be NULL. */
     void (*drained)(void *userdata);
     /* It is over; said once, from inside any of the functions below. `reason` is for people, NULL if the client just left. */
     void (*closed)(const char *reason, void *userdata);

@@ -227,6 +227,7 @@ static void swap_sockets(struct control *control, struct control_change *change)
     (void)listener_unref(control->listener);
     control->listener = TAKE_PTR(change->listener);
     control->accept = TAKE_PTR(change->accept);
+    service_keep_events(control->service, control->listener != NULL);
     if (control->accept)
         (void)sd_event_source_set_enabled(control->accept, SD_EVENT_ON);
     if (control->listener)
@@ -273,6 +274,7 @@ int control_new(sd_event *event, const struct control_settings *settings,
         r = sd_event_source_set_enabled(control->accept, SD_EVENT_ON);
     if (r < 0)
         return control_fail(ret_error, r, settings->path, "the control socket cannot be served");
+    service_keep_events(control->service, control->listener != NULL);
     *ret = TAKE_PTR(control);
     return 0;
 }
@@ -287,6 +289,12 @@ void control_pass_lines(struct control *control, uint64_t id, json_t *lines)
 {
     if (control)
         service_pass_lines(control->service, id, lines);
+}
+
+void control_answer(struct control *control, uint64_t id, json_t *parameters)
+{
+    if (control)
+        service_answer(control->service, id, parameters);
 }
 
 bool control_is_heard(const struct control *control)

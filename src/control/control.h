@@ -48,6 +48,11 @@ struct control_logs {
     bool follow;
 };
 
+struct control_send {
+    char *const *names; /* as those of a job */
+    json_t *message;
+};
+
 struct control_attach {
     const char *name; /* as those of a job, of one worker */
     int64_t attached; /* the pid of a worker whose input the client has already; 0: none */
@@ -93,6 +98,19 @@ struct control_ops {
                 const char **ret_name);
     void (*unfollow)(uint64_t id, void *userdata);
     /*
+     * Why those workers are still here; `all`: and those that stay (names NULL: of all programs). 0 and an id, by which the parameters of the reply come to control_answer() unless
+     * forget() is called before; or id 0 and these at once. Else as job().
+     */
+    int (*why)(char *const *names, bool all, void *userdata, uint64_t *ret_id, json_t **ret,
+               const char **ret_name);
+    void (*forget)(uint64_t id, void *userdata);
+    /*
+     * Writes a message to their workers, without waiting: SendResult for each, a new reference. 0 or as job(); -EINVAL: it is one of
+     * reloader's own words, -EMSGSIZE.
+     */
+    int (*send)(const struct control_send *send, void *userdata, json_t **ret,
+                const char **ret_name);
+    /*
      * The worker that such a name is of: the parameters of Attach's reply, and where `stdin: pipe` and it has another pid than `attached`, a
      * descriptor to write its input to, which is the caller's. 0; -ENOENT or -ESRCH as job(); -E2BIG: there are several, or -ENOTCONN: there is none now, and *ret has the parameters of the
      * error NotOneWorker or NotRunning; or another -errno.
@@ -129,14 +147,17 @@ DEFINE_FREEP(struct control_change *, control_change_free)
 
 /*
  * Tells all who subscribed, and those who wait for a reload: event is {"type":…, "time_usec":…, its fields}, borrowed.
- * Types: master, reload, rollout, worker, job, message, log, socket. `sequence` counts the events of this master.
+ * Types: master, reload, rollout, worker, job, message, log, socket. `sequence` counts the events of this master from 1; one that is
+ * left out was missed by all. While there is a socket, the last ones are kept (event-ring.h) for those who come later.
  * Returns at once; clients are written to from the event loop. Without a control (`socket: none`, NULL) this and the functions
  * below do nothing.
  */
 void control_publish(struct control *control, const char *type, uint64_t sequence, json_t *event);
 /* Lines for who follows by that id: {program, name, slot, …, text, missed}, borrowed. One who does not read misses some, and is told. */
 void control_pass_lines(struct control *control, uint64_t id, json_t *lines);
-/* Would control_publish() reach anybody now? */
+/* The parameters of the reply that the client with that inquiry waits for, borrowed; NULL: there was no memory for them. */
+void control_answer(struct control *control, uint64_t id, json_t *parameters);
+/* Would control_publish() reach anybody, now or later? */
 bool control_is_heard(const struct control *control);
 
 /*

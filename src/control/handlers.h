@@ -29,12 +29,16 @@ void methods_handle_history(const struct command *command, const struct varlink_
                             struct client *client);
 void methods_handle_logs(const struct command *command, const struct varlink_call *call,
                          struct client *client);
+void methods_handle_why(const struct command *command, const struct varlink_call *call,
+                        struct client *client);
 void methods_handle_attach(const struct command *command, const struct varlink_call *call,
                            struct client *client);
 void methods_handle_check_config(const struct command *command, const struct varlink_call *call,
                                  struct client *client);
 void methods_handle_subscribe(const struct command *command, const struct varlink_call *call,
                               struct client *client);
+void methods_handle_send(const struct command *command, const struct varlink_call *call,
+                         struct client *client);
 void methods_handle_shutdown(const struct command *command, const struct varlink_call *call,
                              struct client *client);
 void methods_handle_version(const struct command *command, const struct varlink_call *call,

@@ -4,7 +4,10 @@
 #include "base/strv.h"
 #include "control/attach-view.h"
 #include "control/logs-view.h"
+#include "master/jobs.h"
+#include "control/send-view.h"
 #include "master/scale.h"
+#include "master/why.h"
 #include "worker/environment.h"
 
 #include <unistd.h>
@@ -48,20 +51,28 @@ static json_t *view_workers(const struct slot *slot)
     return workers;
 }
 
+static json_t *view_slot(const struct program *program, const struct slot *slot)
+{
+    CLEANUP_FREE char *name = NULL, *error = NULL, *reason = slot_reason(slot);
+    enum slot_state state = slot_get_state(slot);
+    (void)worker_make_name(program->committed, slot->number, &name, &error);
+    json_t *view = json_pack("{s:I, s:s*, s:s, s:I, s:s*, s:o}", "slot", (json_int_t)slot->number,
+                             "name", name, "state", slot_state_to_string(state), "restarts",
+                             (json_int_t)slot->restarts, "reason", reason, "workers",
+                             view_workers(slot));
+    uint64_t now = clock_monotonic_usec();
+    if (view && state == SLOT_BACKOFF && slot->backoff_until_usec > now)
+        (void)json_object_set_new(
+            view, "retry_usec",
+            json_integer((json_int_t)(clock_realtime_usec() + slot->backoff_until_usec - now)));
+    return view;
+}
+
 static json_t *view_slots(const struct program *program)
 {
     json_t *slots = json_array();
-    for (size_t i = 0; i < program->n_slots; i++) {
-        const struct slot *slot = program->slots[i];
-        char *name = NULL, *error = NULL;
-        (void)worker_make_name(program->committed, slot->number, &name, &error);
-        (void)json_array_append_new(
-            slots, json_pack("{s:I, s:s*, s:s, s:o}", "slot", (json_int_t)slot->number, "name",
-                             name, "state", slot_state_to_string(slot_get_state(slot)), "workers",
-                             view_workers(slot)));
-        free(name);
-        free(error);
-    }
+    for (size_t i = 0; i < program->n_slots; i++)
+        (void)json_array_append_new(slots, view_slot(program, program->slots[i]));
     return slots;
 }
 
@@ -82,10 +93,12 @@ static const char *describe_none(const struct program *program)
 }
 
 /* One word for the program as a whole: what its operator would ask first. */
-static const char *program_state(const struct program *program)
+static const char *program_state(const struct master *master, const struct program *program)
 {
     if (program->stopping)
         return program_is_empty(program) ? "STOPPED" : "STOPPING";
+    if (!program->started && jobs_awaited_by(master, program->name))
+        return "WAITING";
     if (!program->started)
         return program_is_empty(program) ? "STOPPED" : "STOPPING";
     switch (program->phase) {
@@ -124,14 +137,17 @@ static void add_output(json_t *view, const struct master *master, const struct p
 static json_t *view_program(const struct master *master, const struct program *program)
 {
     json_t *view = json_pack(
-        "{s:s, s:s, s:I, s:I, s:I, s:o}", "name", program->name, "state", program_state(program),
-        "generation", (json_int_t)program->committed->number, "workers",
-        (json_int_t)program_wanted(program), "ready", (json_int_t)program_count_ready(program),
-        "slots", view_slots(program));
+        "{s:s, s:s, s:I, s:I, s:I, s:o}", "name", program->name, "state",
+        program_state(master, program), "generation", (json_int_t)program->committed->number,
+        "workers", (json_int_t)program_wanted(program), "ready",
+        (json_int_t)program_count_ready(program), "slots", view_slots(program));
     add_output(view, master, program);
     CLEANUP_FREE char *health = program_health_text(program);
     if (view && health)
         (void)json_object_set_new(view, "health", json_string(health));
+    const char *awaited = jobs_awaited_by(master, program->name);
+    if (view && awaited)
+        (void)json_object_set_new(view, "waits_for", json_string(awaited));
     return view;
 }
 
@@ -300,6 +316,18 @@ static int op_job(const struct control_job *job, const struct ucred *peer, void 
     return job_new(userdata, &wish, ret_id, ret_name);
 }
 
+static int op_why(char *const *names, bool all, void *userdata, uint64_t *ret_id, json_t **ret,
+                  const char **ret_name)
+{
+    const struct why_wish wish = {.names = names, .all = all};
+    return why_ask(userdata, &wish, ret_id, ret, ret_name);
+}
+
+static void op_forget(uint64_t id, void *userdata)
+{
+    why_forget(userdata, id);
+}
+
 static void op_shutdown(bool force, void *userdata)
 {
     master_shutdown(userdata, force);
@@ -311,8 +339,11 @@ const struct control_ops master_control_ops = {
     .scale = op_scale,
     .plan = op_plan,
     .job = op_job,
+    .send = send_view,
     .logs = logs_view,
     .unfollow = logs_unfollow,
+    .why = op_why,
+    .forget = op_forget,
     .attach = attach_view,
     .history = op_history,
     .reload_result = op_reload_result,

@@ -152,6 +152,19 @@ static const struct command control_commands[] = {
         .handle = methods_handle_logs,
     },
     {
+        .name = "Why",
+        .help = "Why workers are still here that have to leave: what they wait for, how long they "
+                "may, and their open connections.\n"
+                "With `all`, also what those do that stay; names as of Start, none: all programs. "
+                "Of connections and processes\n"
+                "some are listed and all counted.",
+        .parameters = {{.name = "programs", .type = COMMAND_STRINGS},
+                       {.name = "all", .type = COMMAND_BOOL}},
+        .reply = "(workers: []Leaving, failure: ?string)",
+        .role = CONTROL_ROLE_OPERATOR,
+        .handle = methods_handle_why,
+    },
+    {
         .name = "Attach",
         .help = "The worker that runs in a slot now: PROGRAM:SLOT, a worker's name, or a program "
                 "with one slot. With `stdin: pipe`,\n"
@@ -177,16 +190,49 @@ static const struct command control_commands[] = {
     },
     {
         .name = "Subscribe",
-        .help = "Events from now on, of these types or of all: master, reload, rollout, worker, "
-                "job, message, log, socket.\n"
-                "The first reply has neither member: it says that nothing is missed from here on. "
-                "The last one, when the\n"
-                "master leaves, has neither. An event has its type, time_usec (of the real clock) "
-                "and its own fields.",
-        .parameters = {{.name = "types", .type = COMMAND_STRINGS}},
-        .reply = "(sequence: ?int, event: ?object)",
+        .help =
+            "Events from now on, of these types or of all: master, reload, rollout, worker, "
+            "job, message, log, socket;\n"
+            "of `programs` alone (PROGRAM, PROGRAM:SLOT, or a worker's name, which need not be "
+            "there yet), and messages\n"
+            "with these `commands` alone: their member cmd. With `since`, a number, those after "
+            "it come first, with\n"
+            "`since_usec` those since then, as far as they are kept: the last 4096, of 1 MiB "
+            "together.\n"
+            "The first reply has neither sequence nor event: `start` says whose numbers they are, "
+            "the real time in\n"
+            "microseconds at which the master began, `last` is the newest one's. Give `start` "
+            "back with `since`: of another\n"
+            "master's, all is told, and the first reply says `restarted`. Nothing comes twice; "
+            "what a client did not read\n"
+            "before it was forgotten is `missed`, from the number `first` (if that is known) to "
+            "`last`, of whatever type.\n"
+            "The last reply, when the master leaves, has no member. An event has its type, "
+            "time_usec (of the real clock)\n"
+            "and its own fields; one of more than 512 KiB has the names of those that it is told "
+            "without in `omitted`.",
+        .parameters = {{.name = "types", .type = COMMAND_STRINGS},
+                       {.name = "programs", .type = COMMAND_STRINGS},
+                       {.name = "commands", .type = COMMAND_STRINGS},
+                       {.name = "since", .type = COMMAND_INT},
+                       {.name = "since_usec", .type = COMMAND_INT},
+                       {.name = "start", .type = COMMAND_INT}},
+        .reply = "(start: ?int, last: ?int, restarted: ?bool, sequence: ?int, event: ?object, "
+                 "missed: ?(first: ?int, last: int))",
         .streams = true,
         .handle = methods_handle_subscribe,
+    },
+    {
+        .name = "Send",
+        .help = "A message to workers, any JSON value: names as of Start. Each worker's own result "
+                "tells whether it was sent,\n"
+                "which does not wait until it is read: what a worker does not read is kept for it, "
+                "at most 64 KiB.",
+        .parameters = {{.name = "programs", .type = COMMAND_STRINGS, .required = true},
+                       {.name = "message", .type = COMMAND_ANY, .required = true}},
+        .reply = "(results: []SendResult)",
+        .role = CONTROL_ROLE_OPERATOR,
+        .handle = methods_handle_send,
     },
     {
         .name = "Shutdown",
@@ -205,9 +251,7 @@ static const struct command control_commands[] = {
         .handle = methods_handle_version,
     },
     {.name = "Signal"},
-    {.name = "Send"},
     {.name = "Sockets"},
-    {.name = "Why"},
     {.name = "Upgrade"},
 };
 
@@ -240,18 +284,52 @@ static const char control_types[] =
     "since_usec: int, "
     "restarts: int, mixed: bool,\n"
     "health: ?(state: (unknown, healthy, unhealthy), failures: int, text: ?string))\n"
-    "\ntype Slot (slot: int, name: string, state: string, workers: []Worker)\n"
+    "\n# reason: how its last worker ended, or why it was given up, where nobody is in it for that; retry_usec:\n"
+    "# when the next start is due, by the real clock.\n"
+    "type Slot (slot: int, name: string, state: string, restarts: int, reason: ?string, retry_usec: "
+    "?int, workers: []Worker)\n"
     "\n# output: what its workers printed that could not be written, and what reloader-log had "
     "read\n"
-    "# when it was killed.\n"
+    "# when it was killed. waits_for: the program that has to be started before, by their priority.\n"
     "type Program (name: string, state: string, generation: int, workers: int, ready: int, "
     "slots: []Slot, output: ?(dropped_lines: int, dropped_bytes: int, lost_bytes: int), "
-    "health: ?string)\n"
+    "health: ?string, waits_for: ?string)\n"
     "\n# A process that left its worker's group, and lives on though the worker has gone.\n"
     "type Stray (pid: int, process: string, worker: string)\n"
     "\n# redirected: stderr goes where stdout goes. path: of a file.\n"
     "type Output (program: string, slot: int, name: ?string, stream: string, to: (inherit, null, "
     "file, journal, syslog, log), redirected: bool, path: ?string)\n"
+    "\n# Why a worker is here. reason: why it was told to leave, in which reload, if any; "
+    "leaves_since_usec: since when, by\n"
+    "# the real clock. waits_for, until the time of the key `limit` is over, in left_usec (extended: as it "
+    "asked for). killed:\n"
+    "# by SIGKILL. message_unread: it was told and has not read it. incomplete: there is a "
+    "process at which the master may\n"
+    "# not look, whose connections are not among these. The counts are missing where they could "
+    "not be found out; then the reply's `failure` tells why.\n"
+    "type Leaving (\n  program: string,\n  name: string,\n  slot: int,\n  pid: int,\n  "
+    "generation: int,\n  state: string,\n  since_usec: int,\n"
+    "  leaves_since_usec: ?int,\n  reason: ?string,\n  reload: ?int,\n"
+    "  waits_for: ?(ready, fully_closed, exit, group),\n  limit: ?(start_timeout, "
+    "disconnect_timeout, stop_timeout),\n"
+    "  left_usec: ?int,\n  extended: ?bool,\n  killed: ?bool,\n  message_unread: ?bool,\n"
+    "  incomplete: ?bool,\n  process_count: ?int,\n  processes: ?[]Process,\n  connection_count: ?int,\n  "
+    "connections: ?[]Connection\n)\n"
+    "\n# One of a worker's processes; unreadable: why its connections are not known.\n"
+    "type Process (pid: int, name: string, state: (running, sleeping, uninterruptible, stopped, "
+    "traced, zombie), unreadable: ?string)\n"
+    "\n# The least idle ones come first; Unix and UDP, of which no times are known, last. "
+    "accepted: by the worker; else it\n"
+    "# connected itself. pids: of the worker, who hold it. unread and unsent: bytes that the "
+    "worker has not read, and that\n"
+    "# its peer has not taken. unanswered: how often in a row they were sent again. Its age is "
+    "known if one side never sent\n"
+    "# anything, else how old it is at least.\n"
+    "type Connection (\n  protocol: (tcp, udp, unix),\n  state: string,\n  accepted: bool,\n  "
+    "pids: []int,\n"
+    "  local: ?string,\n  peer: ?string,\n  peer_pid: ?int,\n  idle_usec: ?int,\n  "
+    "age_usec: ?int,\n  age_at_least_usec: ?int,\n"
+    "  unanswered: ?int,\n  unread: ?int,\n  unsent: ?int\n)\n"
     "\n# text: whole lines, each with its end; missed: how many were left out before them, as they "
     "were too many.\n"
     "type Lines (program: string, name: string, slot: int, pid: int, generation: int, stream: "
@@ -259,6 +337,11 @@ static const char control_types[] =
     "\n# slot: where one slot alone was asked for.\n"
     "type JobResult (program: string, slot: ?int, result: (started, already_started, exited, "
     "stopped, already_stopped, restarted, superseded, failed), reason: ?string)\n"
+    "\n# Of a worker, or of a slot that has none. no_channel: it closed its end; full: it has not "
+    "read 64 KiB\n"
+    "# of earlier messages. unread: it has not read all that was sent before.\n"
+    "type SendResult (program: string, slot: int, name: ?string, pid: ?int, generation: ?int, "
+    "result: (sent, draining, stopping, no_channel, full, not_running), unread: ?bool)\n"
     "\n# queue and backlog: how many wait to be accepted and how many may, of UDP in bytes; drops: "
     "for\n"
     "# how many there was no room since it was bound.\n"

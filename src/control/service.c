@@ -17,6 +17,8 @@ struct service {
     sd_event_source *reaper;
     struct list clients;
     size_t n_clients;
+    struct event_ring events;
+    bool keeps_events;
     struct log_limit limit; /* for what clients can make us say */
 };
 
@@ -96,6 +98,37 @@ int service_add(struct service *service, int fd, const struct ucred *peer, enum 
     return 0;
 }
 
+/* Events */
+
+bool service_is_heard(const struct service *service)
+{
+    if (service->keeps_events)
+        return true;
+    LIST_FOREACH (client, &service->clients, struct client, in_service)
+        if (client_hears_events(client))
+            return true;
+    return false;
+}
+
+void service_keep_events(struct service *service, bool keep)
+{
+    service->keeps_events = keep;
+    if (!service_is_heard(service))
+        event_ring_clear(&service->events);
+}
+
+/* One that can't be kept is missed by all who subscribed: its number tells them. The brief one, where that is another. */
+static json_t *remember(struct service *service, const struct publication *p)
+{
+    int r = event_ring_add(&service->events, p->type, p->sequence, p->event);
+    if (r != -EMSGSIZE)
+        return NULL;
+    json_t *brief = event_shorten(p->event);
+    if (brief)
+        (void)event_ring_add(&service->events, p->type, p->sequence, brief);
+    return brief;
+}
+
 /* Each may owe as much as it may, but not all of them together. */
 static void bound_pending(struct service *service)
 {
@@ -115,13 +148,18 @@ static void bound_pending(struct service *service)
 
 void service_publish(struct service *service, const char *type, uint64_t sequence, json_t *event)
 {
+    if (!service_is_heard(service)) {
+        event_ring_clear(&service->events);
+        event_ring_skip(&service->events, sequence);
+        return;
+    }
     struct publication publication = {
-        .type = client_event_type(type), .sequence = sequence, .event = event};
+        .type = event_filter_type(type), .sequence = sequence, .event = event};
+    json_auto_t *brief = remember(service, &publication);
+    publication.brief = brief ? brief : event;
     LIST_FOREACH (client, &service->clients, struct client, in_service)
         client_tell(client, &publication);
-    if (publication.text)
-        bound_pending(service);
-    free(publication.text);
+    bound_pending(service);
 }
 
 void service_pass_lines(struct service *service, uint64_t id, json_t *lines)
@@ -130,15 +168,13 @@ void service_pass_lines(struct service *service, uint64_t id, json_t *lines)
         client_pass_lines(client, id, lines);
 }
 
-/* The end */
-
-bool service_is_heard(const struct service *service)
+void service_answer(struct service *service, uint64_t id, json_t *parameters)
 {
     LIST_FOREACH (client, &service->clients, struct client, in_service)
-        if (client_hears_events(client))
-            return true;
-    return false;
+        client_answer(client, id, parameters);
 }
+
+/* The end */
 
 /* Sends what can be sent; returns how many clients are still to be waited for. */
 static nfds_t flush_all(struct service *service, struct pollfd *fds)
@@ -177,12 +213,15 @@ int service_new(sd_event *event, const struct service_options *options, struct s
                                             .ops_userdata = options->userdata,
                                             .message_timeout_usec = options->message_timeout_usec,
                                             .idle_timeout_usec = options->idle_timeout_usec,
+                                            .events = &service->events,
+                                            .start = clock_realtime_usec(),
                                             .call = dispatch,
                                             .closed = on_closed,
                                             .userdata = service},
                                 .event = sd_event_ref(event),
                                 .limit = {.interval_usec = 10 * USEC_PER_SEC, .burst = 5}};
     list_init(&service->clients);
+    event_ring_init(&service->events);
     int r = sd_event_add_defer(event, &service->reaper, on_reaper, service);
     if (r >= 0)
         r = sd_event_source_set_enabled(service->reaper, SD_EVENT_OFF);
@@ -199,6 +238,7 @@ struct service *service_free(struct service *service)
         return NULL;
     LIST_FOREACH_SAFE (client, &service->clients, struct client, in_service)
         (void)client_free(client);
+    event_ring_clear(&service->events);
     (void)sd_event_source_disable_unref(service->reaper);
     (void)sd_event_unref(service->event);
     free(service);

@@ -34,9 +34,13 @@ DEFINE_FREEP(struct service *, service_free)
  */
 int service_add(struct service *service, int fd, const struct ucred *peer, enum control_role role);
 
+/* Are the last events kept, for clients that may come? Else they are no longer than somebody hears them. */
+void service_keep_events(struct service *service, bool keep);
+/* `sequence` is larger each time. */
 void service_publish(struct service *service, const char *type, uint64_t sequence, json_t *event);
 void service_pass_lines(struct service *service, uint64_t id, json_t *lines);
-/* Does any client wait for events or a reload now? */
+void service_answer(struct service *service, uint64_t id, json_t *parameters);
+/* Does any client wait for events or a reload now, or may one ask for them later? */
 bool service_is_heard(const struct service *service);
 
 /* Ends every waiting call and pushes out what is queued, until `deadline_usec` (monotonic). Nobody is served any more. */

@@ -62,10 +62,15 @@ static int check_text(struct import *import, const char *path, const char *text,
         string_format("%s:%u: this is no text in UTF-8: convert it, as by iconv(1)", path, line));
 }
 
+static const char *skip_mark(const char *text)
+{
+    return string_starts_with(text, "\xef\xbb\xbf") ? text + 3 : text;
+}
+
 static int add_ini(struct import *import, const char *path, const char *text, size_t size)
 {
     int r = check_text(import, path, text, size);
-    return r < 0 ? r : ini_parse(&import->ini, path, text, import->ret_error);
+    return r < 0 ? r : ini_parse(&import->ini, path, skip_mark(text), import->ret_error);
 }
 
 static int read_file(struct import *import, const char *path, char **ret, size_t *ret_size)
@@ -149,11 +154,6 @@ static int include(struct import *import)
 static bool is_json(const char *text)
 {
     return text[strspn(text, " \t\r\n")] == '{';
-}
-
-static const char *skip_mark(const char *text)
-{
-    return string_starts_with(text, "\xef\xbb\xbf") ? text + 3 : text;
 }
 
 static int translate(struct import *import, const char *text, size_t size, bool with_includes)

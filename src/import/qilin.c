@@ -321,6 +321,11 @@ int qilin_translate(const char *text, size_t size, const char *path, struct docu
     CLEANUP(qilin_clear)
     struct qilin q = {.text = text, .path = path, .root = root, .document = document};
     const char *exec = json_string_value(json_object_get(root, "exec"));
+    if (!exec && json_object_get(root, "apps"))
+        return fail(ret_error, string_format("%s:%u: this is a process file of PM2, which is not "
+                                             "read; expected a supervisord.conf or a "
+                                             "qilin-daemon.json",
+                                             path, find_line(text, "apps")));
     if (!exec || *exec == '\0')
         return fail(ret_error, string_format("%s:%u: there is no \"exec\": expected the script "
                                              "that qilin-daemon runs, as \"exec\": \"app.js\"",

@@ -19,7 +19,7 @@ struct job {
     void *owner;
     const struct origin *origin;      /* outlives the job */
     struct output_counters *counters; /* the writer adds to `written` */
-    size_t came; /* bytes that it stands for, before any were left out */
+    size_t came; /* bytes that it stands for, before any were left out; 0: only opens the file */
     size_t size;
     /* When it is done: */
     size_t n_dropped, dropped_lines; /* of its bytes as they are now */

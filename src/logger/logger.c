@@ -149,6 +149,8 @@ static int add_stream(struct logger *logger, char **fields, int fd)
         return r;
     }
     list_append(&logger->streams, &stream->link);
+    if (writer_get_kind(params.writer) == WRITER_FILE)
+        stream_open(stream);
     return 0;
 }
 

@@ -43,8 +43,7 @@ void stream_say(struct stream *stream)
     CLEANUP_FREE char *text = string_format(
         "%s: %" PRIu64 " %s dropped (%" PRIu64 " bytes): %s", stream->origin.stream,
         stream->unsaid_lines, stream->unsaid_lines == 1 ? "line is" : "lines are",
-        stream->unsaid_bytes,
-        stream->why ? stream->why : "no memory");
+        stream->unsaid_bytes, stream->why ? stream->why : "no memory");
     if (text)
         logger_say(stream->logger, stream->number, text);
     stream->counters->said += stream->unsaid_bytes;
@@ -97,6 +96,27 @@ static void empty_carry(struct stream *stream)
     }
 }
 
+static void send_job(struct stream *stream, struct job *job)
+{
+    stream->job = job;
+    stream->job_usec = clock_monotonic_usec();
+    stream->behind = stream->late;
+    if (!stream->behind)
+        (void)sd_event_source_set_enabled(stream->source, SD_EVENT_OFF);
+    logger_tick(stream->logger);
+    writer_write(stream->writer, job);
+}
+
+void stream_open(struct stream *stream)
+{
+    struct job *job = malloc(sizeof(*job) + 1);
+    if (!job)
+        return;
+    *job = (struct job){.owner = stream, .origin = &stream->origin, .counters = stream->counters};
+    list_init(&job->link);
+    send_job(stream, job);
+}
+
 /* The line that has begun, and whole lines behind it, on their way. */
 static void submit(struct stream *stream, const char *data, size_t size)
 {
@@ -124,13 +144,7 @@ static void submit(struct stream *stream, const char *data, size_t size)
     empty_carry(stream);
     if (stream->tapped)
         tap_lines(stream, job->data, job->size);
-    stream->job = job;
-    stream->job_usec = clock_monotonic_usec();
-    stream->behind = stream->late;
-    if (!stream->behind)
-        (void)sd_event_source_set_enabled(stream->source, SD_EVENT_OFF);
-    logger_tick(stream->logger);
-    writer_write(stream->writer, job);
+    send_job(stream, job);
 }
 
 static void hold_back(struct stream *stream, const char *data, size_t size)
@@ -222,11 +236,28 @@ static int on_readable(sd_event_source *source UNUSED, int fd UNUSED, uint32_t r
 
 /* Jobs */
 
+static const char *hint_of(const struct job *job)
+{
+    if (strcmp(job->step, "open") != 0)
+        return "";
+    if (job->error == ENOENT)
+        return " (its directory is made, those above it are not)";
+    return job->error == ENXIO ? " (a FIFO that nobody reads, or a socket)" : "";
+}
+
 static void note_failure(struct stream *stream, const struct job *job)
 {
     const char *why = job->error == EAGAIN ? "its reader does not keep up" : strerror(job->error);
-    set_reason(stream, string_format("cannot %s %s: %s", job->step, writer_name(stream->writer),
-                                     why));
+    set_reason(stream, string_format("cannot %s %s: %s%s", job->step, writer_name(stream->writer),
+                                     why, hint_of(job)));
+    if (job->came == 0 && stream->why) {
+        CLEANUP_FREE char *text = string_format(
+            "%s: %s; until that works, what it prints is dropped", stream->origin.stream,
+            stream->why);
+        logger_say(stream->logger, stream->number, text ? text : stream->why);
+    }
+    if (job->came == 0)
+        return;
     if (job->n_dropped > 0) {
         count_dropped(stream, job->n_dropped, job->dropped_lines);
         return;
@@ -266,8 +297,8 @@ void stream_tap(struct stream *stream, bool on)
 bool stream_look(struct stream *stream, uint64_t now_usec)
 {
     if (stream->job && !stream->behind && now_usec - stream->job_usec >= PATIENCE_USEC) {
-        set_reason(stream, string_format("%s does not take them in time",
-                                         writer_name(stream->writer)));
+        set_reason(stream,
+                   string_format("%s does not take them in time", writer_name(stream->writer)));
         stream->behind = true;
         drop_carry(stream);
         if (stream->source)

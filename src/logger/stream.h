@@ -55,6 +55,8 @@ struct stream_params {
 };
 
 int stream_new(struct logger *logger, const struct stream_params *params, struct stream **ret);
+/* Its file is opened before there is anything to write, and what fails is said: a quiet worker's last words would be lost. */
+void stream_open(struct stream *stream);
 struct stream *stream_free(struct stream *stream);
 DEFINE_FREEP(struct stream *, stream_free)
 

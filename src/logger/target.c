@@ -260,6 +260,10 @@ static bool write_to_file(struct target *target, struct job *job, size_t *at)
 void target_write(struct target *target, struct job *job)
 {
     size_t at = 0;
+    if (job->came == 0 && target->fd < 0 && open_target(target) < 0) {
+        job->error = -target->open_error;
+        job->step = "open";
+    }
     while (at < job->size && write_to_file(target, job, &at))
         ;
     if (at < job->size)

@@ -74,3 +74,10 @@ void event_bus_pass(struct event_bus *bus, uint64_t follower, json_t *lines)
         if (subscriber->lines)
             subscriber->lines(follower, lines, subscriber->userdata);
 }
+
+void event_bus_answer(struct event_bus *bus, uint64_t inquiry, json_t *answer)
+{
+    LIST_FOREACH (subscriber, &bus->subscribers, struct event_subscriber, link)
+        if (subscriber->answer)
+            subscriber->answer(inquiry, answer, subscriber->userdata);
+}

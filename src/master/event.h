@@ -38,6 +38,8 @@ struct event_subscriber {
     void (*handle)(enum event_type type, uint64_t sequence, json_t *event, void *userdata);
     /* Lines for one follower (followers.h), which is no event; may be NULL. */
     void (*lines)(uint64_t follower, json_t *lines, void *userdata);
+    /* The answer to an inquiry (why.h), which is no event either, nor shared; may be NULL. */
+    void (*answer)(uint64_t inquiry, json_t *answer, void *userdata);
     /* Is anybody behind it now? What nobody listens to is not made. */
     bool (*listens)(void *userdata);
     void *userdata;
@@ -55,5 +57,7 @@ void event_bus_unsubscribe(struct event_subscriber *subscriber);
 bool event_bus_is_heard(const struct event_bus *bus);
 
 void event_bus_pass(struct event_bus *bus, uint64_t follower, json_t *lines);
+/* `answer` is borrowed. */
+void event_bus_answer(struct event_bus *bus, uint64_t inquiry, json_t *answer);
 /* Takes over `fields` (NULL when memory was short: then the event is lost and only its number is used). */
 void event_bus_publish(struct event_bus *bus, enum event_type type, json_t *fields);

@@ -39,7 +39,7 @@ static char *find_at(const char *directory, const char *name)
     return path && access(path, X_OK) == 0 ? TAKE_PTR(path) : NULL;
 }
 
-static char *find_executable(const char *name)
+char *helper_find(const char *name)
 {
     char own[PATH_MAX];
     ssize_t n = readlink("/proc/self/exe", own, sizeof(own) - 1);
@@ -361,7 +361,7 @@ int helper_new(sd_event *event, struct reaper *reaper, const struct helper_ops *
         .userdata = userdata,
         .event = event,
         .reaper = reaper,
-        .executable = find_executable(ops->name),
+        .executable = helper_find(ops->name),
         .pidfd = -1,
         .socket = -1,
     };

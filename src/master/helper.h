@@ -50,6 +50,9 @@ struct helper {
     uint64_t deaths;
 };
 
+/* Where the executable of that name is (malloc-ed), or NULL. */
+char *helper_find(const char *name);
+
 int helper_new(sd_event *event, struct reaper *reaper, const struct helper_ops *ops, void *userdata,
                struct helper **ret);
 /* It is killed, and gone afterwards. */

@@ -98,8 +98,7 @@ static void begin_start(struct job_target *target, struct program *program)
     struct slot *slot = find_slot(program, target);
     const struct count count = count_starts(program, target);
     target->was_so = program->started && count.there > 0 && count.coming == 0 &&
-                     count.exited + count.nobody == 0 && !count.failed &&
-                     (!slot || !slot->held);
+                     count.exited + count.nobody == 0 && !count.failed && (!slot || !slot->held);
     if (target->was_so)
         return;
     if (is_whole(target))
@@ -208,6 +207,10 @@ static void judge_restart(const struct master *master, struct job_target *target
                           struct program *program)
 {
     struct slot *slot = find_slot(program, target);
+    if (target->reload_id != 0 && program->halted) {
+        job_end_target(target, "failed", strdup("it was stopped meanwhile"));
+        return;
+    }
     if (target->reload_id != 0) {
         judge_reload(master, target);
         return;

@@ -300,6 +300,24 @@ bool jobs_are_booting(const struct master *master)
     return false;
 }
 
+const char *jobs_awaited_by(const struct master *master, const char *program)
+{
+    LIST_FOREACH (job, &master->jobs.list, struct job, link) {
+        const struct job_target *first = NULL;
+        bool waits = false;
+        for (size_t i = 0; job->verb == JOB_START && i < job->n_targets; i++) {
+            const struct job_target *target = &job->targets[i];
+            if (target->begun && !target->result && !first)
+                first = target;
+            if (!target->begun && !target->result)
+                waits |= strcmp(target->target.program, program) == 0;
+        }
+        if (waits && first)
+            return first->target.program;
+    }
+    return NULL;
+}
+
 void jobs_abandon(struct master *master)
 {
     LIST_FOREACH_SAFE (job, &master->jobs.list, struct job, link) {

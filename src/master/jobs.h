@@ -54,5 +54,7 @@ bool jobs_step(struct master *master);
 void jobs_hurry(struct master *master);
 /* Is a program still waiting for its turn to be started with the master? */
 bool jobs_are_booting(const struct master *master);
+/* Whose start a program that is to be started is put off for, by their order; NULL: it is not. Borrowed. */
+const char *jobs_awaited_by(const struct master *master, const char *program);
 /* The master leaves: all end as they are. */
 void jobs_abandon(struct master *master);

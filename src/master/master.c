@@ -393,6 +393,7 @@ int master_new(const struct master_options *options, struct config *config, stru
     };
     event_bus_init(&master->events);
     followers_init(&master->followers);
+    inquiries_init(&master->inquiries);
     reload_init(&master->reload);
     jobs_init(&master->jobs);
     CLEANUP_FREE char *error = NULL;
@@ -438,6 +439,7 @@ struct master *master_free(struct master *master)
     /* What the workers have printed is written before we leave: whoever started us may then end all of us. */
     (void)logging_free(master->logging);
     followers_clear(&master->followers);
+    inquiries_clear(&master->inquiries);
     (void)probing_free(master->probing);
     (void)watching_free(master->watching);
     reload_clear(&master->reload);

@@ -14,6 +14,7 @@
 #include "config/config.h"
 #include "master/event.h"
 #include "master/followers.h"
+#include "master/inquiry.h"
 #include "master/intent.h"
 #include "master/jobs.h"
 #include "master/listener-watch.h"
@@ -85,6 +86,7 @@ struct master {
     struct reload reload;
     struct jobs jobs;
     struct followers followers;
+    struct inquiries inquiries;
     struct lookup lookup;
     struct hooks *hooks;
     struct service_manager *service; /* NULL: we are no service of its kind */

@@ -28,12 +28,23 @@ static bool has_crashed(const struct worker *worker)
            !config_expects_exit(worker->generation->program, worker->exit.si_status);
 }
 
+/* Which reload it is that a worker has to leave for, if it is one. */
+static void mark_leave(const struct master *master, const struct program *program,
+                       struct worker *worker, enum worker_state from)
+{
+    bool begins = from < WORKER_DRAINING && worker->state >= WORKER_DRAINING;
+    if (begins && worker->asked_to_leave && !worker->worn &&
+        (program->phase != ROLLOUT_IDLE || program->removed))
+        worker->leave.reload = master->reload.running.id;
+}
+
 static void on_worker_changed(struct program *program, struct worker *worker,
                               enum worker_state from, const char *reason, void *userdata)
 {
     struct master *master = userdata;
     bool started = worker->state == WORKER_STARTING;
     char exit_text[PROCESS_EXIT_TEXT_SIZE];
+    mark_leave(master, program, worker, from);
     if (worker->state != WORKER_STARTING)
         master_restore_listeners(program, worker);
     if (!event_bus_is_heard(&master->events))

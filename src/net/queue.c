@@ -1,12 +1,10 @@
 /* For streams the kernel keeps the two numbers in fields of TCP_INFO that mean something else for connections, and in sock_diag for Unix. */
 #include "net/listener.h"
 
-#include "base/fd.h"
+#include "net/diag.h"
 
 #include <errno.h>
-#include <linux/netlink.h>
 #include <linux/sock_diag.h>
-#include <linux/unix_diag.h>
 #include <netinet/tcp.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -24,65 +22,31 @@ static int tcp_queue(int fd, unsigned *ret_queue, unsigned *ret_backlog)
     return 0;
 }
 
-static int find_queue_length(const struct nlmsghdr *header, size_t size, unsigned *ret_queue,
-                             unsigned *ret_backlog)
-{
-    if (!NLMSG_OK(header, size))
-        return -EBADMSG;
-    if (header->nlmsg_type == NLMSG_ERROR) {
-        const struct nlmsgerr *error = NLMSG_DATA(header);
-        return header->nlmsg_len >= NLMSG_LENGTH(sizeof(*error)) && error->error < 0 ? error->error
-                                                                                     : -EBADMSG;
-    }
-    if (header->nlmsg_len < NLMSG_LENGTH(sizeof(struct unix_diag_msg)))
-        return -EBADMSG;
+struct queue {
+    bool known;
+    unsigned queue, backlog;
+};
 
-    const char *end = (const char *)header + header->nlmsg_len;
-    const char *at = (const char *)NLMSG_DATA(header) + NLMSG_ALIGN(sizeof(struct unix_diag_msg));
-    while (end - at >= (ptrdiff_t)sizeof(struct nlattr)) {
-        const struct nlattr *attribute = (const void *)at;
-        if (attribute->nla_len < sizeof(struct nlattr) || attribute->nla_len > end - at)
-            return -EBADMSG;
-        if (attribute->nla_type == UNIX_DIAG_RQLEN &&
-            attribute->nla_len >= sizeof(struct nlattr) + sizeof(struct unix_diag_rqlen)) {
-            const struct unix_diag_rqlen *length = (const void *)(at + sizeof(struct nlattr));
-            *ret_queue = length->udiag_rqueue;
-            *ret_backlog = length->udiag_wqueue;
-            return 0;
-        }
-        at += NLA_ALIGN(attribute->nla_len);
-    }
-    return -ENODATA;
+static int take_queue(const struct diag_socket *socket, void *userdata)
+{
+    *(struct queue *)userdata = (struct queue){
+        .known = socket->has_queues, .queue = socket->receive_queue, .backlog = socket->send_queue};
+    return 0;
 }
 
 static int unix_queue(ino_t inode, unsigned *ret_queue, unsigned *ret_backlog)
 {
-    struct {
-        struct nlmsghdr header;
-        struct unix_diag_req request;
-    } question = {
-        .header = {.nlmsg_len = sizeof(question),
-                   .nlmsg_type = SOCK_DIAG_BY_FAMILY,
-                   .nlmsg_flags = NLM_F_REQUEST},
-        .request = {.sdiag_family = AF_UNIX,
-                    .udiag_states = UINT32_MAX,
-                    .udiag_ino = (uint32_t)inode,
-                    .udiag_show = UDIAG_SHOW_RQLEN,
-                    .udiag_cookie = {UINT32_MAX, UINT32_MAX}},
-    };
-    union {
-        struct nlmsghdr header;
-        char bytes[1024];
-    } answer;
-
-    CLEANUP_FD int netlink = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
-    if (netlink < 0 || send(netlink, &question, sizeof(question), 0) < 0)
-        return -errno;
-    /* The answer is there when send() returns. */
-    ssize_t n = recv(netlink, &answer, sizeof(answer), MSG_DONTWAIT);
-    if (n < 0)
-        return -errno;
-    return find_queue_length(&answer.header, (size_t)n, ret_queue, ret_backlog);
+    const struct diag_query query = {
+        .family = AF_UNIX, .states = UINT32_MAX, .inode = (uint32_t)inode, .details = true};
+    struct queue found = {0};
+    int r = diag_ask(&query, take_queue, &found);
+    if (r < 0)
+        return r;
+    if (!found.known)
+        return -ENODATA;
+    *ret_queue = found.queue;
+    *ret_backlog = found.backlog;
+    return 0;
 }
 
 /* An older kernel gives fewer; the rest is zero. */

@@ -86,6 +86,14 @@ static int on_time(sd_event_source *source UNUSED, uint64_t now UNUSED, void *us
     return 0;
 }
 
+/* What libcurl itself says of a Unix socket names a host and a port that nobody asked for. */
+static const char *connect_error(CURL *easy)
+{
+    long error = 0;
+    (void)curl_easy_getinfo(easy, CURLINFO_OS_ERRNO, &error);
+    return error > 0 ? strerror((int)error) : "nobody answers there";
+}
+
 static bool is_good(const struct check *check, CURL *easy, CURLcode result, char *text, size_t size)
 {
     char limit[DURATION_TEXT_SIZE];
@@ -102,6 +110,8 @@ static bool is_good(const struct check *check, CURL *easy, CURLcode result, char
     else if (result == CURLE_OPERATION_TIMEDOUT)
         (void)snprintf(text, size, "no answer within %s",
                        duration_to_text(check->params.timeout_usec, limit));
+    else if (result == CURLE_COULDNT_CONNECT && check->params.target.unix_path)
+        (void)snprintf(text, size, "cannot connect: %s", connect_error(easy));
     else
         (void)snprintf(text, size, "%s",
                        check->error[0] ? check->error : curl_easy_strerror(result));

@@ -153,6 +153,9 @@ static char *exec_failure_to_text(int error, const struct spawn_params *params)
             "cannot execute '%s': it was not there after 3 s, as if it was stopped "
             "again and again, or its file system hangs",
             name);
+    if (error == ENOENT && *name && !strchr(name, '/'))
+        return string_format("cannot execute '%s': %s (it is in no directory of its PATH)", name,
+                             strerror(error));
     return string_format("cannot execute '%s': %s", name, strerror(error));
 }
 

@@ -1,15 +1,12 @@
 /*
- * One line of /proc/PID/stat says all that is asked: state, parent, group, number of threads. It is "PID (NAME) S PPID PGRP …",
- * and the name is the process's own and may hold blanks and parentheses, so reading begins behind the last ')'.
- *
- * A process whose main thread has ended shows as a zombie while its other threads work on: it is dead only if it is a zombie of
- * one thread. Whoever appears during the pass has a higher number than its parent (but for the rare moment
- * at which numbers begin anew), so a parent that is gone when its turn comes has its children still ahead.
+ * Whoever appears during the pass has a higher number than its parent (but for the rare moment at which numbers begin anew), so a parent that
+ * is gone when its turn comes has its children still ahead.
  */
 #include "process/group.h"
 
 #include "base/fd.h"
 #include "base/parse.h"
+#include "process/stat.h"
 
 #include <ctype.h>
 #include <dirent.h>
@@ -20,46 +17,6 @@
 #include <unistd.h>
 
 #define GENERATIONS_MAX 64
-#define STAT_SIZE       512 /* far behind the fields of interest */
-
-struct process {
-    pid_t pid, parent, group;
-    bool dead;
-};
-
-static int parse_stat(const char *text, pid_t pid, struct process *ret)
-{
-    const char *name_end = strrchr(text, ')');
-    char state;
-    int parent, group;
-    long threads;
-
-    if (!name_end || sscanf(name_end + 1,
-                            " %c %d %d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %ld",
-                            &state, &parent, &group, &threads) != 4)
-        return -EBADMSG;
-    *ret = (struct process){.pid = pid,
-                            .parent = parent,
-                            .group = group,
-                            .dead = state == 'X' || (state == 'Z' && threads <= 1)};
-    return 0;
-}
-
-/* -ENOENT or -ESRCH if it has gone. */
-static int read_process(int proc, pid_t pid, struct process *ret)
-{
-    char path[32], text[STAT_SIZE];
-
-    (void)snprintf(path, sizeof(path), "%d/stat", pid);
-    CLEANUP_FD int fd = openat(proc, path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return -errno;
-    ssize_t n = read(fd, text, sizeof(text) - 1);
-    if (n < 0)
-        return -errno;
-    text[n] = '\0';
-    return parse_stat(text, pid, ret);
-}
 
 /* The queries by group, so that a pass over many processes stays cheap; `occupied` is set when the pass is complete. */
 struct index {
@@ -107,7 +64,7 @@ int group_scan(struct group_query *queries, size_t n,
 {
     CLEANUP(index_freep) struct index *index = make_index(queries, n);
     CLEANUP(directory_closep) DIR *proc = opendir("/proc");
-    struct process process;
+    struct process_stat process;
     uint64_t pid;
 
     if (!index)
@@ -117,7 +74,7 @@ int group_scan(struct group_query *queries, size_t n,
     errno = 0;
     for (struct dirent *entry; (entry = readdir(proc)); errno = 0) {
         if (parse_unsigned(entry->d_name, 1, INT32_MAX, &pid) < 0 ||
-            read_process(dirfd(proc), (pid_t)pid, &process) < 0)
+            process_stat_read(dirfd(proc), (pid_t)pid, &process) < 0)
             continue;
         struct index *found = find_group(index, n, process.group);
         if (found && !process.dead)
@@ -135,13 +92,13 @@ int group_scan(struct group_query *queries, size_t n,
 size_t group_members(pid_t group, pid_t *members, size_t max)
 {
     CLEANUP(directory_closep) DIR *proc = opendir("/proc");
-    struct process process;
+    struct process_stat process;
     uint64_t pid;
     size_t n = 0;
 
     for (struct dirent *entry; proc && (entry = readdir(proc));) {
         if (parse_unsigned(entry->d_name, 1, INT32_MAX, &pid) < 0 ||
-            read_process(dirfd(proc), (pid_t)pid, &process) < 0 || process.group != group ||
+            process_stat_read(dirfd(proc), (pid_t)pid, &process) < 0 || process.group != group ||
             process.dead)
             continue;
         if (n < max)
@@ -153,10 +110,10 @@ size_t group_members(pid_t group, pid_t *members, size_t max)
 
 bool group_has_member(pid_t leader, pid_t pid)
 {
-    struct process process;
+    struct process_stat process;
     CLEANUP_FD int proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
 
-    if (proc < 0 || leader <= 1 || pid <= 1 || read_process(proc, pid, &process) < 0 ||
+    if (proc < 0 || leader <= 1 || pid <= 1 || process_stat_read(proc, pid, &process) < 0 ||
         process.dead)
         return false;
     if (process.group == leader || pid == leader)
@@ -164,7 +121,7 @@ bool group_has_member(pid_t leader, pid_t pid)
     for (unsigned i = 0; i < GENERATIONS_MAX && process.parent > 1; i++) {
         if (process.parent == leader)
             return true;
-        if (read_process(proc, process.parent, &process) < 0)
+        if (process_stat_read(proc, process.parent, &process) < 0)
             return false;
     }
     return false;

@@ -13,7 +13,8 @@
 
 struct group_query {
     pid_t group;
-    bool occupied; /* out: a process that is not dead is in it (zombies are, but for those whose other threads live on) */
+    bool
+        occupied; /* out: a process that is not dead is in it (zombies are, but for those whose other threads live on) */
 };
 
 /*

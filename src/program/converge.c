@@ -171,6 +171,13 @@ static struct generation *find_generation(const struct program *program,
     return generation == ROLLOUT_TARGET ? program->target : program->committed;
 }
 
+/* "web/0: cannot execute ..." without the worker's name, which has no blanks. */
+static const char *without_name(const char *error)
+{
+    const char *colon = strstr(error, ": ");
+    return colon ? colon + 2 : error;
+}
+
 static void start_worker(struct slot *slot, struct generation *generation, struct worker **place)
 {
     struct program *program = slot->program;
@@ -196,10 +203,22 @@ static void start_worker(struct slot *slot, struct generation *generation, struc
         program_note_failed_start(slot, generation, strdup(error ? error : strerror(-r)));
         log_error("%s%s", error ? error : strerror(-r),
                   slot_restart_text(slot, generation, restart));
+        slot_note_end(slot, strdup(error ? without_name(error) : strerror(-r)));
+        slot_tell_fatal(slot);
         return;
     }
     program->params.ops->worker_changed(program, *place, WORKER_GONE, "started",
                                         program->params.userdata);
+}
+
+/* When no rollout runs. */
+static const char *dismissal(const struct program *program, const struct worker *worker)
+{
+    if (worker->worn)
+        return worker->worn;
+    if (program->halted || program->slots[worker->slot]->held)
+        return "stop";
+    return worker->slot >= program_wanted(program) ? "fewer workers" : "not wanted any more";
 }
 
 static const char *leave_reason(const struct program *program, const struct worker *worker)
@@ -208,7 +227,7 @@ static const char *leave_reason(const struct program *program, const struct work
         return program->removed ? "removed" : "shutdown";
     switch (program->phase) {
     case ROLLOUT_IDLE:
-        return worker->worn ? worker->worn : "not wanted any more";
+        return dismissal(program, worker);
     case ROLLOUT_CANARY:
         return "not wanted any more";
     case ROLLOUT_ROLLING:

@@ -86,15 +86,6 @@ static bool crashes_too_often(struct program *program)
     return ++program->crashes > program->target->program->workers + 2;
 }
 
-/* As the verb of a sentence. */
-static const char *describe_end(const struct worker *worker, char *buffer, size_t size)
-{
-    char text[PROCESS_EXIT_TEXT_SIZE];
-    (void)snprintf(buffer, size, "%s%s", worker->exit.si_code == CLD_EXITED ? "" : "was killed by ",
-                   process_exit_to_text(&worker->exit, text));
-    return buffer;
-}
-
 static int exit_status(const struct worker *worker)
 {
     return worker->exit.si_code == CLD_EXITED ? worker->exit.si_status
@@ -111,21 +102,37 @@ static bool has_failed_to_start(const struct worker *worker)
     return clock_monotonic_usec() - worker->started_usec < config->start_seconds_usec;
 }
 
+/* The way of daemons, and a mystery to who sees an exit without an error. */
+#define FOREGROUND "; it has to stay in the foreground"
+
+/* As the verb of a sentence. */
+#define END_TEXT_SIZE (PROCESS_EXIT_TEXT_SIZE + DURATION_TEXT_SIZE + 64)
+static void describe_end(const struct worker *worker, char buffer[END_TEXT_SIZE])
+{
+    char text[PROCESS_EXIT_TEXT_SIZE], first[DURATION_TEXT_SIZE];
+    const char *verb = worker->exit.si_code == CLD_EXITED ? "" : "was killed by ";
+    const char *how = process_exit_to_text(&worker->exit, text);
+    if (!has_failed_to_start(worker))
+        (void)snprintf(buffer, END_TEXT_SIZE, "%s%s", verb, how);
+    else if (worker->ready_usec == 0)
+        (void)snprintf(buffer, END_TEXT_SIZE, "%s%s before it was ready%s", verb, how,
+                       exit_status(worker) == 0 ? FOREGROUND : "");
+    else
+        (void)snprintf(buffer, END_TEXT_SIZE, "%s%s within its first %s (start_seconds)%s", verb,
+                       how,
+                       duration_to_text(worker->generation->program->start_seconds_usec, first),
+                       exit_status(worker) == 0 ? FOREGROUND : "");
+}
+
 static void note_crash(struct slot *slot, struct worker *worker)
 {
     struct program *program = slot->program;
-    char buffer[PROCESS_EXIT_TEXT_SIZE + 16];
-    const char *how = describe_end(worker, buffer, sizeof(buffer));
-    bool failed_to_start = has_failed_to_start(worker);
-    if (failed_to_start && worker->ready_usec == 0)
+    char how[END_TEXT_SIZE];
+    describe_end(worker, how);
+    slot_note_end(slot, strdup(how));
+    if (has_failed_to_start(worker))
         program_note_failed_start(slot, worker->generation,
-                                  string_format("%s %s before it was ready", worker->name, how));
-    else if (failed_to_start)
-        program_note_failed_start(
-            slot, worker->generation,
-            string_format("%s %s within its first %s (start_seconds)", worker->name, how,
-                          duration_to_text(worker->generation->program->start_seconds_usec,
-                                           (char[DURATION_TEXT_SIZE]){0})));
+                                  string_format("%s %s", worker->name, how));
     else if (program->phase == ROLLOUT_CANARY && worker->generation == program->target)
         fail(program, string_format("%s %s in its probation", worker->name, how));
     else if (program->phase == ROLLOUT_ROLLING && worker->generation == program->target &&
@@ -230,6 +237,7 @@ static void on_worker_changed(struct worker *worker, enum worker_state from, con
                               &(struct worker_end){.start_failed = true, .status = -1});
             program_note_failed_start(slot, worker->generation,
                                       string_format("%s %s", worker->name, worker->failure));
+            slot_note_end(slot, strdup(worker->failure));
         }
         break;
     case WORKER_STARTING:
@@ -237,13 +245,14 @@ static void on_worker_changed(struct worker *worker, enum worker_state from, con
         break;
     }
     program->params.ops->worker_changed(program, worker, from, reason, program->params.userdata);
+    slot_tell_fatal(slot);
     program_mark(program);
 }
 
 static void on_worker_exited(struct worker *worker, void *userdata)
 {
     struct slot *slot = userdata;
-    char text[PROCESS_EXIT_TEXT_SIZE], restart[RESTART_TEXT_SIZE];
+    char text[END_TEXT_SIZE], restart[RESTART_TEXT_SIZE];
     const char *how = process_exit_to_text(&worker->exit, text);
     if (worker->asked_to_leave) {
         log_about(worker_subject(worker), LOG_LEVEL_INFO, "gone, pid %d, %s", (int)worker->pid,
@@ -251,10 +260,13 @@ static void on_worker_exited(struct worker *worker, void *userdata)
     } else {
         plan_restart(slot, worker);
         note_crash(slot, worker);
+        if (exit_status(worker) == 0 && has_failed_to_start(worker))
+            describe_end(worker, text);
         bool done = slot->over_generation == worker->generation->number && !slot->fatal;
         log_about(worker_subject(worker), done ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING,
                   "%s, pid %d, %s%s", done ? "exited" : "died", (int)worker->pid, how,
                   slot_restart_text(slot, worker->generation, restart));
+        slot_tell_fatal(slot);
     }
     program_mark(slot->program);
 }

@@ -44,9 +44,15 @@ struct worker_end {
     int status;          /* of its exit; 128 and the signal that killed it; -1: it never ran, or still does */
 };
 
-/* A worker left by itself or did not start: decides whether and when the slot may start the next one of its generation. */
+/*
+ * A worker left by itself or did not start: decides whether and when the slot may start the next one of its generation. Once its end is
+ * told, slot_tell_fatal() tells what follows from it where the slot was given up.
+ */
 void slot_plan_restart(struct slot *slot, const struct generation *generation,
                        const struct worker_end *end);
+void slot_tell_fatal(struct slot *slot);
+/* As "exited with 1 before it was ready"; taken over. */
+void slot_note_end(struct slot *slot, char *how);
 /* "; restarting in 400 ms", or "" where it will not be, or was already. Returns buffer. */
 #define RESTART_TEXT_SIZE 80
 const char *slot_restart_text(const struct slot *slot, const struct generation *generation,

@@ -44,6 +44,10 @@ struct slot {
     sd_event_source *backoff_timer;
     bool held;                /* its operator wants nobody in it */
     char *start_failure; /* why the last start outside of a reload failed; for people */
+    char *last_end;      /* how its last worker ended that nobody had asked to, as a verb; for people */
+    char *fatal_why;     /* of one that was given up */
+    int fatal_status;    /* of its last worker; see program_ops.fatal */
+    bool fatal_untold;
     uint64_t over_generation; /* whose worker in it is not started again; 0: none */
     bool fatal;               /* because it was given up */
     unsigned restarts; /* workers that left by themselves and were replaced */
@@ -235,3 +239,5 @@ void program_converge(struct program *program);
 char *program_health_text(const struct program *program);
 
 enum slot_state slot_get_state(const struct slot *slot);
+/* Why nobody is in a slot that is in BACKOFF, FATAL or EXITED; for people (malloc-ed). NULL: there is nothing to say. */
+char *slot_reason(const struct slot *slot);

@@ -4,9 +4,11 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/parse.h"
+#include "base/strv.h"
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/random.h>
 
 struct slot *slot_free(struct slot *slot)
@@ -21,6 +23,8 @@ struct slot *slot_free(struct slot *slot)
     }
     (void)sd_event_source_disable_unref(slot->backoff_timer);
     free(slot->start_failure);
+    free(slot->last_end);
+    free(slot->fatal_why);
     free(slot);
     return NULL;
 }
@@ -118,14 +122,59 @@ static bool count_restart(struct program *program, const struct config_program *
 static void give_up(struct slot *slot, const struct generation *generation,
                     const struct worker_end *end, const char *why)
 {
-    struct program *program = slot->program;
     slot->over_generation = generation->number;
-    slot->fatal = true;
+    slot->fatal = slot->fatal_untold = true;
+    slot->fatal_status = end->status;
+    free(slot->fatal_why);
+    slot->fatal_why = strdup(why);
+}
+
+void slot_note_end(struct slot *slot, char *how)
+{
+    free(slot->last_end);
+    slot->last_end = how;
+    if (how)
+        string_make_utf8(how);
+}
+
+static char *fatal_reason(const struct slot *slot)
+{
+    const char *why = slot->fatal_why ? slot->fatal_why : "it was given up";
+    return slot->last_end ? string_format("%s; the last one: %s", why, slot->last_end)
+                          : strdup(why);
+}
+
+char *slot_reason(const struct slot *slot)
+{
+    switch (slot_get_state(slot)) {
+    case SLOT_FATAL:
+        return fatal_reason(slot);
+    case SLOT_BACKOFF:
+    case SLOT_EXITED:
+        return slot->last_end ? strdup(slot->last_end) : NULL;
+    case SLOT_STOPPED:
+    case SLOT_STARTING:
+    case SLOT_READY:
+    case SLOT_DRAINING:
+    case SLOT_STOPPING:
+        break;
+    }
+    return NULL;
+}
+
+void slot_tell_fatal(struct slot *slot)
+{
+    struct program *program = slot->program;
+    if (!slot->fatal_untold)
+        return;
+    slot->fatal_untold = false;
+    CLEANUP_FREE char *reason = fatal_reason(slot);
     log_about(program_subject(program), LOG_LEVEL_ERROR,
-              "slot %u is FATAL: %s; `reloaderctl start %s:%u` tries again", slot->number, why,
-              program->name, slot->number);
+              "slot %u is FATAL: %s. `reloaderctl start %s:%u` tries again", slot->number,
+              reason ? reason : "no memory", program->name, slot->number);
     if (program->params.ops->fatal)
-        program->params.ops->fatal(slot, end->status, why, program->params.userdata);
+        program->params.ops->fatal(slot, slot->fatal_status, reason ? reason : "no memory",
+                                   program->params.userdata);
 }
 
 static void finish_slot(struct slot *slot, const struct generation *generation)
@@ -134,12 +183,22 @@ static void finish_slot(struct slot *slot, const struct generation *generation)
     slot->fatal = false;
 }
 
-/* Who serves in the slot still does: it was a successor that did not come up, and it is tried again later. */
-static bool goes_on(struct slot *slot, const struct config_program *config)
+static bool is_new_in_reload(const struct program *program, const struct generation *generation)
 {
-    if (slot->current)
-        arm_backoff(slot, config->backoff.max_usec);
-    return slot->current;
+    return generation == program->target &&
+           (program->phase == ROLLOUT_CANARY || program->phase == ROLLOUT_ROLLING);
+}
+
+/*
+ * Either who serves in the slot still does: it was a successor that did not come up, and it is tried again later. Or it is the reload that
+ * gives its new version up, and nobody has to leave for that (exit_on_fatal).
+ */
+static bool goes_on(struct slot *slot, const struct generation *generation)
+{
+    if (!slot->current && !is_new_in_reload(slot->program, generation))
+        return false;
+    arm_backoff(slot, generation->program->backoff.max_usec);
+    return true;
 }
 
 static void follow(struct slot *slot, const struct generation *generation,
@@ -147,14 +206,16 @@ static void follow(struct slot *slot, const struct generation *generation,
 {
     const struct config_program *config = generation->program;
     bool expected = config_expects_exit(config, end->status);
-    char why[96];
+    char why[128], within[DURATION_TEXT_SIZE];
     switch (decision->verdict) {
     case RESTART_AGAIN:
         if ((end->start_failed || !expected) && !count_restart(slot->program, config)) {
-            if (goes_on(slot, config))
+            if (goes_on(slot, generation))
                 break;
-            (void)snprintf(why, sizeof(why), "more than %u restarts of the program (max_restarts)",
-                           config->max_restarts.count);
+            (void)snprintf(why, sizeof(why),
+                           "more than %u restarts of the program within %s (max_restarts)",
+                           config->max_restarts.count,
+                           duration_to_text(config->max_restarts.within_usec, within));
             give_up(slot, generation, end, why);
             break;
         }
@@ -165,10 +226,11 @@ static void follow(struct slot *slot, const struct generation *generation,
         finish_slot(slot, generation);
         break;
     case RESTART_FATAL:
-        if (goes_on(slot, config))
+        if (goes_on(slot, generation))
             break;
-        (void)snprintf(why, sizeof(why), "%u failed starts in a row (start_retries is %u)",
-                       decision->history.failed_starts, config->start_retries);
+        (void)snprintf(why, sizeof(why), "%u failed start%s in a row (start_retries is %u)",
+                       decision->history.failed_starts,
+                       decision->history.failed_starts == 1 ? "" : "s", config->start_retries);
         give_up(slot, generation, end, why);
         break;
     }

@@ -30,6 +30,11 @@ static void forward_lines(uint64_t follower, json_t *lines, void *userdata)
     control_pass_lines(userdata, follower, lines);
 }
 
+static void forward_answer(uint64_t inquiry, json_t *answer, void *userdata)
+{
+    control_answer(userdata, inquiry, answer);
+}
+
 static bool is_anybody_there(void *userdata)
 {
     return control_is_heard(userdata);
@@ -90,6 +95,7 @@ static int open_control(struct running *running, const struct config *config, ch
     running->subscriber = (struct event_subscriber){
         .handle = forward_event,
         .lines = forward_lines,
+        .answer = forward_answer,
         .listens = is_anybody_there,
         .userdata = running->control};
     event_bus_subscribe(&running->master->events, &running->subscriber);
@@ -164,5 +170,7 @@ int run(struct config *config, const struct run_options *options)
     running.master = master_free(running.master);
     if (r == 0 && was_up)
         log_info("reloader: down");
+    else if (r > 0 && was_up)
+        log_info("reloader: down, exit status %d", r);
     return r < 0 ? EXIT_FAILURE : r;
 }

@@ -85,6 +85,12 @@ static bool refuse_value(const char *option, const char *value, const char *want
     return false;
 }
 
+static void add_word(char ***words, const char *word)
+{
+    if (strv_append(words, word) < 0)
+        die_of_memory();
+}
+
 static bool set_option(struct invocation *invocation, enum verb_option option, const char *value)
 {
     switch (option) {
@@ -109,14 +115,30 @@ static bool set_option(struct invocation *invocation, enum verb_option option, c
     case OPTION_FOLLOW:
         invocation->follow = true;
         break;
+    case OPTION_ALL:
+        invocation->all = true;
+        break;
     case OPTION_DELAY:
         if (parse_interval(value, &invocation->interval_usec) < 0)
             return refuse_value("-d", value, "seconds, from 0.1 to 3600");
         break;
     case OPTION_COUNT:
     case OPTION_LINES:
+    case OPTION_CONNECTIONS:
         if (parse_unsigned(value, 1, UINT32_MAX, &invocation->count) < 0)
             return refuse_value("-n", value, "a number, from 1 on");
+        break;
+    case OPTION_TYPE:
+        add_word(&invocation->types, value);
+        break;
+    case OPTION_PROGRAM:
+        add_word(&invocation->programs, value);
+        break;
+    case OPTION_CMD:
+        add_word(&invocation->commands, value);
+        break;
+    case OPTION_SINCE:
+        invocation->since = value;
         break;
     case OPTION_QUIET:
         invocation->quiet = true;

@@ -227,7 +227,8 @@ static int read_some(struct client *client, int *passed_fd)
 
 static int parse_reply(const char *frame, size_t size, struct client_reply *ret)
 {
-    json_auto_t *message = json_loadb(frame, size, 0, NULL);
+    /* Applications may say what they like: a NUL in a string of theirs, too. */
+    json_auto_t *message = json_loadb(frame, size, JSON_ALLOW_NUL, NULL);
     if (!json_is_object(message))
         return -EBADMSG;
     json_t *parameters = json_object_get(message, "parameters");

@@ -16,11 +16,13 @@ enum exit_code {
 
 struct invocation {
     const char *socket; /* as named by the user, or NULL: search */
-    bool json, no_wait, force, quiet, dry_run, pss, follow, group, watch;
+    bool json, no_wait, force, quiet, dry_run, pss, follow, group, watch, all;
     uint64_t interval_usec; /* of top */
-    uint64_t count;         /* how often, of tail how many lines; 0: it was not said */
+    uint64_t count;         /* how often, of tail how many lines, of why how many connections; 0: it was not said */
     char **arguments;       /* behind the command's name; NULL-terminated */
-    bool in_shell;          /* of ours: somebody types one command after the other */
+    char **types, **programs, **commands; /* of events; as often as each was given */
+    const char *since;                    /* likewise; NULL: it was not said */
+    bool in_shell;                        /* of ours: somebody types one command after the other */
 };
 
 int command_status(const struct invocation *invocation);
@@ -34,8 +36,10 @@ int command_scale(const struct invocation *invocation);
 int command_undo(const struct invocation *invocation);
 int command_history(const struct invocation *invocation);
 int command_events(const struct invocation *invocation);
+int command_send(const struct invocation *invocation);
 int command_shutdown(const struct invocation *invocation);
 int command_top(const struct invocation *invocation);
+int command_why(const struct invocation *invocation);
 int command_fg(const struct invocation *invocation);
 int command_tail(const struct invocation *invocation);
 int command_version(const struct invocation *invocation);

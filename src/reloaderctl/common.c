@@ -91,7 +91,12 @@ int complain_of_error(const struct client_reply *reply)
             complain("%s", texts[i].text);
             return EXIT_CODE_FAILED;
         }
-    CLEANUP_FREE char *name = get_text(reply->parameters, "name");
+    CLEANUP_FREE char *name = get_text(reply->parameters, "name"),
+                      *parameter = get_text(reply->parameters, "parameter");
+    if (parameter[0] != '\0') {
+        complain("the master does not take what was given for '%s'", parameter);
+        return EXIT_CODE_FAILED;
+    }
     if (strcmp(reply->error, "NoSuchProgram") == 0 || strcmp(reply->error, "NoSuchWorker") == 0) {
         complain(strcmp(reply->error, "NoSuchProgram") == 0
                      ? "there is no program, group or worker '%s'; `reloaderctl status` lists them"

@@ -56,6 +56,17 @@ static void put_value(FILE *stream, json_t *value)
     }
 }
 
+static void put_message(FILE *stream, json_t *event)
+{
+    CLEANUP_FREE char *name = get_text(event, "name");
+    (void)fprintf(stream, "message %s: ", name);
+    if (json_object_get(event, "value"))
+        (void)json_dumpf(json_object_get(event, "value"), stream,
+                         JSON_COMPACT | JSON_ENSURE_ASCII | JSON_ENCODE_ANY);
+    else
+        (void)fputs("too large to be shown", stream);
+}
+
 static void put_fields(FILE *stream, json_t *event)
 {
     const char *name;
@@ -81,6 +92,8 @@ static void put_event(FILE *stream, json_t *event)
         put_rollout(stream, event);
     } else if (strcmp(type, "log") == 0) {
         put_log(stream, event);
+    } else if (strcmp(type, "message") == 0) {
+        put_message(stream, event);
     } else {
         (void)fputs(type, stream);
         put_fields(stream, event);

@@ -5,7 +5,7 @@
 
 /*
  * "worker web/2: READY -> DRAINING, pid 4711, generation 6 (reload 7)" · "reload 7 ended: committed" ·
- * "rollout web: canary, 0 of 4 ready" · for other types the
+ * "rollout web: canary, 0 of 4 ready" · "message web/0: {…}" · for other types the
  * fields as "name=value". Safe for terminals; malloc-ed.
  */
 char *event_text(json_t *event);

@@ -5,7 +5,7 @@
  *   screen      makes text safe, aligned and coloured for terminals
  *   verbs       the one table of commands and their options; arguments: command lines by it; help: its words for people
  *   status (cells, numbers), top (top-rows, top-frame, graph, terminal), reload and update (progress), start, stop and
- *   restart (job), check (plan), events (event-text), tail (tail-place, file-tail, line-print), fg (fg-input, fg-text, interrupt), shutdown,
+ *   restart (job), check (plan), events (event-text), tail (tail-place, file-tail, line-print), fg (fg-input, fg-text, interrupt), why (why-text), shutdown,
  *   version: the commands; common and field: what they share
  *
  * Exit codes: 0 done, 1 it failed, 2 usage, 3 no master, 4 (status) something that should run is not ready.

@@ -40,7 +40,8 @@ enum tone tone_of_state(const char *state)
         {"reloading", TONE_BUSY},   {"backoff", TONE_BAD},     {"partial", TONE_BUSY},
         {"rolling back", TONE_BAD}, {"superseded", TONE_BUSY}, {"fatal", TONE_BAD},
         {"degraded", TONE_BAD},     {"rolled back", TONE_BAD}, {"refused", TONE_BAD},
-        {"stopped", TONE_DIM},      {"exited", TONE_DIM},      {"gone", TONE_DIM},
+        {"waiting", TONE_BUSY},     {"stopped", TONE_DIM},     {"exited", TONE_DIM},
+        {"gone", TONE_DIM},
     };
     for (size_t i = 0; i < ARRAY_SIZE(tones); i++)
         if (strcasecmp(tones[i].state, state) == 0)

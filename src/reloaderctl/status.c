@@ -34,8 +34,13 @@ static bool all_is_as_wished(json_t *status)
 {
     json_t *program, *slot;
     size_t i, k;
-    json_array_foreach(json_object_get(status, "programs"), i, program) json_array_foreach(
-        json_object_get(program, "slots"), k, slot) if (!slot_is_as_wished(slot)) return false;
+    json_array_foreach(json_object_get(status, "programs"), i, program)
+    {
+        if (json_object_get(program, "waits_for"))
+            return false;
+        json_array_foreach(json_object_get(program, "slots"), k,
+                           slot) if (!slot_is_as_wished(slot)) return false;
+    }
     return true;
 }
 
@@ -129,6 +134,18 @@ static void add_worker(struct table *table, const char *name, json_t *worker, bo
         table_add(table, TONE_PLAIN, "%s", leaves && text[0] == '\0' ? reason : text);
 }
 
+static void add_slot_reason(struct table *table, json_t *slot)
+{
+    CLEANUP_FREE char *reason = get_text(slot, "reason");
+    uint64_t retry = get_number(slot, "retry_usec"), now = clock_realtime_usec();
+    char left[DURATION_TEXT_SIZE];
+    if (retry > now)
+        table_add(table, TONE_PLAIN, "%s%snext start in %s", reason, reason[0] ? "; " : "",
+                  duration_to_text(retry - now, left));
+    else
+        table_add(table, TONE_PLAIN, "%s", reason);
+}
+
 /* A slot's own state is told where no worker tells it. */
 static void add_slot(struct table *table, json_t *slot, bool pss)
 {
@@ -142,8 +159,11 @@ static void add_slot(struct table *table, json_t *slot, bool pss)
     table_add(table, TONE_PLAIN, "-");
     table_add(table, TONE_PLAIN, "-");
     table_add(table, tone_of_state(state), "%s", state);
-    for (int blank = COLUMN_SINCE; blank < N_COLUMNS; blank++)
+    table_add(table, TONE_PLAIN, "%s", "");
+    table_add(table, TONE_PLAIN, "%" PRIu64, get_number(slot, "restarts"));
+    for (int blank = COLUMN_CPU; blank < COLUMN_TEXT; blank++)
         table_add(table, TONE_PLAIN, "%s", "");
+    add_slot_reason(table, slot);
 }
 
 static void print_program_line(const struct screen *screen, json_t *program)
@@ -181,6 +201,16 @@ static void print_health_line(const struct screen *screen, json_t *program)
     table_print(&line, screen, 2, stdout);
 }
 
+static void print_wait_line(const struct screen *screen, json_t *program)
+{
+    CLEANUP_TABLE struct table line = {.n_columns = 1};
+    CLEANUP_FREE char *awaited = get_text(program, "waits_for");
+    if (awaited[0] == '\0')
+        return;
+    table_add(&line, TONE_BUSY, "waits for: %s, which has to start before it (priority)", awaited);
+    table_print(&line, screen, 2, stdout);
+}
+
 static void print_program(const struct screen *screen, json_t *program, bool pss)
 {
     static const size_t expendable[] = {COLUMN_CONNECTIONS, COLUMN_RESTARTS, COLUMN_CPU,
@@ -200,6 +230,7 @@ static void print_program(const struct screen *screen, json_t *program, bool pss
     print_program_line(screen, program);
     print_output_line(screen, json_object_get(program, "output"));
     print_health_line(screen, program);
+    print_wait_line(screen, program);
     if (json_array_size(slots) == 0)
         return;
     add_titles(&table, titles);

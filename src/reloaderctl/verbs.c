@@ -13,9 +13,19 @@ const struct verb_option_row verb_options[VERB_OPTIONS] = {
     [OPTION_GROUP] = {"group", 0, NULL, "to the whole process group of each worker"},
     [OPTION_WATCH] = {"watch", 'w', NULL, "again and again, until q or Ctrl-C"},
     [OPTION_FOLLOW] = {"follow", 'f', NULL, "and what comes from now on"},
+    [OPTION_ALL] = {"all", 'a', NULL, "also of workers that do not have to leave"},
     [OPTION_DELAY] = {"delay", 'd', "SECONDS", "how long between two looks (1)"},
     [OPTION_COUNT] = {"count", 'n', "COUNT", "end after so many looks"},
     [OPTION_LINES] = {"lines", 'n', "LINES", "how many lines (10)"},
+    [OPTION_CONNECTIONS] = {"connections", 'n', "COUNT",
+                            "how many connections of each worker (10)"},
+    [OPTION_TYPE] = {"type", 0, "TYPE[,TYPE]", "of these types alone, as behind the command"},
+    [OPTION_PROGRAM] = {"program", 0, "NAME", "of this program, PROGRAM:SLOT or worker alone"},
+    [OPTION_CMD] = {"cmd", 0, "COMMAND",
+                    "of applications' messages only those whose member cmd is that"},
+    [OPTION_SINCE] = {"since", 0, "WHEN",
+                      "what happened since then first: an event's number, 5m (ago), or "
+                      "2026-01-31T12:00:00Z"},
     [OPTION_QUIET] = {"quiet", 'q', NULL,
                       "nothing but the result; start, stop and restart: nothing but failures"},
     [OPTION_JSON] = {"json", 0, NULL, "for machines; every command takes it"},
@@ -110,10 +120,21 @@ const struct verb verbs[] = {
     {.name = "events",
      .aliases = "",
      .arguments = "[TYPE...]",
-     .help = "what happens, as it happens: master reload rollout worker job message log socket",
-     .options = OPTION_BIT(JSON),
+     .help = "what happens, as it happens: master reload rollout worker job message log socket; "
+             "--since 5m: what happened, too",
+     .note = "--type, --program and --cmd may be given several times: one of each must fit.",
+     .options = OPTION_BIT(JSON) | OPTION_BIT(TYPE) | OPTION_BIT(PROGRAM) | OPTION_BIT(CMD) |
+                OPTION_BIT(SINCE),
      .places = PLACES(PLACE_EVENT_TYPE),
      .run = command_events},
+    {.name = "send",
+     .aliases = "",
+     .arguments = "NAME... JSON",
+     .help = "a message of the application to workers; exits 1 unless it was sent to all",
+     .note = NAMES_NOTE " What workers answer are events of type message.",
+     .options = OPTION_BIT(JSON) | OPTION_BIT(QUIET),
+     .places = PLACES(PLACE_NAME),
+     .run = command_send},
     {.name = "tail",
      .aliases = "logs ",
      .arguments = "NAME [stdout|stderr]",
@@ -132,6 +153,15 @@ const struct verb verbs[] = {
      .options = OPTION_BIT(JSON) | OPTION_BIT(FOLLOW),
      .places = PLACES(PLACE_NAME, PLACE_OTHER),
      .run = command_fg},
+    {.name = "why",
+     .aliases = "",
+     .arguments = "[NAME...]",
+     .help = "why workers that have to leave are still here: what they wait for, and their open "
+             "connections",
+     .note = NAMES_NOTE,
+     .options = OPTION_BIT(JSON) | OPTION_BIT(ALL) | OPTION_BIT(CONNECTIONS),
+     .places = PLACES(PLACE_NAME),
+     .run = command_why},
     {.name = "shutdown",
      .aliases = "quit ",
      .help = "drain the workers and end the master; waits until it is gone",
@@ -154,7 +184,7 @@ const size_t n_verbs = ARRAY_SIZE(verbs);
 
 /* Designed, and known to people from similar tools. */
 static const char *const later_verbs[] = {
-    "signal", "send", "sockets", "why", "upgrade", "shell",
+    "signal", "sockets", "upgrade", "shell",
 };
 
 static bool has_alias(const struct verb *verb, const char *name)

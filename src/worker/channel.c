@@ -3,6 +3,7 @@
 #include "base/buffer.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "base/strv.h"
 #include "worker/throttle.h"
 
 #include <errno.h>
@@ -12,6 +13,8 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
+/* Beyond the lines that are queued for a worker: that it is to leave it is told even then. */
+#define CHANNEL_OWN_WORDS 1024
 /* In a window of 100 ms. A line counts as much as the work it makes: parsing, an event, perhaps a log line. */
 #define CHANNEL_BUDGET    (256 * 1024)
 #define CHANNEL_LINE_COST 512
@@ -45,6 +48,14 @@ enum channel_word channel_classify(const json_t *value)
     if (verb && strcmp(verb, "status") == 0 && json_is_string(json_object_get(value, "text")))
         return CHANNEL_STATUS;
     return CHANNEL_MESSAGE;
+}
+
+bool channel_is_own_word(const json_t *value)
+{
+    const char *command = json_string_value(json_object_get(value, "cmd"));
+    return string_equal(json_string_value(value), "graceful_shutdown") ||
+           json_object_get(value, "reloader") ||
+           (command && string_starts_with(command, "NODE_"));
 }
 
 /* Being edge-triggered, this also asks anew for what is still there: setting the events looks at the socket again. */
@@ -206,7 +217,7 @@ int channel_new(sd_event *event, const char *name, const struct channel_ops *ops
         .complaints = {.interval_usec = 10 * USEC_PER_SEC, .burst = 3},
     };
     buffer_init(&channel->in, CHANNEL_LINE_MAX + 1);
-    buffer_init(&channel->out, CHANNEL_LINE_MAX + 1);
+    buffer_init(&channel->out, CHANNEL_LINE_MAX + 1 + CHANNEL_OWN_WORDS);
 
     int r = throttle_init(&channel->throttle, event, CHANNEL_BUDGET, on_resume, channel);
     if (r < 0)
@@ -245,18 +256,31 @@ static int queue_line(struct channel *channel, const json_t *value)
     return buffer_append(&channel->out, text, length + 1);
 }
 
-int channel_send(struct channel *channel, const json_t *value)
+static int send_queued(struct channel *channel)
 {
-    int r = queue_line(channel, value);
-    if (r < 0)
-        return r;
-    r = buffer_send(&channel->out, channel->fd);
+    int r = buffer_send(&channel->out, channel->fd);
     if (r < 0) {
         buffer_clear(&channel->out);
         return r;
     }
     update_events(channel);
     return 0;
+}
+
+int channel_send(struct channel *channel, const json_t *value)
+{
+    int r = queue_line(channel, value);
+    return r < 0 ? r : send_queued(channel);
+}
+
+int channel_send_line(struct channel *channel, const char *line, size_t size)
+{
+    if (channel->closed)
+        return -EPIPE;
+    if (buffer_size(&channel->out) + size > CHANNEL_LINE_MAX)
+        return -ENOBUFS;
+    int r = buffer_append(&channel->out, line, size);
+    return r < 0 ? r : send_queued(channel);
 }
 
 int channel_send_fds(struct channel *channel, const json_t *value, const int *fds, size_t n_fds)

@@ -25,6 +25,11 @@ enum channel_word {
 
 /* What a worker's line means. A pure function. */
 enum channel_word channel_classify(const json_t *value);
+/*
+ * Is it a word that means something between the master and a worker, be it to Node's own library ({"cmd":"NODE_…"})? Operators' messages must
+ * not be. A pure function.
+ */
+bool channel_is_own_word(const json_t *value);
 
 struct channel_ops {
     /* The value is borrowed. The channel must not be freed in here. */
@@ -49,6 +54,11 @@ DEFINE_FREEP(struct channel *, channel_free)
 
 /* Sends one line. 0, -ENOBUFS when the worker has not read 64 KiB of earlier ones, -EPIPE when it closed its end. */
 int channel_send(struct channel *channel, const json_t *value);
+/*
+ * The same for what operators say: a line with its newline, at most CHANNEL_LINE_MAX bytes. It leaves room for the master's own words
+ * where a worker does not read.
+ */
+int channel_send_line(struct channel *channel, const char *line, size_t size);
 
 /*
  * The same with descriptors (borrowed; 1 to CHANNEL_FDS_MAX). They travel with the line's first byte and never wait in the

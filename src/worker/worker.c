@@ -77,9 +77,17 @@ void worker_set_deadline(struct worker *worker, uint64_t usec_from_now)
 
 /* States */
 
+static void note_leave(struct worker *worker, const char *reason)
+{
+    worker->leave.began_usec = clock_monotonic_usec();
+    (void)snprintf(worker->leave.reason, sizeof(worker->leave.reason), "%s", reason);
+}
+
 void worker_set_state(struct worker *worker, enum worker_state state, const char *reason)
 {
     enum worker_state from = worker->state;
+    if (from < WORKER_DRAINING && state >= WORKER_DRAINING)
+        note_leave(worker, reason);
     worker->state = state;
     free(worker->reason);
     worker->reason = strdup(reason);
@@ -349,6 +357,11 @@ bool worker_is_leaving(const struct worker *worker)
 {
     return (worker->state == WORKER_DRAINING || worker->state == WORKER_STOPPING) &&
            !worker->exited;
+}
+
+bool worker_is_deaf(const struct worker *worker)
+{
+    return worker->channel && channel_is_unread(worker->channel);
 }
 
 /* The start */

@@ -80,6 +80,14 @@ struct worker_health {
     char *text;          /* why it is not well, or what the last check failed with; for people */
 };
 
+/* From when on, and why, it is on its way out; also one that died. */
+#define WORKER_REASON_SIZE 64
+struct worker_leave {
+    uint64_t began_usec; /* monotonic; 0: it is not */
+    uint64_t reload;     /* the owner's mark: which one made it leave; 0: none */
+    char reason[WORKER_REASON_SIZE]; /* the first one, for people */
+};
+
 /* More of them get nothing but SIGKILL at the end. */
 #define WORKER_STRAYS_MAX 16
 
@@ -100,6 +108,7 @@ struct worker {
     bool spreads;        /* … and that it ends its connections one by one, as it is told */
     bool asked_to_leave; /* by us; else it died or left by itself */
     bool left_by_itself; /* it drains because it said so, not because we did */
+    struct worker_leave leave;
     bool mixed; /* not made of what its generation began with: see pins.h */
     const char *worn; /* the owner's mark: why it is to be replaced; static text, NULL: it is not */
     bool drain_signalled, stop_signalled, killed;
@@ -173,6 +182,9 @@ void worker_become(struct worker *worker, struct generation *generation);
 
 /* For log lines about it. Its strings live as long as the worker. */
 struct log_subject worker_subject(const struct worker *worker);
+
+/* Has it left unread anything that it was told? */
+bool worker_is_deaf(const struct worker *worker);
 
 /* Is it in the way of a successor: told, and its leader alive? */
 bool worker_is_leaving(const struct worker *worker);

@@ -15,7 +15,7 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 struct pretender {
-    uint64_t reload_id;
+    uint64_t reload_id, sequence;
     json_t *result;
 };
 
@@ -67,6 +67,35 @@ static int fake_job(const struct control_job *job, UNUSED const struct ucred *pe
     return job->force ? -ENOENT : 0;
 }
 
+/* Some are answered at once, others later; of those some leave before. */
+static int fake_why(char *const *names, bool all, void *userdata, uint64_t *ret_id, json_t **ret, const char **ret_name)
+{
+    if (names)
+        *ret_name = names[0];
+    if (names && !all)
+        return -ENOENT;
+    if (all)
+        *ret_id = ((struct pretender *)userdata)->reload_id + 1;
+    else
+        *ret = json_pack("{s:[]}", "workers");
+    return 0;
+}
+
+static void fake_forget(UNUSED uint64_t id, UNUSED void *userdata)
+{
+}
+
+static int fake_send(const struct control_send *send, UNUSED void *userdata, json_t **ret, const char **ret_name)
+{
+    if (!send->names)
+        return -EMSGSIZE;
+    *ret_name = send->names[0];
+    if (!json_is_object(send->message))
+        return -ESRCH;
+    *ret = json_pack("[O]", send->message);
+    return *ret ? 0 : -ENOMEM;
+}
+
 static int fake_logs(const struct control_logs *logs, UNUSED void *userdata, json_t **ret, uint64_t *ret_id,
                      const char **ret_name)
 {
@@ -102,6 +131,9 @@ static const struct control_ops ops = {
     .plan = fake_plan,
     .reload_result = fake_reload_result,
     .job = fake_job,
+    .why = fake_why,
+    .forget = fake_forget,
+    .send = fake_send,
     .logs = fake_logs,
     .unfollow = fake_unfollow,
     .attach = fake_attach,
@@ -119,12 +151,14 @@ static void turn(sd_event *event, int client)
 
 static void publish(struct service *service, struct pretender *pretender)
 {
-    json_auto_t *worker = json_pack("{s:s}", "type", "worker"),
+    json_auto_t *worker = json_pack("{s:s, s:I, s:s, s:i}", "type", "worker", "time_usec", (json_int_t)pretender->sequence,
+                                    "program", "web", "slot", 0),
                 *ended = json_pack("{s:s, s:s, s:I}", "type", "reload", "state", "ended", "id",
                                    (json_int_t)pretender->reload_id);
-    service_publish(service, "worker", 1, worker);
-    service_publish(service, "reload", 2, ended);
-    service_publish(service, "job", 3, ended);
+    service_publish(service, "worker", ++pretender->sequence, worker);
+    service_publish(service, "reload", ++pretender->sequence, ended);
+    service_publish(service, "job", ++pretender->sequence, ended);
+    service_answer(service, pretender->reload_id + 1, worker);
     json_auto_t *lines = json_pack("{s:s}", "text", "a line\n");
     service_pass_lines(service, 1, lines);
 }
@@ -160,6 +194,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds) < 0 ||
         service_add(service, fds[0], &peer, CONTROL_ROLE_OPERATOR) < 0)
         abort();
+    service_keep_events(service, size % 4 > 0);
     feed(event, fds[1], service, &pretender, data, size);
     pretender.result = size % 2 ? json_object() : NULL;
     service_finish(service, 0);

@@ -3,6 +3,7 @@ import errno
 import json
 import os
 import re
+import resource
 import signal
 import subprocess
 
@@ -19,71 +20,89 @@ AS_LONELY = ["setpriv", f"--reuid={LONELY}", f"--regid={LONELY}", "--clear-group
 
 # ---- descriptors
 
-DESCRIPTORS = 64
-FEW = ["prlimit", f"--nofile={DESCRIPTORS}:{DESCRIPTORS}"]
+BALLAST = 20
+SOCKETS = 40  # of each of two programs that never start: with so many descriptors there is room for that many clients
 
 
-class Ballast:
-    """Clients of the control socket that leave the master with `spare` descriptors; gone after the with-block."""
+def few(port, directory, **program):
+    config = configs.echo(f"127.0.0.1:{port}", limits={"nofile": 90}, **program)
+    for never in ("never", "either"):
+        names = [f"{never}{i}" for i in range(SOCKETS)]
+        config["sockets"] |= {name: {"listen": f"unix:{directory}/{name}"} for name in names}
+        config["programs"][never] = {"command": ["sleep", "1"], "autostart": False, "sockets": names}
+    return config
+
+
+class Scarcity:
+    """
+    Leaves a running master `spare` more descriptors, until the end of the with-block: many are taken by clients then, and a hard
+    limit, which can only go down, does the rest.
+    """
 
     def __init__(self, one, spare):
         self.one = one
-        self.clients = []
-        proc.wait_until(lambda: not proc.unix_connections(one.socket), "nobody else is connected")
-        while DESCRIPTORS - len(proc.fds(one.pid)) > spare:
-            self.clients.append(one.connect())
-            self.clients[-1].call("Version")
+        self.clients = [one.connect() for _ in range(BALLAST)]
+        for client in self.clients:
+            client.call("Version")
+        used = set(proc.fds(one.pid))
+        limit = next(n for n in range(1000) if len(set(range(n + 1)) - used) == spare + 1)
+        resource.prlimit(one.pid, resource.RLIMIT_NOFILE, (limit, limit))
 
     def __enter__(self):
         return self.clients
 
     def __exit__(self, *_):
-        for client in self.clients:
-            client.close()
-        proc.wait_until(lambda: not proc.unix_connections(self.one.socket), "all have left")
+        self.end()
+
+    def end(self):
+        while self.clients:
+            self.clients.pop().close()
+        proc.wait_until(lambda: len(proc.unix_connections(self.one.socket)) <= 1, "all have left")
 
 
 @pytest.mark.sanitized
 def test_reload_without_descriptors(master, directory, port):
     """Whatever descriptor is the one too many: the reload fails with that reason, nobody notices, the next one works."""
-    one = master(configs.echo(f"127.0.0.1:{port}"), wrapper=FEW)
+    one = master(few(port, directory))
     one.expect_reload("committed")
     one.wait_drained()
-    before, pids = one.descriptors(), one.pids()
-    results = []
+    before, results = one.descriptors(), []
     with Load(directory, f"127.0.0.1:{port}", 500, 20):
-        while "committed" not in results and len(results) < 30:
-            with Ballast(one, len(results)) as clients:
+        for spare in reversed(range(BALLAST)):
+            pids = one.pids()
+            with Scarcity(one, spare) as clients:
                 reply = list(clients[0].stream("Reload"))[-1]
             results.append(reply["result"])
             if reply["result"] != "committed":
                 assert "Too many open files" in reply["reason"], reply
                 assert one.pids() == pids
-    assert results[0] == "refused" and "rolled_back" in results and results[-1] == "committed", results
-    one.expect_reload("committed")
-    one.wait_drained()
+                one.expect_reload("committed")
+            one.wait_drained()
+    assert results[0] == "committed" and "rolled_back" in results and results[-1] == "refused", results
     assert one.descriptors() == before
 
 
-def test_control_clients_without_descriptors(master, port):
+def test_control_clients_without_descriptors(master, directory, port):
     """They wait at the door, and are served when there are descriptors again."""
-    one = master(configs.echo(f"127.0.0.1:{port}"), wrapper=FEW)
-    with Ballast(one, 0) as clients, one.connect() as waiting:
+    one = master(few(port, directory))
+    one.wait_ready()
+    scarcity = Scarcity(one, 0)
+    with one.connect() as waiting:
         waiting.send("Version")
         one.wait_line("control: cannot accept clients: Too many open files")
-        clients.pop().close()
+        scarcity.end()
         assert waiting.receive()["parameters"]["version"]
     one.wait_line("control: accepting clients again")
 
 
-def test_crash_without_descriptors(master, port):
+def test_crash_without_descriptors(master, directory, port):
     """A worker that dies meanwhile comes back when it can."""
-    one = master(configs.echo(f"127.0.0.1:{port}", workers=2, backoff={"initial": "1s", "max": "1s"}), wrapper=FEW)
+    one = master(few(port, directory, workers=2, backoff={"initial": "1s", "max": "1s"}))
     os.kill(one.pids()[0], signal.SIGKILL)
-    one.wait(lambda status: state(one.slots(status=status)[0]) == "backoff", "it waits for its restart")
-    with Ballast(one, 0):
+    one.wait(lambda status: state(one.slots("echo", status)[0]) == "backoff", "it waits for its restart")
+    with Scarcity(one, 0):
         one.wait_line("echo/0: .*Too many open files", times=2)
-    one.wait_ready()
+    one.wait(lambda status: all(state(slot) == "ready" for slot in one.slots("echo", status)), "both are back")
 
 
 # ---- processes

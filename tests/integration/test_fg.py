@@ -74,6 +74,7 @@ def stop_reading(one, pid):
 # --- a script's input
 
 @pytest.mark.sanitized
+@pytest.mark.key("programs.NAME.stdin")
 def test_input_of_a_script(one, directory):
     (pid,) = one.pids()
     for name in ("web:0", "web/0", "web"):
@@ -300,7 +301,7 @@ def test_the_end_of_all(master, directory):
         terminal.said("what is typed goes to it")
         terminal.type("seq -f 'line %.0f' 5000; exit 0\n")
         assert terminal.wait_end() == 0
-        terminal.said("done:0 is EXITED, and nobody else is started there")
+        assert b"done:0 is EXITED, and nobody else is started there" in terminal.output
         assert b"line 5000\r\n" in terminal.output
     with Sitting(one, "fatal") as terminal:
         terminal.said("what is typed goes to it")
@@ -343,7 +344,8 @@ def test_the_master_leaves(one):
 def test_a_silent_master(one):
     """Input does not go through it."""
     with Sitting(one, "web:0") as terminal:
-        terminal.said("what is typed goes to it")
+        terminal.type("echo begin\n")
+        terminal.has("begin")
         one.kill(signal.SIGSTOP)
         try:
             terminal.type(f"echo done > {one.directory}/done\n")

@@ -155,6 +155,7 @@ def test_a_unix_socket(master, directory, kind):
         os.kill(before[1], signal.SIGSTOP)
     else:
         (directory / "1.sock").unlink()
+        one.wait_line(r"ward/1: unhealthy: unix:\S+: cannot connect: No such file or directory")
     one.wait_line("ward/1: unhealthy")
     replaced(one, before, slot=1)
 

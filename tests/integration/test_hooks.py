@@ -77,7 +77,8 @@ def test_fatal(master, directory, told):
                  ready=False)
     event = told.wait("fatal", program="job")
     assert (event["type"], event["program"], event["slot"], event["new"]) == ("worker", "job", 0, "FATAL")
-    assert event["reason"] == "2 failed starts in a row (start_retries is 1)" and event["time_usec"] > 0
+    assert event["reason"] == "2 failed starts in a row (start_retries is 1); the last one: exited with 5 before it was ready" \
+        and event["time_usec"] > 0
     assert "hunter2" not in json.dumps(event)
     *environment, where = surroundings.read_text().splitlines()
     assert where == "/tmp"

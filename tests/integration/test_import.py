@@ -166,10 +166,19 @@ def test_needs_no_rights(directory):
     assert sorted(directory.rglob("*")) == before
 
 
+def test_marks_of_editors_on_windows(directory):
+    """A byte order mark and carriage returns, in an included file as well."""
+    (directory / "main.conf").write_bytes(b"\xef\xbb\xbf[include]\r\nfiles = more.conf\r\n")
+    (directory / "more.conf").write_bytes(b"\xef\xbb\xbf[program:web]\r\ncommand = sleep 1000\r\n")
+    done = run("import", directory / "main.conf")
+    assert done.returncode == 0 and "command: [sleep, 1000]" in done.stdout and "\r" not in done.stdout, done
+
+
 @pytest.mark.parametrize("text, message", [
     ("[program:web]\ncommand\n", ":2: this is neither a section nor a setting: expected"),
     ("{\"exec\": }", ":1: "),
     ("{\"args\": []}", "there is no \"exec\": expected"),
+    ("{\"apps\": [{\"script\": \"app.js\"}]}", ":1: this is a process file of PM2, which is not read"),
     ("[supervisord]\n", "no program in it can be run: expected"),
 ])
 def test_refused(directory, text, message):

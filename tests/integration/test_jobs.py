@@ -225,6 +225,22 @@ def test_what_comes_later_wins(master, directory):
         assert result == {"program": "slow", "result": "failed", "reason": "it was stopped meanwhile"}
 
 
+def test_a_restart_that_is_stopped_meanwhile(master, directory):
+    """The reload that restarts it may go on for others and commit: this program was not restarted."""
+    gate = directory / "gate"
+    os.mkfifo(gate)
+    one = master({"programs": {"a": gated(gate), "b": sleeper()}}, ready=False)
+    gate.write_text("go\n")
+    one.wait_ready()
+    with one.connect() as waiting:
+        waiting.send("Restart", {"programs": ["a", "b"]})
+        one.wait_line("a/0: up", times=2)
+        one.call("Stop", {"programs": ["a"]})
+        told = {result["program"]: result for result in waiting.receive()["parameters"]["results"]}
+    assert told["a"] == {"program": "a", "result": "failed", "reason": "it was stopped meanwhile"}
+    assert told["b"]["result"] == "restarted"
+
+
 def test_progress_and_events(trio):
     with trio.connect() as listener, trio.connect() as caller:
         listener.send("Subscribe", {"types": ["job"]}, more=True)
@@ -276,6 +292,10 @@ def test_order_of_start(master, directory):
     gates["first"].write_text("go\n")
     one.wait(lambda _: "second/0" in started(one), "the second one is there")
     assert "last/0" not in started(one)
+    (last,) = [program for program in one.status()["programs"] if program["name"] == "last"]
+    assert (last["state"], last["waits_for"]) == ("WAITING", "second")
+    text = one.ctl("status", code=4).stdout
+    assert "waits for: second" in text and "STOPPED" not in text
     one.wait_line("broken/0: died")
     gates["second"].write_text("go\n")
     one.wait(lambda _: "last/0" in started(one), "the last one is there")

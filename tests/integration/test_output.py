@@ -260,6 +260,7 @@ def test_long_lines_of_many_in_one_log(master, directory):
     ({"stdout": {"path": "/tmp/x", "max_size": 10}}, r"programs\.web\.stdout\.max_size: "),
     ({"stdout": {"path": "/tmp/%(nothing)s"}}, r"programs\.web\.stdout\.path: .*nothing"),
     ({"stdout": "fiel"}, r"programs\.web\.stdout.*: .*did you mean 'file'"),
+    ({"stdout": "web.log"}, r"programs\.web\.stdout: 'web\.log' is wrong here, expected .* which has a slash, as \./web\.log"),
     ({"stdout": {"backup_count": 3}}, r"called 'backups' here"),
     ({"stdout": {"events": True}}, r"programs\.web\.stdout: with to: inherit reloader does not see the lines"),
     ({"stdout_logfile": "/tmp/x"}, r"called 'path' in 'stdout' here"),

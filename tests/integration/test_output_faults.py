@@ -1,5 +1,6 @@
 """What becomes of output when reloader-log is killed or stopped, the disk is full, nobody reads, or the master dies."""
 import os
+import re
 import resource
 import signal
 
@@ -122,6 +123,26 @@ def test_what_cannot_be_opened(master, directory):
     one = master(shell("seq 1000", stdout=str(directory / "out")))
     one.wait_line(r"web/0: stdout: 1000 lines are dropped \(3893 bytes\): cannot open \S+/out: Is a directory")
     assert len(one.pids()) == 1
+
+
+@pytest.mark.parametrize("path, why", [
+    ("out", "Is a directory"),
+    ("some/where/out", "No such file or directory (its directory is made, those above it are not)"),
+    ("fifo", "No such device or address (a FIFO that nobody reads, or a socket)"),
+])
+def test_what_cannot_be_opened_is_said_before_a_line_is_lost(master, directory, path, why):
+    (directory / "out").mkdir()
+    os.mkfifo(directory / "fifo")
+    one = master(shell("sleep 1000", stdout=str(directory / path)))
+    one.wait_line(re.escape(f"web/0: stdout: cannot open {directory / path}: {why}; until that works, what it prints is dropped"))
+    assert len(one.pids()) == 1
+
+
+def test_a_quiet_worker_has_its_file(master, directory):
+    """For those who follow it, before there is anything in it."""
+    one = master(shell("sleep 1000", stdout=str(directory / "sub" / "out")))
+    proc.wait_until(lambda: (directory / "sub" / "out").exists(), "the file is there")
+    assert (directory / "sub" / "out").read_text() == "" and len(one.pids()) == 1
 
 
 @pytest.mark.sanitized

@@ -1,6 +1,7 @@
 """README.md and reloader.yaml.example, taken at their word: what they show is run as it stands there."""
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import urllib.request
@@ -31,7 +32,7 @@ def block(language, containing=""):
 
 def commands():
     """The commands of the indented blocks, without what is said about them."""
-    return [re.split(r"\s{2,}#", line)[0].split() for line in re.findall(r"^    ((?:reloader|reloaderctl|\./\w+) .*)$", README, re.MULTILINE)]
+    return [shlex.split(re.split(r"\s{2,}#", line)[0]) for line in re.findall(r"^    ((?:reloader|reloaderctl|\./\w+) .*)$", README, re.MULTILINE)]
 
 
 def output(*words):
@@ -104,7 +105,7 @@ def test_start_with_a_file(directory, world):
         elif words[0] == "reloaderctl" and words[1] not in ("top", "events"):
             one.ctl(*words[1:], code=0)
             ran.append(words[1])
-    assert ran == ["status", "reload", "undo", "restart", "scale", "history", "shutdown"]
+    assert ran == ["status", "reload", "undo", "restart", "scale", "history", "why", "send", "shutdown"]
     one.wait_end()
     assert not re.search("disconnect_timeout|SIGKILL", one.log.text()), "it left because it was told"
 

@@ -1,6 +1,7 @@
 """Who is started again after it left by itself, and who is not."""
 import os
 import signal
+import time
 
 import pytest
 from harness import configs, proc
@@ -14,7 +15,12 @@ def program(script, **options):
 
 
 def slot_state(status):
-    return status["programs"][0]["slots"][0]["state"]
+    """None before there is a slot."""
+    return next((slot["state"] for slot in status["programs"][0]["slots"]), None)
+
+
+def slot_of(status):
+    return status["programs"][0]["slots"][0]
 
 
 def wait_state(one, state):
@@ -71,6 +77,44 @@ def test_start_retries(master, directory, retries, starts, mode):
     assert one.ctl("status").returncode == 4
 
 
+@pytest.mark.parametrize("options, how", [
+    ({"command": ["sh", "-c", "exit 5"]}, "exited with 5 before it was ready"),
+    ({"command": ["sh", "-c", "kill -SEGV $$"]}, "was killed by SIGSEGV before it was ready"),
+    ({"command": ["sh", "-c", "true &"]}, "exited with 0 before it was ready; it has to stay in the foreground"),
+    ({"command": ["/nowhere/at-all"]}, "cannot execute '/nowhere/at-all': No such file or directory"),
+    ({"command": ["nowhere-at-all"]}, "cannot execute 'nowhere-at-all': No such file or directory (it is in no directory of its PATH)"),
+    ({"command": ["sleep", "1000"], "ready": "notify", "start_timeout": "50ms"}, "was not ready within 50 ms (start_timeout)"),
+], ids=("exits", "is killed", "goes to the background", "cannot be executed", "is not found", "is never ready"))
+def test_status_tells_why_nobody_is_there(master, options, how):
+    config = program("", backoff={"initial": "1h", "max": "1h"}, start_seconds="20s", **options)
+    one = master(config, ready=False)
+    slot = slot_of(one.wait(lambda status: slot_state(status) == "BACKOFF" and not slot_of(status)["workers"], "it waits"))
+    assert slot["reason"] == how and slot["retry_usec"] > time.time() * 1e6 and slot["restarts"] == 1
+    (line,) = [line for line in one.ctl("status", code=4).stdout.splitlines() if "BACKOFF" in line]
+    assert f"{how}; next start in " in line
+    one.stop()
+
+
+@pytest.mark.parametrize("options, how", [
+    ({"command": ["sh", "-c", "exit 5"]}, "exited with 5 before it was ready"),
+    ({"command": ["/nowhere/at-all"]}, "cannot execute '/nowhere/at-all': No such file or directory"),
+], ids=("exits", "cannot be executed"))
+def test_status_tells_why_it_was_given_up(master, options, how):
+    one = master(program("", start_retries=1, start_seconds="20s", **options), ready=False)
+    slot = slot_of(wait_state(one, "FATAL"))
+    why = f"2 failed starts in a row (start_retries is 1); the last one: {how}"
+    assert slot["reason"] == why and "retry_usec" not in slot
+    assert why in one.ctl("status", code=4).stdout
+    lines = one.log.text()
+    assert f"job: slot 0 is FATAL: {why}. `reloaderctl start job:0` tries again" in lines
+    assert lines.count("\n", 0, lines.index("FATAL")) == len(lines.splitlines()) - 1, "what led to it is logged first"
+
+
+def test_status_tells_how_it_ended(master):
+    one = master(program("exit 3", restart="never", start_seconds="0s", expected_exit_codes=[3]), ready=False)
+    assert slot_of(wait_state(one, "EXITED"))["reason"] == "exited with 3"
+
+
 def test_a_start_that_succeeds_ends_the_row(master, directory):
     gate = directory / "gate"
     os.mkfifo(gate)
@@ -90,7 +134,7 @@ def test_max_restarts_of_the_whole_program(master):
         os.kill(pid, signal.SIGKILL)
         one.wait(lambda _, pid=pid: len(one.pids()) == 2 and pid not in one.pids(), "another one is there")
     os.kill(one.pids()[1], signal.SIGKILL)
-    one.wait_line(r"job: slot 1 is FATAL: more than 3 restarts of the program \(max_restarts\)")
+    one.wait_line(r"job: slot 1 is FATAL: more than 3 restarts of the program within 1 h 0 min \(max_restarts\); the last one: was killed by SIGKILL")
     assert len(one.pids()) == 1
 
 
@@ -112,6 +156,19 @@ def test_exit_on_fatal(master, script, code):
     config["programs"]["other"] = {"command": ["sleep", "1000"], "start_seconds": "10ms"}
     one = master(config, ready=False)
     one.wait_end(code)
+    assert f"reloader: down, exit status {code}" in one.log.text()
+
+
+@pytest.mark.parametrize("options", [{"start_retries": 0}, {"max_restarts": {"count": 1, "within": "1h"}, "start_retries": 0}], ids=str)
+def test_a_reload_that_fails_ends_nobody(master, options):
+    """It is the new version that was given up, and the old one comes back: nothing is FATAL, and nobody leaves for it."""
+    config = program("exec sleep 1000", workers=2, exit_on_fatal=True, **options)
+    one = master(config)
+    config["programs"]["job"]["command"] = ["sh", "-c", "exit 5"]
+    one.write(config)
+    one.hup("rolled_back")
+    one.wait_ready()
+    assert len(one.pids()) == 2 and "FATAL" not in one.log.text()
 
 
 def test_reload_tries_again(master, directory):

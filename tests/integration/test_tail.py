@@ -141,7 +141,7 @@ def test_no_file(master, stdout, said):
 
 
 def test_errors(master, directory):
-    one = master(shell(":", stdout=str(directory / "none" / "out")))
+    one = master(shell(":", stdout=str(directory / "no" / "ne" / "out")))
     assert "no program, group or worker 'nobody'" in tail(one, "nobody", code=1)[1]
     assert "'web:7' is no slot or worker" in tail(one, "web:7", code=1)[1]
     assert "nothing was printed yet" in tail(one, "web", code=1)[1]

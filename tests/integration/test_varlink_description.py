@@ -14,7 +14,9 @@ CALLS = {
     "Version": [{}],
     "History": [{}],
     "Attach": [{"name": "echo:0"}],
+    "Why": [{}, {"programs": ["echo:0"]}, {"all": True}],
     "Logs": [{"programs": ["all"]}, {"programs": ["echo:0"], "stream": "stderr"}],
+    "Send": [{"programs": ["echo"], "message": {"cmd": "status"}}, {"programs": ["echo:0"], "message": {}}],
     "Reload": [{}, {"wait": False}, {"dry_run": True}, {"programs": ["echo"], "changed_only": True}],
     "Undo": [{}],
     "Stop": [{"programs": ["echo:1"]}, {"programs": ["all"], "force": True}],
@@ -24,7 +26,7 @@ CALLS = {
 }
 ENDS_THE_MASTER = {"Shutdown"}
 STREAMS = {
-    "Subscribe": {},
+    "Subscribe": {"since": 0, "types": ["reload", "worker"]},
     "Logs": {"programs": ["all"]},
     "Reload": {},
     "Restart": {"programs": ["all"]},
@@ -37,9 +39,13 @@ WRONG = [
     ("Stop", {"programs": [1]}, "InvalidParameter", {"parameter": "programs"}),
     ("Stop", {"programs": ["nobody"]}, "NoSuchProgram", {"name": "nobody"}),
     ("Restart", {"programs": ["echo:99"]}, "NoSuchWorker", {"name": "echo:99"}),
+    ("Why", {"programs": ["echo:99"]}, "NoSuchWorker", {"name": "echo:99"}),
     ("Scale", {"program": "echo", "workers": 0}, "Failed", None),
     ("Scale", {"program": "echo"}, "InvalidParameter", {"parameter": "workers"}),
     ("Subscribe", {}, "ExpectedMore", {}),
+    ("Send", {"programs": ["echo"]}, "InvalidParameter", {"parameter": "message"}),
+    ("Send", {"programs": ["nobody"], "message": {}}, "NoSuchProgram", {"name": "nobody"}),
+    ("Send", {"programs": ["echo"], "message": "graceful_shutdown"}, "Failed", None),
     ("Nonsense", {}, "MethodNotFound", {"method": f"{INTERFACE}.Nonsense"}),
     ("io.nobody.Nothing", {}, "InterfaceNotFound", {"interface": "io.nobody"}),
     (f"{SERVICE}.GetInterfaceDescription", {"interface": "io.nobody"}, "InterfaceNotFound", {"interface": "io.nobody"}),

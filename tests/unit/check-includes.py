@@ -12,6 +12,7 @@ HOUSE = ["base", "config", "net", "process", "worker", "program", "master", "con
 ALLOWED = {layer: set(HOUSE[: i + 1]) for i, layer in enumerate(HOUSE)}
 ALLOWED["import"] = {"base", "config", "import"}  # no master has it in its way
 ALLOWED["reloader"] = {*HOUSE, "import", "reloader"}
+ALLOWED["why"] = {"base", "net", "process", "why"}
 ALLOWED["helper"] = {"base", "helper"}
 ALLOWED["logger"] = {"base", "worker", "helper", "logger"}
 ALLOWED["probe"] = {"base", "helper", "probe"}

@@ -138,6 +138,25 @@ static int fake_job(const struct control_job *job, UNUSED const struct ucred *pe
     return strcmp(job->names[0], "web:9") == 0 ? -ESRCH : -EBUSY;
 }
 
+/* The first slot of whom it was sent to gets it, the second drains. */
+static int fake_send(const struct control_send *send, void *userdata, json_t **ret,
+                     const char **ret_name)
+{
+    struct fake_master *fake = userdata;
+    *ret_name = send->names[0];
+    if (strcmp(send->names[0], "nobody") == 0)
+        return -ENOENT;
+    if (json_is_string(send->message))
+        return -EINVAL;
+    json_decref(fake->message);
+    fake->message = json_incref(send->message);
+    *ret = json_pack("[{s:s, s:i, s:s, s:i, s:s, s:b}, {s:s, s:i, s:s, s:i, s:s}]", "program",
+                     send->names[0], "slot", 0, "name", "web/0", "pid", 4710, "result", "sent",
+                     "unread", 1, "program", send->names[0], "slot", 1, "name", "web/1", "pid",
+                     4711, "result", "draining");
+    return 0;
+}
+
 /* "web:0" has a pipe, "web:1" does not run, "web" are several. */
 static int fake_attach(const struct control_attach *wish, UNUSED const struct ucred *peer,
                        void *userdata, json_t **ret, int *ret_input_fd)
@@ -181,6 +200,28 @@ static json_t *fake_history(UNUSED void *userdata)
         fake_past_reload(2, "rolled_back", "web/0 exited with 1 before it was ready", "control"));
 }
 
+/* Of "soon" somebody finds out, and answers by fake_master_answer(). */
+static int fake_why(char *const *names, bool all, void *userdata, uint64_t *ret_id, json_t **ret,
+                    const char **ret_name)
+{
+    struct fake_master *fake = userdata;
+    if (names && strcmp(names[0], "nobody") == 0) {
+        *ret_name = names[0];
+        return -ENOENT;
+    }
+    if (names && strcmp(names[0], "soon") == 0)
+        *ret_id = ++fake->inquiry;
+    else
+        *ret = json_pack("{s:[], s:s*}", "workers", "failure", all ? "no reloader-why" : NULL);
+    return 0;
+}
+
+static void fake_forget(uint64_t id, void *userdata)
+{
+    struct fake_master *fake = userdata;
+    fake->forgotten = id;
+}
+
 static void fake_shutdown(bool force, void *userdata)
 {
     struct fake_master *fake = userdata;
@@ -196,6 +237,9 @@ const struct control_ops fake_master_ops = {
     .scale = fake_scale,
     .plan = fake_plan,
     .job = fake_job,
+    .why = fake_why,
+    .forget = fake_forget,
+    .send = fake_send,
     .attach = fake_attach,
     .history = fake_history,
     .reload_result = fake_reload_result,
@@ -225,5 +269,6 @@ void fake_master_stop(struct fake_master *fake)
     fake->control = control_free(fake->control);
     fake->event = sd_event_unref(fake->event);
     json_decref(fake->result);
-    fake->result = NULL;
+    json_decref(fake->message);
+    fake->result = fake->message = NULL;
 }

@@ -12,10 +12,12 @@ struct fake_master {
     uint64_t sequence;
     uint64_t reload_id;      /* of the newest reload */
     json_t *result;          /* of the newest reload, once it has ended */
+    json_t *message;         /* that was sent last */
     bool refuse_reload;      /* -ESHUTDOWN */
     bool end_reload_at_once; /* inside the call, as a refused one does */
     bool huge_status;        /* of about 2 MB */
     bool not_ready;          /* status: a slot is FATAL */
+    uint64_t inquiry, forgotten; /* the newest one of Why, and the last that was forgotten */
     int input_fd;            /* of web:0, to be written to; 0: it has none */
     unsigned shutdowns, forced;
     void (*on_reload)(struct fake_master *fake); /* may be NULL */

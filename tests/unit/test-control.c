@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/fd.h"
+#include "base/strv.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -84,6 +85,15 @@ static struct peer open_peer(void)
     assert_int_equal(connect(peer.fd, (const struct sockaddr *)&address, sizeof(address)), 0);
     return peer;
 }
+
+#define run_until(condition)                                                                       \
+    do {                                                                                           \
+        uint64_t until = clock_monotonic_usec() + DEADLINE_USEC;                                   \
+        while (!(condition)) {                                                                     \
+            run_once();                                                                            \
+            assert_true(clock_monotonic_usec() < until);                                           \
+        }                                                                                          \
+    } while (0)
 
 static void close_peer(struct peer *peer)
 {
@@ -435,33 +445,60 @@ static void test_subscribe(UNUSED void **state)
     close_peer(&some);
 }
 
+static json_int_t number_in(json_t *object, const char *name)
+{
+    return json_integer_value(json_object_get(object, name));
+}
+
+/* The next reply is one number further, or says which are missing. The number to come after it; *ret_missed counts. */
+static json_int_t expect_next(struct peer *peer, json_int_t next, json_int_t *ret_missed)
+{
+    json_auto_t *frame = receive(peer);
+    assert_non_null(frame);
+    assert_true(continues(frame));
+    json_t *parameters = json_object_get(frame, "parameters"),
+           *missed = json_object_get(parameters, "missed");
+    json_int_t first = missed ? number_in(missed, "first") : number_in(parameters, "sequence");
+    json_int_t last = missed ? number_in(missed, "last") : first;
+    assert_int_equal(first, next);
+    assert_true(last >= first);
+    *ret_missed += missed ? last - first + 1 : 0;
+    return last + 1;
+}
+
+static void publish_text(size_t size)
+{
+    CLEANUP_FREE char *text = malloc(size);
+    memset(text, 'x', size);
+    fake_master_publish(&fake, "message", "{s:s, s:s%}", "program", "web", "text", text, size);
+}
+
+/* It goes on where the ring begins by then, and is told what is missing. */
 static void test_subscriber_that_does_not_read(UNUSED void **state)
 {
     struct peer lazy = open_peer(), good = open_peer();
     call(&lazy, "{\"method\":\"" INTERFACE "Subscribe\",\"more\":true}");
+    expect_and_drop(&lazy, "{\"parameters\":{\"last\":0}}", true);
     call(&good, "{\"method\":\"" INTERFACE "Subscribe\",\"more\":true}");
     expect_and_drop(&good, "{\"parameters\":{}}", true);
-    char text[4096];
-    memset(text, 'x', sizeof(text));
     for (int i = 1; i <= 1000; i++) {
-        fake_master_publish(&fake, "message", "{s:s%}", "text", text, sizeof(text));
+        publish_text(4096);
         char wanted[64];
         (void)snprintf(wanted, sizeof(wanted), "{\"parameters\":{\"sequence\":%d}}", i);
         expect_and_drop(&good, wanted, true);
     }
-    json_t *frame;
-    json_int_t last = 0;
-    while ((frame = receive(&lazy))) {
-        last = json_integer_value(
-            json_object_get(json_object_get(frame, "parameters"), "sequence"));
-        json_decref(frame);
-    }
-    assert_true(last > 0 && last < 1000);
+    json_int_t next = 1, missed = 0, none = 0;
+    while (next <= 1000)
+        next = expect_next(&lazy, next, &missed);
+    assert_in_range(missed, 500, 999);
+    publish_text(10);
+    assert_int_equal(expect_next(&lazy, 1001, &none), 1002);
+    assert_int_equal(none, 0);
     close_peer(&lazy);
     close_peer(&good);
 }
 
-/* None of them owes as much as one may, but all together do. */
+/* What they have not read costs hardly more for forty than for one: each gets it all. */
 static void test_subscribers_that_do_not_read(UNUSED void **state)
 {
     static struct peer lazy[40];
@@ -469,29 +506,167 @@ static void test_subscribers_that_do_not_read(UNUSED void **state)
     for (size_t i = 0; i < ARRAY_SIZE(lazy); i++) {
         lazy[i] = open_peer();
         call(&lazy[i], "{\"method\":\"" INTERFACE "Subscribe\",\"more\":true}");
-        run_idle();
+        expect_and_drop(&lazy[i], "{\"parameters\":{\"last\":0}}", true);
     }
     call(&good, "{\"method\":\"" INTERFACE "Subscribe\",\"more\":true}");
     expect_and_drop(&good, "{\"parameters\":{}}", true);
-    char text[4096];
-    memset(text, 'x', sizeof(text));
     for (int i = 0; i < 200; i++) {
-        fake_master_publish(&fake, "message", "{s:s%}", "text", text, sizeof(text));
+        publish_text(4096);
         expect_and_drop(&good, "{\"parameters\":{\"event\":{\"type\":\"message\"}}}", true);
     }
-    size_t complete = 0;
     for (size_t i = 0; i < ARRAY_SIZE(lazy); i++) {
-        size_t frames = 0;
-        json_t *frame;
-        while (frames < 201 && (frame = receive(&lazy[i]))) {
-            frames++;
-            json_decref(frame);
-        }
-        complete += frames == 201;
+        json_int_t next = 1, missed = 0;
+        while (next <= 200)
+            next = expect_next(&lazy[i], next, &missed);
+        assert_int_equal(missed, 0);
         close_peer(&lazy[i]);
     }
-    assert_true(complete > 0 && complete < ARRAY_SIZE(lazy));
     close_peer(&good);
+}
+
+/* Everybody gets it without its large members; nobody is cut off. */
+static void test_an_event_that_is_too_large(UNUSED void **state)
+{
+    struct peer peer = open_peer(), follower = open_peer();
+    call(&peer, "{\"method\":\"" INTERFACE "Subscribe\",\"more\":true}");
+    expect_and_drop(&peer, "{\"parameters\":{}}", true);
+    call(&follower, "{\"method\":\"" INTERFACE "Reload\",\"more\":true}");
+    expect_and_drop(&follower, "{\"parameters\":{\"id\":1}}", true);
+    expect_and_drop(&peer, "{\"parameters\":{\"sequence\":1}}", true);
+    json_t *plan = json_array();
+    for (int i = 0; i < 20000; i++)
+        assert_int_equal(json_array_append_new(plan, json_stringn("0123456789012345678901234567890123456789012345678901234567890123", 64)), 0);
+    fake_master_publish(&fake, "reload", "{s:s, s:i, s:o}", "state", "rolling", "id", 1, "plan", plan);
+    static const char brief[] = "{\"parameters\":{\"event\":{\"type\":\"reload\",\"state\":\"rolling\","
+                                "\"id\":1,\"omitted\":[\"plan\"]}}}";
+    expect_and_drop(&peer, brief, true);
+    expect_and_drop(&follower, brief, true);
+    publish_text(10);
+    expect_and_drop(&peer, "{\"parameters\":{\"sequence\":3}}", true);
+    close_peer(&peer);
+    close_peer(&follower);
+}
+
+static void subscribe_since(struct peer *peer, const char *parameters, const char *expected)
+{
+    CLEANUP_FREE char *text = string_format(
+        "{\"method\":\"" INTERFACE "Subscribe\",\"more\":true,\"parameters\":%s}", parameters);
+    call(peer, text);
+    expect_and_drop(peer, expected, true);
+}
+
+/* What was comes first, what comes next follows. */
+static void test_events_again(UNUSED void **state)
+{
+    struct peer all = open_peer(), some = open_peer(), timed = open_peer(), filtered = open_peer();
+    for (int i = 0; i < 300; i++)
+        fake_master_publish(&fake, i % 2 ? "worker" : "message", "{s:s, s:{s:s}}", "program",
+                            i % 3 ? "web" : "jobs", "value", "cmd", i % 5 ? "status" : "flush");
+    subscribe_since(&all, "{\"since\":0}", "{\"parameters\":{\"last\":300}}");
+    subscribe_since(&some, "{\"since\":298}", "{\"parameters\":{\"last\":300}}");
+    subscribe_since(&timed, "{\"since_usec\":1}", "{\"parameters\":{\"last\":300}}");
+    subscribe_since(&filtered, "{\"since\":0,\"programs\":[\"jobs\"],\"commands\":[\"flush\"]}",
+                    "{\"parameters\":{\"last\":300}}");
+    fake_master_publish(&fake, "message", "{s:s}", "program", "web");
+    json_int_t next = 1, missed = 0;
+    while (next <= 301)
+        next = expect_next(&all, next, &missed);
+    for (next = 1; next <= 301;)
+        next = expect_next(&timed, next, &missed);
+    for (next = 299; next <= 301;)
+        next = expect_next(&some, next, &missed);
+    assert_int_equal(missed, 0);
+    for (int i = 1; i <= 271; i += 30) {
+        char wanted[64];
+        (void)snprintf(wanted, sizeof(wanted), "{\"parameters\":{\"sequence\":%d}}", i);
+        expect_and_drop(&filtered, wanted, true);
+    }
+    close_peer(&all);
+    close_peer(&some);
+    close_peer(&timed);
+    close_peer(&filtered);
+}
+
+/* Too old for the ring, or of a master that was here before. */
+static void test_events_that_are_gone(UNUSED void **state)
+{
+    struct peer old = open_peer(), other = open_peer(), beyond = open_peer(), timed = open_peer();
+    for (int i = 0; i < 5000; i++)
+        fake_master_publish(&fake, "worker", "{s:s}", "program", "web");
+    subscribe_since(&old, "{\"since\":16}", "{\"parameters\":{\"last\":5000}}");
+    expect_and_drop(&old, "{\"parameters\":{\"missed\":{\"first\":17,\"last\":904}}}", true);
+    expect_and_drop(&old, "{\"parameters\":{\"sequence\":905}}", true);
+    static const char all[] = "{\"parameters\":{\"missed\":{\"first\":1,\"last\":904}}}";
+    subscribe_since(&other, "{\"since\":4999,\"start\":7}", "{\"parameters\":{\"restarted\":true}}");
+    expect_and_drop(&other, all, true);
+    subscribe_since(&beyond, "{\"since\":5001}", "{\"parameters\":{\"restarted\":true}}");
+    expect_and_drop(&beyond, all, true);
+    subscribe_since(&timed, "{\"since_usec\":5}", "{\"parameters\":{\"last\":5000}}");
+    expect_and_drop(&timed, "{\"parameters\":{\"missed\":{\"last\":904}}}", true);
+    expect_and_drop(&timed, "{\"parameters\":{\"sequence\":905}}", true);
+    close_peer(&old);
+    close_peer(&other);
+    close_peer(&beyond);
+    close_peer(&timed);
+}
+
+static void test_wrong_subscriptions(UNUSED void **state)
+{
+    static const char *const wrong[][2] = {
+        {"{\"types\":[\"nonsense\"]}", "types"},
+        {"{\"since\":-1}", "since"},
+        {"{\"since\":1,\"since_usec\":1}", "since_usec"},
+        {"{\"start\":1}", "start"},
+        {"{\"programs\":[7]}", "programs"},
+    };
+    struct peer peer = open_peer();
+    for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {
+        CLEANUP_FREE char *text = string_format(
+            "{\"method\":\"" INTERFACE "Subscribe\",\"more\":true,\"parameters\":%s}", wrong[i][0]);
+        CLEANUP_FREE char *expected = string_format(
+            "{\"error\":\"org.varlink.service.InvalidParameter\",\"parameters\":{\"parameter\":\"%s\"}}", wrong[i][1]);
+        call(&peer, text);
+        expect_and_drop(&peer, expected, false);
+    }
+    close_peer(&peer);
+}
+
+/* The ring, too, is sent to the end before the master leaves. */
+static void test_finish_tells_all_events(UNUSED void **state)
+{
+    struct peer peer = open_peer();
+    call(&peer, "{\"method\":\"" INTERFACE "Subscribe\",\"more\":true}");
+    expect_and_drop(&peer, "{\"parameters\":{\"last\":0}}", true);
+    for (int i = 0; i < 40; i++)
+        publish_text(4096);
+    control_finish(fake.control);
+    json_int_t next = 1, missed = 0;
+    while (next <= 40)
+        next = expect_next(&peer, next, &missed);
+    assert_int_equal(missed, 0);
+    expect_and_drop(&peer, "{\"parameters\":{}}", false);
+    close_peer(&peer);
+}
+
+/* Send */
+
+static void test_send(UNUSED void **state)
+{
+    struct peer peer = open_peer();
+    call(&peer, "{\"method\":\"" INTERFACE
+                "Send\",\"parameters\":{\"programs\":[\"web\"],\"message\":{\"cmd\":\"status\"}}}");
+    json_auto_t *reply = expect(&peer, "{\"parameters\":{}}");
+    json_t *first = json_array_get(json_object_get(json_object_get(reply, "parameters"), "results"), 0);
+    assert_string_equal(json_string_value(json_object_get(first, "result")), "sent");
+    json_auto_t *wanted = json_pack("{s:s}", "cmd", "status");
+    assert_true(json_equal(fake.message, wanted));
+    call(&peer, "{\"method\":\"" INTERFACE "Send\",\"parameters\":{\"programs\":[\"nobody\"],\"message\":7}}");
+    expect_and_drop(&peer, "{\"error\":\"" INTERFACE "NoSuchProgram\",\"parameters\":{\"name\":\"nobody\"}}", false);
+    call(&peer, "{\"method\":\"" INTERFACE "Send\",\"parameters\":{\"programs\":[\"web\"],\"message\":\"graceful_shutdown\"}}");
+    expect_and_drop(&peer, "{\"error\":\"" INTERFACE "Failed\"}", false);
+    call(&peer, "{\"method\":\"" INTERFACE "Send\",\"parameters\":{\"programs\":[\"web\"]}}");
+    expect_and_drop(&peer, "{\"error\":\"org.varlink.service.InvalidParameter\",\"parameters\":{\"parameter\":\"message\"}}", false);
+    close_peer(&peer);
 }
 
 /* The end */
@@ -1012,8 +1187,73 @@ static void test_bad_paths(UNUSED void **state)
 static void test_no_control(UNUSED void **state)
 {
     control_publish(NULL, "log", 1, NULL);
+    control_answer(NULL, 1, NULL);
     control_finish(NULL);
     assert_null(control_free(NULL));
+}
+
+/* Answers that come later */
+
+static void answer_why(uint64_t id)
+{
+    json_auto_t *found = json_pack("{s:[{s:s}]}", "workers", "name", "web/0");
+    control_answer(fake.control, id, found);
+}
+
+static void test_why_at_once(UNUSED void **state)
+{
+    struct peer peer = open_peer();
+    call(&peer, "{\"method\":\"" INTERFACE "Why\"}");
+    expect_and_drop(&peer, "{\"parameters\":{\"workers\":[]}}", false);
+    call(&peer, "{\"method\":\"" INTERFACE "Why\",\"parameters\":{\"programs\":[\"nobody\"]}}");
+    expect_and_drop(
+        &peer, "{\"error\":\"" INTERFACE "NoSuchProgram\",\"parameters\":{\"name\":\"nobody\"}}",
+        false);
+    close_peer(&peer);
+    assert_int_equal(fake.forgotten, 0);
+}
+
+/* Each gets its own, in whatever order they come, and may then ask on. */
+static void test_why_later(UNUSED void **state)
+{
+    static const char question[] = "{\"method\":\"" INTERFACE
+                                   "Why\",\"parameters\":{\"programs\":[\"soon\"]}}";
+    struct peer first = open_peer(), second = open_peer();
+    call(&first, question);
+    run_until(fake.inquiry == 1);
+    call(&second, question);
+    run_until(fake.inquiry == 2);
+    answer_why(3);
+    answer_why(2);
+    expect_and_drop(&second, "{\"parameters\":{\"workers\":[{\"name\":\"web/0\"}]}}", false);
+    answer_why(2);
+    call(&second, "{\"method\":\"" INTERFACE "Version\"}");
+    expect_and_drop(&second, "{\"parameters\":{\"version\":\"" RELOADER_VERSION "\"}}", false);
+    control_answer(fake.control, 1, NULL);
+    expect_and_drop(&first, "{\"error\":\"" INTERFACE "Failed\"}", false);
+    close_peer(&first);
+    close_peer(&second);
+    assert_int_equal(fake.forgotten, 0);
+}
+
+static void test_why_of_one_that_leaves(UNUSED void **state)
+{
+    struct peer peer = open_peer();
+    call(&peer, "{\"method\":\"" INTERFACE "Why\",\"parameters\":{\"programs\":[\"soon\"]}}");
+    run_until(fake.inquiry == 1);
+    close_peer(&peer);
+    run_until(fake.forgotten == 1);
+    answer_why(1);
+    peer = open_peer();
+    call(&peer, "{\"method\":\"" INTERFACE
+                "Why\",\"oneway\":true,\"parameters\":{\"programs\":[\"soon\"]}}");
+    run_until(fake.forgotten == 2);
+    call(&peer, "{\"method\":\"" INTERFACE "Why\",\"parameters\":{\"programs\":[\"soon\"]}}");
+    run_until(fake.inquiry == 3);
+    control_finish(fake.control);
+    expect_and_drop(&peer, "{\"error\":\"" INTERFACE "ShuttingDown\"}", false);
+    assert_int_equal(fake.forgotten, 3);
+    peer.fd = fd_close(peer.fd);
 }
 
 #define served(test)       cmocka_unit_test_setup_teardown(test, setup, teardown)
@@ -1039,6 +1279,15 @@ int main(void)
         served(test_subscribe),
         served(test_subscriber_that_does_not_read),
         served(test_subscribers_that_do_not_read),
+        served(test_why_at_once),
+        served(test_why_later),
+        served(test_why_of_one_that_leaves),
+        served(test_an_event_that_is_too_large),
+        served(test_events_again),
+        served(test_events_that_are_gone),
+        served(test_wrong_subscriptions),
+        served(test_finish_tells_all_events),
+        served(test_send),
         served(test_shutdown),
         served(test_finish_tells_all_who_wait),
         served(test_finish_with_a_result),

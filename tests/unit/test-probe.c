@@ -1,4 +1,5 @@
 /* What reloader-probe decides by itself: whom to ask, what is a good answer, and what to tell. */
+#include "base/clock.h"
 #include "probe/check.h"
 #include "probe/report.h"
 #include "probe/target.h"
@@ -97,6 +98,40 @@ static void test_reports_of_changes(void **state UNUSED)
     assert_false(report_next(&report, false, false, longer));
 }
 
+/* The first word about it finds no room; nothing changes afterwards. */
+static bool on_result(uint64_t number UNUSED, bool good, const char *text UNUSED, void *userdata)
+{
+    unsigned *tries = userdata;
+    assert_false(good);
+    return ++*tries > 1;
+}
+
+static void test_what_was_not_told(void **state UNUSED)
+{
+    sd_event *event = NULL;
+    struct transfers *transfers = NULL;
+    struct check *check = NULL;
+    unsigned tries = 0;
+    struct check_params params = {.interval_usec = USEC_PER_MSEC,
+                                  .timeout_usec = USEC_PER_SEC,
+                                  .result = on_result,
+                                  .userdata = &tries};
+    assert_true(sd_event_new(&event) >= 0);
+    assert_int_equal(transfers_new(event, check_ended, &transfers), 0);
+    assert_int_equal(target_from_address("unix:/nobody/listens/here", &params.target), 0);
+    assert_int_equal(check_new(event, transfers, &params, &check), 0);
+    for (unsigned i = 0; i < 1000 && tries < 2; i++)
+        assert_true(sd_event_run(event, USEC_PER_SEC) >= 0);
+    assert_int_equal(tries, 2);
+    /* It is told now. */
+    for (unsigned i = 0; i < 20; i++)
+        assert_true(sd_event_run(event, USEC_PER_SEC) >= 0);
+    assert_int_equal(tries, 2);
+    (void)check_free(check);
+    (void)transfers_free(transfers);
+    (void)sd_event_unref(event);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -105,6 +140,7 @@ int main(void)
         cmocka_unit_test(test_status),
         cmocka_unit_test(test_reports_that_count),
         cmocka_unit_test(test_reports_of_changes),
+        cmocka_unit_test(test_what_was_not_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -301,7 +301,7 @@ static void test_what_cannot_be_executed(void **state)
     assert_int_equal(kill(current(fixture, 0)->pid, SIGKILL), 0);
     AWAIT(fixture, fixture->program->start_failure);
     assert_string_equal(fixture->program->start_failure,
-                        "web/0: cannot execute 'no-such-program': No such file or directory");
+                        "web/0: cannot execute 'no-such-program': No such file or directory (it is in no directory of its PATH)");
     assert_true(fixture->program->slots[0]->backoff_until_usec > 0);
     free(command[0]);
     command[0] = shell;
@@ -405,7 +405,7 @@ static void test_canary_that_cannot_be_executed(void **state)
     assert_int_equal(program_begin(fixture->program, target), 0);
     roll_back(fixture);
     assert_string_equal(fixture->program->failure,
-                        "web/0: cannot execute 'no-such-program': No such file or directory");
+                        "web/0: cannot execute 'no-such-program': No such file or directory (it is in no directory of its PATH)");
     expect_all_of(fixture, 1, 1);
 }
 

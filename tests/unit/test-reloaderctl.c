@@ -282,7 +282,49 @@ static void test_events_of_a_wrong_type(UNUSED void **state)
 {
     serve("commit");
     expect_run(1, "-s", path, "events", "weather", NULL);
-    expect_output("InvalidParameter");
+    expect_output("the master does not take what was given for 'types'");
+}
+
+static void test_events_from_earlier_on(UNUSED void **state)
+{
+    serve("commit");
+    expect_run(2, "-s", path, "events", "--since", "yesterday", NULL);
+    expect_output("'yesterday' is none of these");
+    expect_run(2, "-s", path, "events", "--since", NULL);
+    expect_run(2, "-s", path, "status", "--since", "5m", NULL);
+    expect_output("status does not take --since");
+}
+
+static void test_send(UNUSED void **state)
+{
+    serve("commit");
+    expect_run(1, "-s", path, "send", "web", "{\"cmd\":\"status\"}", NULL);
+    expect_output("web/0 (pid 4710): sent; it has not yet read what was sent before\n");
+    expect_output("web/1 (pid 4711): not sent: it drains\n");
+    expect_run(1, "-s", path, "send", "-q", "web", "7", NULL);
+    expect_run(1, "-s", path, "send", "nobody", "7", NULL);
+    expect_output("there is no program, group or worker 'nobody'");
+    expect_run(1, "-s", path, "send", "web", "\"graceful_shutdown\"", NULL);
+    expect_output("own words");
+    expect_run(2, "-s", path, "send", "web", "hello", NULL);
+    expect_output("'hello' is no JSON");
+    expect_run(2, "-s", path, "send", "web", NULL);
+    expect_output("send takes names");
+}
+
+static void test_why(UNUSED void **state)
+{
+    serve("commit");
+    expect_run(0, "-s", path, "why", NULL);
+    expect_output("no worker is draining or stopping\n");
+    expect_run(0, "-s", path, "why", "--json", "web", NULL);
+    expect_output("\"workers\": []");
+    expect_run(1, "-s", path, "why", "-a", NULL);
+    expect_output("no worker is here\n");
+    expect_output("reloaderctl: connections are not known: no reloader-why\n");
+    expect_run(1, "-s", path, "why", "nobody", NULL);
+    expect_output("there is no program, group or worker 'nobody'");
+    expect_run(2, "-s", path, "why", "--force", NULL);
 }
 
 static void test_no_master(UNUSED void **state)
@@ -379,7 +421,10 @@ int main(void)
         cmocka_unit_test_teardown(test_master_dies_in_a_reload, end_master),
         cmocka_unit_test_teardown(test_events_and_shutdown, end_master),
         cmocka_unit_test_teardown(test_events_of_a_wrong_type, end_master),
+        cmocka_unit_test_teardown(test_events_from_earlier_on, end_master),
+        cmocka_unit_test_teardown(test_send, end_master),
         cmocka_unit_test_teardown(test_history, end_master),
+        cmocka_unit_test_teardown(test_why, end_master),
         cmocka_unit_test(test_no_master),
         cmocka_unit_test(test_stale_socket),
         cmocka_unit_test(test_another_server),

@@ -131,7 +131,7 @@ static void test_event_text(UNUSED void **state)
         "rollout web: canary, 1 of 4 ready");
     assert_event("{\"type\":\"message\",\"time_usec\":1,\"value\":{\"x\":\"\\u001b\"},\"name\":"
                  "\"w\\n\",\"n\":null}",
-                 "message value={\"x\":\"\\u001B\"} name=w ");
+                 "message w : {\"x\":\"\\u001B\"}");
     assert_event("{}", "");
 }
 

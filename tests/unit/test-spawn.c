@@ -554,7 +554,7 @@ static void test_not_found_text(void **state)
     struct spawn_params params = {.argv = argv};
     struct spawn_failure failure = {.step = SPAWN_STEP_EXEC, .error = ENOENT};
     CLEANUP_FREE char *text = spawn_failure_to_text(&failure, &params);
-    assert_string_equal(text, "cannot execute 'nod': No such file or directory");
+    assert_string_equal(text, "cannot execute 'nod': No such file or directory (it is in no directory of its PATH)");
     (void)state;
 }
 

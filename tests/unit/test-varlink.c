@@ -177,8 +177,9 @@ static void test_description(UNUSED void **state)
     assert_ptr_equal(
         strstr(text, "# Control of a running reloader.\ninterface io.reloader.Control\n"), text);
     assert_non_null(strstr(text, "\nmethod Reload(wait: ?bool, programs: ?[]string, changed_only: ?bool, dry_run: ?bool) -> ("));
-    assert_non_null(
-        strstr(text, "\nmethod Subscribe(types: ?[]string) -> (sequence: ?int, event: ?object)\n"));
+    assert_non_null(strstr(text, "\nmethod Subscribe(types: ?[]string, programs: ?[]string, "
+                                 "commands: ?[]string, since: ?int, since_usec: ?int, start: ?int) -> ("));
+    assert_non_null(strstr(text, "\nmethod Send(programs: []string, message: object) -> ("));
     assert_non_null(strstr(text, "\nmethod Version() -> (version: string)\n"));
     assert_non_null(
         strstr(text, "\nerror NotInThisVersion (method: string, parameter: ?string)\n"));

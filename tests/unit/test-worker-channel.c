@@ -169,6 +169,49 @@ static void test_queue_to_the_worker_is_bounded(void **state)
     json_decref(word);
 }
 
+static void test_own_words(void **state UNUSED)
+{
+    static const char *const own[] = {"\"graceful_shutdown\"", "{\"reloader\":\"listeners\"}", "{\"reloader\":7}",
+                                      "{\"cmd\":\"NODE_HANDLE\"}"},
+                             *const others[] = {"\"status\"", "{\"cmd\":\"status\"}", "7", "null", "[]",
+                                                "{\"cmd\":\"NODE\"}", "{\"cmd\":7}", "{\"a\":\"graceful_shutdown\"}"};
+    for (size_t i = 0; i < ARRAY_SIZE(own); i++) {
+        json_auto_t *value = json_loads(own[i], JSON_DECODE_ANY, NULL);
+        assert_true(channel_is_own_word(value));
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(others); i++) {
+        json_auto_t *value = json_loads(others[i], JSON_DECODE_ANY, NULL);
+        assert_non_null(value);
+        assert_false(channel_is_own_word(value));
+    }
+}
+
+/* However many messages it does not read, that it is to leave it will find behind them. */
+static void test_room_for_own_words(void **state)
+{
+    struct fixture *fixture = *state;
+    static const char line[] = "{\"cmd\":\"status\"}\n";
+    int r = 0;
+    for (unsigned i = 0; i < 1000000 && r == 0; i++)
+        r = channel_send_line(fixture->channel, line, strlen(line));
+    assert_int_equal(r, -ENOBUFS);
+    json_auto_t *word = json_string("graceful_shutdown");
+    assert_int_equal(channel_send(fixture->channel, word), 0);
+    assert_int_equal(channel_send_line(fixture->channel, line, strlen(line)), -ENOBUFS);
+    static char all[1 << 20];
+    size_t size = 0;
+    ssize_t n;
+    while ((n = recv(fixture->fd, all + size, sizeof(all) - size, MSG_DONTWAIT)) > 0) {
+        size += (size_t)n;
+        run_until_idle(fixture);
+    }
+    assert_memory_equal(all + size - 20, "\"graceful_shutdown\"\n", 20);
+    assert_int_equal(channel_send_line(fixture->channel, line, strlen(line)), 0);
+    fixture->fd = fd_close(fixture->fd);
+    run_until_idle(fixture);
+    assert_int_equal(channel_send_line(fixture->channel, line, strlen(line)), -EPIPE);
+}
+
 static void test_closed_after_reading(void **state)
 {
     struct fixture *fixture = *state;
@@ -305,6 +348,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_flood_is_throttled, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_unread_is_seen, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_queue_to_the_worker_is_bounded, set_up, tear_down),
+        cmocka_unit_test(test_own_words),
+        cmocka_unit_test_setup_teardown(test_room_for_own_words, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_closed_after_reading, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_closed_without_reading, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_unasked_fds_are_closed, set_up, tear_down),

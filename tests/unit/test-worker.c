@@ -572,7 +572,7 @@ static void test_what_cannot_be_started(void **state)
     unsigned before = live_count_fds();
     assert_int_equal(kit_try_start(kit, &error), -ENOENT);
     assert_string_equal(error,
-                        "web/0: cannot execute 'no-such-program': No such file or directory");
+                        "web/0: cannot execute 'no-such-program': No such file or directory (it is in no directory of its PATH)");
     assert_null(kit->worker);
     assert_int_equal(live_count_fds(), before);
     assert_int_equal(count_files(kit), 0);

@@ -48,6 +48,12 @@ struct control_logs {
     bool follow;
 };
 
+struct control_signal {
+    char *const *names; /* as those of a job */
+    int number;
+    bool group; /* to the process groups of workers, not to their leaders alone */
+};
+
 struct control_send {
     char *const *names; /* as those of a job */
     json_t *message;
@@ -120,6 +126,11 @@ struct control_ops {
     /* The parameters of History's reply, as those of Status. */
     json_t *(*history)(void *userdata);
     void (*shutdown)(bool force, void *userdata);
+    /* The parameters of Signal's reply: who got it, and who did not. 0 or as job(). */
+    int (*signal)(const struct control_signal *signal, const struct ucred *peer, void *userdata,
+                  json_t **ret, const char **ret_name);
+    /* The parameters of Sockets' reply, as those of Status. */
+    json_t *(*sockets)(void *userdata);
 };
 
 /*

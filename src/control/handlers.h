@@ -43,3 +43,7 @@ void methods_handle_shutdown(const struct command *command, const struct varlink
                              struct client *client);
 void methods_handle_version(const struct command *command, const struct varlink_call *call,
                             struct client *client);
+void methods_handle_signal(const struct command *command, const struct varlink_call *call,
+                           struct client *client);
+void methods_handle_sockets(const struct command *command, const struct varlink_call *call,
+                            struct client *client);

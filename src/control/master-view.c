@@ -3,9 +3,11 @@
 #include "base/clock.h"
 #include "base/strv.h"
 #include "control/attach-view.h"
+#include "control/listener-view.h"
 #include "control/logs-view.h"
-#include "master/jobs.h"
 #include "control/send-view.h"
+#include "control/signal-view.h"
+#include "master/jobs.h"
 #include "master/scale.h"
 #include "master/why.h"
 #include "worker/environment.h"
@@ -24,6 +26,18 @@ static void add_health(json_t *view, const struct worker *worker)
                   (json_int_t)worker->health.failures, "text", worker->health.text));
 }
 
+/* Of states that last no longer than some key says. */
+static void add_left(json_t *view, const struct worker *worker)
+{
+    uint64_t now = clock_monotonic_usec();
+    bool has_end = worker->state == WORKER_STARTING || worker->state == WORKER_DRAINING ||
+                   worker->state == WORKER_STOPPING;
+    if (view && has_end && sd_event_source_get_enabled(worker->deadline_timer, NULL) > 0 &&
+        worker->deadline_usec > now)
+        (void)json_object_set_new(view, "left_usec",
+                                  json_integer((json_int_t)(worker->deadline_usec - now)));
+}
+
 static json_t *view_worker(const struct worker *worker, unsigned restarts)
 {
     uint64_t age = clock_monotonic_usec() - worker->state_usec;
@@ -32,6 +46,7 @@ static json_t *view_worker(const struct worker *worker, unsigned restarts)
                              worker_state_to_string(worker->state), "text", worker->status,
                              "since_usec", (json_int_t)(clock_realtime_usec() - age), "restarts",
                              (json_int_t)restarts, "mixed", worker->mixed);
+    add_left(view, worker);
     if (view && worker->reason && worker->state != WORKER_READY)
         (void)json_object_set_new(view, "reason", json_string(worker->reason));
     add_health(view, worker);
@@ -159,32 +174,13 @@ static json_t *view_programs(const struct master *master)
     return programs;
 }
 
-static json_t *view_socket(const struct listener *listener, const struct listener_socket *socket)
-{
-    char *address = address_to_text(&socket->address);
-    if (address)
-        string_make_utf8(address); /* a path may have any bytes, JSON has not */
-    unsigned queue = 0, backlog = 0, drops = 0;
-    bool known = listener_queue(socket, &queue, &backlog) == 0;
-    json_t *view = json_pack("{s:s, s:s*, s:I, s:b}", "name", listener->name, "address", address,
-                             "inode", (json_int_t)socket->inode, "taken_over", socket->taken_over);
-    if (view && known) {
-        (void)json_object_set_new(view, "queue", json_integer(queue));
-        (void)json_object_set_new(view, "backlog", json_integer(backlog));
-    }
-    if (view && listener_drops(socket, &drops) == 0)
-        (void)json_object_set_new(view, "drops", json_integer(drops));
-    free(address);
-    return view;
-}
-
 static json_t *view_listeners(const struct master *master)
 {
     json_t *listeners = json_array();
     struct listener *const *all = master->release.listeners;
     for (size_t i = 0; all && all[i]; i++)
         for (size_t j = 0; j < all[i]->n_sockets; j++)
-            (void)json_array_append_new(listeners, view_socket(all[i], all[i]->sockets[j]));
+            (void)json_array_append_new(listeners, listener_view(all[i], all[i]->sockets[j]));
     return listeners;
 }
 
@@ -348,4 +344,6 @@ const struct control_ops master_control_ops = {
     .history = op_history,
     .reload_result = op_reload_result,
     .shutdown = op_shutdown,
+    .signal = signal_view,
+    .sockets = listener_view_all,
 };

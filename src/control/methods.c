@@ -189,6 +189,25 @@ static const struct command control_commands[] = {
         .handle = methods_handle_check_config,
     },
     {
+        .name = "Signal",
+        .help = "Sends a signal (TERM, SIGTERM, 15) to each worker that is there, of names as of "
+                "Start: to its process, or with\n"
+                "`group` to its process group. It changes no wish: who ends is started again.",
+        .parameters = {{.name = "programs", .type = COMMAND_STRINGS, .required = true},
+                       {.name = "signal", .type = COMMAND_STRING, .required = true},
+                       {.name = "group", .type = COMMAND_BOOL}},
+        .reply = "(results: []Signalled)",
+        .role = CONTROL_ROLE_OPERATOR,
+        .handle = methods_handle_signal,
+    },
+    {
+        .name = "Sockets",
+        .help = "All listening sockets that are open, those of old generations too, and who has "
+                "them.",
+        .reply = "(sockets: []Socket)",
+        .handle = methods_handle_sockets,
+    },
+    {
         .name = "Subscribe",
         .help =
             "Events from now on, of these types or of all: master, reload, rollout, worker, "
@@ -250,8 +269,6 @@ static const struct command control_commands[] = {
         .reply = "(version: string)",
         .handle = methods_handle_version,
     },
-    {.name = "Signal"},
-    {.name = "Sockets"},
     {.name = "Upgrade"},
 };
 
@@ -278,11 +295,12 @@ static const char control_types[] =
     "  phases: [string]int,\n  programs: []object\n)\n"
     "\n# A process. since_usec is when its state began, by the real clock; mixed: it is made of\n"
     "# something else than its generation began with (a program file replaced, a directory "
-    "removed);\n"
-    "# reason: why it is in a state that is not READY.\n"
+    "removed); left_usec: how long\n"
+    "# its state may last, of one that starts, drains or stops; reason: why it is in a state that "
+    "is not READY.\n"
     "type Worker (pid: int, generation: int, state: string, reason: ?string, text: ?string, "
     "since_usec: int, "
-    "restarts: int, mixed: bool,\n"
+    "restarts: int, mixed: bool, left_usec: ?int,\n"
     "health: ?(state: (unknown, healthy, unhealthy), failures: int, text: ?string))\n"
     "\n# reason: how its last worker ended, or why it was given up, where nobody is in it for that; retry_usec:\n"
     "# when the next start is due, by the real clock.\n"
@@ -310,7 +328,7 @@ static const char control_types[] =
     "type Leaving (\n  program: string,\n  name: string,\n  slot: int,\n  pid: int,\n  "
     "generation: int,\n  state: string,\n  since_usec: int,\n"
     "  leaves_since_usec: ?int,\n  reason: ?string,\n  reload: ?int,\n"
-    "  waits_for: ?(ready, fully_closed, exit, group),\n  limit: ?(start_timeout, "
+    "  waits_for: ?(ready, fully_closed, exit, rest),\n  limit: ?(start_timeout, "
     "disconnect_timeout, stop_timeout),\n"
     "  left_usec: ?int,\n  extended: ?bool,\n  killed: ?bool,\n  message_unread: ?bool,\n"
     "  incomplete: ?bool,\n  process_count: ?int,\n  processes: ?[]Process,\n  connection_count: ?int,\n  "
@@ -337,6 +355,17 @@ static const char control_types[] =
     "\n# slot: where one slot alone was asked for.\n"
     "type JobResult (program: string, slot: ?int, result: (started, already_started, exited, "
     "stopped, already_stopped, restarted, superseded, failed), reason: ?string)\n"
+    "\n# One of each worker of a slot; of a slot or program without any, not_running. failed: the "
+    "reason tells.\n"
+    "type Signalled (program: string, slot: ?int, name: ?string, pid: ?int, result: (sent, "
+    "not_running, failed), reason: ?string)\n"
+    "\n# slot: of a socket that one slot alone has. programs: those which the configuration in "
+    "force gives it to;\n"
+    "# workers: who has it.\n"
+    "type Socket (name: string, address: string, inode: int, taken_over: ?bool, queue: ?int, "
+    "backlog: ?int, drops: ?int, slot: ?int,\n"
+    "  programs: []string, workers: [](program: string, slot: int, name: string, pid: int, "
+    "generation: int, state: string))\n"
     "\n# Of a worker, or of a slot that has none. no_channel: it closed its end; full: it has not "
     "read 64 KiB\n"
     "# of earlier messages. unread: it has not read all that was sent before.\n"

@@ -21,6 +21,7 @@ struct job {
     enum job_verb verb;
     bool force;
     bool boot; /* the master's own */
+    bool told; /* that it is there */
     struct ucred peer;
     struct job_target *targets;
     size_t n_targets;

@@ -134,11 +134,26 @@ int jobs_boot(struct master *master)
 
 static json_t *target_to_json(const struct job_target *target)
 {
-    json_t *json = json_pack("{s:s, s:s, s:s*}", "program", target->target.program, "result",
+    json_t *json = json_pack("{s:s, s:s*, s:s*}", "program", target->target.program, "result",
                              target->result, "reason", target->reason);
     if (json && target->target.slot >= 0)
         (void)json_object_set_new(json, "slot", json_integer(target->target.slot));
     return json;
+}
+
+/* To whom it belongs it is told in the loop's next turn: by then who asked knows its id. */
+static void publish_begin(struct master *master, struct job *job)
+{
+    job->told = true;
+    if (!event_bus_is_heard(&master->events))
+        return;
+    json_t *targets = json_array();
+    for (size_t i = 0; i < job->n_targets; i++)
+        (void)json_array_append_new(targets, target_to_json(&job->targets[i]));
+    event_bus_publish(&master->events, EVENT_JOB,
+                      json_pack("{s:I, s:s, s:s, s:o}", "id", (json_int_t)job->id, "verb",
+                                job_verb_to_string(job->verb), "state", "began", "targets",
+                                targets));
 }
 
 static void publish_target(struct master *master, const struct job *job,
@@ -246,6 +261,8 @@ static bool begin(struct master *master, struct job *job, struct job_target *tar
 static bool step(struct master *master, struct job *job)
 {
     bool begun = false;
+    if (!job->told)
+        publish_begin(master, job);
     for (size_t i = 0; i < job->n_targets; i++)
         judge(master, job, &job->targets[i]);
     unsigned turn = find_turn(job);

@@ -186,7 +186,7 @@ static char *refused_word(char **argv)
 }
 
 /* In a copy: what getopt() has sorted, it would read otherwise the second time. */
-static const struct verb *find_command(int argc, char **argv)
+static const struct verb *find_command(int argc, char **argv, bool in_shell)
 {
     struct words words;
     char **copy = calloc((size_t)argc + 1, sizeof(*copy));
@@ -199,7 +199,7 @@ static const struct verb *find_command(int argc, char **argv)
     const char *name = copy[optind];
     free(copy);
     optind = 0;
-    return name ? verb_find(name) : NULL;
+    return name ? verb_find(name, in_shell) : NULL;
 }
 
 static enum arguments_wish take_options(int argc, char **argv, const struct verb *verb,
@@ -248,10 +248,16 @@ enum arguments_wish arguments_parse(char **argv, struct invocation *invocation,
                                     const struct verb **ret_verb)
 {
     int argc = (int)strv_length(argv);
+    if (string_equal(argv[1], "--complete")) {
+        /* Words that are not ours yet, options among them. */
+        invocation->arguments = argv + 2;
+        return ARGUMENTS_COMPLETE;
+    }
+    complain_as_json(strv_contains(argv, "--json"));
     opterr = 0;
     optind = 0;
     hide_numbers(argv);
-    const struct verb *verb = *ret_verb = find_command(argc, argv);
+    const struct verb *verb = *ret_verb = find_command(argc, argv, invocation->in_shell);
     enum arguments_wish wish = take_options(argc, argv, verb, invocation);
     if (invocation->socket && invocation->socket[0] == '\0')
         invocation->socket = NULL;

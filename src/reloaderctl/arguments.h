@@ -9,6 +9,7 @@ enum arguments_wish {
     ARGUMENTS_HELP,          /* of the command, or of all where there is none */
     ARGUMENTS_VERSION,       /* of this program */
     ARGUMENTS_LIST_COMMANDS, /* for machines */
+    ARGUMENTS_COMPLETE,      /* the words of invocation->arguments */
     ARGUMENTS_WRONG,         /* nothing; it was told why */
 };
 

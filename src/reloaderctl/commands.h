@@ -43,10 +43,18 @@ int command_why(const struct invocation *invocation);
 int command_fg(const struct invocation *invocation);
 int command_tail(const struct invocation *invocation);
 int command_version(const struct invocation *invocation);
+int command_signal(const struct invocation *invocation);
+int command_sockets(const struct invocation *invocation);
+int command_pid(const struct invocation *invocation);
+int command_shell(const struct invocation *invocation);
+int command_exit(const struct invocation *invocation);
+int command_completion(const struct invocation *invocation);
 int command_help(const struct invocation *invocation);
 
-/* "reloaderctl: …" on stderr. */
+/* "reloaderctl: …" on stderr; or a line of JSON, {"message": …} and of an error of the master's its name as "error". */
 void complain(const char *format, ...) PRINTF_LIKE(1, 2);
+/* For the rest of this process. */
+void complain_as_json(bool json);
 
 /* Connects, or complains and returns the exit code. */
 int connect_or_complain(const struct invocation *invocation, struct client *ret);
@@ -56,6 +64,9 @@ int complain_of_error(const struct client_reply *reply);
 /* Calls and receives one reply within CLIENT_ANSWER_USEC; complains, and returns the exit code, 0 for a good one. */
 int ask(struct client *client, const char *method, json_t *parameters, bool more,
         struct client_reply *ret);
+
+/* The names as a list for the master, or complains and returns the exit code. */
+int names_from_arguments(char *const *arguments, json_t **ret);
 
 /* Calls a method that tells what it would do, and shows that. `parameters` is taken over. */
 int show_plan(const struct invocation *invocation, const char *method, json_t *parameters);

@@ -9,14 +9,57 @@
 #include <stdio.h>
 #include <string.h>
 
+/* How complaints are written, once for all of them, as a log's format is. */
+static bool complaints_are_json;
+
+void complain_as_json(bool json)
+{
+    complaints_are_json = json;
+}
+
+static void write_complaint(const char *error, const char *text)
+{
+    (void)fflush(stdout);
+    if (!complaints_are_json) {
+        (void)fprintf(stderr, "reloaderctl: %s\n", text);
+        return;
+    }
+    CLEANUP_FREE char *valid = strdup(text);
+    if (!valid)
+        die_of_memory();
+    string_make_utf8(valid);
+    json_auto_t *complaint = json_pack("{s:s*, s:s}", "error", error, "message", valid);
+    (void)json_dumpf(complaint, stderr, JSON_ENSURE_ASCII | JSON_COMPACT);
+    (void)fputc('\n', stderr);
+}
+
+/* `error`: its name on the control socket; NULL: it has none. */
+__attribute__((format(printf, 2, 0))) static void
+complain_named(const char *error, const char *format, va_list arguments)
+{
+    char *text = NULL;
+    if (vasprintf(&text, format, arguments) < 0)
+        die_of_memory();
+    write_complaint(error, text);
+    free(text);
+}
+
 void complain(const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
-    (void)fflush(stdout);
-    (void)fputs("reloaderctl: ", stderr);
-    (void)vfprintf(stderr, format, arguments);
-    (void)fputc('\n', stderr);
+    complain_named(NULL, format, arguments);
+    va_end(arguments);
+}
+
+static void complain_of(const struct client_reply *reply, const char *format, ...)
+    PRINTF_LIKE(2, 3);
+
+static void complain_of(const struct client_reply *reply, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    complain_named(reply->error, format, arguments);
     va_end(arguments);
 }
 
@@ -67,7 +110,7 @@ int complain_of_connection(const struct client *client, int r)
         complain_of_silence(client->pid);
         return EXIT_CODE_NO_MASTER;
     case EBADMSG:
-        complain("what answers is not a reloader master");
+        complain("what answers is not a reloader master; -s names another socket");
         return EXIT_CODE_NO_MASTER;
     default:
         complain("the control socket: %s", strerror(-r));
@@ -83,12 +126,13 @@ int complain_of_error(const struct client_reply *reply)
         {"PermissionDenied",
          "permission denied: the master serves root, its own user and members of control.group"},
         {"TooManyClients", "the master serves as many clients as it can; try again"},
-        {"ShuttingDown", "the master is shutting down"},
-        {"NotInThisVersion", "the master's version does not have this yet"},
+        {"ShuttingDown", "the master is shutting down; its successor may take it"},
+        {"NotInThisVersion",
+         "the master's version does not have this; `reloaderctl version` tells which it is"},
     };
     for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
         if (strcmp(reply->error, texts[i].error) == 0) {
-            complain("%s", texts[i].text);
+            complain_of(reply, "%s", texts[i].text);
             return EXIT_CODE_FAILED;
         }
     CLEANUP_FREE char *name = get_text(reply->parameters, "name"),
@@ -98,15 +142,17 @@ int complain_of_error(const struct client_reply *reply)
         return EXIT_CODE_FAILED;
     }
     if (strcmp(reply->error, "NoSuchProgram") == 0 || strcmp(reply->error, "NoSuchWorker") == 0) {
-        complain(strcmp(reply->error, "NoSuchProgram") == 0
-                     ? "there is no program, group or worker '%s'; `reloaderctl status` lists them"
-                     : "'%s' is no slot or worker of that program; `reloaderctl status` lists them",
-                 name);
+        complain_of(
+            reply,
+            strcmp(reply->error, "NoSuchProgram") == 0
+                ? "there is no program, group or worker '%s'; `reloaderctl status` lists them"
+                : "'%s' is no slot or worker of that program; `reloaderctl status` lists them",
+            name);
         return EXIT_CODE_FAILED;
     }
     CLEANUP_FREE char *error = text_clean(reply->error),
                       *reason = get_text(reply->parameters, "reason");
-    complain("the master answers %s%s%s", error, reason[0] ? ": " : "", reason);
+    complain_of(reply, "the master answers %s%s%s", error, reason[0] ? ": " : "", reason);
     return EXIT_CODE_FAILED;
 }
 
@@ -125,6 +171,22 @@ int ask(struct client *client, const char *method, json_t *parameters, bool more
         return code;
     }
     *ret = reply;
+    return EXIT_CODE_OK;
+}
+
+int names_from_arguments(char *const *arguments, json_t **ret)
+{
+    json_auto_t *names = json_array();
+    STRV_FOREACH (name, arguments)
+        if (json_array_append_new(names, json_string(*name)) < 0) {
+            complain("'%s' is no valid text (UTF-8)", *name);
+            return EXIT_CODE_USAGE;
+        }
+    if (json_array_size(names) == 0) {
+        complain("what? Name programs, GROUP:*, PROGRAM:SLOT, workers, or all");
+        return EXIT_CODE_USAGE;
+    }
+    *ret = json_incref(names);
     return EXIT_CODE_OK;
 }
 

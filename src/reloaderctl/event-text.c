@@ -36,14 +36,45 @@ static void put_reload(FILE *stream, json_t *event)
                   result[0] ? ": " : "", result);
 }
 
+static void put_target(FILE *stream, json_t *target)
+{
+    CLEANUP_FREE char *program = get_text(target, "program"), *result = get_words(target, "result"),
+                      *reason = get_text(target, "reason");
+    (void)fputs(program, stream);
+    if (json_is_integer(json_object_get(target, "slot")))
+        (void)fprintf(stream, ":%" PRIu64, get_number(target, "slot"));
+    (void)fprintf(stream, "%s%s%s%s%s", result[0] ? " " : "", result, reason[0] ? " (" : "", reason,
+                  reason[0] ? ")" : "");
+}
+
+/* "job 3 start of web api:1 began", "job 3 start: web started", "job 3 start ended". */
+static void put_job(FILE *stream, json_t *event)
+{
+    CLEANUP_FREE char *verb = get_text(event, "verb"), *state = get_text(event, "state");
+    json_t *one = json_object_get(event, "target"), *several = json_object_get(event, "targets"),
+           *target;
+    size_t i;
+    (void)fprintf(stream, "job %" PRIu64 " %s", get_number(event, "id"), verb);
+    if (one) {
+        (void)fputs(": ", stream);
+        put_target(stream, one);
+        return;
+    }
+    json_array_foreach(several, i, target)
+    {
+        (void)fputs(i == 0 ? " of " : " ", stream);
+        put_target(stream, target);
+    }
+    (void)fprintf(stream, " %s", state);
+}
+
 static void put_log(FILE *stream, json_t *event)
 {
     CLEANUP_FREE char *name = get_text(event, "name"), *from = get_text(event, "stream"),
                       *text = get_text(event, "text");
     (void)fprintf(stream, "log %s %s: %s", name, from, text);
     if (get_number(event, "missed") > 0)
-        (void)fprintf(stream, " (%" PRIu64 " before it are left out)",
-                      get_number(event, "missed"));
+        (void)fprintf(stream, " (%" PRIu64 " before it are left out)", get_number(event, "missed"));
 }
 
 static void put_value(FILE *stream, json_t *value)
@@ -92,6 +123,8 @@ static void put_event(FILE *stream, json_t *event)
         put_rollout(stream, event);
     } else if (strcmp(type, "log") == 0) {
         put_log(stream, event);
+    } else if (strcmp(type, "job") == 0) {
+        put_job(stream, event);
     } else if (strcmp(type, "message") == 0) {
         put_message(stream, event);
     } else {

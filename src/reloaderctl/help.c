@@ -5,6 +5,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #define HELP_COLUMN   20
 #define OPTION_COLUMN 22
@@ -12,10 +13,7 @@
 /* All */
 
 /* Options that are told with each command which has them. */
-#define TOLD_WITH_VERB                                                                             \
-    (OPTION_BIT(NO_WAIT) | OPTION_BIT(DRY_RUN) | OPTION_BIT(FORCE) | OPTION_BIT(PSS) |             \
-     OPTION_BIT(GROUP) | OPTION_BIT(WATCH) | OPTION_BIT(FOLLOW) | OPTION_BIT(DELAY) |              \
-     OPTION_BIT(COUNT) | OPTION_BIT(LINES))
+#define TOLD_WITH_VERB (~(OPTION_BIT(JSON) | OPTION_BIT(QUIET)))
 
 /* "[--no-wait]", "[-n LINES]". */
 static void put_option(FILE *stream, const struct verb_option_row *row)
@@ -45,12 +43,29 @@ static char *usage_of(const struct verb *verb, unsigned options)
     return text;
 }
 
+/* The rest of a line that has come to `column`, and further ones that begin there; broken at blanks where it is a terminal. */
+static void print_text(const char *text, size_t column)
+{
+    size_t width = screen_look(STDOUT_FILENO).width, used = column;
+    while (*text != '\0') {
+        size_t length = strcspn(text, " \n");
+        if (used > column && (used + 1 + length > width || text[-1] == '\n')) {
+            (void)printf("\n%*s", (int)column, "");
+            used = column;
+        }
+        used += (size_t)printf("%s%.*s", used > column ? " " : "", (int)length, text);
+        text += length + (text[length] != '\0');
+    }
+    (void)fputc('\n', stdout);
+}
+
 static void print_row(const struct verb *verb)
 {
     CLEANUP_FREE char *usage = usage_of(verb, TOLD_WITH_VERB);
     bool beside = strlen(usage) <= HELP_COLUMN;
-    (void)printf("  %-*s%s%-*s %s\n", HELP_COLUMN, usage, beside ? "" : "\n",
-                 beside ? 0 : HELP_COLUMN + 2, "", verb->help);
+    (void)printf("  %-*s%s%-*s ", HELP_COLUMN, usage, beside ? "" : "\n",
+                 beside ? 0 : HELP_COLUMN + 2, "");
+    print_text(verb->help, HELP_COLUMN + 3);
 }
 
 /* "  -q, --quiet           nothing but the result". */
@@ -61,23 +76,32 @@ static void print_option(const struct verb_option_row *row)
         (void)snprintf(letter, sizeof(letter), "-%c, ", row->letter);
     CLEANUP_FREE char *name = string_format("%s--%s%s%s", letter, row->name, row->value ? " " : "",
                                             row->value ? row->value : "");
-    (void)printf("  %-*s %s\n", OPTION_COLUMN, name ? name : row->name, row->help);
+    (void)printf("  %-*s ", OPTION_COLUMN, name ? name : row->name);
+    print_text(row->help, OPTION_COLUMN + 3);
 }
 
-static const char about_socket[] =
-    "  -s, --socket SOCKET    the master's control socket; else RELOADER_CONTROL, else the default "
-    "places\n";
+static void print_socket_option(void)
+{
+    static const struct verb_option_row row = {
+        "socket", 's', "SOCKET",
+        "the master's control socket; else RELOADER_CONTROL, else the default places"};
+    print_option(&row);
+}
 
 static void print_common_options(void)
 {
-    (void)fputs(about_socket, stdout);
+    static const struct verb_option_row rows[] = {
+        {"help", 'h', NULL, "this text; behind a command, all about that"},
+        {"version", 'V', NULL, "the version of this program alone"},
+        {"list-commands", 0, NULL, "commands, their options and arguments, for machines"},
+    };
+    print_socket_option();
     print_option(&verb_options[OPTION_JSON]);
     print_option(&verb_options[OPTION_QUIET]);
-    (void)fputs("  -h, --help             this text; behind a command, all about that\n"
-                "  -V, --version          the version of this program alone\n"
-                "      --list-commands    commands, their options and arguments, for machines\n\n"
-                "Exit codes: 0 done, 1 failed, 2 usage, 3 no master, 4 not everything is ready.\n",
-                stdout);
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+        print_option(&rows[i]);
+    (void)fputc('\n', stdout);
+    print_text("Exit codes: 0 done, 1 failed, 2 usage, 3 no master, 4 not everything is ready.", 0);
 }
 
 void help_print(bool in_shell)
@@ -106,14 +130,16 @@ void help_print_verb(const struct verb *verb)
 {
     CLEANUP_FREE char *usage = usage_of(verb, ~0u);
     bool first = true;
-    (void)printf("usage: %s%s\n\n%s\n", verb->shell_only ? "" : "reloaderctl [-s SOCKET] ", usage,
-                 verb->help);
+    (void)printf("usage: %s", verb->shell_only ? "" : "reloaderctl [-s SOCKET] ");
+    print_text(usage, verb->shell_only ? 7 : 31);
+    (void)fputc('\n', stdout);
+    print_text(verb->help, 0);
     if (verb->note)
-        (void)printf("%s\n", verb->note);
+        print_text(verb->note, 0);
     verb_each_alias(verb, print_alias, &first);
     (void)fputs(first ? "\n" : "\n\n", stdout);
     if (!verb->shell_only)
-        (void)fputs(about_socket, stdout);
+        print_socket_option();
     for (int i = 0; i < VERB_OPTIONS; i++)
         if (verb->options & 1u << i)
             print_option(&verb_options[i]);
@@ -122,7 +148,7 @@ void help_print_verb(const struct verb *verb)
 int command_help(const struct invocation *invocation)
 {
     const char *name = invocation->arguments[0];
-    const struct verb *verb = name ? verb_find(name) : NULL;
+    const struct verb *verb = name ? verb_find(name, invocation->in_shell) : NULL;
     if (verb)
         help_print_verb(verb);
     else if (!name)

@@ -1,8 +1,10 @@
-/* start, stop, restart: asks, tells each target as it is done, and returns whether all went well. */
+/*
+ * start, stop, restart: asks, tells each target as it is done, on a terminal by live lines, and returns whether all went well.
+ */
 #include "reloaderctl/commands.h"
 
 #include "base/clock.h"
-#include "base/strv.h"
+#include "reloaderctl/live.h"
 #include "reloaderctl/screen.h"
 
 #include <errno.h>
@@ -15,8 +17,16 @@
 struct job {
     const struct invocation *invocation;
     const char *method;
+    enum progress_goal goal;
     uint64_t id;
+    uint64_t heard_usec;
+    struct live live;
 };
+
+static void job_clear(struct job *job)
+{
+    live_clear(&job->live);
+}
 
 static bool is_good(json_t *target)
 {
@@ -50,29 +60,78 @@ static int finish(const struct job *job, json_t *reply)
         print_json(reply, false);
     else if (json_array_size(results) == 0)
         (void)printf("there is nothing to do\n");
-    json_array_foreach(results, i, target) if (!is_good(target)) code = EXIT_CODE_FAILED;
+    json_array_foreach(results, i, target)
+    {
+        if (is_good(target))
+            continue;
+        code = EXIT_CODE_FAILED;
+        /* A line has no room for all of the reason. */
+        if (job->live.on)
+            show_target(job, target);
+    }
     return code;
 }
 
-/* No bound: workers drain as long as their configuration allows. But a master that is stuck is told from one that waits. */
+static void take_event(struct job *job, json_t *event)
+{
+    json_t *targets = json_object_get(event, "targets"), *target = json_object_get(event, "target");
+    if (targets)
+        progress_aim(&job->live.progress, job->goal, targets);
+    if (target && job->live.on)
+        progress_target(&job->live.progress, target);
+    else if (target)
+        show_target(job, target);
+}
+
+/* A master that is stuck is told from one that waits. */
+static int judge_silence(const struct client *client, struct job *job)
+{
+    if (clock_monotonic_usec() - job->heard_usec < CLIENT_ANSWER_USEC)
+        return 0;
+    job->heard_usec = clock_monotonic_usec();
+    return job->id == 0 ? -ETIMEDOUT : client_probe(client);
+}
+
+/* No bound: workers drain as long as their configuration allows. */
 static int follow(struct client *client, struct job *job)
 {
     for (;;) {
         CLEANUP_REPLY struct client_reply reply = {0};
-        int r = client_receive(client, CLIENT_ANSWER_USEC, &reply);
-        if (r == -ETIMEDOUT && job->id != 0 && client_probe(client) == 0)
-            continue;
+        int r = client_receive(client, job->live.on ? LIVE_REDRAW_USEC : CLIENT_ANSWER_USEC,
+                               &reply);
+        if (r == -ETIMEDOUT) {
+            live_look(&job->live);
+            r = judge_silence(client, job);
+            if (r == 0)
+                continue;
+        }
         if (r < 0)
             return complain_of_connection(client, r);
+        job->heard_usec = clock_monotonic_usec();
         if (reply.error)
             return complain_of_error(&reply);
-        if (!reply.continues)
+        if (!reply.continues) {
+            live_finish(&job->live);
             return finish(job, reply.parameters);
+        }
         job->id = get_number(reply.parameters, "id");
-        json_t *event = json_object_get(reply.parameters, "event");
-        if (event)
-            show_target(job, json_object_get(event, "target"));
+        take_event(job, json_object_get(reply.parameters, "event"));
+        live_look(&job->live);
     }
+}
+
+/* Live lines begin with what is there now. */
+static int begin_live(const struct invocation *invocation, struct client *client, struct job *job)
+{
+    CLEANUP_REPLY struct client_reply status = {0};
+    bool on = screen_look(STDOUT_FILENO).terminal && !invocation->json && !invocation->quiet;
+    int code = on ? ask(client, "Status", NULL, false, &status) : EXIT_CODE_OK;
+    if (code == EXIT_CODE_OK)
+        live_begin(&job->live, on, invocation->socket, status.parameters);
+    /* Until it is known which. */
+    progress_aim(&job->live.progress, job->goal, NULL);
+    job->heard_usec = clock_monotonic_usec();
+    return code;
 }
 
 static int ask_only(struct client *client, const struct job *job, json_t *parameters)
@@ -94,28 +153,27 @@ static void on_interrupt(UNUSED int number)
     _exit(128 + SIGINT);
 }
 
-static int run(const struct invocation *invocation, const char *method)
+static int run(const struct invocation *invocation, const char *method, enum progress_goal goal)
 {
     CLEANUP_CLIENT struct client client = {.fd = -1};
-    struct job job = {.invocation = invocation, .method = method};
-    json_auto_t *parameters = json_object(), *names = json_array();
-    STRV_FOREACH (name, invocation->arguments)
-        if (json_array_append_new(names, json_string(*name)) < 0) {
-            complain("'%s' is no valid text (UTF-8)", *name);
-            return EXIT_CODE_USAGE;
-        }
-    if (json_array_size(names) == 0) {
-        complain("what? Name programs, GROUP:*, PROGRAM:SLOT, workers, or all");
-        return EXIT_CODE_USAGE;
-    }
+    CLEANUP(job_clear)
+    struct job job = {
+        .invocation = invocation, .method = method, .goal = goal, .live = {.observer = {.fd = -1}}};
+    json_auto_t *parameters = json_object(), *names = NULL;
+    int code = names_from_arguments(invocation->arguments, &names);
+    if (code != EXIT_CODE_OK)
+        return code;
     (void)json_object_set(parameters, "programs", names);
     if (invocation->force)
         (void)json_object_set_new(parameters, "force", json_true());
-    int code = connect_or_complain(invocation, &client);
+    code = connect_or_complain(invocation, &client);
     if (code != EXIT_CODE_OK)
         return code;
     if (invocation->no_wait)
         return ask_only(&client, &job, parameters);
+    code = begin_live(invocation, &client, &job);
+    if (code != EXIT_CODE_OK)
+        return code;
     int r = client_call(&client, method, json_incref(parameters), true);
     if (r < 0)
         return complain_of_connection(&client, r);
@@ -126,15 +184,15 @@ static int run(const struct invocation *invocation, const char *method)
 
 int command_start(const struct invocation *invocation)
 {
-    return run(invocation, "Start");
+    return run(invocation, "Start", PROGRESS_READY);
 }
 
 int command_stop(const struct invocation *invocation)
 {
-    return run(invocation, "Stop");
+    return run(invocation, "Stop", PROGRESS_GONE);
 }
 
 int command_restart(const struct invocation *invocation)
 {
-    return run(invocation, "Restart");
+    return run(invocation, "Restart", PROGRESS_REPLACED);
 }

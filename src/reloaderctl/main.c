@@ -7,10 +7,12 @@
  *   status (cells, numbers), top (top-rows, top-frame, graph, terminal), reload and update (progress), start, stop and
  *   restart (job), check (plan), events (event-text), tail (tail-place, file-tail, line-print), fg (fg-input, fg-text, interrupt), why (why-text), shutdown,
  *   version: the commands; common and field: what they share
+ *   shell (editor) runs them one after the other; complete: what words may become, completion: for other shells
  *
  * Exit codes: 0 done, 1 it failed, 2 usage, 3 no master, 4 (status) something that should run is not ready.
  */
 #include "reloaderctl/arguments.h"
+#include "reloaderctl/complete.h"
 #include "reloaderctl/help.h"
 
 #include <locale.h>
@@ -53,6 +55,8 @@ int main(UNUSED int argc, char **argv)
         return show_version();
     case ARGUMENTS_LIST_COMMANDS:
         return list_commands();
+    case ARGUMENTS_COMPLETE:
+        return complete_print(&invocation);
     case ARGUMENTS_WRONG:
         break;
     }

@@ -1,17 +1,27 @@
 #include "reloaderctl/progress.h"
 
-#include "base/parse.h"
 #include "base/strv.h"
 #include "reloaderctl/field.h"
+#include "reloaderctl/progress-wait.h"
 
 #include <string.h>
 #include <strings.h>
 
 #define SLOTS_MAX 65536
-#define BAR_MAX   24
 
-static void add_program(struct progress *progress, const char *name, size_t n_slots,
-                        uint64_t generation)
+static void set_slots(struct progress_program *program, size_t n)
+{
+    struct progress_slot *slots = reallocarray(program->slots, n + 1, sizeof(*slots));
+    if (!slots)
+        die_of_memory();
+    for (size_t i = program->n_slots; i < n; i++)
+        slots[i] = (struct progress_slot){.counts = program->whole};
+    program->slots = slots;
+    program->n_slots = n;
+}
+
+static struct progress_program *add_program(struct progress *progress, const char *name,
+                                            size_t n_slots, uint64_t generation)
 {
     struct progress_program *larger = reallocarray(progress->programs, progress->n_programs + 1,
                                                    sizeof(*larger));
@@ -19,12 +29,21 @@ static void add_program(struct progress *progress, const char *name, size_t n_sl
         die_of_memory();
     progress->programs = larger;
     struct progress_program *program = &larger[progress->n_programs++];
-    *program = (struct progress_program){.name = strdup(name),
-                                         .generation = generation,
-                                         .n_slots = n_slots,
-                                         .moved = calloc(n_slots + 1, sizeof(bool))};
-    if (!program->name || !program->moved)
+    *program = (struct progress_program){
+        .name = strdup(name), .generation = generation, .taken = true, .whole = true};
+    if (!program->name)
         die_of_memory();
+    set_slots(program, n_slots);
+    return program;
+}
+
+static void remember_pids(struct progress_program *program, json_t *status)
+{
+    json_t *slot;
+    size_t i;
+    json_array_foreach(json_object_get(status, "slots"), i, slot) if (i < program->n_slots)
+        program->slots[i]
+            .pid = (int64_t)get_number(json_array_get(json_object_get(slot, "workers"), 0), "pid");
 }
 
 void progress_init(struct progress *progress, json_t *status)
@@ -36,17 +55,20 @@ void progress_init(struct progress *progress, json_t *status)
     {
         const char *name = json_string_value(json_object_get(program, "name"));
         size_t n = MIN(json_array_size(json_object_get(program, "slots")), (size_t)SLOTS_MAX);
-        if (n > 0)
-            add_program(progress, name ? name : "", n, get_number(program, "generation"));
+        struct progress_program *added = add_program(progress, name ? name : "", n,
+                                                     get_number(program, "generation"));
+        added->taken = n > 0;
+        remember_pids(added, program);
     }
 }
 
 static void free_program(struct progress_program *program)
 {
     free(program->name);
-    free(program->moved);
+    free(program->slots);
     free(program->step);
     free(program->latest);
+    free(program->waits);
 }
 
 void progress_clear(struct progress *progress)
@@ -54,6 +76,7 @@ void progress_clear(struct progress *progress)
     for (size_t i = 0; i < progress->n_programs; i++)
         free_program(&progress->programs[i]);
     free(progress->programs);
+    free(progress->drawn);
     *progress = (struct progress){0};
 }
 
@@ -88,20 +111,9 @@ static void worker_event(struct progress_program *program, json_t *event)
         return;
     bool ready = strcasecmp(state, "READY") == 0;
     if (get_number(event, "generation") > program->generation)
-        program->moved[slot] = ready;
+        program->slots[slot].moved = ready;
     else if (ready)
-        program->moved[slot] = false;
-}
-
-static void set_slots(struct progress_program *program, size_t n)
-{
-    bool *moved = realloc(program->moved, (n + 1) * sizeof(*moved));
-    if (!moved)
-        die_of_memory();
-    for (size_t i = program->n_slots; i < n; i++)
-        moved[i] = false;
-    program->moved = moved;
-    program->n_slots = n;
+        program->slots[slot].moved = false;
 }
 
 static void set_step(struct progress_program *program, char *step)
@@ -110,20 +122,20 @@ static void set_step(struct progress_program *program, char *step)
     program->step = step;
 }
 
+/* It may still have workers that leave; nobody waits for these. */
+static void end_program(struct progress_program *program)
+{
+    free(program->waits);
+    program->waits = NULL;
+    program->ended = true;
+}
+
 static void rollout_event(struct progress_program *program, json_t *event)
 {
     uint64_t workers = get_number(event, "workers");
     if (workers > 0 && workers <= SLOTS_MAX)
         set_slots(program, workers);
     set_step(program, get_words(event, "step"));
-}
-
-static void drop_program(struct progress *progress, struct progress_program *program)
-{
-    size_t behind = (size_t)(progress->programs + progress->n_programs - program - 1);
-    free_program(program);
-    memmove(program, program + 1, behind * sizeof(*program));
-    progress->n_programs--;
 }
 
 /* Programs that take no part have no line, those that come get one. */
@@ -140,9 +152,10 @@ static void follow_plan(struct progress *progress, json_t *plan)
         if (!name || !action)
             continue;
         if (!program && strcmp(action, "start") == 0)
-            add_program(progress, name, MIN(get_number(entry, "workers"), (uint64_t)SLOTS_MAX), 0);
-        else if (program && strcmp(action, "roll") != 0)
-            drop_program(progress, program);
+            (void)add_program(progress, name,
+                              MIN(get_number(entry, "workers"), (uint64_t)SLOTS_MAX), 0);
+        else if (program)
+            program->taken = strcmp(action, "roll") == 0;
     }
 }
 
@@ -173,77 +186,137 @@ void progress_result(struct progress *progress, json_t *result)
         set_step(program, get_words(entry, "result"));
         free(program->latest);
         program->latest = get_text(entry, "reason");
+        end_program(program);
     }
+}
+
+/* What the master says counts, whatever was seen last. */
+static void mark_target(struct progress_program *program, json_t *target)
+{
+    json_t *slot = json_object_get(target, "slot");
+    if (strcmp(program->step, "failed") == 0 || strcmp(program->step, "superseded") == 0)
+        return;
+    for (size_t i = 0; i < program->n_slots; i++)
+        if (!slot || (size_t)json_integer_value(slot) == i)
+            program->slots[i].moved = true;
+}
+
+void progress_target(struct progress *progress, json_t *target)
+{
+    struct progress_program *program = find_program(
+        progress, json_string_value(json_object_get(target, "program")));
+    if (!program)
+        return;
+    set_step(program, get_words(target, "result"));
+    mark_target(program, target);
+    program->awaited -= program->awaited > 0;
+    if (program->awaited == 0)
+        end_program(program);
+    CLEANUP_FREE char *reason = get_text(target, "reason");
+    if (reason[0] == '\0')
+        return;
+    free(program->latest);
+    program->latest = TAKE_PTR(reason);
 }
 
 size_t progress_moved(const struct progress_program *program)
 {
     size_t moved = 0;
     for (size_t i = 0; i < program->n_slots; i++)
-        moved += program->moved[i];
+        moved += program->slots[i].counts && program->slots[i].moved;
     return moved;
 }
 
-static void put_bar(char bar[BAR_MAX + 1], size_t width, size_t moved, size_t total)
+size_t progress_total(const struct progress_program *program)
 {
-    size_t filled = total > 0 ? width * moved / total : 0;
-    memset(bar, '#', filled);
-    memset(bar + filled, '-', width - filled);
-    bar[width] = '\0';
+    size_t total = 0;
+    for (size_t i = 0; i < program->n_slots; i++)
+        total += program->slots[i].counts;
+    return total;
 }
 
-static void draw_line(const char *text, const struct screen *screen, FILE *stream)
-{
-    /* One column stays free: a character in the last one makes some terminals wrap. */
-    (void)fprintf(stream, "\x1b[2K%.*s\n", (int)text_fit(text, screen->width - 1), text);
-}
+/* Looking */
 
-static void draw_program(const struct progress_program *program, const struct screen *screen,
-                         size_t name_width, FILE *stream)
+void progress_aim(struct progress *progress, enum progress_goal goal, json_t *targets)
 {
-    char bar[BAR_MAX + 1];
-    CLEANUP_FREE char *name = text_clean(program->name);
-    size_t moved = progress_moved(program);
-    /* The step matters more than a long bar. */
-    size_t bar_width = screen->width < 60 ? screen->width / 8
-                                          : MIN(screen->width / 4, (size_t)BAR_MAX);
-    put_bar(bar, bar_width, moved, program->n_slots);
-    CLEANUP_FREE char *line = string_format("%s%*s  [%s]  %zu of %zu  %-9s  %s", name,
-                                            (int)(name_width - text_width(name)), "", bar, moved,
-                                            program->n_slots, program->step ? program->step : "",
-                                            program->latest ? program->latest : "");
-    if (!line)
-        die_of_memory();
-    draw_line(line, screen, stream);
-}
-
-static size_t widest_name(const struct progress *progress)
-{
-    size_t width = 0;
-    for (size_t i = 0; i < progress->n_programs; i++) {
-        CLEANUP_FREE char *name = text_clean(progress->programs[i].name);
-        width = MAX(width, text_width(name));
+    json_t *target;
+    size_t i;
+    progress->goal = goal;
+    for (i = 0; i < progress->n_programs; i++)
+        progress->programs[i].taken = progress->programs[i].whole = false;
+    for (i = 0; i < progress->n_programs; i++)
+        for (size_t k = 0; k < progress->programs[i].n_slots; k++)
+            progress->programs[i].slots[k].counts = false;
+    json_array_foreach(targets, i, target)
+    {
+        struct progress_program *program = find_program(
+            progress, json_string_value(json_object_get(target, "program")));
+        uint64_t slot = get_number(target, "slot");
+        if (!program)
+            continue;
+        program->taken = true;
+        program->awaited++;
+        if (!json_is_integer(json_object_get(target, "slot"))) {
+            program->whole = true;
+            for (size_t k = 0; k < program->n_slots; k++)
+                program->slots[k].counts = true;
+        } else if (slot < SLOTS_MAX) {
+            set_slots(program, MAX(program->n_slots, (size_t)slot + 1));
+            program->slots[slot].counts = true;
+        }
     }
-    return width;
 }
 
-void progress_draw(struct progress *progress, const struct screen *screen, uint64_t elapsed_usec,
-                   FILE *stream)
+static const char *state_of(json_t *entry)
 {
-    char elapsed[DURATION_TEXT_SIZE], line[128];
-    size_t room = screen->height > 3 ? screen->height - 3 : 1,
-           shown = MIN(progress->n_programs, room);
-    size_t name_width = widest_name(progress);
-    if (progress->drawn > 0)
-        (void)fprintf(stream, "\x1b[%zuA", progress->drawn);
-    for (size_t i = 0; i < shown; i++)
-        draw_program(&progress->programs[i], screen, name_width, stream);
-    if (shown < progress->n_programs)
-        (void)snprintf(line, sizeof(line), "%s, and %zu programs more",
-                       duration_to_text(elapsed_usec, elapsed), progress->n_programs - shown);
-    else
-        (void)snprintf(line, sizeof(line), "%s", duration_to_text(elapsed_usec, elapsed));
-    draw_line(line, screen, stream);
-    progress->drawn = shown + 1;
-    (void)fflush(stream);
+    const char *state = json_string_value(json_object_get(entry, "state"));
+    return state ? state : "";
+}
+
+static bool has_ready(json_t *slot, int64_t but_pid)
+{
+    json_t *worker;
+    size_t i;
+    json_array_foreach(json_object_get(slot, "workers"), i,
+                       worker) if (strcasecmp(state_of(worker), "READY") == 0 &&
+                                   (int64_t)get_number(worker, "pid") != but_pid) return true;
+    return false;
+}
+
+static bool is_done(enum progress_goal goal, const struct progress_slot *before, json_t *slot)
+{
+    switch (goal) {
+    case PROGRESS_NEWER:
+        return before->moved;
+    case PROGRESS_READY:
+        return has_ready(slot, 0) || strcasecmp(state_of(slot), "EXITED") == 0;
+    case PROGRESS_GONE:
+        return json_array_size(json_object_get(slot, "workers")) == 0;
+    case PROGRESS_REPLACED:
+        return has_ready(slot, before->pid);
+    }
+    return false;
+}
+
+void progress_look(struct progress *progress, json_t *status)
+{
+    json_t *entry;
+    size_t i;
+    json_array_foreach(json_object_get(status, "programs"), i, entry)
+    {
+        struct progress_program *program = find_program(
+            progress, json_string_value(json_object_get(entry, "name")));
+        json_t *slots = json_object_get(entry, "slots");
+        if (!program || !program->taken)
+            continue;
+        free(program->waits);
+        program->waits = program->ended ? NULL : progress_wait_text(entry);
+        if (progress->goal == PROGRESS_NEWER || program->ended)
+            continue;
+        if (program->whole && json_array_size(slots) > program->n_slots)
+            set_slots(program, MIN(json_array_size(slots), (size_t)SLOTS_MAX));
+        for (size_t k = 0; k < program->n_slots; k++)
+            program->slots[k].moved = is_done(progress->goal, &program->slots[k],
+                                              json_array_get(slots, k));
+    }
 }

@@ -8,7 +8,7 @@
 #include "base/parse.h"
 #include "base/strv.h"
 #include "reloaderctl/event-text.h"
-#include "reloaderctl/progress.h"
+#include "reloaderctl/live.h"
 #include "reloaderctl/screen.h"
 
 #include <errno.h>
@@ -17,35 +17,24 @@
 #include <string.h>
 #include <unistd.h>
 
-#define REDRAW_USEC (500 * USEC_PER_MSEC)
-
 struct watch {
     const struct invocation *invocation;
-    bool live;
     uint64_t id;
-    uint64_t began_usec, heard_usec;
-    struct progress progress;
+    uint64_t heard_usec;
+    struct live live;
 };
 
 static void watch_clear(struct watch *watch)
 {
-    progress_clear(&watch->progress);
-}
-
-static void draw(struct watch *watch)
-{
-    if (!watch->live)
-        return;
-    struct screen screen = screen_look(STDOUT_FILENO);
-    progress_draw(&watch->progress, &screen, clock_monotonic_usec() - watch->began_usec, stdout);
+    live_clear(&watch->live);
 }
 
 static void show_event(struct watch *watch, json_t *event)
 {
     if (!json_is_object(event) || watch->invocation->json || watch->invocation->quiet)
         return;
-    if (watch->live) {
-        progress_event(&watch->progress, event);
+    if (watch->live.on) {
+        progress_event(&watch->live.progress, event);
         return;
     }
     CLEANUP_FREE char *text = event_text(event);
@@ -112,7 +101,7 @@ static int show_result(const struct watch *watch, json_t *result)
                  duration_to_text(get_number(result, "duration_usec"), duration),
                  reason[0] ? ": " : "", reason,
                  committed && touched_nobody(result) ? "; no program was touched" : "");
-    if (!committed && !watch->live)
+    if (!committed && !watch->live.on)
         print_failed_programs(result, reason);
     return committed ? EXIT_CODE_OK : EXIT_CODE_FAILED;
 }
@@ -149,9 +138,10 @@ static int follow(struct client *client, struct watch *watch)
 {
     for (;;) {
         CLEANUP_REPLY struct client_reply reply = {0};
-        int r = client_receive(client, watch->live ? REDRAW_USEC : CLIENT_ANSWER_USEC, &reply);
+        int r = client_receive(client, watch->live.on ? LIVE_REDRAW_USEC : CLIENT_ANSWER_USEC,
+                               &reply);
         if (r == -ETIMEDOUT) {
-            draw(watch);
+            live_look(&watch->live);
             r = judge_silence(client, watch);
             if (r == 0)
                 continue;
@@ -162,14 +152,14 @@ static int follow(struct client *client, struct watch *watch)
         if (reply.error)
             return complain_of_error(&reply);
         if (!reply.continues) {
-            progress_result(&watch->progress, reply.parameters);
-            draw(watch);
+            progress_result(&watch->live.progress, reply.parameters);
+            live_draw(&watch->live);
             return show_result(watch, reply.parameters);
         }
         if (watch->id == 0)
             watch->id = get_number(reply.parameters, "id");
         show_event(watch, json_object_get(reply.parameters, "event"));
-        draw(watch);
+        live_look(&watch->live);
     }
 }
 
@@ -184,21 +174,20 @@ static int reload_and_follow(struct client *client, const struct invocation *inv
                              const char *method, json_t *parameters)
 {
     CLEANUP(watch_clear)
-    struct watch watch = {.invocation = invocation,
-                          .live = screen_look(STDOUT_FILENO).terminal && !invocation->json &&
-                                  !invocation->quiet};
+    struct watch watch = {.invocation = invocation, .live = {.observer = {.fd = -1}}};
+    bool on = screen_look(STDOUT_FILENO).terminal && !invocation->json && !invocation->quiet;
     CLEANUP_REPLY struct client_reply status = {0};
     int code = ask(client, "Status", NULL, false, &status);
     if (code != EXIT_CODE_OK)
         return code;
-    progress_init(&watch.progress, status.parameters);
-    watch.began_usec = watch.heard_usec = clock_monotonic_usec();
+    live_begin(&watch.live, on, invocation->socket, status.parameters);
+    watch.heard_usec = clock_monotonic_usec();
     int r = client_call(client, method, json_incref(parameters), true);
     if (r < 0)
         return complain_of_connection(client, r);
-    if (watch.live)
+    if (on)
         (void)signal(SIGINT, on_interrupt);
-    draw(&watch);
+    live_draw(&watch.live);
     return follow(client, &watch);
 }
 

@@ -8,14 +8,23 @@
 
 #include "base/clock.h"
 #include "base/parse.h"
+#include "base/strv.h"
 #include "reloaderctl/cells.h"
 #include "reloaderctl/numbers.h"
 #include "reloaderctl/screen.h"
+#include "reloaderctl/top.h"
 
 #include <inttypes.h>
 #include <string.h>
 #include <strings.h>
 #include <unistd.h>
+
+struct page {
+    FILE *stream;
+    const struct screen *screen;
+    bool pss;
+    bool fixed; /* no line goes on in the next one */
+};
 
 /* A slot that is stopped by wish, or has left and is not to come back, misses nothing. */
 static bool is_as_wished(const char *state)
@@ -44,26 +53,27 @@ static bool all_is_as_wished(json_t *status)
     return true;
 }
 
-static void print_toned(const struct screen *screen, const char *text)
+static void print_reload(const struct page *page, json_t *reload)
 {
-    enum tone tone = tone_of_state(text);
-    (void)printf("%s%s%s", tone_begin(screen, tone), text, tone_end(screen, tone));
-}
-
-static void print_reload(const struct screen *screen, json_t *reload)
-{
+    const struct screen *screen = page->screen;
     uint64_t id = get_number(reload, "id");
     if (id == 0)
         return;
     CLEANUP_FREE char *result = get_words(reload, "result"), *reason = get_text(reload, "reason"),
                       *progress = get_words(reload, "state");
-    (void)printf("%sreload%s  %" PRIu64 "  ", tone_begin(screen, TONE_BOLD),
-                 tone_end(screen, TONE_BOLD), id);
-    print_toned(screen, result[0] ? result : progress);
-    (void)printf("%s%s\n", reason[0] ? ": " : "", reason);
+    const char *state = result[0] ? result : progress;
+    CLEANUP_FREE char *before = string_format("reload  %" PRIu64 "  %s: ", id, state);
+    if (!before)
+        die_of_memory();
+    if (page->fixed)
+        reason[text_fit(reason, screen->width - MIN(text_width(before), screen->width))] = '\0';
+    (void)fprintf(page->stream, "%sreload%s  %" PRIu64 "  %s%s%s%s%s\n",
+                  tone_begin(screen, TONE_BOLD), tone_end(screen, TONE_BOLD), id,
+                  tone_begin(screen, tone_of_state(state)), state,
+                  tone_end(screen, tone_of_state(state)), reason[0] ? ": " : "", reason);
 }
 
-static void print_master(const struct screen *screen, json_t *status)
+static void print_master(const struct page *page, json_t *status)
 {
     static const size_t expendable[] = {2, 5, 4, 1, 6};
     CLEANUP_TABLE struct table line = {.n_columns = 7, .right = ~0u, TABLE_EXPENDABLE(expendable)};
@@ -80,8 +90,8 @@ static void print_master(const struct screen *screen, json_t *status)
               cpu ? percent_to_text(json_number_value(cpu), percent) : "");
     table_add(&line, TONE_PLAIN, "%s%s", memory ? "memory " : "",
               memory ? size_to_text(get_number(master, "memory"), size) : "");
-    table_print(&line, screen, 0, stdout);
-    print_reload(screen, json_object_get(status, "reload"));
+    table_print(&line, page->screen, 0, page->stream);
+    print_reload(page, json_object_get(status, "reload"));
 }
 
 static const char *age_text(uint64_t since_usec, char buffer[DURATION_TEXT_SIZE])
@@ -166,7 +176,7 @@ static void add_slot(struct table *table, json_t *slot, bool pss)
     add_slot_reason(table, slot);
 }
 
-static void print_program_line(const struct screen *screen, json_t *program)
+static void print_program_line(const struct page *page, json_t *program)
 {
     static const size_t expendable[] = {2, 1};
     CLEANUP_TABLE struct table line = {.n_columns = 4, .right = ~0u, TABLE_EXPENDABLE(expendable)};
@@ -176,10 +186,10 @@ static void print_program_line(const struct screen *screen, json_t *program)
     table_add(&line, TONE_PLAIN, "generation %" PRIu64, get_number(program, "generation"));
     table_add(&line, TONE_PLAIN, "%" PRIu64 " of %" PRIu64 " ready", get_number(program, "ready"),
               get_number(program, "workers"));
-    table_print(&line, screen, 0, stdout);
+    table_print(&line, page->screen, 0, page->stream);
 }
 
-static void print_output_line(const struct screen *screen, json_t *output)
+static void print_output_line(const struct page *page, json_t *output)
 {
     CLEANUP_TABLE struct table line = {.n_columns = 1};
     if (!output)
@@ -188,37 +198,38 @@ static void print_output_line(const struct screen *screen, json_t *output)
               "output: %" PRIu64 " lines (%" PRIu64 " bytes) dropped, %" PRIu64 " bytes lost",
               get_number(output, "dropped_lines"), get_number(output, "dropped_bytes"),
               get_number(output, "lost_bytes"));
-    table_print(&line, screen, 2, stdout);
+    table_print(&line, page->screen, 2, page->stream);
 }
 
-static void print_health_line(const struct screen *screen, json_t *program)
+static void print_health_line(const struct page *page, json_t *program)
 {
     CLEANUP_TABLE struct table line = {.n_columns = 1};
     CLEANUP_FREE char *health = get_text(program, "health");
     if (health[0] == '\0')
         return;
     table_add(&line, TONE_BAD, "health: %s", health);
-    table_print(&line, screen, 2, stdout);
+    table_print(&line, page->screen, 2, page->stream);
 }
 
-static void print_wait_line(const struct screen *screen, json_t *program)
+static void print_wait_line(const struct page *page, json_t *program)
 {
     CLEANUP_TABLE struct table line = {.n_columns = 1};
     CLEANUP_FREE char *awaited = get_text(program, "waits_for");
     if (awaited[0] == '\0')
         return;
     table_add(&line, TONE_BUSY, "waits for: %s, which has to start before it (priority)", awaited);
-    table_print(&line, screen, 2, stdout);
+    table_print(&line, page->screen, 2, page->stream);
 }
 
-static void print_program(const struct screen *screen, json_t *program, bool pss)
+static void print_program(const struct page *page, json_t *program)
 {
     static const size_t expendable[] = {COLUMN_CONNECTIONS, COLUMN_RESTARTS, COLUMN_CPU,
                                         COLUMN_SINCE,       COLUMN_TEXT,     COLUMN_MEMORY,
                                         COLUMN_GENERATION,  COLUMN_PID};
-    const char *const titles[N_COLUMNS] = {"WORKER",      "PID",      "GEN", "STATE",
-                                           "SINCE",       "RESTARTS", "CPU", pss ? "PSS" : "MEMORY",
-                                           "CONNECTIONS", "TEXT"};
+    const char *const titles[N_COLUMNS] = {
+        "WORKER",      "PID",      "GEN", "STATE",
+        "SINCE",       "RESTARTS", "CPU", page->pss ? "PSS" : "MEMORY",
+        "CONNECTIONS", "TEXT"};
     CLEANUP_TABLE struct table table = {.n_columns = N_COLUMNS,
                                         .right = RIGHT(PID) | RIGHT(GENERATION) | RIGHT(SINCE) |
                                                  RIGHT(RESTARTS) | RIGHT(CPU) | RIGHT(MEMORY) |
@@ -226,19 +237,19 @@ static void print_program(const struct screen *screen, json_t *program, bool pss
                                         TABLE_EXPENDABLE(expendable)};
     json_t *slots = json_object_get(program, "slots"), *slot;
     size_t i;
-    (void)fputc('\n', stdout);
-    print_program_line(screen, program);
-    print_output_line(screen, json_object_get(program, "output"));
-    print_health_line(screen, program);
-    print_wait_line(screen, program);
+    (void)fputc('\n', page->stream);
+    print_program_line(page, program);
+    print_output_line(page, json_object_get(program, "output"));
+    print_health_line(page, program);
+    print_wait_line(page, program);
     if (json_array_size(slots) == 0)
         return;
     add_titles(&table, titles);
-    json_array_foreach(slots, i, slot) add_slot(&table, slot, pss);
-    table_print(&table, screen, 2, stdout);
+    json_array_foreach(slots, i, slot) add_slot(&table, slot, page->pss);
+    table_print(&table, page->screen, 2, page->stream);
 }
 
-static void print_listeners(const struct screen *screen, json_t *listeners)
+static void print_listeners(const struct page *page, json_t *listeners)
 {
     static const size_t expendable[] = {4, 3, 2};
     CLEANUP_TABLE struct table table = {LISTENER_TABLE, TABLE_EXPENDABLE(expendable)};
@@ -246,32 +257,97 @@ static void print_listeners(const struct screen *screen, json_t *listeners)
     size_t i;
     if (json_array_size(listeners) == 0)
         return;
-    (void)fputc('\n', stdout);
+    (void)fputc('\n', page->stream);
     add_listener_titles(&table);
     json_array_foreach(listeners, i, listener) add_listener(&table, listener);
-    table_print(&table, screen, 0, stdout);
+    table_print(&table, page->screen, 0, page->stream);
 }
 
-static void print_strays(const struct screen *screen, json_t *strays)
+static void print_strays(const struct page *page, json_t *strays)
 {
     json_t *stray;
     size_t i;
     if (json_array_size(strays) > 0)
-        (void)fputc('\n', stdout);
+        (void)fputc('\n', page->stream);
     json_array_foreach(strays, i, stray)
     {
         CLEANUP_TABLE struct table line = {.n_columns = 1};
         CLEANUP_FREE char *worker = get_text(stray, "worker"), *name = get_text(stray, "process");
         table_add(&line, TONE_BAD, "left behind by %s: pid %" PRIu64 " (%s)", worker,
                   get_number(stray, "pid"), name);
-        table_print(&line, screen, 0, stdout);
+        table_print(&line, page->screen, 0, page->stream);
     }
 }
 
+static void print_page(const struct page *page, json_t *status)
+{
+    json_t *program;
+    size_t i;
+    print_master(page, status);
+    json_array_foreach(json_object_get(status, "programs"), i, program)
+        print_program(page, program);
+    print_listeners(page, json_object_get(status, "listeners"));
+    print_strays(page, json_object_get(status, "strays"));
+}
+
+static int exit_code(json_t *status)
+{
+    return all_is_as_wished(status) ? EXIT_CODE_OK : EXIT_CODE_NOT_READY;
+}
+
+/* Again and again */
+
+/* The lines that are on the screen, from `first` on as far as there are so many. */
+static char *cut_out(const char *text, struct top_view *view, size_t height)
+{
+    size_t lines = 0, skip;
+    for (const char *c = text; *c != '\0'; c++)
+        lines += *c == '\n';
+    view->page = height;
+    view->first = MIN(view->first, lines > height ? lines - height : 0);
+    for (skip = view->first; skip > 0; skip--)
+        text += strcspn(text, "\n") + 1;
+    char *part = strdup(text);
+    if (!part)
+        die_of_memory();
+    return part;
+}
+
+static char *make_frame(json_t *status, bool pss, struct top_view *view,
+                        const struct screen *screen)
+{
+    CLEANUP_FREE char *text = NULL;
+    size_t size;
+    FILE *stream = open_memstream(&text, &size);
+    if (!stream)
+        die_of_memory();
+    const struct page page = {
+        .stream = stream, .screen = screen, .pss = pss, .fixed = screen->terminal};
+    print_page(&page, status);
+    if (fclose(stream) != 0)
+        die_of_memory();
+    if (!screen->terminal)
+        return TAKE_PTR(text);
+    bool troubled = view->trouble && screen->height > 1;
+    CLEANUP_FREE char *part = cut_out(text, view, screen->height - troubled);
+    size_t fits = troubled ? text_fit(view->trouble, screen->width) : 0;
+    char *frame = troubled ? string_format("%s%.*s%s\n%s", tone_begin(screen, TONE_BAD), (int)fits,
+                                           view->trouble, tone_end(screen, TONE_BAD), part)
+                           : TAKE_PTR(part);
+    if (!frame)
+        die_of_memory();
+    return frame;
+}
+
+/* Once */
+
 int command_status(const struct invocation *invocation)
 {
+    static const struct top_kind watching = {.frame = make_frame, .code = exit_code};
     CLEANUP_CLIENT struct client client = {.fd = -1};
     CLEANUP_REPLY struct client_reply reply = {0};
+    if (invocation->watch)
+        return top_run(invocation, &watching);
     int code = connect_or_complain(invocation, &client);
     if (code == EXIT_CODE_OK)
         code = ask(&client, "Status", NULL, false, &reply);
@@ -282,13 +358,8 @@ int command_status(const struct invocation *invocation)
         print_json(reply.parameters, true);
     } else {
         struct screen screen = screen_look(STDOUT_FILENO);
-        json_t *program;
-        size_t i;
-        print_master(&screen, reply.parameters);
-        json_array_foreach(json_object_get(reply.parameters, "programs"), i, program)
-            print_program(&screen, program, invocation->pss);
-        print_listeners(&screen, json_object_get(reply.parameters, "listeners"));
-        print_strays(&screen, json_object_get(reply.parameters, "strays"));
+        const struct page page = {.stream = stdout, .screen = &screen, .pss = invocation->pss};
+        print_page(&page, reply.parameters);
     }
-    return all_is_as_wished(reply.parameters) ? EXIT_CODE_OK : EXIT_CODE_NOT_READY;
+    return exit_code(reply.parameters);
 }

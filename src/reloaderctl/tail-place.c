@@ -62,10 +62,10 @@ char *tail_place_explain(json_t *output, json_t *log, bool whole)
                *real = json_is_true(json_object_get(output, "redirected")) ? "stdout" : stream;
     CLEANUP_FREE char *matches = make_matches(output, program, real, whole);
     CLEANUP_FREE char *where = matches ? explain_to(output, log, subject, matches, program) : NULL;
-    char *text = where ? string_format("%s: its %s %s%s", subject, stream, where,
-                                       tail_place_is_live(output) ? "; tail -f shows what comes"
-                                                                  : "")
-                       : NULL;
+    char *text = where
+                     ? string_format("%s: its %s %s%s", subject, stream, where,
+                                     tail_place_is_live(output) ? "; tail -f shows what comes" : "")
+                     : NULL;
     if (!text)
         die_of_memory();
     return text;

@@ -9,7 +9,7 @@
 #include "base/strv.h"
 #include "reloaderctl/numbers.h"
 #include "reloaderctl/terminal.h"
-#include "reloaderctl/top-frame.h"
+#include "reloaderctl/top.h"
 
 #include <errno.h>
 #include <langinfo.h>
@@ -21,6 +21,7 @@
 
 struct top {
     const struct invocation *invocation;
+    const struct top_kind *kind;
     struct client client;
     struct terminal terminal;
     struct top_view view;
@@ -51,7 +52,10 @@ static void show(struct top *top)
     /* One column stays free: a character in the last one makes some terminals wrap. */
     if (screen.terminal)
         screen.width--;
-    CLEANUP_FREE char *frame = top_frame(&top->rows, top->status, &top->view, &screen);
+    CLEANUP_FREE char *frame = top->kind->frame
+                                   ? top->kind->frame(top->status, top->invocation->pss, &top->view,
+                                                      &screen)
+                                   : top_frame(&top->rows, top->status, &top->view, &screen);
     if (top->terminal.entered) {
         terminal_show(frame, screen.height);
         return;
@@ -143,7 +147,7 @@ static void scroll(struct top_view *view, int key)
 static void press(struct top *top, int key)
 {
     struct top_view *view = &top->view;
-    if (top_order_of_key(key, &view->order)) {
+    if (!top->kind->frame && top_order_of_key(key, &view->order)) {
         view->reverse = false;
         view->first = 0;
         view->help = false;
@@ -235,11 +239,12 @@ static int look_on(struct top *top)
     return code;
 }
 
-int command_top(const struct invocation *invocation)
+int top_run(const struct invocation *invocation, const struct top_kind *kind)
 {
     CLEANUP(top_clear)
     struct top top = {
         .invocation = invocation,
+        .kind = kind,
         .client = {.fd = -1},
         .terminal = {.signal_fd = -1},
         .view = {.pss = invocation->pss, .utf8 = strcmp(nl_langinfo(CODESET), "UTF-8") == 0}};
@@ -253,5 +258,12 @@ int command_top(const struct invocation *invocation)
             return EXIT_CODE_FAILED;
         }
     }
-    return look_on(&top);
+    code = look_on(&top);
+    return code == EXIT_CODE_OK && kind->code && top.status ? kind->code(top.status) : code;
+}
+
+int command_top(const struct invocation *invocation)
+{
+    static const struct top_kind kind = {0};
+    return top_run(invocation, &kind);
 }

@@ -45,7 +45,8 @@ const struct verb verbs[] = {
     {.name = "status",
      .aliases = "list ls avail ",
      .help = "programs, workers and listeners; exits 4 unless all that should run is ready",
-     .options = OPTION_BIT(JSON) | OPTION_BIT(PSS),
+     .note = "With -w it goes on until q or Ctrl-C, one look each SECONDS; keys scroll.",
+     .options = OPTION_BIT(JSON) | OPTION_BIT(PSS) | OPTION_BIT(WATCH) | LOOKS,
      .run = command_status},
     {.name = "top",
      .aliases = "monit ",
@@ -99,6 +100,20 @@ const struct verb verbs[] = {
      .options = OPTION_BIT(JSON),
      .places = PLACES(PLACE_PROGRAM, PLACE_OTHER),
      .run = command_scale},
+    {.name = "signal",
+     .aliases = "",
+     .arguments = "SIGNAL NAME...",
+     .help = "send a signal to the workers of those names: TERM, SIGTERM or 15; to the process, or "
+             "with --group to its group",
+     .note = NAMES_NOTE "\nWho ends by it is started again: `stop` is what ends a worker for good.",
+     .options = OPTION_BIT(JSON) | OPTION_BIT(GROUP) | OPTION_BIT(QUIET),
+     .places = PLACES(PLACE_SIGNAL, PLACE_NAME),
+     .run = command_signal},
+    {.name = "sockets",
+     .aliases = "",
+     .help = "listening sockets: what waits at them, what was dropped, and who has them",
+     .options = OPTION_BIT(JSON),
+     .run = command_sockets},
     {.name = "check",
      .aliases = "reread ",
      .arguments = "[FILE]",
@@ -162,6 +177,33 @@ const struct verb verbs[] = {
      .options = OPTION_BIT(JSON) | OPTION_BIT(ALL) | OPTION_BIT(CONNECTIONS),
      .places = PLACES(PLACE_NAME),
      .run = command_why},
+    {.name = "pid",
+     .aliases = "",
+     .arguments = "[NAME...]",
+     .help = "the process id of the master, or of all workers of those names",
+     .options = OPTION_BIT(JSON),
+     .places = PLACES(PLACE_NAME),
+     .run = command_pid},
+    {.name = "shell",
+     .aliases = "",
+     .help = "commands one after the other, with history and completion; from a file or pipe, a "
+             "command a line",
+     .note = "Lines that are not typed: its exit status is that of the first command that failed; "
+             "the others run nevertheless. Empty lines and those that begin with # are skipped.",
+     .not_in_shell = true,
+     .run = command_shell},
+    {.name = "exit",
+     .aliases = "quit ",
+     .help = "leave the shell; the master stays (`shutdown` ends that)",
+     .shell_only = true,
+     .run = command_exit},
+    {.name = "completion",
+     .aliases = "",
+     .arguments = "bash|zsh|fish",
+     .help = "the script by which that shell completes our commands and the names of programs",
+     .not_in_shell = true,
+     .places = PLACES(PLACE_SHELL, PLACE_OTHER),
+     .run = command_completion},
     {.name = "shutdown",
      .aliases = "quit ",
      .help = "drain the workers and end the master; waits until it is gone",
@@ -184,7 +226,7 @@ const size_t n_verbs = ARRAY_SIZE(verbs);
 
 /* Designed, and known to people from similar tools. */
 static const char *const later_verbs[] = {
-    "signal", "sockets", "upgrade", "shell",
+    "upgrade",
 };
 
 static bool has_alias(const struct verb *verb, const char *name)
@@ -196,10 +238,11 @@ static bool has_alias(const struct verb *verb, const char *name)
     return false;
 }
 
-const struct verb *verb_find(const char *name)
+const struct verb *verb_find(const char *name, bool in_shell)
 {
     for (size_t i = 0; i < n_verbs; i++)
-        if (strcmp(verbs[i].name, name) == 0 || has_alias(&verbs[i], name))
+        if ((in_shell || !verbs[i].shell_only) &&
+            (strcmp(verbs[i].name, name) == 0 || has_alias(&verbs[i], name)))
             return &verbs[i];
     return NULL;
 }

@@ -78,8 +78,8 @@ struct verb {
 extern const struct verb verbs[];
 extern const size_t n_verbs;
 
-/* By its name or an alias; NULL. */
-const struct verb *verb_find(const char *name);
+/* By its name or an alias; NULL. Some words mean another command in the shell. */
+const struct verb *verb_find(const char *name, bool in_shell);
 /* Designed, but not in this version. */
 bool verb_is_for_later(const char *name);
 /* The place of argument number `i`, from 0. */

@@ -30,6 +30,18 @@ static void signal_worker(struct worker *worker, int signal)
         signal_leader(worker, signal);
 }
 
+int worker_signal(struct worker *worker, int signal, bool whole_group)
+{
+    if (worker->state == WORKER_GONE || (worker->exited && !whole_group))
+        return -ESRCH;
+    if (whole_group)
+        return process_signal_group(worker->pid, signal);
+    int r = process_signal(worker->pidfd, signal);
+    if (r == -ENOSYS)
+        r = kill(worker->pid, signal) < 0 ? -errno : 0;
+    return r;
+}
+
 void worker_kill(struct worker *worker)
 {
     worker->killed = true;

@@ -167,6 +167,9 @@ void worker_end_spread(struct worker *worker);
 /* stop_signal now, SIGKILL after stop_timeout. Nothing for one that is already STOPPING. */
 void worker_stop(struct worker *worker, const char *reason);
 
+/* Sends a signal that somebody asks for, and changes nothing here: 0, -ESRCH if nobody is there to get it, or another -errno. */
+int worker_signal(struct worker *worker, int signal, bool whole_group);
+
 /*
  * Makes it one of another generation that differs in further sockets alone, and hands it these over its channel. 0, or -errno with
  * *ret_error (malloc-ed): it is what it was.

@@ -67,6 +67,22 @@ static int fake_job(const struct control_job *job, UNUSED const struct ucred *pe
     return job->force ? -ENOENT : 0;
 }
 
+static int fake_signal(const struct control_signal *signal, UNUSED const struct ucred *peer, UNUSED void *userdata,
+                       json_t **ret, const char **ret_name)
+{
+    if (!signal->names || signal->group) {
+        *ret_name = signal->names ? signal->names[0] : "";
+        return signal->number == 1 ? -ENOENT : -ESRCH;
+    }
+    *ret = json_pack("{s:[]}", "results");
+    return 0;
+}
+
+static json_t *fake_sockets(UNUSED void *userdata)
+{
+    return json_pack("{s:[]}", "sockets");
+}
+
 /* Some are answered at once, others later; of those some leave before. */
 static int fake_why(char *const *names, bool all, void *userdata, uint64_t *ret_id, json_t **ret, const char **ret_name)
 {
@@ -139,6 +155,8 @@ static const struct control_ops ops = {
     .attach = fake_attach,
     .history = fake_history,
     .shutdown = fake_shutdown,
+    .signal = fake_signal,
+    .sockets = fake_sockets,
 };
 
 static void turn(sd_event *event, int client)

@@ -12,6 +12,8 @@ UNITS = ("reloader.service", "reloader.socket", "reloader@.service", "reloader@.
 HELPERS = ["reloader-log", "reloader-probe", "reloader-why"]
 PAGES = ("libreloader.3", "reloader-worker.7", "reloader.8", "reloader.yaml.5", "reloaderctl.1")
 DOCUMENTS = ("reloader.yaml", "sandboxing.conf", "node/app.js", "node/reloader.yaml", "python/reloader.yaml", "python/server.py", "control.py")
+COMPLETIONS = ("bash-completion/completions/reloaderctl", "zsh/vendor-completions/_reloaderctl",
+               "fish/vendor_completions.d/reloaderctl.fish")
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +37,7 @@ def test_exactly_these_files(installed, prefix):
     expected += [f"{prefix}/share/doc/reloader/examples/{name}" for name in DOCUMENTS]
     expected += [f"{prefix}/libexec/reloader/{name}" for name in HELPERS]
     expected += [f"{prefix}/share/man/man{page[-1]}/{page}" for page in PAGES]
+    expected += [f"{prefix}/share/{path}" for path in COMPLETIONS]
     assert installed.files() == sorted(expected)
 
 

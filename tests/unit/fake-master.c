@@ -231,6 +231,38 @@ static void fake_shutdown(bool force, void *userdata)
         fake->on_shutdown(fake);
 }
 
+/* Like fake_job(); slot 1 runs nobody. */
+static int fake_signal(const struct control_signal *signal, UNUSED const struct ucred *peer,
+                       UNUSED void *userdata, json_t **ret, const char **ret_name)
+{
+    *ret_name = signal->names[0];
+    if (strcmp(signal->names[0], "nobody") == 0)
+        return -ENOENT;
+    if (strcmp(signal->names[0], "web:9") == 0)
+        return -ESRCH;
+    *ret = json_pack("{s:[{s:s, s:i, s:s, s:i, s:s}, {s:s, s:i, s:s}]}", "results", "program",
+                     "web", "slot", 0, "name", "web/0", "pid", 4000 + signal->number, "result",
+                     "sent", "program", "web", "slot", 1, "result",
+                     signal->group ? "sent" : "not_running");
+    return *ret ? 0 : -ENOMEM;
+}
+
+static json_t *fake_socket_user(const char *program, int slot)
+{
+    return json_pack("{s:s, s:i, s:s, s:i, s:i, s:s}", "program", program, "slot", slot, "name",
+                     "x", "pid", 4710 + slot, "generation", 7, "state", "READY");
+}
+
+static json_t *fake_sockets(UNUSED void *userdata)
+{
+    return json_pack("{s:[{s:s, s:s, s:i, s:i, s:i, s:i, s:[s, s], s:[o, o, o, o, o, o]}]}",
+                     "sockets", "name", "web", "address", "127.0.0.1:7000", "inode", 81234, "queue",
+                     3, "backlog", 4096, "drops", 2, "programs", "web", "jobs", "workers",
+                     fake_socket_user("web", 0), fake_socket_user("web", 1),
+                     fake_socket_user("web", 1), fake_socket_user("web", 2),
+                     fake_socket_user("web", 5), fake_socket_user("api", 0));
+}
+
 const struct control_ops fake_master_ops = {
     .status = fake_status,
     .reload = fake_reload,
@@ -244,6 +276,8 @@ const struct control_ops fake_master_ops = {
     .history = fake_history,
     .reload_result = fake_reload_result,
     .shutdown = fake_shutdown,
+    .signal = fake_signal,
+    .sockets = fake_sockets,
 };
 
 void fake_master_start(struct fake_master *fake, const char *path, uint64_t message_timeout_usec,

@@ -165,8 +165,8 @@ static void test_top(UNUSED void **state)
     assert_int_equal(run("-s", path, "top", "-d", "0", NULL), 2);
     expect_output("-d takes seconds, from 0.1 to 3600; '0' is not that");
     assert_int_equal(run("-s", path, "top", "-n", "x", NULL), 2);
-    assert_int_equal(run("-s", path, "status", "-d", "1", NULL), 2);
-    expect_output("status does not take -d");
+    assert_int_equal(run("-s", path, "reload", "-d", "1", NULL), 2);
+    expect_output("reload does not take -d");
 }
 
 static void test_status_not_ready(UNUSED void **state)
@@ -374,6 +374,60 @@ static void test_another_server(UNUSED void **state)
     (void)unlink(path);
 }
 
+static void test_signal(UNUSED void **state)
+{
+    serve("commit");
+    expect_run(1, "-s", path, "signal", "usr1", "web", NULL);
+    expect_output("web/0: SIGUSR1 sent to pid 4010\n");
+    expect_output("web:1: not running\n");
+    expect_run(0, "-s", path, "signal", "-9", "web", "--group", "-q", NULL);
+    assert_string_equal(output, "");
+    expect_run(1, "-s", path, "signal", "HUP", "nobody", NULL);
+    expect_output("there is no program, group or worker 'nobody'");
+    expect_run(1, "-s", path, "signal", "HUP", "web:9", NULL);
+    expect_run(1, "-s", path, "signal", "TERM", "web", "--json", NULL);
+    expect_output("{\"results\":[{\"program\":\"web\",\"slot\":0,\"name\":\"web/0\",\"pid\":4015");
+    expect_run(2, "-s", path, "signal", "TREM", "web", NULL);
+    expect_output("'TREM' is no signal");
+    expect_run(2, "-s", path, "signal", "TERM", NULL);
+}
+
+static void test_errors_as_json(UNUSED void **state)
+{
+    serve("commit");
+    expect_run(1, "-s", path, "stop", "nobody", "--json", NULL);
+    expect_output("{\"error\":\"NoSuchProgram\",\"message\":\"there is no program");
+    expect_run(2, "stop", "--json", NULL);
+    expect_output("{\"message\":\"what? ");
+    expect_run(2, "--json", "nonsense", NULL);
+    expect_output("{\"message\":\"unknown command 'nonsense'");
+    expect_run(3, "-s", "/nowhere", "status", "--json", NULL);
+    expect_output("{\"message\":\"no master answers:\\n");
+}
+
+static void test_watched_status(UNUSED void **state)
+{
+    serve("commit");
+    expect_run(0, "-s", path, "status", "-w", "-n", "2", "-d", "0.1", NULL);
+    const char *first = strstr(output, "4 of 4 ready");
+    assert_non_null(first);
+    assert_non_null(strstr(first + 1, "4 of 4 ready"));
+    expect_run(0, "-s", path, "status", "-w", "-n", "2", "-d", "0.1", "--json", NULL);
+    assert_int_equal(output[0], '{');
+    assert_non_null(strstr(output, "}\n{"));
+}
+
+static void test_sockets(UNUSED void **state)
+{
+    serve("commit");
+    expect_run(0, "-s", path, "sockets", NULL);
+    expect_output("LISTENER  ADDRESS         INODE  QUEUE  BACKLOG  DROPS  USED BY\n"
+                  "web       127.0.0.1:7000  81234      3     4096      2  web:0-2,5 api:0 "
+                  "(jobs)\n");
+    expect_run(0, "-s", path, "sockets", "--json", NULL);
+    expect_output("\"inode\": 81234");
+}
+
 static void test_usage(UNUSED void **state)
 {
     expect_run(2, "reloda", NULL);
@@ -424,6 +478,10 @@ int main(void)
         cmocka_unit_test_teardown(test_events_from_earlier_on, end_master),
         cmocka_unit_test_teardown(test_send, end_master),
         cmocka_unit_test_teardown(test_history, end_master),
+        cmocka_unit_test_teardown(test_signal, end_master),
+        cmocka_unit_test_teardown(test_sockets, end_master),
+        cmocka_unit_test_teardown(test_errors_as_json, end_master),
+        cmocka_unit_test_teardown(test_watched_status, end_master),
         cmocka_unit_test_teardown(test_why, end_master),
         cmocka_unit_test(test_no_master),
         cmocka_unit_test(test_stale_socket),

@@ -1,5 +1,6 @@
 /* test-screen.c - reloaderctl's text: made safe, measured, aligned and cut; events as lines; progress. */
 #include "reloaderctl/event-text.h"
+#include "reloaderctl/progress-wait.h"
 #include "reloaderctl/progress.h"
 #include "reloaderctl/screen.h"
 
@@ -157,7 +158,8 @@ static void test_progress(UNUSED void **state)
 {
     CLEANUP_PROGRESS struct progress progress = {0};
     start(&progress);
-    assert_int_equal(progress.n_programs, 1);
+    assert_int_equal(progress.n_programs, 2);
+    assert_true(progress.programs[0].taken && !progress.programs[1].taken);
     tell(&progress, "web", 0, 3, "DRAINING");
     tell(&progress, "web", 0, 4, "STARTING");
     assert_int_equal(progress_moved(&progress.programs[0]), 0);
@@ -215,13 +217,136 @@ static char *drawn(struct progress *progress, const struct screen *screen)
 static void test_progress_drawing(UNUSED void **state)
 {
     const struct screen wide = {.terminal = true, .width = 40, .height = 10},
-                        narrow = {.terminal = true, .width = 12, .height = 1};
+                        narrow = {.terminal = true, .width = 12, .height = 4};
     CLEANUP_PROGRESS struct progress progress = {0};
     start(&progress);
     tell(&progress, "web", 0, 4, "READY");
     CLEANUP_FREE char *first = drawn(&progress, &wide), *second = drawn(&progress, &narrow);
-    assert_string_equal(first, "\x1b[2Kweb  [#----]  1 of 3             w READ\n\x1b[2K1.5 s\n");
-    assert_string_equal(second, "\x1b[2A\x1b[2Kweb  [-]  1\n\x1b[2K1.5 s\n");
+    assert_string_equal(first,
+                        "\x1b[2Kweb  [#---]  1 of 3             w READY\n\x1b[2K1.5 s\n\x1b[J");
+    /* The first line was 39 columns wide: a terminal of 12 shows it in 4 rows, of which 3 are still there with the other one. */
+    assert_string_equal(second, "\x1b[3A\r\x1b[2Kweb  [-]  1\n\x1b[2K1.5 s\n\x1b[J");
+}
+
+static json_t *status_of(const char *slots)
+{
+    CLEANUP_FREE char *text = NULL;
+    assert_true(asprintf(&text,
+                         "{\"programs\":[{\"name\":\"web\",\"generation\":3,\"slots\":[%s]},"
+                         "{\"name\":\"\xe6\x97\xa5\xe6\x9c\xac\xe6\x97\xa5\xe6\x9c\xac\xe6\x97\xa5"
+                         "\",\"generation\":3,\"slots\":[{}]}]}",
+                         slots) > 0);
+    json_t *status = json_loads(text, 0, NULL);
+    assert_non_null(status);
+    return status;
+}
+
+#define WORKER(pid, state) "{\"pid\":" pid ",\"state\":\"" state "\"}"
+#define SLOT(workers)      "{\"state\":\"x\",\"workers\":[" workers "]}"
+
+static size_t moved_by(enum progress_goal goal, const char *targets, const char *slots)
+{
+    CLEANUP_PROGRESS struct progress progress = {0};
+    json_auto_t *before = status_of(SLOT(WORKER("1", "READY")) "," SLOT(WORKER("2", "READY"))),
+                *now = status_of(slots), *list = json_loads(targets, 0, NULL);
+    progress_init(&progress, before);
+    progress_aim(&progress, goal, list);
+    progress_look(&progress, now);
+    assert_false(progress.programs[1].taken);
+    return progress_moved(&progress.programs[0]) * 10 + progress_total(&progress.programs[0]);
+}
+
+static void test_progress_of_goals(UNUSED void **state)
+{
+    const char all[] = "[{\"program\":\"web\"}]",
+               second[] = "[{\"program\":\"web\",\"slot\":1},{\"program\":\"none\"}]";
+    const char slots[] = SLOT(WORKER("1", "DRAINING") "," WORKER("3", "READY")) "," SLOT("");
+    assert_int_equal(moved_by(PROGRESS_READY, all, slots), 12);
+    assert_int_equal(moved_by(PROGRESS_REPLACED, all, slots), 12);
+    assert_int_equal(moved_by(PROGRESS_REPLACED, second, slots), 1);
+    assert_int_equal(moved_by(PROGRESS_REPLACED, all, SLOT(WORKER("1", "READY"))), 2);
+    assert_int_equal(moved_by(PROGRESS_GONE, all, slots), 12);
+    assert_int_equal(moved_by(PROGRESS_GONE, second, slots), 11);
+    /* Nothing is there any more: no slot, so nobody in it. */
+    assert_int_equal(moved_by(PROGRESS_GONE, all, ""), 22);
+    assert_int_equal(moved_by(PROGRESS_READY, all, SLOT("") "," SLOT("") "," SLOT("")), 3);
+    assert_int_equal(moved_by(PROGRESS_READY, all, "{\"state\":\"EXITED\",\"workers\":[]}"), 12);
+}
+
+static void assert_waits(const char *slots, const char *wanted)
+{
+    json_auto_t *status = status_of(slots);
+    CLEANUP_FREE char *text = progress_wait_text(
+        json_array_get(json_object_get(status, "programs"), 0));
+    if (wanted)
+        assert_string_equal(text, wanted);
+    else
+        assert_null(text);
+}
+
+static void test_progress_wait(UNUSED void **state)
+{
+    assert_waits(SLOT(WORKER("1", "READY")), NULL);
+    assert_waits("{\"slot\":2,\"state\":\"x\",\"workers\":[{\"state\":\"DRAINING\",\"connections\":"
+                 "3,\"left_usec\":7400000}]}",
+                 "slot 2 draining, 3 connections, 7.4 s left");
+    assert_waits(
+        SLOT("{\"state\":\"STARTING\",\"left_usec\":9000000}") ","
+                                                               "{\"slot\":1,\"workers\":[{"
+                                                               "\"state\":\"DRAINING\","
+                                                               "\"connections\":1,\"text\":"
+                                                               "\"\\u001b[2J\"}]},{\"slot\":2,"
+                                                               "\"workers\":[{\"state\":"
+                                                               "\"DRAINING\"}]}",
+        "slot 1 draining, 1 connection, \"?[2J\", and 1 more");
+    assert_waits("{\"slot\":4,\"state\":\"BACKOFF\",\"workers\":[]}",
+                 "slot 4 waits for its next start");
+}
+
+/* Wide characters: none is cut in half, and no line is wider than the screen. */
+static void test_progress_of_wide_names(UNUSED void **state)
+{
+    CLEANUP_PROGRESS struct progress progress = {0};
+    json_auto_t *status = status_of(SLOT(WORKER("1", "READY")));
+    progress_init(&progress, status);
+    for (size_t width = 4; width < 60; width++) {
+        const struct screen screen = {.terminal = true, .width = width, .height = 10};
+        progress.n_drawn = 0;
+        CLEANUP_FREE char *text = drawn(&progress, &screen);
+        for (char *line = text, *end; (end = strchr(line, '\n')); line = end + 1) {
+            *end = '\0';
+            assert_true(text_width(line + strlen("\x1b[2K")) < width);
+        }
+    }
+    const struct screen screen = {.terminal = true, .width = 36, .height = 10};
+    progress.n_drawn = 0;
+    CLEANUP_FREE char *text = drawn(&progress, &screen);
+    assert_non_null(strstr(text, "\xe6\x97\xa5\xe6\x9c\xac\xe6\x97\xa5\xe6\x9c\xac~  [---]"));
+}
+
+static void test_progress_of_many_programs(UNUSED void **state)
+{
+    const struct screen screen = {.terminal = true, .width = 40, .height = 5};
+    CLEANUP_PROGRESS struct progress progress = {0};
+    json_auto_t *status = json_object(), *programs = json_array();
+    for (int i = 0; i < 9; i++) {
+        json_t *name = json_sprintf("p%d", i);
+        (void)json_array_append_new(
+            programs, json_pack("{s:o, s:i, s:[{}]}", "name", name, "generation", 1, "slots"));
+    }
+    (void)json_object_set(status, "programs", programs);
+    progress_init(&progress, status);
+    tell(&progress, "p0", 0, 2, "READY");
+    CLEANUP_FREE char *text = drawn(&progress, &screen);
+    assert_string_equal(text, "\x1b[2Kp1  [----]  0 of 1  \n\x1b[2Kp2  [----]  0 of 1  \n"
+                              "\x1b[2K1.5 s, and 7 programs more\n\x1b[J");
+    json_auto_t *now = json_pack("{s:[{s:s, s:[{s:s, s:[]}]}]}", "programs", "name", "p7", "slots",
+                                 "state", "BACKOFF", "workers");
+    progress_look(&progress, now);
+    CLEANUP_FREE char *next = drawn(&progress, &screen);
+    assert_string_equal(next, "\x1b[3A\r\x1b[2Kp1  [----]  0 of 1  \n"
+                              "\x1b[2Kp7  [----]  0 of 1  slot 0 waits for it\n"
+                              "\x1b[2K1.5 s, and 7 programs more\n\x1b[J");
 }
 
 int main(void)
@@ -236,6 +361,10 @@ int main(void)
         cmocka_unit_test(test_progress_of_more_workers),
         cmocka_unit_test(test_progress_result),
         cmocka_unit_test(test_progress_drawing),
+        cmocka_unit_test(test_progress_of_goals),
+        cmocka_unit_test(test_progress_wait),
+        cmocka_unit_test(test_progress_of_wide_names),
+        cmocka_unit_test(test_progress_of_many_programs),
     };
     (void)setlocale(LC_CTYPE, "C.UTF-8");
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -4,7 +4,7 @@
 #include "base/strv.h"
 #include "config/section.h"
 #include "config/suggest.h"
-#include "config/words.h"
+#include "base/words.h"
 
 #include <errno.h>
 #include <string.h>
@@ -51,8 +51,8 @@ static bool is_assignment(const char *word)
     return length > 0 && word[length] == '=';
 }
 
-static void read_command(struct reader *reader, const struct key *key,
-                         const struct tree_node *node, void *object)
+static void read_command(struct reader *reader, const struct key *key, const struct tree_node *node,
+                         void *object)
 {
     char ***field = (char ***)(void *)((char *)object + key->offset);
     CLEANUP_STRV char **command = NULL;
@@ -163,9 +163,8 @@ const struct value_type type_environment = {
     .label = "mapping", .read = read_environment, .print = print_environment};
 
 static const char *const handoff_words[] = {"env", "node-ipc", "stdin", "scm-rights", NULL};
-static const char *const handoff_later[] = {"einhorn",    "nginx",        "gunicorn",
-                                            "unicorn",    "puma",         "php-fpm",
-                                            "node-cluster", NULL};
+static const char *const handoff_later[] = {"einhorn", "nginx",   "gunicorn",     "unicorn",
+                                            "puma",    "php-fpm", "node-cluster", NULL};
 
 static void read_one_handoff(struct reader *reader, const struct tree_node *node, unsigned *handoff)
 {
@@ -192,7 +191,8 @@ static void read_handoff(struct reader *reader, const struct key *key UNUSED,
 {
     struct config_program *program = object;
     if (value_list_length(node) == 0)
-        reader_error(reader, &node->place, "empty, expected at least one of env, node-ipc, stdin, scm-rights");
+        reader_error(reader, &node->place,
+                     "empty, expected at least one of env, node-ipc, stdin, scm-rights");
     for (size_t i = 0; i < value_list_length(node); i++)
         read_one_handoff(reader, value_list_item(node, i), &program->handoff);
 }

@@ -328,7 +328,7 @@ static const char control_types[] =
     "type Leaving (\n  program: string,\n  name: string,\n  slot: int,\n  pid: int,\n  "
     "generation: int,\n  state: string,\n  since_usec: int,\n"
     "  leaves_since_usec: ?int,\n  reason: ?string,\n  reload: ?int,\n"
-    "  waits_for: ?(ready, fully_closed, exit, group),\n  limit: ?(start_timeout, "
+    "  waits_for: ?(ready, fully_closed, exit, rest),\n  limit: ?(start_timeout, "
     "disconnect_timeout, stop_timeout),\n"
     "  left_usec: ?int,\n  extended: ?bool,\n  killed: ?bool,\n  message_unread: ?bool,\n"
     "  incomplete: ?bool,\n  process_count: ?int,\n  processes: ?[]Process,\n  connection_count: ?int,\n  "

@@ -7,7 +7,7 @@
 #include "base/parse.h"
 #include "base/strv.h"
 #include "config/quote.h"
-#include "config/words.h"
+#include "base/words.h"
 
 #include <errno.h>
 #include <string.h>

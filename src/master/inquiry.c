@@ -178,11 +178,22 @@ static int on_deadline(sd_event_source *source UNUSED, uint64_t now UNUSED, void
 
 /* Its start */
 
+/* "PID", or "PID,STRAY…" */
+static int add_argument(const struct inquiry_subject *subject, char ***ret)
+{
+    CLEANUP_FREE char *word = string_format("%d", (int)subject->pid);
+    for (unsigned i = 0; word && i < subject->n_strays; i++) {
+        CLEANUP_FREE char *before = word;
+        word = string_format("%s,%d", before, (int)subject->strays[i]);
+    }
+    return word ? strv_append(ret, word) : -ENOMEM;
+}
+
 static int make_arguments(const struct inquiry *inquiry, char ***ret)
 {
     int r = strv_append(ret, PROGRAM);
     for (size_t i = 0; i < inquiry->n_subjects && r == 0; i++)
-        r = strv_appendf(ret, "%d", (int)inquiry->subjects[i].pid);
+        r = add_argument(&inquiry->subjects[i], ret);
     return r;
 }
 

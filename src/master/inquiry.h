@@ -10,6 +10,7 @@
 #include "base/buffer.h"
 #include "base/list.h"
 #include "worker/reaper.h"
+#include "worker/worker.h"
 
 #include <jansson.h>
 #include <stdbool.h>
@@ -21,6 +22,8 @@ struct master;
 struct inquiry_subject {
     uint64_t worker; /* its id */
     pid_t pid;
+    pid_t strays[WORKER_STRAYS_MAX]; /* of it, whom it is waited for as well */
+    unsigned n_strays;
 };
 
 struct inquiry {

@@ -70,8 +70,10 @@ static int choose(struct worker *worker, void *userdata)
         choice->subjects = larger;
         choice->allocated = wanted;
     }
-    choice->subjects[choice->n++] = (struct inquiry_subject){.worker = worker->id,
-                                                             .pid = worker->pid};
+    struct inquiry_subject *subject = &choice->subjects[choice->n++];
+    *subject = (struct inquiry_subject){
+        .worker = worker->id, .pid = worker->pid, .n_strays = worker->n_strays};
+    memcpy(subject->strays, worker->strays, sizeof(subject->strays));
     return 0;
 }
 
@@ -85,7 +87,7 @@ static const char *awaited(const struct worker *worker)
     case WORKER_DRAINING:
         return worker->generation->program->drain == CONFIG_DRAIN_SIGNAL ? "exit" : "fully_closed";
     case WORKER_STOPPING:
-        return worker->exited ? "group" : "exit";
+        return worker->exited ? "rest" : "exit";
     case WORKER_READY:
     case WORKER_GONE:
         break;

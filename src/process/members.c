@@ -7,6 +7,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #define GENERATIONS_MAX 64
 #define NOBODY          SIZE_MAX
@@ -75,11 +76,19 @@ static int read_table(struct table *table)
     return r;
 }
 
-static size_t find_leader(const pid_t *leaders, size_t n, const struct process_stat *process)
+static bool is_of(const struct member_root *root, const struct process_stat *process)
+{
+    if (root->lost)
+        return process->pid == root->pid && process->parent == getppid();
+    return process->pid == root->pid || process->group == root->pid;
+}
+
+static size_t find_leader(const struct member_root *roots, size_t n,
+                          const struct process_stat *process)
 {
     for (size_t i = 0; i < n; i++)
-        if (process->group == leaders[i] || process->pid == leaders[i])
-            return i;
+        if (is_of(&roots[i], process))
+            return roots[i].leader;
     return NOBODY;
 }
 
@@ -91,18 +100,18 @@ static const struct process_stat *find_process(const struct table *table, pid_t 
 }
 
 /* The nearest leader above it: a worker may have workers of its own. */
-static size_t whose(const struct table *table, const pid_t *leaders, size_t n,
+static size_t whose(const struct table *table, const struct member_root *roots, size_t n,
                     const struct process_stat *process)
 {
     size_t leader = NOBODY;
     for (unsigned i = 0; i < GENERATIONS_MAX && process && leader == NOBODY; i++) {
-        leader = find_leader(leaders, n, process);
+        leader = find_leader(roots, n, process);
         process = process->parent > 1 ? find_process(table, process->parent) : NULL;
     }
     return leader;
 }
 
-int members_read(const pid_t *leaders, size_t n_leaders, struct members *ret)
+int members_read(const struct member_root *roots, size_t n_roots, struct members *ret)
 {
     CLEANUP(table_clear) struct table table = {0};
     int r = read_table(&table);
@@ -112,8 +121,7 @@ int members_read(const pid_t *leaders, size_t n_leaders, struct members *ret)
     if (!members.all)
         return -ENOMEM;
     for (size_t i = 0; i < table.n; i++) {
-        size_t leader = table.all[i].dead ? NOBODY
-                                          : whose(&table, leaders, n_leaders, &table.all[i]);
+        size_t leader = table.all[i].dead ? NOBODY : whose(&table, roots, n_roots, &table.all[i]);
         if (leader != NOBODY)
             members.all[members.n++] = (struct member){.leader = leader, .stat = table.all[i]};
     }

@@ -2,7 +2,7 @@
  * members.h - which processes belong to which leader: those of its process group, and whoever descends from one of these, in one pass over
  * /proc.
  *
- * A process that left the group and whose parents have ended belongs to nobody any more: nothing tells where it came from.
+ * A process that left the group and whose parents have ended belongs to nobody any more, unless it is named as well.
  */
 #pragma once
 
@@ -20,6 +20,16 @@ struct members {
     size_t n;
 };
 
+/*
+ * A process from which others descend: a leader, or one that its leader has lost sight of, and who is our parent's child now. The latter counts
+ * only while it is that.
+ */
+struct member_root {
+    pid_t pid;
+    size_t leader;
+    bool lost;
+};
+
 /* 0, -ENOMEM, or -errno if /proc cannot be read. The leaders' pids are to stay theirs meanwhile: unreaped. */
-int members_read(const pid_t *leaders, size_t n_leaders, struct members *ret);
+int members_read(const struct member_root *roots, size_t n_roots, struct members *ret);
 void members_clear(struct members *members);

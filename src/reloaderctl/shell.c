@@ -9,7 +9,7 @@
 #include "reloaderctl/screen.h"
 
 #include "base/strv.h"
-#include "config/words.h"
+#include "base/words.h"
 
 #include <errno.h>
 #include <pwd.h>

@@ -77,7 +77,7 @@ static const char *waits_text(json_t *worker)
         {"ready", "waits until it is ready"},
         {"fully_closed", "waits for fully_closed or its exit"},
         {"exit", "waits for its exit"},
-        {"group", "waits for the rest of its process group"},
+        {"rest", "its leader has left; waits for the rest of it"},
     };
     const char *word = json_string_value(json_object_get(worker, "waits_for"));
     for (size_t i = 0; word && i < ARRAY_SIZE(texts); i++)

@@ -176,16 +176,17 @@ static int ask_all(struct gathering *gathering)
     return r;
 }
 
-static int prepare(const pid_t *leaders, size_t n, struct gathered *gathered)
+static int prepare(const struct asked *asked, struct gathered *gathered)
 {
+    size_t n = asked->n;
     gathered->workers = calloc(n + 1, sizeof(*gathered->workers));
     if (!gathered->workers)
         return -ENOMEM;
     gathered->n_workers = n;
     gathered->list_max = MAX(LISTED_MAX / n, LISTED_MIN);
     for (size_t i = 0; i < n; i++)
-        gathered->workers[i].leader = leaders[i];
-    int r = members_read(leaders, n, &gathered->members);
+        gathered->workers[i].leader = asked->leaders[i];
+    int r = members_read(asked->roots, asked->n_roots, &gathered->members);
     for (size_t i = gathered->members.n; i-- > 0;) {
         struct gathered_worker *worker = &gathered->workers[gathered->members.all[i].leader];
         worker->first_member = i;
@@ -213,14 +214,14 @@ static bool is_incomplete(const struct gathered *gathered, const struct gathered
     return worker->n_members == 0 && !is_visible(worker->leader);
 }
 
-int gather(const pid_t *leaders, size_t n, struct gathered *ret)
+int gather(const struct asked *asked, struct gathered *ret)
 {
     CLEANUP(gathering_clear) struct gathering gathering = {.gathered = ret};
-    int r = prepare(leaders, n, ret);
+    int r = prepare(asked, ret);
     if (r < 0)
         return r;
     ret->failure = ret->holdings.n > 0 ? ask_all(&gathering) : 0;
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < asked->n; i++) {
         sort_and_cut(&ret->workers[i], ret->list_max);
         ret->workers[i].incomplete = is_incomplete(ret, &ret->workers[i]);
     }

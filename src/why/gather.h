@@ -39,8 +39,15 @@ struct gathered {
     int failure;     /* 0, or why there are no connections to tell of, -errno */
 };
 
-/* Of n workers, at least one. 0, or -errno where there is nothing to tell. Cleared by the caller in any case. */
-int gather(const pid_t *leaders, size_t n, struct gathered *ret);
+struct asked {
+    const pid_t *leaders; /* of n workers, at least one */
+    size_t n;
+    const struct member_root *roots; /* these, and processes that they have lost sight of */
+    size_t n_roots;
+};
+
+/* 0, or -errno where there is nothing to tell. Cleared by the caller in any case. */
+int gather(const struct asked *asked, struct gathered *ret);
 void gathered_clear(struct gathered *gathered);
 
 /* How long it has been idle; UINT64_MAX where that is not known. */

@@ -1,5 +1,5 @@
 /*
- * reloader-why PID...: what workers still have to do. Those are the leaders of their process groups; it tells as JSON which processes
+ * reloader-why PID[,PID...]...: what workers still have to do. Those are the leaders of their process groups; it tells as JSON which processes
  * belong to each, and which connections these have.
  *
  * A process of its own, because all descriptors of a worker and all sockets of the machine are looked through for that: tens of
@@ -17,42 +17,82 @@
 #include "base/parse.h"
 #include "why/report.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #define SECONDS_MAX 10 /* the master loses its patience before */
 
-static void leaders_freep(pid_t **leaders)
+/* The words are PID or PID,PID...: a leader, and processes that it has lost sight of. */
+struct question {
+    struct asked asked;
+    pid_t *leaders;
+    struct member_root *roots;
+};
+
+static void question_clear(struct question *question)
 {
-    free(*leaders);
+    free(question->leaders);
+    free(question->roots);
 }
 
-static int read_leaders(char *const *arguments, size_t n, pid_t *leaders)
+/* -ENOMEM or -EINVAL. */
+static int read_word(struct question *question, const char *word, size_t leader)
 {
+    CLEANUP_FREE char *copy = strdup(word);
+    char *rest = copy;
+    bool lost = false;
     uint64_t pid;
-    for (size_t i = 0; i < n; i++) {
-        if (parse_unsigned(arguments[i], 2, INT32_MAX, &pid) < 0)
-            return -1;
-        leaders[i] = (pid_t)pid;
+    if (!copy)
+        return -ENOMEM;
+    for (const char *number = strsep(&rest, ","); number; number = strsep(&rest, ",")) {
+        size_t n = question->asked.n_roots;
+        struct member_root *larger = reallocarray(question->roots, n + 1, sizeof(*larger));
+        if (larger)
+            question->roots = larger;
+        if (!larger)
+            return -ENOMEM;
+        if (parse_unsigned(number, 2, INT32_MAX, &pid) < 0)
+            return -EINVAL;
+        larger[n] = (struct member_root){.pid = (pid_t)pid, .leader = leader, .lost = lost};
+        question->asked.n_roots = n + 1;
+        if (!lost)
+            question->leaders[leader] = (pid_t)pid;
+        lost = true;
     }
     return 0;
 }
 
+static int read_question(char *const *words, size_t n, struct question *question)
+{
+    int r = n > 0 ? 0 : -EINVAL;
+    question->leaders = calloc(n + 1, sizeof(*question->leaders));
+    if (!question->leaders)
+        return -ENOMEM;
+    for (size_t i = 0; i < n && r == 0; i++)
+        r = read_word(question, words[i], i);
+    question->asked.n = n;
+    question->asked.leaders = question->leaders;
+    question->asked.roots = question->roots;
+    return r;
+}
+
 int main(int argc, char **argv)
 {
-    size_t n = argc > 1 ? (size_t)argc - 1 : 0;
-    CLEANUP(leaders_freep) pid_t *leaders = calloc(n + 1, sizeof(*leaders));
-    if (n == 0 || !leaders || read_leaders(argv + 1, n, leaders) < 0) {
+    CLEANUP(gathered_clear) struct gathered gathered = {0};
+    CLEANUP(question_clear) struct question question = {0};
+    int r = read_question(argv + 1, argc > 1 ? (size_t)argc - 1 : 0, &question);
+    if (r == -EINVAL) {
         (void)fprintf(
-            stderr, "usage: reloader-why PID...\n"
+            stderr, "usage: reloader-why PID[,PID...]...\n"
                     "Tells as JSON which processes these leaders of process groups have, and their "
-                    "connections.\n");
+                    "connections. Behind a leader, processes of it that have left its group.\n");
         return 2;
     }
     (void)alarm(SECONDS_MAX);
-    CLEANUP(gathered_clear) struct gathered gathered = {0};
-    int r = gather(leaders, n, &gathered);
+    if (r == 0)
+        r = gather(&question.asked, &gathered);
     if (r == 0)
         r = report_print(&gathered, stdout);
     if (r == 0)

@@ -118,7 +118,7 @@ def test_status_tells_how_it_ended(master):
 def test_a_start_that_succeeds_ends_the_row(master, directory):
     gate = directory / "gate"
     os.mkfifo(gate)
-    one = master(program(f"read line < {gate}; exit 5", start_retries=0))
+    one = master(program(f"exec 3<> {gate}; read line <&3; exit 5", start_retries=0))
     for _ in range(3):
         (pid,) = one.pids()
         gate.write_text("go\n")
@@ -141,7 +141,7 @@ def test_max_restarts_of_the_whole_program(master):
 def test_clean_exits_do_not_count(master, directory):
     gate = directory / "gate"
     os.mkfifo(gate)
-    one = master(program(f"read line < {gate}", max_restarts={"count": 1, "within": "1h"}))
+    one = master(program(f"exec 3<> {gate}; read line <&3", max_restarts={"count": 1, "within": "1h"}))
     for _ in range(4):
         (pid,) = one.pids()
         gate.write_text("go\n")

@@ -13,6 +13,8 @@ CALLS = {
     "CheckConfig": [{}],
     "Version": [{}],
     "History": [{}],
+    "Signal": [{"programs": ["echo"], "signal": "CONT"}],
+    "Sockets": [{}],
     "Attach": [{"name": "echo:0"}],
     "Why": [{}, {"programs": ["echo:0"]}, {"all": True}],
     "Logs": [{"programs": ["all"]}, {"programs": ["echo:0"], "stream": "stderr"}],

@@ -297,11 +297,49 @@ def test_the_rest_of_its_group(master):
     one.hup()
     one.wait(lambda _: not proc.is_running(leader), "the leader has left")
     worker = why_only(one)
-    assert (worker["pid"], worker["waits_for"], worker["state"], worker["limit"]) == (leader, "group", "STOPPING", "disconnect_timeout")
+    assert (worker["pid"], worker["waits_for"], worker["state"], worker["limit"]) == (leader, "rest", "STOPPING", "disconnect_timeout")
     assert [process["pid"] for process in worker["processes"]] == [child]
-    assert "  waits for the rest of its process group; disconnect_timeout in " in one.ctl("why", code=0).stdout
+    assert "  its leader has left; waits for the rest of it; disconnect_timeout in " in one.ctl("why", code=0).stdout
     os.kill(child, signal.SIGKILL)
     one.wait_drained()
+
+
+# As LEAVING, but that child of a child leads a group of its own, and holds a connection.
+STRAYING = """
+import os, signal, socket
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        accepted = socket.socket(fileno=3).accept()
+        os.write(int(os.environ["RELOADER_CHANNEL_FD"]), b'"ready"\\n')
+        while True:
+            signal.pause()
+    os._exit(0)
+os.wait()
+signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+signal.pause()
+"""
+
+
+def test_one_that_left_its_group(master, port, stack):
+    """kill_mode: tree waits for it; its parent is the master now."""
+    one = master({"sockets": {"web": {"listen": f"127.0.0.1:{port}"}}, "programs": {
+        "web": script(STRAYING, sockets=["web"], drain="signal", kill_mode="tree", stop_timeout=LONG)}}, ready=False)
+    one.wait_line("web/0: up")
+    client = stack.enter_context(socket.create_connection(("127.0.0.1", port)))
+    one.wait_ready()
+    (leader,) = one.pids()
+    (stray,) = [pid for pid in proc.children(one.pid) if pid != leader]
+    one.ctl("stop", "--force", "--no-wait", "web", code=0)
+    one.wait(lambda _: why_only(one)["process_count"] == 1, "it was told as well")
+    worker = why_only(one)
+    assert (worker["pid"], worker["waits_for"], worker["limit"]) == (leader, "rest", "stop_timeout")
+    assert [process["pid"] for process in worker["processes"]] == [stray]
+    (connection,) = worker["connections"]
+    assert connection["pids"] == [stray] and connection["peer"] == f"127.0.0.1:{client.getsockname()[1]}"
+    os.kill(stray, signal.SIGKILL)
+    one.wait(lambda _: why(one) == [], "it is gone")
 
 
 def test_names_and_reasons(master):

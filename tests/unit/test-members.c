@@ -69,6 +69,7 @@ static void end(pid_t pid)
 static void test_families(UNUSED void **state)
 {
     pid_t leaders[2], pids[6];
+    struct member_root roots[2];
     struct members members = {0};
     leaders[0] = make_family();
     for (size_t i = 0; i < 3; i++)
@@ -76,7 +77,9 @@ static void test_families(UNUSED void **state)
     leaders[1] = make_family();
     for (size_t i = 3; i < 6; i++)
         pids[i] = hear();
-    assert_int_equal(members_read(leaders, 2, &members), 0);
+    for (size_t i = 0; i < 2; i++)
+        roots[i] = (struct member_root){.pid = leaders[i], .leader = i};
+    assert_int_equal(members_read(roots, 2, &members), 0);
     assert_int_equal(members.n, 6);
     for (size_t i = 0; i < 6; i++) {
         const struct member *member = find(&members, pids[i]);
@@ -114,7 +117,8 @@ static void test_dead_leader(UNUSED void **state)
     in_group = hear();
     (void)kill(leader, SIGKILL);
     assert_int_equal(waitid(P_PID, (id_t)leader, &info, WEXITED | WNOWAIT), 0);
-    assert_int_equal(members_read(&leader, 1, &members), 0);
+    const struct member_root root = {.pid = leader};
+    assert_int_equal(members_read(&root, 1, &members), 0);
     assert_null(find(&members, leader));
     assert_non_null(find(&members, in_group));
     members_clear(&members);
@@ -122,11 +126,29 @@ static void test_dead_leader(UNUSED void **state)
     end(leader);
 }
 
+/* Named as well: one that is a child of our parent, as we are; but not who is a child of ours. */
+static void test_lost(UNUSED void **state)
+{
+    struct members members = {0};
+    pid_t pids[3], leader = make_family();
+    for (size_t i = 0; i < 3; i++)
+        pids[i] = hear();
+    const struct member_root roots[] = {{.pid = getpid(), .leader = 7, .lost = true},
+                                        {.pid = leader, .leader = 8, .lost = true}};
+    assert_int_equal(members_read(roots, 2, &members), 0);
+    assert_int_equal(find(&members, getpid())->leader, 7);
+    assert_int_equal(find(&members, leader)->leader, 7);
+    members_clear(&members);
+    for (size_t i = 0; i < 3; i++)
+        (void)kill(pids[i], SIGKILL);
+    end(leader);
+}
+
 static void test_nobody(UNUSED void **state)
 {
     struct members members = {0};
-    const pid_t leader = INT32_MAX;
-    assert_int_equal(members_read(&leader, 1, &members), 0);
+    const struct member_root root = {.pid = INT32_MAX};
+    assert_int_equal(members_read(&root, 1, &members), 0);
     assert_int_equal(members.n, 0);
     members_clear(&members);
 }
@@ -141,6 +163,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_families),
         cmocka_unit_test(test_dead_leader),
+        cmocka_unit_test(test_lost),
         cmocka_unit_test(test_nobody),
     };
     return cmocka_run_group_tests(tests, make_pipe, NULL);

@@ -1,7 +1,7 @@
 #include "config-test.h"
 
 #include "base/strv.h"
-#include "config/words.h"
+#include "base/words.h"
 
 /* Words are shown with '|' behind each. */
 static void assert_words(const char *text, const char *expected)
@@ -99,12 +99,9 @@ static void test_bounded(void **state UNUSED)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_words),
-        cmocka_unit_test(test_plain),
-        cmocka_unit_test(test_quotes),
-        cmocka_unit_test(test_expansions_are_no_brackets),
-        cmocka_unit_test(test_errors),
-        cmocka_unit_test(test_bounded),
+        cmocka_unit_test(test_words),  cmocka_unit_test(test_plain),
+        cmocka_unit_test(test_quotes), cmocka_unit_test(test_expansions_are_no_brackets),
+        cmocka_unit_test(test_errors), cmocka_unit_test(test_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

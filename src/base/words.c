@@ -1,4 +1,4 @@
-#include "config/words.h"
+#include "base/words.h"
 
 #include "base/strv.h"
 

@@ -74,16 +74,28 @@ static void add_options(struct completion *completion, const struct verb *verb)
         add(completion, "--version", "of this program");
 }
 
-/* Is it one that the next word belongs to? */
-static bool takes_value(const char *word)
+static bool is_socket_option(const char *word)
 {
-    if (strcmp(word, "-s") == 0 || strcmp(word, "--socket") == 0)
+    return strcmp(word, "-s") == 0 || strcmp(word, "--socket") == 0;
+}
+
+/* Is it one that the next word belongs to? That word's place, then. */
+static bool takes_value(const char *word, enum verb_place *ret)
+{
+    static const enum verb_place places[VERB_OPTIONS] = {
+        [OPTION_TYPE] = PLACE_EVENT_TYPE, [OPTION_PROGRAM] = PLACE_NAME};
+    if (is_socket_option(word)) {
+        *ret = PLACE_FILE;
         return true;
+    }
     for (int i = 0; i < VERB_OPTIONS; i++) {
         const struct verb_option_row *row = &verb_options[i];
-        if (row->value && ((string_starts_with(word, "--") && strcmp(word + 2, row->name) == 0) ||
-                           (word[0] == '-' && word[1] == row->letter && word[2] == '\0')))
+        if (row->value &&
+            ((string_starts_with(word, "--") && strcmp(word + 2, row->name) == 0) ||
+             (row->letter && word[0] == '-' && word[1] == row->letter && word[2] == '\0'))) {
+            *ret = places[i];
             return true;
+        }
     }
     return false;
 }
@@ -178,13 +190,13 @@ char **complete_words(const struct invocation *invocation, char *const *words)
                                     .prefix = n > 0 ? words[n - 1] : ""};
     const struct verb *verb = NULL;
     for (size_t i = 0; i + 1 < n; i++) {
-        if (takes_value(words[i])) {
-            bool is_socket = words[i][1] == 's' || string_starts_with(words[i], "--s");
+        enum verb_place place;
+        if (takes_value(words[i], &place)) {
             if (i + 2 == n) {
-                add_place(&completion, is_socket ? PLACE_FILE : PLACE_OTHER);
+                add_place(&completion, place);
                 return completion.found;
             }
-            completion.socket = is_socket ? words[i + 1] : completion.socket;
+            completion.socket = is_socket_option(words[i]) ? words[i + 1] : completion.socket;
             i++;
         } else if (string_starts_with(words[i], "--socket=")) {
             completion.socket = words[i] + strlen("--socket=");

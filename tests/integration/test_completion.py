@@ -65,6 +65,8 @@ CASES = [
     ("reloaderctl tail -n 5 web std", ["stderr", "stdout"]),
     ("reloaderctl stop --fo", ["--force"]),
     ("reloaderctl completion ", ["bash", "fish", "zsh"]),
+    ("reloaderctl events --type me", ["message"]),
+    ("reloaderctl events --program we", ["web"]),
     ("reloaderctl scale web ", []),
     ("reloaderctl nonsense ", []),
 ]

@@ -7,8 +7,11 @@
 #include <string.h>
 #include <sys/prctl.h>
 
-#define ENVIRONMENT_MAX                                                                            \
-    ((size_t)4 << 20) /* the kernel's own bound is a quarter of the stack's limit */
+/*
+ * The kernel allows some MiB, which forks share: a worker could cheaply have a thousand strays of which each takes us a
+ * millisecond.
+ */
+#define ENVIRONMENT_MAX ((size_t)256 << 10)
 
 int process_adopt_orphans(void)
 {

@@ -12,6 +12,7 @@ int process_adopt_orphans(void);
 
 /*
  * The value of a variable in the environment that it was executed with, and that most programs leave as it was; malloc-ed.
- * -ENOENT: it has none of that name, -ENODATA: its environment is empty or was overwritten, or open's own errors.
+ * -ENOENT: it has none of that name, -ENODATA: its environment is empty or was overwritten, -EFBIG: it is larger than
+ * 256 KiB, or open's own errors.
  */
 int process_get_variable(pid_t pid, const char *name, char **ret);

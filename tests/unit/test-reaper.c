@@ -27,6 +27,7 @@ struct fixture {
     int says, held;
     pid_t stray;
     unsigned told, stays; /* how often of the stray; that it stays */
+    bool stuffed;         /* its environment is a large one */
 };
 
 static void on_empty(void *userdata)
@@ -256,7 +257,9 @@ static void on_stray(pid_t pid, const char *process, bool stays, void *userdata)
 static void exec_in_a_session_of_its_own(const struct fixture *fixture, const char *variable)
 {
     pid_t pid = getpid();
-    char *environment[] = {(char *)"A=1", (char *)variable, NULL};
+    static char ballast[100000] = "A=";
+    memset(ballast + 2, 'a', fixture->stuffed ? sizeof(ballast) - 3 : 1);
+    char *environment[] = {ballast, ballast, ballast, (char *)variable, NULL};
     (void)setsid();
     if (write(fixture->says, &pid, sizeof(pid)) != sizeof(pid))
         _exit(1);
@@ -346,6 +349,20 @@ static void test_a_stray_of_another(void **state)
     assert_int_equal(kill(fixture->stray, SIGKILL), 0);
 }
 
+/* A thousand of them may be looked at in one pass, by a master that has others to care for. */
+static void test_a_stray_with_more_than_is_read(void **state)
+{
+    struct fixture *fixture = *state;
+    fixture->entry.whole_tree = true;
+    fixture->stuffed = true;
+    lead_astray(fixture, "NOTIFY_SOCKET=" MARK);
+    let_exit(fixture);
+    RUN_UNTIL(fixture->event, fixture->empty > 0 || fixture->told >= 3);
+    assert_int_equal(kill(fixture->stray, SIGKILL), 0);
+    assert_int_equal(fixture->told, 0);
+    assert_int_equal(fixture->empty, 1);
+}
+
 /* PID 1 */
 
 /* An orphan that dies: ours, as PID 1, though we never started it. Returns when it has been reaped, or not in time. */
@@ -431,6 +448,7 @@ int main(void)
         A_TEST(test_a_stray_that_stays),
         A_TEST(test_a_stray_that_counts),
         A_TEST(test_a_stray_of_another),
+        A_TEST(test_a_stray_with_more_than_is_read),
         cmocka_unit_test(test_strangers_of_pid_1),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

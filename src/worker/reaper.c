@@ -37,6 +37,12 @@ static void schedule(struct reaper *reaper)
     (void)sd_event_source_set_enabled(reaper->timer, SD_EVENT_ONESHOT);
 }
 
+static uint64_t least_gap(const struct reaper *reaper)
+{
+    return MIN(MAX(REAPER_GAP_MIN_USEC, reaper->cost_usec * REAPER_GAP_PER_COST),
+               REAPER_GAP_MAX_USEC);
+}
+
 /* Asks /proc which of the waiting groups still have members. */
 static struct group_query *query_groups(struct reaper *reaper, size_t *ret_n)
 {
@@ -68,6 +74,17 @@ static bool is_empty(struct reaper *reaper, const struct reaper_entry *entry, bo
     return true;
 }
 
+/* Whose strays are is read from /proc as well, when the first one asks: that counts for what a pass takes. */
+static bool is_empty_at_a_cost(struct reaper *reaper, const struct reaper_entry *entry,
+                               bool occupied)
+{
+    uint64_t began = clock_monotonic_usec();
+    bool empty = is_empty(reaper, entry, occupied);
+    reaper->last_usec = clock_monotonic_usec();
+    reaper->cost_usec += reaper->last_usec - began;
+    return empty;
+}
+
 static void look(struct reaper *reaper)
 {
     size_t n = 0, i = 0;
@@ -81,7 +98,7 @@ static void look(struct reaper *reaper)
         LIST_FOREACH_SAFE (entry, &reaper->entries, struct reaper_entry, link) {
             if (!entry->exited)
                 continue;
-            if (!is_empty(reaper, entry, queries[i++].occupied)) {
+            if (!is_empty_at_a_cost(reaper, entry, queries[i++].occupied)) {
                 waiting = true;
                 continue;
             }
@@ -92,7 +109,7 @@ static void look(struct reaper *reaper)
     free(queries);
     strays_end(&reaper->strays);
     if (waiting) {
-        reaper->gap_usec = MIN(MAX(reaper->gap_usec, REAPER_GAP_MIN_USEC) * 2, REAPER_GAP_MAX_USEC);
+        reaper->gap_usec = MIN(MAX(reaper->gap_usec, least_gap(reaper)) * 2, REAPER_GAP_MAX_USEC);
         schedule(reaper);
     }
 }
@@ -171,8 +188,7 @@ void reaper_exited(struct reaper *reaper, struct reaper_entry *entry)
 
 void reaper_hurry(struct reaper *reaper)
 {
-    reaper->gap_usec = MIN(MAX(REAPER_GAP_MIN_USEC, reaper->cost_usec * REAPER_GAP_PER_COST),
-                           REAPER_GAP_MAX_USEC);
+    reaper->gap_usec = least_gap(reaper);
     schedule(reaper);
 }
 

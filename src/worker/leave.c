@@ -79,7 +79,11 @@ static void tell_stray_to_stop(struct worker *worker, pid_t pid, const char *pro
 
 static void report_left(const struct worker *worker, pid_t pid, const char *process)
 {
-    if (worker_settings(worker)->kill_mode == CONFIG_KILL_PROCESS)
+    /* Else it would not be left. */
+    if (worker_settings(worker)->kill_mode == CONFIG_KILL_TREE)
+        log_about(worker_subject(worker), LOG_LEVEL_WARNING,
+                  "pid %d (%s) of it lives on: it did not die of SIGKILL", (int)pid, process);
+    else if (worker_settings(worker)->kill_mode == CONFIG_KILL_PROCESS)
         log_about(worker_subject(worker), LOG_LEVEL_INFO,
                   "pid %d (%s) of it lives on, and is left alone (kill_mode: process)", (int)pid,
                   process);
@@ -248,8 +252,8 @@ static void give_up(struct worker *worker)
     worker->given_up = true;
     if (worker->exited) {
         log_about(worker_subject(worker), LOG_LEVEL_ERROR,
-                  "processes of its group %d do not die of SIGKILL (of another user, or hanging "
-                  "in the kernel); they are left alone",
+                  "processes of its group %d, or that have left it, do not die of SIGKILL (of "
+                  "another user, or hanging in the kernel); they are left alone",
                   (int)worker->pid);
         worker->reaping.whole_group = worker->reaping.whole_tree = false;
         reaper_hurry(worker->reaper);

@@ -99,10 +99,12 @@ static unsigned char on_tab(EditLine *edit, UNUSED int key)
 
 /* History */
 
+/* Whatever is in the way, of one who was killed or of somebody else's making, is not opened. */
 static int write_history(const struct editor *editor, const char *temporary)
 {
     HistEvent event;
-    int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    (void)unlink(temporary);
+    int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     FILE *file = fd >= 0 ? fdopen(fd, "w") : NULL;
     if (!file) {
         (void)fd_close(fd);

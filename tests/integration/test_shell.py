@@ -1,4 +1,5 @@
 """reloaderctl shell, as somebody sees it who types there, and as a script uses it."""
+import os
 import stat
 import subprocess
 
@@ -109,6 +110,25 @@ def test_history_is_bounded(one):
         terminal.type("exit\n")
         assert terminal.wait_end() == 0
     assert len(path.read_text().splitlines()) <= 1001 and stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("kind", ["link", "symlink", "fifo"])
+def test_what_is_in_the_way_of_history_is_not_written_to(one, kind):
+    """sudo keeps HOME in places: root writes where somebody else may have put something."""
+    other, path = one.runtime.parent / "other", history(one)
+    temporary = path.with_name("history.new")
+    path.parent.mkdir(parents=True)
+    other.write_text("of another\n")
+    other.chmod(0o644)
+    {"link": lambda: temporary.hardlink_to(other),
+     "symlink": lambda: temporary.symlink_to(other),
+     "fifo": lambda: os.mkfifo(temporary)}[kind]()
+    with shell(one) as terminal:
+        run(terminal, "pid", str(one.pid))
+        terminal.type("exit\n")
+        assert terminal.wait_end() == 0
+    assert other.read_text() == "of another\n" and stat.S_IMODE(other.stat().st_mode) == 0o644
+    assert path.read_text().splitlines()[1:] == ["pid", "exit"] and not temporary.exists()
 
 
 def test_shutdown_asks(one):

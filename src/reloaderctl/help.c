@@ -62,9 +62,13 @@ static void print_text(const char *text, size_t column)
 static void print_row(const struct verb *verb)
 {
     CLEANUP_FREE char *usage = usage_of(verb, TOLD_WITH_VERB);
-    bool beside = strlen(usage) <= HELP_COLUMN;
-    (void)printf("  %-*s%s%-*s ", HELP_COLUMN, usage, beside ? "" : "\n",
-                 beside ? 0 : HELP_COLUMN + 2, "");
+    if (strlen(usage) <= HELP_COLUMN) {
+        (void)printf("  %-*s ", HELP_COLUMN, usage);
+    } else {
+        (void)fputs("  ", stdout);
+        print_text(usage, 6);
+        (void)printf("%*s", HELP_COLUMN + 3, "");
+    }
     print_text(verb->help, HELP_COLUMN + 3);
 }
 

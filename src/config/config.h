@@ -292,6 +292,7 @@ struct config {
         char *socket; /* absolute; NULL: none */
         mode_t mode;
         struct config_id owner, group;
+        bool expose; /* its path is told to workers */
     } control;
 
     struct config_socket **sockets; /* NULL-terminated, in the order of the files, private ones last */

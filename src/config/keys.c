@@ -48,7 +48,8 @@ static const struct key control_keys[] = {
      .help = "of the socket's file"},
     {"group", &type_group, AT(control.group), .default_help = "none",
      .help = "whose members may control the master"},
-    {.name = "expose"},
+    {"expose", &type_bool, AT(control.expose), "false",
+     .help = "workers find the socket's path in RELOADER_CONTROL"},
     {0},
 };
 static const struct foreign_key control_foreign[] = {

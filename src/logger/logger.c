@@ -45,7 +45,7 @@ static void ask_for_rotation(struct logger *logger)
     if (logger->asked_usec != 0 && now < logger->asked_usec + ASK_AGAIN_USEC)
         return;
     logger->asked_usec = now;
-    master_link_tell(logger->master, full);
+    (void)master_link_tell(logger->master, full);
 }
 
 static bool is_over(const struct logger *logger)

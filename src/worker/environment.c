@@ -209,6 +209,14 @@ static int add_watchdog(const struct config_program *program, char ***envp)
     return r == 0 ? set_pid_room(envp, "WATCHDOG_PID") : r;
 }
 
+/* For reloaderctl and whoever else talks to it; what it may do there depends on who it is. */
+static int add_control(const struct config *config, char ***envp)
+{
+    if (!config->control.expose || !config->control.socket)
+        return 0;
+    return strv_env_set(envp, "RELOADER_CONTROL", config->control.socket);
+}
+
 static int add_own(const struct worker_place *place, char ***envp)
 {
     const struct config_program *program = place->generation->program;
@@ -244,6 +252,8 @@ static int make_envp(const struct worker_place *place, const struct scope *scope
     int r = strv_copy(place->generation->environment, &envp);
     if (r == 0)
         r = add_configured(place->generation, scope, &envp, ret_error);
+    if (r == 0)
+        r = add_control(place->generation->config, &envp);
     if (r == 0)
         r = add_own(place, &envp);
     if (r == 0 && (place->generation->program->handoff & CONFIG_HANDOFF_ENV))
@@ -293,6 +303,8 @@ static int make_oneshot_envp(const struct generation *generation, const char *ev
         r = strv_env_set(&envp, "RELOADER_PROGRAM", generation->program->name);
     if (r == 0)
         r = set_number(&envp, "RELOADER_GENERATION", generation->number);
+    if (r == 0)
+        r = add_control(generation->config, &envp);
     if (r == 0 && event)
         r = strv_env_set(&envp, "RELOADER_EVENT", event);
     if (r < 0)

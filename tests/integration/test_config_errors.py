@@ -84,7 +84,6 @@ BROKEN = {
                               **program(sockets=["s"], reload={"canary": True, "max_surge": 0})}, r"max_surge"),
     "ready-first without surge": (program(reload={"order": "ready-first", "canary": False, "max_surge": 0}), r"max_surge"),
     "drain-first that may not": (program(reload={"max_unavailable": 0}), r"max_unavailable"),
-    "a key of a later version": ({"control": {"expose": True}, **program()}, r"control\.expose: .*not in this version"),
     "a section of a later version": ({"gateway": {"listen": "127.0.0.1:1"}, **program()}, r"gateway: .*not in this version"),
     "watch nothing": (program(watch=[]), r"programs\.web\.watch: empty, expected paths"),
     "watch a mapping": (program(watch={"path": "lib"}), r"programs\.web\.watch: .*lib/, views/"),

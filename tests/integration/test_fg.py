@@ -87,6 +87,7 @@ def test_input_of_a_script(one, directory):
     assert not (directory / "out").read_text().count("end of input"), "the worker's input goes on"
 
 
+@pytest.mark.key("programs.NAME.stdin")
 def test_all_of_it_is_delivered(master, directory):
     """Much more than a pipe holds, to one that reads in its own time; fg leaves when all of it is in the pipe."""
     one = master({"programs": {"web": obeys(directory, f"exec head -c 1000000 > {directory}/got", restart="never")}})

@@ -344,7 +344,7 @@ def test_environment_of_a_worker(master, port, directory):
     """Of two that get all that a configuration can give between them."""
     user = pwd.getpwuid(os.geteuid()).pw_name
     program = {"command": ["sleep", "infinity"], "start_seconds": "10ms", "drain": "signal", "clear_environment": True}
-    one = master({"sockets": {"web": {"listen": f"127.0.0.1:{port}", "nonblocking": "true"}}, "programs": {
+    one = master({"control": {"expose": True}, "sockets": {"web": {"listen": f"127.0.0.1:{port}", "nonblocking": "true"}}, "programs": {
         "web": {**program, "sockets": ["web"], "handoff": ["env", "scm-rights"], "watchdog": "1h", "disconnect_spread": "1s", "user": user},
         "node": {**program, "sockets": ["web"], "handoff": ["env", "node-ipc"]}}})
     names = set()

@@ -2,9 +2,10 @@
 import json
 import os
 import stat
+import subprocess
 
 import pytest
-from harness import configs, proc
+from harness import BINARIES, configs, proc
 
 BROKEN = ["sh", "-c", "exit 3"]
 
@@ -20,7 +21,7 @@ def one(master, port):
 
 def with_control(one, **control):
     config = copy(one.config)
-    config["control"] = {key: str(value) for key, value in control.items()}
+    config["control"] = {key: value if isinstance(value, bool) else str(value) for key, value in control.items()}
     return config
 
 
@@ -57,6 +58,17 @@ def test_mode_of_the_control_socket(one):
     assert one.reload()["result"] == "committed"
     now = os.stat(one.socket)
     assert stat.S_IMODE(now.st_mode) == 0o666 and now.st_ino == inode
+
+
+@pytest.mark.key("control.expose")
+def test_workers_know_the_control_socket(one):
+    """Only where it is exposed; one that a surrounding master has exposed is not theirs."""
+    assert "RELOADER_CONTROL" not in proc.environment(one.pids()[0])
+    one.write(with_control(one, expose=True))
+    one.expect_reload("committed")
+    told = proc.environment(one.pids()[0])["RELOADER_CONTROL"]
+    done = subprocess.run([BINARIES.reloaderctl, "pid"], env={"RELOADER_CONTROL": told}, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [str(one.pid)]
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may give a socket to any group")

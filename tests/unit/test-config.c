@@ -203,7 +203,6 @@ static void test_not_in_this_version(void **state UNUSED)
         assert_refused(text, part);
     }
     assert_refused("log: {format: journal, file: /x}", "log: the journal is no file");
-    assert_refused("control: {expose: true}", "control.expose: not in this version");
     assert_program_refused("handoff: [env, nginx]", "'nginx' is not in this version");
     assert_program_refused("handoff: node-cluster", "'node-cluster' is not in this version");
     assert_program_refused("reload: {order: switch}", "'switch' is not in this version");

@@ -160,6 +160,12 @@ static json_t *view_program(const struct master *master, const struct program *p
     CLEANUP_FREE char *health = program_health_text(program);
     if (view && health)
         (void)json_object_set_new(view, "health", json_string(health));
+    char **groups = program_config(program)->groups;
+    json_t *list = view && groups ? json_array() : NULL;
+    STRV_FOREACH (group, list ? groups : NULL)
+        (void)json_array_append_new(list, json_string(*group));
+    if (list)
+        (void)json_object_set_new(view, "groups", list);
     const char *awaited = jobs_awaited_by(master, program->name);
     if (view && awaited)
         (void)json_object_set_new(view, "waits_for", json_string(awaited));

@@ -311,7 +311,7 @@ static const char control_types[] =
     "# when it was killed. waits_for: the program that has to be started before, by their priority.\n"
     "type Program (name: string, state: string, generation: int, workers: int, ready: int, "
     "slots: []Slot, output: ?(dropped_lines: int, dropped_bytes: int, lost_bytes: int), "
-    "health: ?string, waits_for: ?string)\n"
+    "groups: ?[]string, health: ?string, waits_for: ?string)\n"
     "\n# A process that left its worker's group, and lives on though the worker has gone.\n"
     "type Stray (pid: int, process: string, worker: string)\n"
     "\n# redirected: stderr goes where stdout goes. path: of a file.\n"

@@ -53,6 +53,8 @@ int command_help(const struct invocation *invocation);
 
 /* "reloaderctl: …" on stderr; or a line of JSON, {"message": …} and of an error of the master's its name as "error". */
 void complain(const char *format, ...) PRINTF_LIKE(1, 2);
+/* That nobody is called so; returns the exit code. */
+int complain_of_name(const char *name);
 /* For the rest of this process. */
 void complain_as_json(bool json);
 

@@ -12,6 +12,12 @@
 /* How complaints are written, once for all of them, as a log's format is. */
 static bool complaints_are_json;
 
+int complain_of_name(const char *name)
+{
+    complain("there is no program or worker '%s'; `reloaderctl status` lists them", name);
+    return EXIT_CODE_FAILED;
+}
+
 void complain_as_json(bool json)
 {
     complaints_are_json = json;

@@ -66,7 +66,7 @@ static void print_row(const struct verb *verb)
         (void)printf("  %-*s ", HELP_COLUMN, usage);
     } else {
         (void)fputs("  ", stdout);
-        print_text(usage, 2);
+        print_text(usage, 6);
         (void)printf("%*s", HELP_COLUMN + 3, "");
     }
     print_text(verb->help, HELP_COLUMN + 3);

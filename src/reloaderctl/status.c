@@ -10,6 +10,7 @@
 #include "base/parse.h"
 #include "base/strv.h"
 #include "reloaderctl/cells.h"
+#include "reloaderctl/narrow.h"
 #include "reloaderctl/numbers.h"
 #include "reloaderctl/screen.h"
 #include "reloaderctl/top.h"
@@ -237,7 +238,6 @@ static void print_program(const struct page *page, json_t *program)
                                         TABLE_EXPENDABLE(expendable)};
     json_t *slots = json_object_get(program, "slots"), *slot;
     size_t i;
-    (void)fputc('\n', page->stream);
     print_program_line(page, program);
     print_output_line(page, json_object_get(program, "output"));
     print_health_line(page, program);
@@ -283,9 +283,15 @@ static void print_page(const struct page *page, json_t *status)
 {
     json_t *program;
     size_t i;
-    print_master(page, status);
+    bool part = !json_object_get(status, "listeners");
+    if (!part)
+        print_master(page, status);
     json_array_foreach(json_object_get(status, "programs"), i, program)
+    {
+        if (!part || i > 0)
+            (void)fputc('\n', page->stream);
         print_program(page, program);
+    }
     print_listeners(page, json_object_get(status, "listeners"));
     print_strays(page, json_object_get(status, "strays"));
 }
@@ -353,6 +359,9 @@ int command_status(const struct invocation *invocation)
         code = ask(&client, "Status", NULL, false, &reply);
     if (code != EXIT_CODE_OK)
         return code;
+    const char *unknown = status_narrow(reply.parameters, invocation->arguments);
+    if (unknown)
+        return complain_of_name(unknown);
     numbers_add(reply.parameters, client.pid, invocation->pss);
     if (invocation->json) {
         print_json(reply.parameters, true);

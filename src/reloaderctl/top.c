@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/parse.h"
 #include "base/strv.h"
+#include "reloaderctl/narrow.h"
 #include "reloaderctl/numbers.h"
 #include "reloaderctl/terminal.h"
 #include "reloaderctl/top.h"
@@ -77,6 +78,8 @@ static int ask_again(struct top *top)
 static void take_status(struct top *top, json_t *status)
 {
     struct top_rows now;
+    /* A name that means nothing any more may mean something again. */
+    (void)status_narrow(status, top->invocation->arguments);
     numbers_add(status, top->client.pid, top->invocation->pss);
     top_rows_read(status, top->invocation->pss, &top->rows, &now);
     top_rows_clear(&top->rows);

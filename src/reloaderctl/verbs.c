@@ -44,9 +44,12 @@ const struct verb_option_row verb_options[VERB_OPTIONS] = {
 const struct verb verbs[] = {
     {.name = "status",
      .aliases = "list ls avail ",
-     .help = "programs, workers and listeners; exits 4 unless all that should run is ready",
+     .arguments = "[NAME...]",
+     .help = "programs, workers and listeners, or those of the names; exits 4 unless all that "
+             "should run is ready",
      .note = "With -w it goes on until q or Ctrl-C, one look each SECONDS; keys scroll.",
      .options = OPTION_BIT(JSON) | OPTION_BIT(PSS) | OPTION_BIT(WATCH) | LOOKS,
+     .places = PLACES(PLACE_NAME),
      .run = command_status},
     {.name = "top",
      .aliases = "monit ",

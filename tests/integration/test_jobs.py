@@ -247,13 +247,15 @@ def test_progress_and_events(trio):
         listener.receive()
         caller.send("Stop", {"programs": ["a", "b"]}, more=True)
         job = caller.receive()["parameters"]["id"]
+        began = caller.receive()["parameters"]["event"]
+        assert began["state"] == "began" and [target["program"] for target in began["targets"]] == ["a", "b"]
         targets = [caller.receive()["parameters"]["event"]["target"] for _ in range(2)]
         last = caller.receive()
         assert "continues" not in last or not last["continues"]
         assert sorted(t["program"] for t in targets) == ["a", "b"]
         assert last["parameters"]["id"] == job and len(last["parameters"]["results"]) == 2
-        heard = [listener.receive()["parameters"]["event"] for _ in range(3)]
-        assert [event["state"] for event in heard] == ["progress", "progress", "ended"]
+        heard = [listener.receive()["parameters"]["event"] for _ in range(4)]
+        assert [event["state"] for event in heard] == ["began", "progress", "progress", "ended"]
         assert {event["verb"] for event in heard} == {"stop"}
 
 

@@ -141,7 +141,7 @@ def test_one_that_is_stopped(master):
     one.ctl("stop", "quiet:1", code=0)
     lines = one.ctl("status", code=0).stdout.splitlines()
     (stopped,) = [line.split() for line in lines if line.lstrip().startswith("quiet/1")]
-    assert stopped == ["quiet/1", "-", "-", "STOPPED"]
+    assert stopped == ["quiet/1", "-", "-", "STOPPED", "0"]
 
 
 @pytest.mark.root

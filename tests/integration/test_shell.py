@@ -188,7 +188,7 @@ def test_without_a_terminal(one):
 
 
 def test_the_first_failure_is_the_exit_status(one):
-    done = script(one, "pid\nstatus nonsense\nstop nobody\npid")
+    done = script(one, "pid\nversion nonsense\nstop nobody\npid")
     assert done.returncode == 2 and done.stdout.split() == [str(one.pid)] * 2
     assert "takes no argument" in done.stderr and "nobody" in done.stderr
     assert script(one, "stop nobody\nnonsense\n").returncode == 1

@@ -439,7 +439,7 @@ static void test_usage(UNUSED void **state)
     expect_run(2, "check", "one", "two", NULL);
     expect_run(2, "status", "--force", NULL);
     expect_output("status does not take --force");
-    expect_run(2, "status", "x", NULL);
+    expect_run(2, "version", "x", NULL);
     expect_run(2, "--nonsense", NULL);
     expect_output("there is no option --nonsense");
     expect_run(2, "tail", "web", "-n", NULL);

@@ -19,12 +19,12 @@ class Tmux:
             pytest.skip("needs tmux")
         self.socket = directory / "tmux.sock"
         self.width = width
-        # Without -f there would be somebody's settings; remain-on-exit needs the server first.
+        # Without -f there would be somebody's settings. What a shell says last before it ends may get lost: so it does not end.
         settings = directory / "tmux.conf"
-        settings.write_text("set -g status off\nset -g remain-on-exit on\nset -g remain-on-exit-format ''\n"
+        settings.write_text("set -g status off\n"
                             "set -g default-terminal screen\nset -s escape-time 0\nset -g history-limit 10000\n")
         line = shlex.join(["env", *(f"{name}={value}" for name, value in (environment or {}).items()),
-                           "sh", "-c", f'"$@"; echo "{END}"', "sh", *map(str, command)])
+                           "sh", "-c", f'"$@"; echo "{END}"; read -r _', "sh", *map(str, command)])
         self._run("-f", settings, "new-session", "-d", "-x", width, "-y", height, f"exec {line}")
 
     def _run(self, *arguments):
@@ -60,7 +60,7 @@ class Tmux:
         return ["" if row.startswith(END) else row.rstrip() for row in self.capture().split("\n")[:-1]]
 
     def has_ended(self):
-        """What it wrote before is there, then: a dead pane alone would not say so."""
+        """What it wrote before is there, then."""
         return END in self.capture()
 
     def wait(self, condition, what):

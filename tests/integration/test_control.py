@@ -340,7 +340,7 @@ def test_ctl_version(echo):
 
 
 @pytest.mark.parametrize("arguments,code", [
-    (["nonsense"], 2), (["reload", "--nonsense"], 2), (["status", "extra"], 2), (["--help"], 0), ([], 2)])
+    (["nonsense"], 2), (["reload", "--nonsense"], 2), (["version", "extra"], 2), (["--help"], 0), ([], 2)])
 def test_ctl_usage(echo, arguments, code):
     assert echo.ctl(*arguments).returncode == code
 

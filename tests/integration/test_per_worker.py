@@ -228,6 +228,8 @@ def test_udp(master, directory, port):
             one.write()
             one.hup()
             one.wait_drained()
+            # Sockets of slots that are no more leave the group with them, which moves flows once more.
+            one.wait(lambda status, workers=workers: len(one.slots("dns", status)) == workers, "its slots are as many")
             began = time.monotonic()
             load.flow(0.3)
             quiet.append((began + 0.1, time.monotonic() - 0.05))

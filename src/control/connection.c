@@ -173,6 +173,12 @@ static void flush_and_tell(struct connection *c)
         c->options.ops->drained(c->options.userdata);
 }
 
+void connection_push(struct connection *c)
+{
+    flush_and_tell(c);
+    settle(c);
+}
+
 static int on_io(UNUSED sd_event_source *source, UNUSED int fd, uint32_t events, void *userdata)
 {
     struct connection *c = userdata;

@@ -132,7 +132,7 @@ static json_t *remember(struct service *service, const struct publication *p)
 /* Each may owe as much as it may, but not all of them together. */
 static void bound_pending(struct service *service)
 {
-    for (size_t i = 0; i < SERVICE_CLIENTS_MAX; i++) {
+    for (size_t i = 0; i < 2 * SERVICE_CLIENTS_MAX; i++) {
         struct client *slowest = NULL;
         size_t total = 0;
         LIST_FOREACH (client, &service->clients, struct client, in_service) {
@@ -142,7 +142,11 @@ static void bound_pending(struct service *service)
         }
         if (total <= SERVICE_PENDING_MAX)
             break;
-        client_close(slowest, "it does not read its events, as too many others do not");
+        /* What was just queued for it may have room in its socket. */
+        size_t before = client_pending(slowest);
+        client_push(slowest);
+        if (client_pending(slowest) >= before)
+            client_close(slowest, "it does not read what it asked for, as too many others do not");
     }
 }
 

@@ -535,10 +535,16 @@ static void test_an_event_that_is_too_large(UNUSED void **state)
     expect_and_drop(&peer, "{\"parameters\":{\"sequence\":1}}", true);
     json_t *plan = json_array();
     for (int i = 0; i < 20000; i++)
-        assert_int_equal(json_array_append_new(plan, json_stringn("0123456789012345678901234567890123456789012345678901234567890123", 64)), 0);
-    fake_master_publish(&fake, "reload", "{s:s, s:i, s:o}", "state", "rolling", "id", 1, "plan", plan);
-    static const char brief[] = "{\"parameters\":{\"event\":{\"type\":\"reload\",\"state\":\"rolling\","
-                                "\"id\":1,\"omitted\":[\"plan\"]}}}";
+        assert_int_equal(
+            json_array_append_new(
+                plan, json_stringn(
+                          "0123456789012345678901234567890123456789012345678901234567890123", 64)),
+            0);
+    fake_master_publish(&fake, "reload", "{s:s, s:i, s:o}", "state", "rolling", "id", 1, "plan",
+                        plan);
+    static const char brief[] =
+        "{\"parameters\":{\"event\":{\"type\":\"reload\",\"state\":\"rolling\","
+        "\"id\":1,\"omitted\":[\"plan\"]}}}";
     expect_and_drop(&peer, brief, true);
     expect_and_drop(&follower, brief, true);
     publish_text(10);
@@ -597,7 +603,8 @@ static void test_events_that_are_gone(UNUSED void **state)
     expect_and_drop(&old, "{\"parameters\":{\"missed\":{\"first\":17,\"last\":904}}}", true);
     expect_and_drop(&old, "{\"parameters\":{\"sequence\":905}}", true);
     static const char all[] = "{\"parameters\":{\"missed\":{\"first\":1,\"last\":904}}}";
-    subscribe_since(&other, "{\"since\":4999,\"start\":7}", "{\"parameters\":{\"restarted\":true}}");
+    subscribe_since(&other, "{\"since\":4999,\"start\":7}",
+                    "{\"parameters\":{\"restarted\":true}}");
     expect_and_drop(&other, all, true);
     subscribe_since(&beyond, "{\"since\":5001}", "{\"parameters\":{\"restarted\":true}}");
     expect_and_drop(&beyond, all, true);
@@ -624,7 +631,9 @@ static void test_wrong_subscriptions(UNUSED void **state)
         CLEANUP_FREE char *text = string_format(
             "{\"method\":\"" INTERFACE "Subscribe\",\"more\":true,\"parameters\":%s}", wrong[i][0]);
         CLEANUP_FREE char *expected = string_format(
-            "{\"error\":\"org.varlink.service.InvalidParameter\",\"parameters\":{\"parameter\":\"%s\"}}", wrong[i][1]);
+            "{\"error\":\"org.varlink.service.InvalidParameter\",\"parameters\":{\"parameter\":\"%"
+            "s\"}}",
+            wrong[i][1]);
         call(&peer, text);
         expect_and_drop(&peer, expected, false);
     }
@@ -656,17 +665,60 @@ static void test_send(UNUSED void **state)
     call(&peer, "{\"method\":\"" INTERFACE
                 "Send\",\"parameters\":{\"programs\":[\"web\"],\"message\":{\"cmd\":\"status\"}}}");
     json_auto_t *reply = expect(&peer, "{\"parameters\":{}}");
-    json_t *first = json_array_get(json_object_get(json_object_get(reply, "parameters"), "results"), 0);
+    json_t *first = json_array_get(json_object_get(json_object_get(reply, "parameters"), "results"),
+                                   0);
     assert_string_equal(json_string_value(json_object_get(first, "result")), "sent");
     json_auto_t *wanted = json_pack("{s:s}", "cmd", "status");
     assert_true(json_equal(fake.message, wanted));
-    call(&peer, "{\"method\":\"" INTERFACE "Send\",\"parameters\":{\"programs\":[\"nobody\"],\"message\":7}}");
-    expect_and_drop(&peer, "{\"error\":\"" INTERFACE "NoSuchProgram\",\"parameters\":{\"name\":\"nobody\"}}", false);
-    call(&peer, "{\"method\":\"" INTERFACE "Send\",\"parameters\":{\"programs\":[\"web\"],\"message\":\"graceful_shutdown\"}}");
+    call(&peer, "{\"method\":\"" INTERFACE
+                "Send\",\"parameters\":{\"programs\":[\"nobody\"],\"message\":7}}");
+    expect_and_drop(
+        &peer, "{\"error\":\"" INTERFACE "NoSuchProgram\",\"parameters\":{\"name\":\"nobody\"}}",
+        false);
+    call(&peer,
+         "{\"method\":\"" INTERFACE
+         "Send\",\"parameters\":{\"programs\":[\"web\"],\"message\":\"graceful_shutdown\"}}");
     expect_and_drop(&peer, "{\"error\":\"" INTERFACE "Failed\"}", false);
     call(&peer, "{\"method\":\"" INTERFACE "Send\",\"parameters\":{\"programs\":[\"web\"]}}");
-    expect_and_drop(&peer, "{\"error\":\"org.varlink.service.InvalidParameter\",\"parameters\":{\"parameter\":\"message\"}}", false);
+    expect_and_drop(&peer,
+                    "{\"error\":\"org.varlink.service.InvalidParameter\",\"parameters\":{"
+                    "\"parameter\":\"message\"}}",
+                    false);
     close_peer(&peer);
+}
+
+/* So many bytes, which are left out of what the peer has; false: it is closed before. */
+static bool skip_bytes(struct peer *peer, size_t wanted)
+{
+    static char buffer[1 << 16];
+    while (wanted > 0) {
+        ssize_t n = recv(peer->fd, buffer, MIN(sizeof(buffer), wanted), 0);
+        if (n == 0 || (n < 0 && errno != EAGAIN))
+            return false;
+        if (n > 0)
+            wanted -= (size_t)n;
+        else
+            run_once();
+    }
+    return true;
+}
+
+/* More than may be queued, but half of it has room in their sockets. */
+static void test_a_large_event_for_many(UNUSED void **state)
+{
+    static struct peer peers[50];
+    static char text[400 << 10];
+    memset(text, 'x', sizeof(text));
+    for (size_t i = 0; i < ARRAY_SIZE(peers); i++) {
+        peers[i] = open_peer();
+        call(&peers[i], "{\"method\":\"" INTERFACE "Subscribe\",\"more\":true}");
+        expect_and_drop(&peers[i], "{\"parameters\":{}}", true);
+    }
+    fake_master_publish(&fake, "message", "{s:s%}", "text", text, sizeof(text));
+    for (size_t i = 0; i < ARRAY_SIZE(peers); i++) {
+        assert_true(skip_bytes(&peers[i], sizeof(text)));
+        close_peer(&peers[i]);
+    }
 }
 
 /* The end */
@@ -1279,6 +1331,7 @@ int main(void)
         served(test_subscribe),
         served(test_subscriber_that_does_not_read),
         served(test_subscribers_that_do_not_read),
+        served(test_a_large_event_for_many),
         served(test_why_at_once),
         served(test_why_later),
         served(test_why_of_one_that_leaves),

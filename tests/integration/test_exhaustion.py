@@ -46,6 +46,7 @@ class Scarcity:
             client.call("Version")
         used = set(proc.fds(one.pid))
         limit = next(n for n in range(1000) if len(set(range(n + 1)) - used) == spare + 1)
+        limit = min(limit, resource.prlimit(one.pid, resource.RLIMIT_NOFILE)[1])
         resource.prlimit(one.pid, resource.RLIMIT_NOFILE, (limit, limit))
 
     def __enter__(self):

@@ -2,6 +2,7 @@
 Keys that are times: by the order of what happens, not by a clock. Where two workers differ in such a key alone and the one
 with the longer time began first, it is the other one that comes to its end.
 """
+import contextlib
 import os
 import signal
 
@@ -46,7 +47,8 @@ def test_the_shorter_time_ends_first(master, directory, key):
     # Even a forced shutdown leaves them their stop_timeout.
     one.kill(signal.SIGQUIT)
     for pid in set(proc.children(one.pid)):
-        os.kill(pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
     one.wait_end()
 
 

@@ -31,8 +31,7 @@ def environment(one, **more):
 
 def need(shell):
     path = shutil.which(shell)
-    if path is None:
-        pytest.skip(f"needs {shell}")
+    assert path, f"{shell} is missing; tools/setup.sh installs it"
     return path
 
 

@@ -73,8 +73,10 @@ def test_with_the_lines_of_workers(master, directory, form):
             found[int(match[1])].append(int(match[2]))
     assert found == [list(range(20000))] * 3
     assert len(backups(path)) > 5
-    # Two processes write, and reloader-log goes on with the old file where the master takes more than 100 ms to rotate: now and then at most.
-    assert statistics.median(file.stat().st_size for file in backups(path)) < 2 * 256 * 1024
+    # Bounded, though two processes write: those who write go on with the new file soon. Where all is many times slower, reloader-log may have
+    # waited its 100 ms in vain now and then.
+    sizes = [file.stat().st_size for file in backups(path)]
+    assert (statistics.median(sizes) if "ASAN_OPTIONS" in os.environ else max(sizes)) < 2 * 256 * 1024
     held = {what for pid in (one.pid, *proc.children(one.pid)) for what in proc.fds(pid).values() if what.startswith(str(path))}
     proc.wait_until(lambda: {what for pid in (one.pid, *proc.children(one.pid)) for what in proc.fds(pid).values()
                              if what.startswith(str(path))} == {str(path)}, f"nobody holds an old file any more: {held}")

@@ -4,7 +4,6 @@ import shlex
 import shutil
 import subprocess
 
-import pytest
 
 from harness import proc
 
@@ -15,8 +14,7 @@ class Tmux:
     """Runs one command in a server of its own; its screen stays when the command has ended, until the `with` does."""
 
     def __init__(self, directory, command, width=80, height=24, environment=None):
-        if shutil.which("tmux") is None:
-            pytest.skip("needs tmux")
+        assert shutil.which("tmux"), "tmux is missing; tools/setup.sh installs it"
         self.socket = directory / "tmux.sock"
         self.width = width
         # Without -f there would be somebody's settings. What a shell says last before it ends may get lost: so it does not end.

@@ -319,9 +319,9 @@ bool client_is_idle(const struct client *client, uint64_t *ret_since_usec)
     return connection_is_idle(client->connection, ret_since_usec);
 }
 
-void client_push(struct client *client)
+bool client_push(struct client *client)
 {
-    connection_push(client->connection);
+    return connection_push(client->connection);
 }
 
 void client_close(struct client *client, const char *reason)

@@ -108,8 +108,8 @@ bool client_hears_events(const struct client *client);
 /* What it has not read yet, in bytes. */
 size_t client_pending(const struct client *client);
 bool client_is_idle(const struct client *client, uint64_t *ret_since_usec);
-/* Sends what its socket takes now. */
-void client_push(struct client *client);
+/* Sends what its socket takes now. Did it take anything? */
+bool client_push(struct client *client);
 /* Cuts it off. */
 void client_close(struct client *client, const char *reason);
 /* The call waits no longer, and is not answered. */

@@ -165,18 +165,22 @@ static void take_call(struct connection *c)
         connection_close(c, "it sent a message over 64 KiB");
 }
 
-static void flush_and_tell(struct connection *c)
+/* Did the socket take anything? What is drained may be filled again at once. */
+static bool flush_and_tell(struct connection *c)
 {
-    bool queued = buffer_size(&c->out) > 0;
+    size_t before = buffer_size(&c->out);
     flush(c);
-    if (queued && !c->closed && buffer_size(&c->out) == 0 && c->options.ops->drained)
+    bool sent = buffer_size(&c->out) < before;
+    if (sent && !c->closed && buffer_size(&c->out) == 0 && c->options.ops->drained)
         c->options.ops->drained(c->options.userdata);
+    return sent;
 }
 
-void connection_push(struct connection *c)
+bool connection_push(struct connection *c)
 {
-    flush_and_tell(c);
+    bool sent = flush_and_tell(c);
     settle(c);
+    return sent;
 }
 
 static int on_io(UNUSED sd_event_source *source, UNUSED int fd, uint32_t events, void *userdata)
@@ -186,9 +190,9 @@ static int on_io(UNUSED sd_event_source *source, UNUSED int fd, uint32_t events,
         receive(c);
     else if ((events & (EPOLLHUP | EPOLLERR)) && (c->busy || buffer_size(&c->out) > 0))
         connection_close(c, NULL);
-    flush_and_tell(c);
+    (void)flush_and_tell(c);
     take_call(c);
-    flush_and_tell(c);
+    (void)flush_and_tell(c);
     settle(c);
     return 0;
 }

@@ -54,8 +54,8 @@ void connection_reply_fd(struct connection *connection, json_t *parameters, int 
 size_t connection_pending(const struct connection *connection);
 /* Is nothing under way, neither a call nor a reply? Then since when (monotonic). */
 bool connection_is_idle(const struct connection *connection, uint64_t *ret_since_usec);
-/* Sends what the socket takes now, instead of in a later turn of the loop. */
-void connection_push(struct connection *connection);
+/* Sends what the socket takes now, instead of in a later turn of the loop. Did it take anything, or is it over? */
+bool connection_push(struct connection *connection);
 /* Ends it for a reason that `closed` is told. */
 void connection_close(struct connection *connection, const char *reason);
 /* One more reply to a call with `more`, encoded already. A client that does not read is closed at CONNECTION_EVENTS_MAX. */

@@ -143,9 +143,7 @@ static void bound_pending(struct service *service)
         if (total <= SERVICE_PENDING_MAX)
             break;
         /* What was just queued for it may have room in its socket. */
-        size_t before = client_pending(slowest);
-        client_push(slowest);
-        if (client_pending(slowest) >= before)
+        if (!client_push(slowest))
             client_close(slowest, "it does not read what it asked for, as too many others do not");
     }
 }

@@ -25,7 +25,7 @@ struct writer {
     struct target target;
     struct datagrams datagrams;
     struct log_place log;
-    bool waits;            /* where the log is full: for the next one, which came the last time */
+    uint64_t waits_at;     /* the log's size in bytes from which on the next one is waited for */
     pthread_mutex_t mutex; /* for what follows */
     pthread_cond_t changed;
     struct list jobs;
@@ -64,7 +64,7 @@ static void take_place(struct writer *writer)
 {
     if (writer->place.fd >= 0) {
         target_take(&writer->target, TAKE_FD(writer->place.fd));
-        writer->waits = true;
+        writer->waits_at = writer->place.max_size;
     }
     writer->log = writer->place;
 }
@@ -88,7 +88,8 @@ static bool await_work(struct writer *writer, struct list *ret)
 
 /*
  * The master has been asked to rotate its log, and that takes a moment. A worker that prints fast fills many files in it: so no line
- * follows before there is a new file. Where none comes in time none is waited for the next time.
+ * follows before there is a new file. Where none comes in time the old one may grow by its size again before one is waited for again:
+ * a master that is slow has its log bounded, and one that is stopped does not stop the workers.
  */
 static void await_place(struct writer *writer)
 {
@@ -101,7 +102,7 @@ static void await_place(struct writer *writer)
     int r = 0;
     while (writer->place.fd < 0 && !writer->ends && r == 0)
         r = pthread_cond_timedwait(&writer->changed, &writer->mutex, &end);
-    writer->waits = false;
+    writer->waits_at += writer->log.max_size;
     take_place(writer);
     (void)pthread_mutex_unlock(&writer->mutex);
 }
@@ -117,11 +118,15 @@ static void release(struct writer *writer)
     free(writer);
 }
 
-static bool is_log_full(const struct writer *writer)
+static uint64_t log_size(const struct writer *writer)
 {
     struct stat st;
-    return writer->log.max_size > 0 && fstat(writer->target.fd, &st) == 0 && S_ISREG(st.st_mode) &&
-           (uint64_t)st.st_size >= writer->log.max_size;
+    return fstat(writer->target.fd, &st) == 0 && S_ISREG(st.st_mode) ? (uint64_t)st.st_size : 0;
+}
+
+static bool is_log_full(const struct writer *writer)
+{
+    return writer->log.max_size > 0 && log_size(writer) >= writer->log.max_size;
 }
 
 static void write_to_log(struct writer *writer, struct job *job)
@@ -164,7 +169,7 @@ static void *run(void *userdata)
             write_job(writer, job);
             bool is_full = job->log_is_full;
             put_done(writer->done, job);
-            if (is_full && writer->waits)
+            if (is_full && log_size(writer) >= writer->waits_at)
                 await_place(writer);
         }
     release(writer);

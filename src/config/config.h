@@ -259,6 +259,22 @@ struct config_program {
 
 enum config_log_format { CONFIG_LOG_AUTO, CONFIG_LOG_TEXT, CONFIG_LOG_JSON, CONFIG_LOG_JOURNAL };
 
+/* What the gateway serves without a password. */
+enum config_public {
+    CONFIG_PUBLIC_HEALTHZ = 1 << 0,
+    CONFIG_PUBLIC_READYZ = 1 << 1,
+    CONFIG_PUBLIC_METRICS = 1 << 2,
+};
+
+struct config_gateway {
+    bool is_on; /* else the rest means nothing */
+    struct address address;
+    char *username;                 /* NULL: nobody is asked for a password */
+    char *password, *password_file; /* one of them with a username; a path is absolute */
+    unsigned public;                /* enum config_public */
+    struct config_account account;  /* a user alone; unset: nobody, where the master is root */
+};
+
 struct config {
     unsigned references;
     struct config *base; /* it owns what this one has, but for programs that differ; NULL: a configuration of its own */
@@ -294,6 +310,8 @@ struct config {
         struct config_id owner, group;
         bool expose; /* its path is told to workers */
     } control;
+
+    struct config_gateway gateway;
 
     struct config_socket **sockets; /* NULL-terminated, in the order of the files, private ones last */
     size_t n_sockets;

@@ -46,7 +46,7 @@ static const char *short_value(const struct key *key, char *text)
     if (length > 0 && text[length - 1] == '\n')
         text[length - 1] = '\0';
     if (!value || strchr(text, '\n') || strlen(value) > VALUE_SHOWN_MAX ||
-        key->type == &type_environment)
+        key->type == &type_environment || key->type == &type_secret)
         return NULL;
     value++;
     value += strspn(value, " ");

@@ -106,7 +106,8 @@ static const struct key root_keys[] = {
      .help = "of all programs that have none of their own"},
     {"environment", &type_environment, AT(environment), .default_help = "{}",
      .help = "variables of all programs; their own win"},
-    {.name = "gateway"},
+    {"gateway", &type_gateway, .table = &gateway_table, .default_text = "none",
+     .help = "an HTTP API, metrics and a web page"},
     {0},
 };
 static const struct foreign_key root_foreign[] = {
@@ -125,7 +126,7 @@ static const struct foreign_key root_foreign[] = {
     {"logfile_backups", "called 'backups' in 'log' here"},
     {"unix_http_server", CALLED("control")},
     {"control_socket", "called 'socket' in 'control' here"},
-    {"inet_http_server", CALLED_LATER("gateway")},
+    {"inet_http_server", CALLED("gateway")},
     {"minfds", "called 'nofile' in 'limits' here"},
     {"minprocs", "called 'nproc' in 'limits' here"},
     {"setuid", CALLED("user")},
@@ -532,6 +533,7 @@ const struct key_table *const key_tables[] = {
     &recycle_table,
     &health_table,
     &on_event_table,
+    &gateway_table,
     &reload_table,
     &output_tables[CONFIG_STDOUT],
     &output_tables[CONFIG_STDERR],

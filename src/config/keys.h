@@ -101,7 +101,8 @@ struct key_table {
     const struct foreign_key *foreign; /* likewise; may be NULL */
 };
 
-extern const struct key_table root_table, socket_table, program_table, health_table;
+extern const struct key_table root_table, socket_table, program_table, health_table,
+    gateway_table;
 /* Of `stdout` and `stderr`, by enum config_stream. */
 extern const struct key_table output_tables[];
 

@@ -105,6 +105,10 @@ struct config *config_unref(struct config *config)
     free(config->log_directory);
     free(config->log.file);
     free(config->control.socket);
+    account_clear(&config->gateway.account);
+    free(config->gateway.username);
+    free(config->gateway.password);
+    free(config->gateway.password_file);
     free(config);
     return NULL;
 }

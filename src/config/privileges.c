@@ -102,6 +102,17 @@ static void complain(struct errors *errors, const struct config_program *program
             (unsigned)uid);
 }
 
+static void check_gateway(struct errors *errors, const struct config *config,
+                          const struct powers *powers)
+{
+    const struct place place = {.origin = config->path ? config->path : "command line"};
+    if (find_excess(powers, &config->gateway.account))
+        errors_add(errors, &place, "gateway.user",
+                   "the master is user %u when it starts the gateway, and cannot start it as "
+                   "another one: leave this out",
+                   (unsigned)powers->uid);
+}
+
 static void check_master(struct errors *errors, const struct config *config,
                          const struct powers *powers)
 {
@@ -141,6 +152,7 @@ int config_check_privileges(const struct config *config, char **ret_errors)
         return r;
     check_master(&errors, config, &powers);
     bool gives_up = becomes_another(config, &powers);
+    check_gateway(&errors, config, &powers);
     for (size_t i = 0; i < config->n_programs; i++) {
         const struct config_program *program = config->programs[i];
         const char *key = find_excess(&powers, &program->identity.account);

@@ -226,6 +226,22 @@ static void check_environment(struct reader *reader)
     }
 }
 
+static void resolve_gateway(struct reader *reader)
+{
+    const struct tree_node *section = tree_get(reader->tree->root, "gateway");
+    const struct scope *root = reader->scope;
+    if (!section || !reader->config->gateway.is_on)
+        return;
+    struct scope scope = {.up = root, .name = "gateway", .place = &section->place};
+    struct seeker seeker = {.reader = reader,
+                            .keys = section,
+                            .account = &reader->config->gateway.account,
+                            .is_master = true};
+    reader->scope = &scope;
+    resolve(&seeker);
+    reader->scope = root;
+}
+
 void validate_identities(struct reader *reader)
 {
     struct config *config = reader->config;
@@ -235,6 +251,7 @@ void validate_identities(struct reader *reader)
                          .is_master = true};
     const struct scope *root = reader->scope;
     resolve(&own);
+    resolve_gateway(reader);
     check_environment(reader);
     for (size_t i = 0; i < config->n_programs; i++) {
         struct config_program *program = config->programs[i];

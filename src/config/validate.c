@@ -467,6 +467,7 @@ static void check_worker_names(struct reader *reader)
 void validate(struct reader *reader)
 {
     const struct config *config = reader->config;
+    validate_gateway(reader);
     if (config->log.format == CONFIG_LOG_JOURNAL && config->log.file)
         errors_add(reader->errors, reader->scope->place, "log",
                    "the journal is no file: leave out either 'file' or 'format: journal'");

@@ -14,6 +14,9 @@ void validate(struct reader *reader);
  */
 void validate_identities(struct reader *reader);
 
+/* validate-gateway.c */
+void validate_gateway(struct reader *reader);
+
 /* One program: validate-program.c */
 void validate_program(struct reader *reader, struct config_program *program,
                       const struct draft *draft);

@@ -118,6 +118,28 @@ const struct value_type type_control_socket = {
 const struct value_type type_text = {
     .label = "text", .read = read_known_text, .print = print_known};
 
+/* It means what it says: a percent sign in a password is one. */
+static void read_secret(struct reader *reader, const struct key *key, const struct tree_node *node,
+                        void *object)
+{
+    const char *text = read_text(reader, node, "a text");
+    if (text)
+        set_field(reader, key, object, strdup(text));
+}
+
+static void print_secret(struct printer *printer, const struct key *key, const void *object)
+{
+    const char *text = *field_of(key, object);
+    print_key(printer, key->name);
+    if (text)
+        print_text(printer, text);
+    else
+        (void)fputs(" null", printer->stream);
+    (void)fputc('\n', printer->stream);
+}
+
+const struct value_type type_secret = {.label = "text", .read = read_secret, .print = print_secret};
+
 static char *read_known_path(struct reader *reader, const struct tree_node *node)
 {
     const char *text = read_text(reader, node, "a path");
@@ -224,7 +246,6 @@ static void read_directory(struct reader *reader, const struct key *key,
 {
     read_absolute(reader, key, read_text(reader, node, "a directory"), object);
 }
-
 
 static void read_template_path(struct reader *reader, const struct key *key,
                                const struct tree_node *node, void *object)

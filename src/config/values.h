@@ -17,6 +17,8 @@ enum limit_unit { LIMIT_NUMBER, LIMIT_BYTES, LIMIT_SECONDS, LIMIT_MICROSECONDS }
 extern const struct value_type type_limit;
 /* Paths: expanded and absolute. */
 extern const struct value_type type_path;
+/* Text that nobody is to read in a log. */
+extern const struct value_type type_secret;
 /* A mapping with a table of its own; its keys live in the object that holds the section. */
 extern const struct value_type type_section;
 
@@ -31,7 +33,7 @@ extern const struct value_type type_sockets, type_programs;
 extern const struct value_type type_event_types, type_on_event;
 extern const struct value_type type_watch, type_watch_ignore;
 /* A section, or none. */
-extern const struct value_type type_health;
+extern const struct value_type type_health, type_gateway;
 /* A section, or its `to` alone, or its `path` alone. */
 extern const struct value_type type_output;
 /* Does it hold keys of its own, one of each? */

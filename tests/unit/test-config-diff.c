@@ -551,6 +551,7 @@ static const struct sample samples[] = {
     {"programs.NAME.reload.probation", "1s", "2s", NULL},
     {"programs.NAME.reload.check_command", "[a]", "[b]", NULL},
     {"control.socket", "/a", "/b", NULL},
+    {"gateway", "{listen: unix:/a}", "{listen: unix:/b}", NULL},
     {"directory", "/", "/tmp", NULL},
     {"environment", "{A: one}", "{A: two}", NULL},
 };

@@ -46,6 +46,8 @@ static void test_round_trip(void **state UNUSED)
         "runtime_directory: /r\n"
         "log: {level: trace, format: json, file: '- x'}\n"
         "control: {socket: none, mode: '0644', group: 0}\n"
+        "gateway: {listen: '[::1]:99', username: 'a%%b', password: 'c%d e', public: [readyz, "
+        "metrics], user: root}\n"
         "sockets:\n"
         "  null: {listen: '[::1]:80', backlog: 7, nonblocking: false, ipv6_only: true}\n"
         "  b: {listen: unix:/tmp/x y, mode: '0600'}\n"

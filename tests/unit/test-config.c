@@ -131,7 +131,7 @@ static void test_all_errors_at_once(void **state UNUSED)
                        "500ms, 10s, 5m\n");
     assert_has(errors, "programs.b: 'command' is missing");
     assert_has(errors, "programs.b.workers: 'many' is wrong here");
-    assert_has(errors, "gateway: not in this version\n");
+    assert_has(errors, "gateway: 'listen' is missing");
     size_t lines = 0;
     for (const char *s = errors; *s != '\0'; s++)
         lines += *s == '\n';
@@ -193,15 +193,44 @@ static void test_hints(void **state UNUSED)
     assert_program_refused("xyzzy: 1", "programs.p.xyzzy: unknown key\n");
 }
 
+static void assert_gateway_refused(const char *text, const char *part)
+{
+    CLEANUP_FREE char *all = string_format("programs: {p: {command: x}}\ngateway: {%s}\n", text);
+    assert_non_null(all);
+    assert_refused(all, part);
+}
+
+static void test_gateway(void **state UNUSED)
+{
+    static const char *const good[] = {"listen: 127.0.0.1:9999",
+                                       "listen: '[::1]:9999'",
+                                       "listen: unix:/tmp/g",
+                                       "listen: 9999, username: a, password: b",
+                                       "listen: 9999, username: a, password_file: /b",
+                                       "listen: 9999, public: metrics",
+                                       "listen: 9999, public: [healthz, readyz], user: root"};
+    for (size_t i = 0; i < ARRAY_SIZE(good); i++) {
+        CLEANUP_FREE char *text = string_format("programs: {p: {command: x}}\ngateway: {%s}\n",
+                                                good[i]);
+        (void)config_unref(load_text(text));
+    }
+    assert_gateway_refused("listen: 9999", "gateway.listen: whoever reaches this address could do");
+    assert_gateway_refused("listen: '[::]:9999'", "gateway.listen: whoever reaches");
+    assert_gateway_refused("listen: 'udp:1'", "gateway.listen: HTTP is not served over UDP");
+    assert_gateway_refused("listen: example.org:1", "gateway.listen: ");
+    assert_gateway_refused("listen: 127.0.0.1:1, username: a",
+                           "gateway.username: needs a password");
+    assert_gateway_refused("listen: 127.0.0.1:1, password: a",
+                           "gateway.password: needs a username");
+    assert_gateway_refused("listen: 127.0.0.1:1, username: a, password: b, password_file: c",
+                           "gateway.password: there is a password_file as well");
+    assert_gateway_refused("listen: 127.0.0.1:1, public: [metric]", "did you mean 'metrics'?");
+    assert_gateway_refused("listen: 127.0.0.1:1, user: nobody-knows-him", "gateway.user: ");
+    assert_gateway_refused("listen: 127.0.0.1:1, auth_username: a", "called 'username' here");
+}
+
 static void test_not_in_this_version(void **state UNUSED)
 {
-    static const char *const top[] = {"gateway"};
-    for (size_t i = 0; i < ARRAY_SIZE(top); i++) {
-        char text[100], part[100];
-        (void)snprintf(text, sizeof(text), "programs: {p: {command: x}}\n%s: x", top[i]);
-        (void)snprintf(part, sizeof(part), "%s: not in this version", top[i]);
-        assert_refused(text, part);
-    }
     assert_refused("log: {format: journal, file: /x}", "log: the journal is no file");
     assert_program_refused("handoff: [env, nginx]", "'nginx' is not in this version");
     assert_program_refused("handoff: node-cluster", "'node-cluster' is not in this version");
@@ -280,8 +309,7 @@ static void test_types(void **state UNUSED)
     assert_program_refused("max_restarts: {within: 1h}", "'count' is missing");
     assert_program_refused("max_restarts: {count: 0}", "'0' is out of range");
     assert_program_refused("max_restarts: {count: 5, within: 1ms}", "out of range");
-    assert_program_refused("on_event: notify-ops",
-                           "expected keys and values (types: …)");
+    assert_program_refused("on_event: notify-ops", "expected keys and values (types: …)");
     assert_program_refused("on_event: {command: x}", "'types' is missing");
     assert_program_refused("on_event: {types: fatal}", "'command' is missing");
     assert_program_refused("on_event: {types: [], command: x}", "at least one of fatal, crash,");
@@ -580,6 +608,7 @@ int main(void)
         cmocka_unit_test(test_name_of_text),
         cmocka_unit_test(test_error_flood),
         cmocka_unit_test(test_hints),
+        cmocka_unit_test(test_gateway),
         cmocka_unit_test(test_not_in_this_version),
         cmocka_unit_test(test_health),
         cmocka_unit_test(test_what_is_too_long),

@@ -128,6 +128,20 @@ static void end_reload(struct client *client, json_t *event)
         client_error(client, CONTROL_ERROR_SHUTTING_DOWN, NULL);
 }
 
+int client_connect(struct client *client, int *ret_fd)
+{
+    int ends[2];
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) < 0)
+        return -errno;
+    int r = client->options->add(client, ends[0], client->options->userdata);
+    if (r < 0) {
+        (void)fd_close(ends[1]);
+        return r;
+    }
+    *ret_fd = ends[1];
+    return 0;
+}
+
 void client_wait_for_reload(struct client *client, uint64_t id, bool more)
 {
     json_auto_t *result = client_ops(client)->reload_result(id, client_ops_userdata(client));
@@ -386,11 +400,12 @@ int client_new(int fd, const struct client_options *options, const struct ucred 
         return -ENOMEM;
     *client = (struct client){.options = options, .peer = *peer, .role = role};
     list_init(&client->in_service);
+    bool stays = role == CONTROL_ROLE_GATEWAY;
     const struct connection_options connection = {
         .ops = &ops,
         .userdata = client,
-        .message_timeout_usec = options->message_timeout_usec,
-        .idle_timeout_usec = options->idle_timeout_usec,
+        .message_timeout_usec = stays ? UINT64_MAX : options->message_timeout_usec,
+        .idle_timeout_usec = stays ? UINT64_MAX : options->idle_timeout_usec,
     };
     int r = connection_new(options->event, TAKE_FD(own), &connection, &client->connection);
     if (r < 0)

@@ -26,6 +26,8 @@
 #define CONTROL_ERROR_NOT_ONE       CONTROL_INTERFACE ".NotOneWorker"  /* (name, workers) */
 #define CONTROL_ERROR_NOT_RUNNING   CONTROL_INTERFACE ".NotRunning" /* (program, slot, state, comes) */
 
+struct client;
+
 enum waiting {
     WAITING_NOT,
     WAITING_FOR_RELOAD,
@@ -44,6 +46,8 @@ void client_reply(struct client *client, json_t *parameters, bool continues);
 void client_error(struct client *client, const char *error, json_t *parameters);
 /* The only reply of a call, with a descriptor, which is taken over; -1: without one. */
 void client_reply_fd(struct client *client, json_t *parameters, int fd);
+/* Another connection, with the same rights: 0 and its other end, which is the caller's, or -errno. */
+int client_connect(struct client *client, int *ret_fd);
 /* The call ends with the result of that reload; at once if it is there already. With `more` it is sent progress. */
 void client_wait_for_reload(struct client *client, uint64_t id, bool more);
 /* Likewise, with the results of a job that was just made. */
@@ -66,6 +70,8 @@ struct client_options {
     const struct event_ring *events;
     uint64_t start; /* whose numbers these have */
     void (*call)(struct client *client, const struct varlink_call *call);
+    /* Takes over the fd of another client with this one's rights. */
+    int (*add)(const struct client *client, int fd, void *userdata);
     /* It is over: free it in a later turn of the loop. The reason is for people, NULL if it just left. */
     void (*closed)(struct client *client, const char *reason, void *userdata);
     void *userdata;

@@ -1,14 +1,12 @@
 /*
- * command.h - tables of methods. A row carries what a caller must know and what we do; the check of its parameters
- * and the interface description in Varlink's language are derived from it, so that they can't disagree. Pure.
+ * command.h - tables of methods. A row carries what a caller must know; the check of its parameters and the
+ * interface description in Varlink's language are derived from it, so that they can't disagree. Pure.
  */
 #pragma once
 
 #include "control/varlink.h"
 
 #include <stdio.h>
-
-struct client;
 
 /* Who calls. Each may do what those before it may. */
 enum control_role {
@@ -34,9 +32,9 @@ struct command {
     const char *reply; /* its parameters in Varlink's language, "(version: string)" */
     struct command_parameter parameters[COMMAND_PARAMETERS_MAX];
     enum control_role role; /* the least that may call it */
+    bool acts;              /* it changes something; others may be called as often as one likes */
     bool streams;           /* makes no sense without `more` */
-    void (*handle)(const struct command *command, const struct varlink_call *call,
-                   struct client *client);
+    unsigned method;        /* what performs it: enum method; 0: not in this version */
 };
 
 struct command_interface {

@@ -68,10 +68,10 @@ static int set_timer(struct connection *c)
     c->wait = wait;
     c->wait_anew = false;
     c->wait_since_usec = clock_monotonic_usec();
-    if (wait == WAIT_NONE)
-        return sd_event_source_set_enabled(c->timer, SD_EVENT_OFF);
     uint64_t timeout = wait == WAIT_IDLE ? c->options.idle_timeout_usec
                                          : c->options.message_timeout_usec;
+    if (wait == WAIT_NONE || timeout == UINT64_MAX)
+        return sd_event_source_set_enabled(c->timer, SD_EVENT_OFF);
     int r = sd_event_source_set_time(c->timer, c->wait_since_usec + timeout);
     return r < 0 ? r : sd_event_source_set_enabled(c->timer, SD_EVENT_ONESHOT);
 }
@@ -321,7 +321,7 @@ bool connection_is_idle(const struct connection *c, uint64_t *ret_since_usec)
         break;
     }
     *ret_since_usec = c->wait_since_usec;
-    return !c->closed;
+    return !c->closed && !c->busy;
 }
 
 void connection_stream(struct connection *c, const char *text, size_t size)

@@ -30,7 +30,7 @@ struct connection_ops {
 struct connection_options {
     const struct connection_ops *ops;
     void *userdata;
-    uint64_t message_timeout_usec, idle_timeout_usec;
+    uint64_t message_timeout_usec, idle_timeout_usec; /* UINT64_MAX: none */
 };
 
 /* Takes over the fd (non-blocking), also when it fails. 0 or -errno. */

@@ -1,6 +1,7 @@
 /* A call: which interface and method it names, whether this client may, and whether its parameters fit. */
 #include "control/dispatch.h"
 
+#include "control/handlers.h"
 #include "control/methods.h"
 
 #include <errno.h>
@@ -26,7 +27,8 @@ static void run_command(struct client *client, const struct command *command,
                         const struct varlink_call *call)
 {
     const char *name = NULL;
-    if (!command->handle) {
+    const struct handler *handler = handler_of(command->method);
+    if (!handler) {
         refuse(client, CONTROL_ERROR_NOT_IN_THIS_VERSION, "method", call->method);
         return;
     }
@@ -43,7 +45,7 @@ static void run_command(struct client *client, const struct command *command,
         client_error(client, VARLINK_ERROR_EXPECTED_MORE, NULL);
         return;
     }
-    command->handle(command, call, client);
+    handler->handle(command, call, client);
 }
 
 void dispatch(struct client *client, const struct varlink_call *call)

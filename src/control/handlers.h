@@ -1,10 +1,19 @@
 /*
- * handlers.h - what the methods do, for the command table alone. A handler gets parameters that were checked against its row,
+ * handlers.h - what the methods do, for dispatch alone. A handler gets parameters that were checked against its row,
  * and answers or leaves its call waiting (client.h).
  */
 #pragma once
 
 #include "control/command.h"
+
+struct client;
+
+/* Of a method, or NULL: not in this version. */
+struct handler {
+    void (*handle)(const struct command *command, const struct varlink_call *call,
+                   struct client *client);
+};
+const struct handler *handler_of(unsigned method);
 
 void methods_handle_get_info(const struct command *command, const struct varlink_call *call,
                              struct client *client);
@@ -41,6 +50,8 @@ void methods_handle_send(const struct command *command, const struct varlink_cal
                          struct client *client);
 void methods_handle_shutdown(const struct command *command, const struct varlink_call *call,
                              struct client *client);
+void methods_handle_connect(const struct command *command, const struct varlink_call *call,
+                            struct client *client);
 void methods_handle_version(const struct command *command, const struct varlink_call *call,
                             struct client *client);
 void methods_handle_signal(const struct command *command, const struct varlink_call *call,

@@ -4,7 +4,6 @@
  */
 #include "control/methods.h"
 
-#include "control/handlers.h"
 #include "control/client.h"
 
 static const struct command varlink_commands[] = {
@@ -13,14 +12,14 @@ static const struct command varlink_commands[] = {
         .help = "Who serves here, and which interfaces.",
         .reply =
             "(vendor: string, product: string, version: string, url: string, interfaces: []string)",
-        .handle = methods_handle_get_info,
+        .method = METHOD_GET_INFO,
     },
     {
         .name = "GetInterfaceDescription",
         .help = "The description of an interface, in Varlink's language.",
         .parameters = {{.name = "interface", .type = COMMAND_STRING, .required = true}},
         .reply = "(description: string)",
-        .handle = methods_handle_get_interface_description,
+        .method = METHOD_GET_INTERFACE_DESCRIPTION,
     },
 };
 
@@ -47,7 +46,7 @@ static const struct command control_commands[] = {
                 "slots and workers, listeners.",
         .reply = "(master: Master, reload: ?ReloadState, programs: []Program, listeners: "
                  "[]Listener, strays: ?[]Stray)",
-        .handle = methods_handle_status,
+        .method = METHOD_STATUS,
     },
     {
         .name = "Reload",
@@ -66,8 +65,8 @@ static const struct command control_commands[] = {
                        {.name = "changed_only", .type = COMMAND_BOOL},
                        {.name = "dry_run", .type = COMMAND_BOOL}},
         .reply = reload_reply,
-        .role = CONTROL_ROLE_OPERATOR,
-        .handle = methods_handle_reload,
+        .acts = true,
+        .method = METHOD_RELOAD,
     },
     {
         .name = "Undo",
@@ -77,8 +76,8 @@ static const struct command control_commands[] = {
                 "The file is not read.",
         .parameters = {{.name = "wait", .type = COMMAND_BOOL}},
         .reply = reload_reply,
-        .role = CONTROL_ROLE_OPERATOR,
-        .handle = methods_handle_undo,
+        .acts = true,
+        .method = METHOD_UNDO,
     },
     {
         .name = "Start",
@@ -91,8 +90,8 @@ static const struct command control_commands[] = {
         .parameters = {{.name = "programs", .type = COMMAND_STRINGS, .required = true},
                        {.name = "wait", .type = COMMAND_BOOL}},
         .reply = job_reply,
-        .role = CONTROL_ROLE_OPERATOR,
-        .handle = methods_handle_start,
+        .acts = true,
+        .method = METHOD_START,
     },
     {
         .name = "Stop",
@@ -104,8 +103,8 @@ static const struct command control_commands[] = {
                        {.name = "wait", .type = COMMAND_BOOL},
                        {.name = "force", .type = COMMAND_BOOL}},
         .reply = job_reply,
-        .role = CONTROL_ROLE_OPERATOR,
-        .handle = methods_handle_stop,
+        .acts = true,
+        .method = METHOD_STOP,
     },
     {
         .name = "Restart",
@@ -116,8 +115,8 @@ static const struct command control_commands[] = {
         .parameters = {{.name = "programs", .type = COMMAND_STRINGS, .required = true},
                        {.name = "wait", .type = COMMAND_BOOL}},
         .reply = job_reply,
-        .role = CONTROL_ROLE_OPERATOR,
-        .handle = methods_handle_restart,
+        .acts = true,
+        .method = METHOD_RESTART,
     },
     {
         .name = "Scale",
@@ -130,14 +129,14 @@ static const struct command control_commands[] = {
                        {.name = "workers", .type = COMMAND_INT},
                        {.name = "by", .type = COMMAND_INT}},
         .reply = reload_reply,
-        .role = CONTROL_ROLE_OPERATOR,
-        .handle = methods_handle_scale,
+        .acts = true,
+        .method = METHOD_SCALE,
     },
     {
         .name = "History",
         .help = "How the last 100 reloads ended, the oldest first.",
         .reply = "(reloads: []PastReload)",
-        .handle = methods_handle_history,
+        .method = METHOD_HISTORY,
     },
     {
         .name = "Logs",
@@ -148,8 +147,7 @@ static const struct command control_commands[] = {
                        {.name = "stream", .type = COMMAND_STRING}},
         .reply = "(outputs: ?[]Output, log: ?(to: string, path: ?string, identifier: ?string), "
                  "lines: ?Lines)",
-        .role = CONTROL_ROLE_OPERATOR,
-        .handle = methods_handle_logs,
+        .method = METHOD_LOGS,
     },
     {
         .name = "Why",
@@ -161,8 +159,7 @@ static const struct command control_commands[] = {
         .parameters = {{.name = "programs", .type = COMMAND_STRINGS},
                        {.name = "all", .type = COMMAND_BOOL}},
         .reply = "(workers: []Leaving, failure: ?string)",
-        .role = CONTROL_ROLE_OPERATOR,
-        .handle = methods_handle_why,
+        .method = METHOD_WHY,
     },
     {
         .name = "Attach",
@@ -178,15 +175,15 @@ static const struct command control_commands[] = {
         .reply = "(program: string, slot: int, name: string, pid: int, generation: int, "
                  "state: string, stdin: (null, pipe, socket))",
         .role = CONTROL_ROLE_OPERATOR,
-        .handle = methods_handle_attach,
+        .acts = true,
+        .method = METHOD_ATTACH,
     },
     {
         .name = "CheckConfig",
         .help = "What a reload of everything would do now: would_commit with the plan, or refused "
                 "with the reason.",
         .reply = "(result: (would_commit, refused), reason: ?string, plan: ?object)",
-        .role = CONTROL_ROLE_OPERATOR,
-        .handle = methods_handle_check_config,
+        .method = METHOD_CHECK_CONFIG,
     },
     {
         .name = "Signal",
@@ -198,14 +195,15 @@ static const struct command control_commands[] = {
                        {.name = "group", .type = COMMAND_BOOL}},
         .reply = "(results: []Signalled)",
         .role = CONTROL_ROLE_OPERATOR,
-        .handle = methods_handle_signal,
+        .acts = true,
+        .method = METHOD_SIGNAL,
     },
     {
         .name = "Sockets",
         .help = "All listening sockets that are open, those of old generations too, and who has "
                 "them.",
         .reply = "(sockets: []Socket)",
-        .handle = methods_handle_sockets,
+        .method = METHOD_SOCKETS,
     },
     {
         .name = "Subscribe",
@@ -239,7 +237,7 @@ static const struct command control_commands[] = {
         .reply = "(start: ?int, last: ?int, restarted: ?bool, sequence: ?int, event: ?object, "
                  "missed: ?(first: ?int, last: int))",
         .streams = true,
-        .handle = methods_handle_subscribe,
+        .method = METHOD_SUBSCRIBE,
     },
     {
         .name = "Send",
@@ -250,8 +248,8 @@ static const struct command control_commands[] = {
         .parameters = {{.name = "programs", .type = COMMAND_STRINGS, .required = true},
                        {.name = "message", .type = COMMAND_ANY, .required = true}},
         .reply = "(results: []SendResult)",
-        .role = CONTROL_ROLE_OPERATOR,
-        .handle = methods_handle_send,
+        .acts = true,
+        .method = METHOD_SEND,
     },
     {
         .name = "Shutdown",
@@ -260,14 +258,23 @@ static const struct command control_commands[] = {
                 "the connection ends when the master does.",
         .parameters = {{.name = "force", .type = COMMAND_BOOL}},
         .reply = "()",
-        .role = CONTROL_ROLE_OPERATOR,
-        .handle = methods_handle_shutdown,
+        .acts = true,
+        .method = METHOD_SHUTDOWN,
+    },
+    {
+        .name = "Connect",
+        .help = "Another connection with the rights of this one: its descriptor comes with the reply "
+                "(SCM_RIGHTS). For who has no path to\n"
+                "connect to, and makes a call that goes on beside others.",
+        .reply = "()",
+        .acts = true,
+        .method = METHOD_CONNECT,
     },
     {
         .name = "Version",
         .help = "The version of the running master.",
         .reply = "(version: string)",
-        .handle = methods_handle_version,
+        .method = METHOD_VERSION,
     },
     {.name = "Upgrade"},
 };

@@ -73,7 +73,8 @@ static bool make_place(struct service *service)
     struct client *longest = NULL;
     uint64_t since_usec = UINT64_MAX, usec;
     LIST_FOREACH (client, &service->clients, struct client, in_service)
-        if (client_is_idle(client, &usec) && usec < since_usec) {
+        if (client->role != CONTROL_ROLE_GATEWAY && client_is_idle(client, &usec) &&
+            usec < since_usec) {
             longest = client;
             since_usec = usec;
         }
@@ -82,10 +83,25 @@ static bool make_place(struct service *service)
     return longest;
 }
 
+static size_t count_role(const struct service *service, enum control_role role)
+{
+    size_t n = 0;
+    LIST_FOREACH (client, &service->clients, struct client, in_service)
+        n += client->role == role;
+    return n;
+}
+
+static bool has_place(struct service *service, enum control_role role)
+{
+    if (role == CONTROL_ROLE_GATEWAY && count_role(service, role) >= SERVICE_GATEWAY_CLIENTS_MAX)
+        return false;
+    return service->n_clients < count_places() || make_place(service);
+}
+
 int service_add(struct service *service, int fd, const struct ucred *peer, enum control_role role)
 {
     CLEANUP_FD int own = fd;
-    if (service->n_clients >= count_places() && !make_place(service)) {
+    if (!has_place(service, role)) {
         service_turn_away(own, CONTROL_ERROR_TOO_MANY_CLIENTS);
         return -EBUSY;
     }
@@ -96,6 +112,12 @@ int service_add(struct service *service, int fd, const struct ucred *peer, enum 
     list_append(&service->clients, &client->in_service);
     service->n_clients++;
     return 0;
+}
+
+/* Who asked is not idle, so it is not the one that makes room. */
+static int add_another(const struct client *client, int fd, void *userdata)
+{
+    return service_add(userdata, fd, &client->peer, client->role);
 }
 
 /* Events */
@@ -218,6 +240,7 @@ int service_new(sd_event *event, const struct service_options *options, struct s
                                             .events = &service->events,
                                             .start = clock_realtime_usec(),
                                             .call = dispatch,
+                                            .add = add_another,
                                             .closed = on_closed,
                                             .userdata = service},
                                 .event = sd_event_ref(event),

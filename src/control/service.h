@@ -12,6 +12,8 @@
 
 /* Clients, and at most one for four descriptors that we may have open. */
 #define SERVICE_CLIENTS_MAX 2048
+/* Of these, the gateway's: they may be idle for as long as they like. */
+#define SERVICE_GATEWAY_CLIENTS_MAX 256
 /* Bytes queued for all who subscribed; beyond it who reads the least is cut off. */
 #define SERVICE_PENDING_MAX ((size_t)16 << 20)
 
@@ -30,7 +32,7 @@ DEFINE_FREEP(struct service *, service_free)
 
 /*
  * Takes over the fd of a new client, also when it fails. Where all places are taken, the client that has been idle for longest
- * makes room. -EBUSY: none is idle; it was told so. 0 or -errno.
+ * makes room. -EBUSY: none is idle, or the gateway has too many already; it was told so. 0 or -errno.
  */
 int service_add(struct service *service, int fd, const struct ucred *peer, enum control_role role);
 

@@ -12,6 +12,7 @@ CALLS = {
     "Status": [{}],
     "CheckConfig": [{}],
     "Version": [{}],
+    "Connect": [{}],
     "History": [{}],
     "Signal": [{"programs": ["echo"], "signal": "CONT"}],
     "Sockets": [{}],

@@ -1,5 +1,6 @@
 /* test-varlink.c - Varlink's messages, the command tables and the descriptions made from them. */
 #include "control/command.h"
+#include "control/handlers.h"
 #include "control/methods.h"
 #include "control/varlink.h"
 
@@ -192,7 +193,7 @@ static void test_tables(UNUSED void **state)
         for (size_t k = 0; k < methods_interfaces[i]->n_commands; k++) {
             const struct command *command = &methods_interfaces[i]->commands[k];
             assert_ptr_equal(command_find(methods_interfaces[i], command->name), command);
-            assert_true(!command->help == !command->handle && !command->help == !command->reply);
+            assert_true(!command->help == !handler_of(command->method) && !command->help == !command->reply);
             assert_null(command->parameters[COMMAND_PARAMETERS_MAX - 1].name);
         }
     assert_null(command_find(find_control(), "Nothing"));

@@ -1,0 +1,34 @@
+/*
+ * gateway.h - the HTTP gateway as a whole: an ordinary worker of the reloader, with one connection to the master more.
+ *
+ *   main.c      from the start to the end: what it is given, its event loop, draining
+ *   http.c      libmicrohttpd: requests, answers, streams, bounds
+ *   routes.c    the paths; access.c, password.c: who may
+ *   link.c      to the master
+ *   plain.c     /stats /reload …   probes.c  /healthz /readyz   metrics.c  /metrics
+ *   v1.c        /v1/…, of the command table; idl.c, openapi.c: its description
+ *   events.c    /events            page.c    /
+ */
+#pragma once
+
+#include "gateway/http.h"
+#include "gateway/link.h"
+
+#include <stdbool.h>
+
+struct access;
+struct events;
+
+struct gateway {
+    sd_event *event;
+    struct http *http;
+    struct link *link;
+    struct access *access;
+    struct events *events;
+    bool draining;
+};
+
+/* A row for each path; ends with one without a path. */
+extern const struct http_route gateway_routes[];
+/* The row of a path, or NULL. */
+const struct http_route *route_find(const char *path);

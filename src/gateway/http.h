@@ -1,0 +1,95 @@
+/*
+ * http.h - the gateway's HTTP server: libmicrohttpd within our event loop, and what is bounded about it.
+ *
+ * A request is given to its handler when it is there as a whole and may be served: routes.c knows the paths, access.c who may. The handler
+ * answers by one of the http_reply functions or begins a stream, at once or later; the request is gone with that, or with `gone`.
+ */
+#pragma once
+
+#include "base/macros.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <systemd/sd-event.h>
+
+/* Bounds: connections, bytes of headers and request line of one, of a body, seconds that one may do nothing; bytes that a stream's
+ * reader may be behind. */
+#define HTTP_CONNECTIONS_MAX  1500
+#define HTTP_HEADERS_MAX      ((size_t)32 * 1024)
+#define HTTP_BODY_MAX         ((size_t)64 * 1024)
+#define HTTP_IDLE_SECONDS     60u
+#define HTTP_STREAM_QUEUE_MAX ((size_t)256 * 1024)
+
+struct gateway;
+struct http;
+struct http_request;
+
+/* GET counts as HEAD, too. */
+enum http_method { HTTP_GET = 1 << 0, HTTP_POST = 1 << 1, HTTP_OTHER = 1 << 2 };
+
+struct http_route {
+    const char
+        *path; /* "/v1/" with a slash at its end stands for all below it, others for themselves */
+    unsigned methods; /* of enum http_method; others get 405 with Allow */
+    unsigned public; /* enum config_public: served without a password if it is among the configured ones; 0: never */
+    bool acts; /* it changes something: a browser on another site may not make it */
+    bool
+        plain; /* its errors are {"error":…} as clients of plain paths know them, not problem details */
+    void (*handle)(struct http_request *request, struct gateway *gateway);
+};
+
+/* Of a request that is there, borrowed from it; all text is percent-decoded and NUL-terminated. */
+enum http_method http_method(const struct http_request *request);
+const char *http_path(const struct http_request *request);
+/* NULL: it is not there; "" without a value. Names of headers in any case. */
+const char *http_query(const struct http_request *request, const char *name);
+const char *http_header(const struct http_request *request, const char *name);
+/* Each parameter of the query, in its order, until `visit` returns false. A name may come more than once. */
+void http_each_query(const struct http_request *request,
+                     bool (*visit)(const char *name, const char *value, void *userdata),
+                     void *userdata);
+/* Never NULL, and NUL-terminated behind its size. */
+const char *http_body(const struct http_request *request, size_t *ret_size);
+
+/*
+ * For a handler that answers later: `gone` is called once when the client leaves before the answer, or in the midst of a stream; the request is not
+ * to be touched from then on. It is not called any more after an answer or http_stream_end().
+ */
+void http_on_gone(struct http_request *request, void (*gone)(void *userdata), void *userdata);
+
+/* Before the answer. The value is copied; line breaks in it are not sent. */
+void http_add_header(struct http_request *request, const char *name, const char *value);
+
+/* The answer. It ends the request, which is not to be touched any more. `body` is copied. */
+void http_reply(struct http_request *request, unsigned status, const char *type, const void *body,
+                size_t size);
+/* The same without a copy: static data, as the page is made of. */
+void http_reply_static(struct http_request *request, unsigned status, const char *type,
+                       const void *body, size_t size);
+/* Takes over `body`; NULL, want of memory, is answered by 500. Compact, members in their order, no newline. */
+void http_reply_json(struct http_request *request, unsigned status, json_t *body);
+/* An error as the route's clients know them: application/problem+json (RFC 9457), or {"error":detail} where it is plain. `detail` may be NULL. */
+void http_reply_problem(struct http_request *request, unsigned status, const char *detail);
+/* The same with further members (borrowed) of a problem. */
+void http_reply_problem_with(struct http_request *request, unsigned status, const char *detail,
+                             json_t *members);
+
+/*
+ * A stream: 200 with that type, and then what is sent until http_stream_end() or `gone`. What the client has not read is kept up to
+ * HTTP_STREAM_QUEUE_MAX: 0, or -ENOBUFS when it does not fit (nothing of it is kept).
+ */
+void http_stream_begin(struct http_request *request, const char *type);
+int http_stream_send(struct http_request *request, const void *data, size_t size);
+/* Bytes that wait to be read. */
+size_t http_stream_pending(const struct http_request *request);
+void http_stream_end(struct http_request *request);
+
+/* Serves on the listener, which is taken over. 0 or -errno. */
+int http_new(sd_event *event, int listener_fd, struct gateway *gateway, struct http **ret);
+/* No more connections; requests that are there are served, idle connections closed, and streams end one by one over `spread_msec`. */
+void http_drain(struct http *http, unsigned spread_msec);
+/* How many connections there are; a drain is over at 0, and `drained` of the gateway is called. */
+unsigned http_connections(const struct http *http);
+struct http *http_free(struct http *http);
+DEFINE_FREEP(struct http *, http_free)

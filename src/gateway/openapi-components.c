@@ -25,17 +25,19 @@ static const struct response {
     {404, "NotFound", "There is no such program or worker."},
     {406, "NotAcceptable", "It is told as server-sent events only, which Accept does not allow."},
     {409, "Conflict", "It is not possible now, or at all; the detail tells why."},
+    {413, "ContentTooLarge", "The body is more than the gateway or the reloader takes."},
     {415, "UnsupportedMediaType", "The body has to be application/json."},
     {429, "TooManyRequests", "Too many requests wait for the reloader already. Try again."},
     {501, "NotImplemented", "This version does not have it."},
     {502, "BadGateway", "The reloader gave an answer that is not understood."},
     {503, "ServiceUnavailable",
      "The reloader is shutting down, or there is none at the moment. Try again."},
+    {504, "GatewayTimeout", "The reloader does not answer."},
     {0, "Error", "Any other error."},
 };
 
 /* What a plain problem looks like: those which HTTP knows by their status. */
-static const char problem_type[] = "(type: ?string, title: string, status: int, detail: ?string)";
+static const char problem_type[] = "(type: string, title: string, status: int, detail: ?string)";
 
 int openapi_put(json_t *object, const char *name, json_t *value)
 {
@@ -99,6 +101,16 @@ static json_t *read_errors(void)
     return json_incref(all);
 }
 
+/* What ours have for members is text. */
+static json_t *find_error(json_t *errors, const struct problem_kind *kind)
+{
+    if (!kind->ours)
+        return json_incref(json_object_get(errors, kind->name));
+    return kind->member ? json_pack("{s:s, s:{s:{s:s}}, s:[s]}", "type", "object", "properties",
+                                    kind->member, "type", "string", "required", kind->member)
+                        : openapi_schema("()");
+}
+
 static int add_errors(json_t *schemas)
 {
     json_auto_t *errors = read_errors();
@@ -106,7 +118,7 @@ static int add_errors(json_t *schemas)
         return -ENOMEM;
     int r = openapi_put(schemas, "Problem", openapi_schema(problem_type));
     for (size_t i = 0; r == 0 && i < problem_n_kinds; i++) {
-        json_t *schema = json_object_get(errors, problem_kinds[i].name);
+        json_auto_t *schema = find_error(errors, &problem_kinds[i]);
         r = schema ? extend_error(schema, &problem_kinds[i]) : -ENOENT;
         if (r == 0)
             r = openapi_put(schemas, problem_kinds[i].name, json_incref(schema));

@@ -131,18 +131,22 @@ static int add_responses(json_t *operation, const struct command *command)
     const struct {
         unsigned status;
         bool possible;
-    } others[] = {{400, true},
-                  {401, true},
-                  {403, true},
-                  {404, has_names(command)},
-                  {406, command->streams},
-                  {409, true},
-                  {415, command->acts},
-                  {429, true},
-                  {501, has_later(command)},
-                  {502, true},
-                  {503, true},
-                  {0, true}};
+    } others[] = {
+        {400, true},
+        {401, true},
+        {403, true},
+        {404, has_names(command)},
+        {406, command->streams},
+        {409, true},
+        {413, command->acts},
+        {415, command->acts},
+        {429, true},
+        {501, has_later(command)},
+        {502, true},
+        {503, true},
+        {504, true},
+        {0, true},
+    };
     json_auto_t *responses = json_object();
     int r = responses ? openapi_put(responses, "200", describe_reply(command)) : -ENOMEM;
     for (size_t i = 0; r == 0 && i < ARRAY_SIZE(others); i++)

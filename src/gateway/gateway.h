@@ -29,6 +29,7 @@ struct gateway {
     struct access *access;
     struct events *events;
     struct usage *usage;
+    char *openapi; /* the description of all paths, made at start */
     bool draining;
 };
 

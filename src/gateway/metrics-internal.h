@@ -19,6 +19,8 @@ bool metrics_number(const json_t *object, const char *name, uint64_t *ret);
 /* NULL: it is no process, or was not looked at. */
 const struct process_usage *metrics_usage(const struct metrics_source *source,
                                           const json_t *object);
+/* Of the gateway, which is no program of the configuration; NULL: there is none. Borrowed. */
+const json_t *metrics_gateway_slot(const json_t *status);
 /* Borrowed; there is room for EXPOSITION_LABELS_MAX. */
 void metrics_label(struct place *place, const char *name, const char *value);
 
@@ -34,6 +36,7 @@ void metrics_write_master_state(struct exposition *out, const struct place *plac
 void metrics_write_program_state(struct exposition *out, const struct place *place);
 void metrics_write_slot_state(struct exposition *out, const struct place *place);
 void metrics_write_loop_delays(struct exposition *out, const struct place *place);
+void metrics_write_deaths(struct exposition *out, const struct place *place);
 void metrics_write_reload_runs(struct exposition *out, const struct place *place);
 void metrics_write_durations(struct exposition *out, const struct place *place);
 void metrics_write_strays(struct exposition *out, const struct place *place);

@@ -34,36 +34,42 @@ static uint64_t read_boot_time(void)
 static void look_at(struct metrics_processes *processes, const json_t *object)
 {
     json_int_t pid = json_integer_value(json_object_get(object, "pid"));
-    struct metrics_process *process = &processes->list[processes->n];
-    if (pid <= 0 || pid > INT32_MAX)
+    if (!processes->list || pid <= 0 || pid > INT32_MAX)
         return;
+    struct metrics_process *process = &processes->list[processes->n];
     process->pid = (pid_t)pid;
     CLEANUP_FD int fd = process_open(process->pid);
     if (fd >= 0 && process_usage(fd, &process->usage) == 0)
         processes->n++;
 }
 
-/* Calls `visit` for each object of Status that is a process, and says how many. */
-static size_t each_process(const json_t *status,
-                           void (*visit)(struct metrics_processes *processes, const json_t *object),
-                           struct metrics_processes *processes)
+static size_t look_at_workers(const json_t *slots, struct metrics_processes *processes)
 {
-    size_t i, j, k, n = 0;
-    const json_t *program, *slot, *worker, *master = json_object_get(status, "master");
-    const json_t *fixed[] = {master, json_object_get(master, "logger"),
-                             json_object_get(master, "prober")};
-    for (i = 0; i < ARRAY_SIZE(fixed); i++, n++)
-        if (visit)
-            visit(processes, fixed[i]);
-    json_array_foreach(json_object_get(status, "programs"), i, program)
-        json_array_foreach(json_object_get(program, "slots"), j, slot)
-            json_array_foreach(json_object_get(slot, "workers"), k, worker)
+    size_t i, j, n = 0;
+    const json_t *slot, *worker;
+    json_array_foreach(slots, i, slot)
+        json_array_foreach(json_object_get(slot, "workers"), j, worker)
     {
-        if (visit)
-            visit(processes, worker);
+        look_at(processes, worker);
         n++;
     }
     return n;
+}
+
+/* Without a list it only counts. */
+static size_t look_at_all(const json_t *status, struct metrics_processes *processes)
+{
+    size_t i;
+    const json_t *program, *master = json_object_get(status, "master");
+    const json_t *const alone[] = {master, json_object_get(master, "logger"),
+                                   json_object_get(master, "prober")};
+    for (i = 0; i < ARRAY_SIZE(alone); i++)
+        look_at(processes, alone[i]);
+    size_t n = ARRAY_SIZE(alone);
+    json_array_foreach(json_object_get(status, "programs"), i, program)
+        n += look_at_workers(json_object_get(program, "slots"), processes);
+    program = json_object_get(json_object_get(status, "gateway"), "program");
+    return n + look_at_workers(json_object_get(program, "slots"), processes);
 }
 
 static int compare(const void *a, const void *b)
@@ -75,11 +81,10 @@ static int compare(const void *a, const void *b)
 int metrics_look(const json_t *status, struct metrics_processes *ret)
 {
     struct metrics_processes processes = {.booted_usec = read_boot_time()};
-    size_t n = each_process(status, NULL, NULL);
-    processes.list = calloc(n, sizeof(*processes.list));
+    processes.list = calloc(look_at_all(status, &processes), sizeof(*processes.list));
     if (!processes.list)
         return -ENOMEM;
-    (void)each_process(status, look_at, &processes);
+    (void)look_at_all(status, &processes);
     qsort(processes.list, processes.n, sizeof(*processes.list), compare);
     *ret = processes;
     return 0;

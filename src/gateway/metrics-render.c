@@ -5,6 +5,7 @@
 #include "gateway/metrics-internal.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -12,6 +13,7 @@ enum level {
     LEVEL_GATEWAY, /* once */
     LEVEL_MASTER,
     LEVEL_HELPER,
+    LEVEL_HELPER_PROCESS,
     LEVEL_RESULT, /* of reloads */
     LEVEL_PROGRAM,
     LEVEL_SLOT,
@@ -60,12 +62,12 @@ static const struct metric metrics[] = {
     {GAUGE("stray_processes", "Processes that workers left behind."), LEVEL_MASTER,
      .write = metrics_write_strays},
 
-    {COUNTER("helper_deaths", "How often a helper of the master ended by itself."), LEVEL_HELPER,
-     "died"},
-    {COUNTER_OF("seconds", "helper_cpu", "CPU time of a helper, user and system."), LEVEL_HELPER,
-     .write = metrics_write_cpu},
-    {GAUGE_OF("bytes", "helper_resident_memory", "Resident memory of a helper."), LEVEL_HELPER,
-     .write = metrics_write_memory},
+    {COUNTER("helper_deaths", "How often a process of reloader's own ended by itself."),
+     LEVEL_HELPER, .write = metrics_write_deaths},
+    {COUNTER_OF("seconds", "helper_cpu", "CPU time of such a process, user and system."),
+     LEVEL_HELPER_PROCESS, .write = metrics_write_cpu},
+    {GAUGE_OF("bytes", "helper_resident_memory", "Resident memory of such a process."),
+     LEVEL_HELPER_PROCESS, .write = metrics_write_memory},
 
     {GAUGE("reload_running", "Whether a reload is under way."), LEVEL_MASTER,
      .write = metrics_write_reload_runs},
@@ -138,24 +140,28 @@ static void write_one(struct exposition *out, const struct metric *metric,
         exposition_number(out, &place->labels, value);
 }
 
+static void write_process(struct exposition *out, const struct metric *metric,
+                          const struct place *of, const json_t *process)
+{
+    char text[24];
+    uint64_t pid;
+    struct place place = *of;
+    if (!metrics_number(process, "pid", &pid) || pid == 0)
+        return;
+    (void)snprintf(text, sizeof(text), "%" PRIu64, pid);
+    metrics_label(&place, "pid", text);
+    place.object = process;
+    place.usage = metrics_usage(of->source, process);
+    write_one(out, metric, &place);
+}
+
 static void write_workers(struct exposition *out, const struct metric *metric,
                           const struct place *slot)
 {
     size_t i;
     const json_t *worker;
     json_array_foreach(json_object_get(slot->object, "workers"), i, worker)
-    {
-        char pid_text[24];
-        uint64_t pid;
-        struct place place = *slot;
-        if (!metrics_number(worker, "pid", &pid))
-            continue;
-        (void)snprintf(pid_text, sizeof(pid_text), "%" JSON_INTEGER_FORMAT, (json_int_t)pid);
-        metrics_label(&place, "pid", pid_text);
-        place.object = worker;
-        place.usage = metrics_usage(slot->source, worker);
-        write_one(out, metric, &place);
-    }
+        write_process(out, metric, slot, worker);
 }
 
 static void write_slots(struct exposition *out, const struct metric *metric,
@@ -170,8 +176,7 @@ static void write_slots(struct exposition *out, const struct metric *metric,
         struct place place = *program;
         if (!metrics_number(slot, "slot", &number))
             continue;
-        (void)snprintf(number_text, sizeof(number_text), "%" JSON_INTEGER_FORMAT,
-                       (json_int_t)number);
+        (void)snprintf(number_text, sizeof(number_text), "%" PRIu64, number);
         metrics_label(&place, "slot", number_text);
         place.object = slot;
         if (metric->level == LEVEL_WORKER)
@@ -198,19 +203,30 @@ static void write_programs(struct exposition *out, const struct metric *metric,
     }
 }
 
+/* `object` is a helper, or the one slot of the gateway. */
+static void write_helper(struct exposition *out, const struct metric *metric,
+                         const struct place *master, const char *name, const json_t *object)
+{
+    struct place place = *master;
+    if (!object)
+        return;
+    metrics_label(&place, "helper", name);
+    place.object = object;
+    if (metric->level == LEVEL_HELPER)
+        write_one(out, metric, &place);
+    else if (json_object_get(object, "workers"))
+        write_workers(out, metric, &place);
+    else
+        write_process(out, metric, &place, object);
+}
+
 static void write_helpers(struct exposition *out, const struct metric *metric,
                           const struct place *master)
 {
-    static const char *const helpers[] = {"logger", "prober"};
-    for (size_t i = 0; i < ARRAY_SIZE(helpers); i++) {
-        struct place place = *master;
-        place.object = json_object_get(master->object, helpers[i]);
-        if (!place.object)
-            continue;
-        metrics_label(&place, "helper", helpers[i]);
-        place.usage = metrics_usage(master->source, place.object);
-        write_one(out, metric, &place);
-    }
+    const json_t *status = master->source->status;
+    write_helper(out, metric, master, "gateway", metrics_gateway_slot(status));
+    write_helper(out, metric, master, "logger", json_object_get(master->object, "logger"));
+    write_helper(out, metric, master, "prober", json_object_get(master->object, "prober"));
 }
 
 static void write_results(struct exposition *out, const struct metric *metric,
@@ -267,6 +283,7 @@ static void write_metric(struct exposition *out, const struct metric *metric,
         write_one(out, metric, &place);
         break;
     case LEVEL_HELPER:
+    case LEVEL_HELPER_PROCESS:
         write_helpers(out, metric, &place);
         break;
     case LEVEL_RESULT:

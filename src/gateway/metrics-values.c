@@ -1,6 +1,7 @@
 /* Values that are more than a member of an object. */
 #include "gateway/metrics-internal.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 /* Reading Status */
@@ -42,6 +43,12 @@ const struct process_usage *metrics_usage(const struct metrics_source *source, c
 void metrics_label(struct place *place, const char *name, const char *value)
 {
     place->labels.list[place->labels.n++] = (struct exposition_label){name, value};
+}
+
+const json_t *metrics_gateway_slot(const json_t *status)
+{
+    const json_t *program = json_object_get(json_object_get(status, "gateway"), "program");
+    return json_array_get(json_object_get(program, "slots"), 0);
 }
 
 /* Samples that are more than one number */
@@ -145,6 +152,14 @@ void metrics_write_loop_delays(struct exposition *out, const struct place *place
     exposition_bucket_sum(out, count, sum);
 }
 
+/* A slot calls them restarts. */
+void metrics_write_deaths(struct exposition *out, const struct place *place)
+{
+    uint64_t n;
+    if (metrics_number(place->object, "died", &n) || metrics_number(place->object, "restarts", &n))
+        exposition_number(out, &place->labels, n);
+}
+
 void metrics_write_reload_runs(struct exposition *out, const struct place *place)
 {
     const char *state = metrics_text(json_object_get(place->source->status, "reload"), "state");
@@ -208,7 +223,7 @@ void metrics_write_worker_info(struct exposition *out, const struct place *place
     struct place of = *place;
     if (!metrics_number(of.object, "generation", &generation))
         return;
-    (void)snprintf(text, sizeof(text), "%" JSON_INTEGER_FORMAT, (json_int_t)generation);
+    (void)snprintf(text, sizeof(text), "%" PRIu64, generation);
     metrics_label(&of, "generation", text);
     exposition_number(out, &of.labels, 1);
 }

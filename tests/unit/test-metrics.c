@@ -50,6 +50,8 @@ static struct metrics_process processes[] = {
     {.pid = 101, .usage = {.start_usec = 91000000, .cpu_usec = 20000, .memory = 8192}},
     {.pid = 110, .usage = {.start_usec = 92000000, .cpu_usec = 3000000, .memory = 12345}},
     {.pid = 210, .usage = {.start_usec = 99990000, .cpu_usec = 0, .memory = 0}},
+    {.pid = 400, .usage = {.start_usec = 93000000, .cpu_usec = 70000, .memory = 5000}},
+    {.pid = 410, .usage = {.start_usec = 99000000, .cpu_usec = 10000, .memory = 6000}},
 };
 static const struct metrics_processes looked = {
     .list = processes, .n = ARRAY_SIZE(processes), .booted_usec = 1700000000 * USEC_PER_SEC};

@@ -222,6 +222,7 @@ static void test_missed(UNUSED void **state)
     got = calloc(1, 1);
     assert_true(event_cursor_feed(&cursor, &event_log, take, NULL));
     assert_non_null(strstr(got, "event: missed\ndata: {\"last\":7}\n\n"));
+    assert_fed(true, "");
 }
 
 /* One that stood still while the log forgot what it did not read. */

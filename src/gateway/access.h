@@ -19,7 +19,7 @@ struct access_settings {
     const char *username; /* NULL: nobody is asked for a password. Copied, as all of these */
     const char
         *password; /* what the password file holds, or `password`: plain, {SHA}… or crypt(3)'s */
-    unsigned public; /* enum config_public */
+    unsigned public; /* enum http_public */
     const struct sockaddr
         *listens_on; /* what Host may name, beside localhost and numeric addresses, comes from it */
 };

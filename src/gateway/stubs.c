@@ -2,8 +2,6 @@
 #include "gateway/access.h"
 #include "gateway/gateway.h"
 
-#include "base/fd.h"
-
 #include <errno.h>
 
 #define WEAK __attribute__((weak))
@@ -27,18 +25,4 @@ WEAK struct access_answer access_decide(struct access *access, const struct acce
     (void)request;
     (void)now_usec;
     return (struct access_answer){.verdict = ACCESS_GRANTED, .why = ""};
-}
-
-WEAK int link_new(sd_event *event, int fd, struct link **ret)
-{
-    (void)event;
-    (void)fd_close(fd);
-    *ret = NULL;
-    return 0;
-}
-
-WEAK struct link *link_free(struct link *link)
-{
-    (void)link;
-    return NULL;
 }

@@ -66,7 +66,7 @@ struct http_request {
     enum http_method method;
     const struct http_route *route;
     size_t target_size;
-    bool is_target_bad; /* it has an escaped NUL */
+    const char *target_error; /* NULL: none */
     bool is_too_large;  /* its body, which is read nevertheless */
     size_t discarded;
     struct buffer body;

@@ -159,8 +159,7 @@ static int start_daemon(struct http *http)
         MHD_OPTION_NOTIFY_CONNECTION, http_connection_notify, http, MHD_OPTION_NOTIFY_COMPLETED,
         http_request_completed, http, MHD_OPTION_URI_LOG_CALLBACK, http_request_begin, http,
         MHD_OPTION_CONNECTION_LIMIT, http->connections_max, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-        HTTP_HEADERS_MAX, MHD_OPTION_CONNECTION_TIMEOUT, HTTP_IDLE_SECONDS,
-        MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_END);
+        HTTP_HEADERS_MAX, MHD_OPTION_CONNECTION_TIMEOUT, HTTP_IDLE_SECONDS, MHD_OPTION_END);
     return http->daemon ? 0 : -ENOTSUP;
 }
 

@@ -235,7 +235,7 @@ def test_idle_costs_nothing(gateway):
         client.recv(65536)
         with one.connect() as other:
             other.sendall(GET[:20])
-        proc.wait_until(lambda: proc.stat(one.pid)[0] == "S", "it sleeps")
+        proc.wait_until(lambda: proc.stat(one.pid)[0] == b"S", "it sleeps")
         # It is not woken at all: neither by a turn of the loop that finds nothing, nor by a timer.
         before = proc.read(one.pid, "schedstat")
         is_readable(client, 2)

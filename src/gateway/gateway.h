@@ -27,10 +27,8 @@ struct gateway {
     struct access *access;
     struct events *events;
     bool draining;
+    void (*drained)(struct gateway *gateway); /* all connections of a drain are closed */
 };
-
-/* All connections of a drain are closed. */
-void gateway_drained(struct gateway *gateway);
 
 /* A row for each path; ends with one without a path. */
 extern const struct http_route gateway_routes[];

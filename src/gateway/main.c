@@ -47,7 +47,7 @@ static int on_farewell(sd_event_source *source, uint64_t usec, void *userdata)
     return sd_event_exit(worker->gateway.event, 0);
 }
 
-void gateway_drained(struct gateway *gateway)
+static void on_drained(struct gateway *gateway)
 {
     struct worker *worker = LIST_ENTRY(gateway, struct worker, gateway);
     if (worker->leaves)
@@ -68,7 +68,7 @@ static void drain(struct worker *worker)
     if (gateway->http)
         http_drain(gateway->http, reloader_disconnect_spread(worker->reloader));
     else
-        gateway_drained(gateway);
+        on_drained(gateway);
 }
 
 /* Nobody waits for us, or bounds how long we take. */
@@ -263,7 +263,7 @@ static void stop(struct worker *worker)
 
 int main(int argc, char **argv)
 {
-    struct worker worker = {.listener = -1};
+    struct worker worker = {.gateway = {.drained = on_drained}, .listener = -1};
     (void)argv;
     raise_file_limit();
     int r = argc > 1 ? -EINVAL : start(&worker);

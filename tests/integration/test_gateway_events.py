@@ -168,9 +168,8 @@ def test_filters(served, query, wanted):
 def test_refused(served, query, word):
     one = served()
     status, headers, body = get(one, f"/events?{query}")
-    problem = json.loads(body)
-    assert status == 400 and problem["status"] == 400 and word in problem["detail"]
-    assert headers["Content-Type"] == "application/problem+json"
+    assert status == 400 and word in json.loads(body)["error"]
+    assert headers["Content-Type"] == "application/json"
 
 
 def test_head_and_others(served):

@@ -66,6 +66,7 @@ static const struct command control_commands[] = {
                        {.name = "dry_run", .type = COMMAND_BOOL}},
         .reply = reload_reply,
         .acts = true,
+        .more = true,
         .method = METHOD_RELOAD,
     },
     {
@@ -77,6 +78,7 @@ static const struct command control_commands[] = {
         .parameters = {{.name = "wait", .type = COMMAND_BOOL}},
         .reply = reload_reply,
         .acts = true,
+        .more = true,
         .method = METHOD_UNDO,
     },
     {
@@ -91,6 +93,7 @@ static const struct command control_commands[] = {
                        {.name = "wait", .type = COMMAND_BOOL}},
         .reply = job_reply,
         .acts = true,
+        .more = true,
         .method = METHOD_START,
     },
     {
@@ -104,6 +107,7 @@ static const struct command control_commands[] = {
                        {.name = "force", .type = COMMAND_BOOL}},
         .reply = job_reply,
         .acts = true,
+        .more = true,
         .method = METHOD_STOP,
     },
     {
@@ -116,6 +120,7 @@ static const struct command control_commands[] = {
                        {.name = "wait", .type = COMMAND_BOOL}},
         .reply = job_reply,
         .acts = true,
+        .more = true,
         .method = METHOD_RESTART,
     },
     {
@@ -147,6 +152,7 @@ static const struct command control_commands[] = {
                        {.name = "stream", .type = COMMAND_STRING}},
         .reply = "(outputs: ?[]Output, log: ?(to: string, path: ?string, identifier: ?string), "
                  "lines: ?Lines)",
+        .more = true,
         .method = METHOD_LOGS,
     },
     {
@@ -236,6 +242,7 @@ static const struct command control_commands[] = {
                        {.name = "start", .type = COMMAND_INT}},
         .reply = "(start: ?int, last: ?int, restarted: ?bool, sequence: ?int, event: ?object, "
                  "missed: ?(first: ?int, last: int))",
+        .more = true,
         .streams = true,
         .method = METHOD_SUBSCRIBE,
     },
@@ -286,10 +293,14 @@ static const char control_types[] =
     "# loop_delays: how many waited for at most so long; where most_usec is absent, all.\n"
     "# loop_delay: the longest that something had to wait for its turn in the last minute, in "
     "microseconds.\n"
+    "# loop_delay_sum: of all together. reloads: how many ended so since the master began.\n"
     "type Master (pid: int, version: string, state: string, uptime_usec: int, loop_delay: int, "
-    "loop_delays: []Delay, "
+    "loop_delay_sum: int, loop_delays: []Delay, reloads: []ReloadCount, "
     "logger: ?(pid: int, died: int), prober: ?(pid: int, died: int))\n"
     "\ntype Delay (most_usec: ?int, count: int)\n"
+    "\n# duration_usec: of all of them together.\n"
+    "type ReloadCount (result: (committed, rolled_back, superseded, degraded, refused), "
+    "count: int, duration_usec: int)\n"
     "\ntype ReloadState (id: int, state: string, result: ?string, reason: ?string)\n"
     "\n# undo: by Undo; read: the configuration, anew; the others read nothing.\n"
     "type ReloadKind (read, current, restart, scale, undo)\n"

@@ -113,7 +113,7 @@ static int on_deadline(sd_event_source *source, uint64_t usec, void *userdata)
         hang_up(connection);
         break;
     case HTTP_DELAYED:
-        http_reply_unauthorized(connection->request);
+        http_request_delay_over(connection->request);
         break;
     case HTTP_STREAMING:
         http_stream_cease(connection->request);

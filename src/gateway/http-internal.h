@@ -17,9 +17,9 @@
 #include <sys/socket.h>
 
 enum http_state {
-    HTTP_WAITING,   /* for a request line */
-    HTTP_READING,   /* the rest of the request */
-    HTTP_DELAYED,   /* refused; the answer waits for its time */
+    HTTP_WAITING, /* for a request line */
+    HTTP_READING, /* the rest of the request */
+    HTTP_DELAYED, /* refused, and the answer waits for its time; or its password waits for its turn to be checked */
     HTTP_HANDLED,   /* its handler has it */
     HTTP_ANSWERED,  /* the answer is being sent */
     HTTP_STREAMING, /* likewise, and the handler goes on with it */
@@ -73,6 +73,7 @@ struct http_request {
     unsigned n_headers;
     struct MHD_Response *response; /* until libmicrohttpd has it */
     unsigned status;
+    uint64_t turn_usec; /* of its password; 0: there is none to wait for */
     struct buffer stream;
     void (*gone)(void *userdata);
     void *gone_userdata;
@@ -109,6 +110,8 @@ enum MHD_Result http_request_proceed(void *userdata, struct MHD_Connection *mhd,
 void http_request_completed(void *userdata, struct MHD_Connection *mhd, void **context,
                             enum MHD_RequestTerminationCode code);
 struct http_request *http_request_free(struct http_request *request);
+/* HTTP_DELAYED has ended. */
+void http_request_delay_over(struct http_request *request);
 /* Once: the handler has lost it. */
 void http_request_gone(struct http_request *request);
 

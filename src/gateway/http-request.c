@@ -231,19 +231,21 @@ static bool ask_access(struct http_request *request)
     struct http_connection *connection = request->connection;
     struct access_request asked = {
         .route = request->route,
-        .method = request->method,
         .authorization = http_header(request, MHD_HTTP_HEADER_AUTHORIZATION),
         .host = http_header(request, MHD_HTTP_HEADER_HOST),
         .origin = http_header(request, "Origin"),
         .fetch_site = http_header(request, "Sec-Fetch-Site"),
         .peer = (const struct sockaddr *)&connection->peer,
+        .turn_usec = request->turn_usec,
     };
     struct access_answer answer = access_decide(connection->http->gateway->access, &asked,
                                                 clock_monotonic_usec());
+    request->turn_usec = answer.turn_usec;
     switch (answer.verdict) {
     case ACCESS_GRANTED:
         return true;
     case ACCESS_UNAUTHORIZED:
+    case ACCESS_LATER:
         http_connection_set_state(connection, HTTP_DELAYED);
         http_connection_set_deadline(connection, answer.delay_usec);
         break;
@@ -253,8 +255,27 @@ static bool ask_access(struct http_request *request)
     case ACCESS_MISDIRECTED:
         http_reply_problem(request, MHD_HTTP_MISDIRECTED_REQUEST, answer.why);
         break;
+    case ACCESS_BUSY:
+        http_reply_problem(request, MHD_HTTP_SERVICE_UNAVAILABLE, answer.why);
+        break;
     }
     return false;
+}
+
+static void handle(struct http_request *request)
+{
+    if (!ask_access(request))
+        return;
+    http_connection_set_state(request->connection, HTTP_HANDLED);
+    request->route->handle(request, request->connection->http->gateway);
+}
+
+void http_request_delay_over(struct http_request *request)
+{
+    if (request->turn_usec > 0)
+        handle(request);
+    else
+        http_reply_unauthorized(request);
 }
 
 static void serve(struct http_request *request)
@@ -270,14 +291,12 @@ static void serve(struct http_request *request)
         }
         request->body.end--;
     }
-    if (!request->route) {
+    if (!request->route)
         http_reply_problem(request, MHD_HTTP_NOT_FOUND, NULL);
-    } else if (!(request->route->methods & request->method)) {
+    else if (!(request->route->methods & request->method))
         refuse_method(request);
-    } else if (ask_access(request)) {
-        http_connection_set_state(request->connection, HTTP_HANDLED);
-        request->route->handle(request, request->connection->http->gateway);
-    }
+    else
+        handle(request);
 }
 
 /* After whatever may have answered it. */

@@ -45,7 +45,7 @@ static const struct command control_commands[] = {
         .help = "The running state: the master, its last or running reload, programs with their "
                 "slots and workers, listeners.",
         .reply = "(master: Master, reload: ?ReloadState, programs: []Program, listeners: "
-                 "[]Listener, strays: ?[]Stray)",
+                 "[]Listener, strays: ?[]Stray, gateway: ?Gateway)",
         .method = METHOD_STATUS,
     },
     {
@@ -319,6 +319,9 @@ static const char control_types[] =
     "type Program (name: string, state: string, generation: int, workers: int, ready: int, "
     "slots: []Slot, output: ?(dropped_lines: int, dropped_bytes: int, lost_bytes: int), "
     "groups: ?[]string, health: ?string, waits_for: ?string)\n"
+    "\n# The HTTP gateway: FAILED where there is none, though one is configured; reason: why what is "
+    "configured is not so.\n"
+    "type Gateway (address: ?string, state: string, reason: ?string, program: ?Program)\n"
     "\n# A process that left its worker's group, and lives on though the worker has gone.\n"
     "type Stray (pid: int, process: string, worker: string)\n"
     "\n# redirected: stderr goes where stdout goes. path: of a file.\n"

@@ -2,7 +2,8 @@
  * gateway.h - the HTTP gateway as a whole: an ordinary worker of the reloader, with one connection to the master more.
  *
  *   main.c      from the start to the end: what it is given, its event loop, draining
- *   http.c      libmicrohttpd: requests, answers, streams, bounds
+ *   setup.c     what the master hands to it
+ *   http.c      libmicrohttpd in our loop; http-connection.c, http-request.c, http-reply.c, http-stream.c: what its name says
  *   routes.c    the paths; access.c, password.c: who may
  *   link.c      to the master
  *   plain.c     /stats /reload …   probes.c  /healthz /readyz   metrics.c  /metrics
@@ -27,6 +28,9 @@ struct gateway {
     struct events *events;
     bool draining;
 };
+
+/* All connections of a drain are closed. */
+void gateway_drained(struct gateway *gateway);
 
 /* A row for each path; ends with one without a path. */
 extern const struct http_route gateway_routes[];

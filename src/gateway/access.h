@@ -31,7 +31,7 @@
 struct access_settings {
     const char *username; /* NULL: nobody is asked for a password. Copied, as all of these */
     const char *password; /* what the password file holds, or `password`: see password.h */
-    unsigned public; /* enum http_public */
+    unsigned public;      /* enum http_public */
     const struct sockaddr *listens_on; /* NULL: not known, as one that others reach */
 };
 

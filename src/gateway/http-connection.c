@@ -54,7 +54,6 @@ void http_connection_set_state(struct http_connection *connection, enum http_sta
             usec = drain_usec(http, 1, 1);
         break;
     case HTTP_DELAYED:
-    case HTTP_QUEUED:
     case HTTP_HANDLED:
     case HTTP_CUT:
         break;
@@ -75,7 +74,6 @@ void http_connection_drain(struct http_connection *connection, unsigned index, u
         break;
     case HTTP_READING:
     case HTTP_DELAYED:
-    case HTTP_QUEUED:
     case HTTP_HANDLED:
     case HTTP_ANSWERED:
     case HTTP_ENDING:
@@ -115,10 +113,7 @@ static int on_deadline(sd_event_source *source, uint64_t usec, void *userdata)
         hang_up(connection);
         break;
     case HTTP_DELAYED:
-        http_reply_unauthorized(connection->request);
-        break;
-    case HTTP_QUEUED:
-        http_request_ask_again(connection->request);
+        http_request_delay_over(connection->request);
         break;
     case HTTP_STREAMING:
         http_stream_cease(connection->request);

@@ -17,10 +17,9 @@
 #include <sys/socket.h>
 
 enum http_state {
-    HTTP_WAITING,   /* for a request line */
-    HTTP_READING,   /* the rest of the request */
-    HTTP_DELAYED,   /* refused; the answer waits for its time */
-    HTTP_QUEUED,    /* its password waits for its turn to be checked */
+    HTTP_WAITING, /* for a request line */
+    HTTP_READING, /* the rest of the request */
+    HTTP_DELAYED, /* refused, and the answer waits for its time; or its password waits for its turn to be checked */
     HTTP_HANDLED,   /* its handler has it */
     HTTP_ANSWERED,  /* the answer is being sent */
     HTTP_STREAMING, /* likewise, and the handler goes on with it */
@@ -72,9 +71,9 @@ struct http_request {
     struct buffer body;
     struct http_header headers[HTTP_REPLY_HEADERS_MAX];
     unsigned n_headers;
-    uint64_t turn_usec; /* see access.h */
     struct MHD_Response *response; /* until libmicrohttpd has it */
     unsigned status;
+    uint64_t turn_usec; /* of its password; 0: there is none to wait for */
     struct buffer stream;
     void (*gone)(void *userdata);
     void *gone_userdata;
@@ -109,8 +108,8 @@ enum MHD_Result http_request_proceed(void *userdata, struct MHD_Connection *mhd,
 void http_request_completed(void *userdata, struct MHD_Connection *mhd, void **context,
                             enum MHD_RequestTerminationCode code);
 struct http_request *http_request_free(struct http_request *request);
-/* Its turn has come. */
-void http_request_ask_again(struct http_request *request);
+/* HTTP_DELAYED has ended. */
+void http_request_delay_over(struct http_request *request);
 /* Once: the handler has lost it. */
 void http_request_gone(struct http_request *request);
 

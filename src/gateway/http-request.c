@@ -240,10 +240,12 @@ static bool ask_access(struct http_request *request)
     };
     struct access_answer answer = access_decide(connection->http->gateway->access, &asked,
                                                 clock_monotonic_usec());
+    request->turn_usec = answer.turn_usec;
     switch (answer.verdict) {
     case ACCESS_GRANTED:
         return true;
     case ACCESS_UNAUTHORIZED:
+    case ACCESS_LATER:
         http_connection_set_state(connection, HTTP_DELAYED);
         http_connection_set_deadline(connection, answer.delay_usec);
         break;
@@ -253,11 +255,6 @@ static bool ask_access(struct http_request *request)
     case ACCESS_MISDIRECTED:
         http_reply_problem(request, MHD_HTTP_MISDIRECTED_REQUEST, answer.why);
         break;
-    case ACCESS_LATER:
-        request->turn_usec = answer.turn_usec;
-        http_connection_set_state(connection, HTTP_QUEUED);
-        http_connection_set_deadline(connection, answer.delay_usec);
-        break;
     case ACCESS_BUSY:
         http_add_header(request, MHD_HTTP_HEADER_RETRY_AFTER, "1");
         http_reply_problem(request, MHD_HTTP_SERVICE_UNAVAILABLE, answer.why);
@@ -266,12 +263,20 @@ static bool ask_access(struct http_request *request)
     return false;
 }
 
-static void serve_if_allowed(struct http_request *request)
+static void handle(struct http_request *request)
 {
     if (!ask_access(request))
         return;
     http_connection_set_state(request->connection, HTTP_HANDLED);
     request->route->handle(request, request->connection->http->gateway);
+}
+
+void http_request_delay_over(struct http_request *request)
+{
+    if (request->turn_usec > 0)
+        handle(request);
+    else
+        http_reply_unauthorized(request);
 }
 
 static void serve(struct http_request *request)
@@ -287,18 +292,12 @@ static void serve(struct http_request *request)
         }
         request->body.end--;
     }
-    if (!request->route) {
+    if (!request->route)
         http_reply_problem(request, MHD_HTTP_NOT_FOUND, NULL);
-    } else if (!(request->route->methods & request->method)) {
+    else if (!(request->route->methods & request->method))
         refuse_method(request);
-    } else {
-        serve_if_allowed(request);
-    }
-}
-
-void http_request_ask_again(struct http_request *request)
-{
-    serve_if_allowed(request);
+    else
+        handle(request);
 }
 
 /* After whatever may have answered it. */
@@ -311,7 +310,6 @@ static enum MHD_Result go_on(struct http_request *request)
     case HTTP_ENDING:
         return http_reply_queue(request);
     case HTTP_DELAYED:
-    case HTTP_QUEUED:
     case HTTP_HANDLED:
         http_connection_suspend(connection);
         return MHD_YES;

@@ -66,6 +66,7 @@ static const struct command control_commands[] = {
                        {.name = "dry_run", .type = COMMAND_BOOL}},
         .reply = reload_reply,
         .acts = true,
+        .more = true,
         .method = METHOD_RELOAD,
     },
     {
@@ -77,6 +78,7 @@ static const struct command control_commands[] = {
         .parameters = {{.name = "wait", .type = COMMAND_BOOL}},
         .reply = reload_reply,
         .acts = true,
+        .more = true,
         .method = METHOD_UNDO,
     },
     {
@@ -91,6 +93,7 @@ static const struct command control_commands[] = {
                        {.name = "wait", .type = COMMAND_BOOL}},
         .reply = job_reply,
         .acts = true,
+        .more = true,
         .method = METHOD_START,
     },
     {
@@ -104,6 +107,7 @@ static const struct command control_commands[] = {
                        {.name = "force", .type = COMMAND_BOOL}},
         .reply = job_reply,
         .acts = true,
+        .more = true,
         .method = METHOD_STOP,
     },
     {
@@ -116,6 +120,7 @@ static const struct command control_commands[] = {
                        {.name = "wait", .type = COMMAND_BOOL}},
         .reply = job_reply,
         .acts = true,
+        .more = true,
         .method = METHOD_RESTART,
     },
     {
@@ -147,6 +152,7 @@ static const struct command control_commands[] = {
                        {.name = "stream", .type = COMMAND_STRING}},
         .reply = "(outputs: ?[]Output, log: ?(to: string, path: ?string, identifier: ?string), "
                  "lines: ?Lines)",
+        .more = true,
         .method = METHOD_LOGS,
     },
     {
@@ -236,6 +242,7 @@ static const struct command control_commands[] = {
                        {.name = "start", .type = COMMAND_INT}},
         .reply = "(start: ?int, last: ?int, restarted: ?bool, sequence: ?int, event: ?object, "
                  "missed: ?(first: ?int, last: int))",
+        .more = true,
         .streams = true,
         .method = METHOD_SUBSCRIBE,
     },

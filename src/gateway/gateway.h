@@ -26,6 +26,7 @@ struct gateway {
     struct link *link;
     struct access *access;
     struct events *events;
+    char *openapi; /* the description of all paths, made at start */
     bool draining;
 };
 

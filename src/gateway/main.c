@@ -11,6 +11,7 @@
 #include "client/reloader.h"
 #include "gateway/access.h"
 #include "gateway/gateway.h"
+#include "gateway/openapi.h"
 #include "gateway/setup.h"
 
 #include <errno.h>
@@ -123,6 +124,8 @@ static int make_parts(struct worker *worker)
     if (r == 0)
         r = link_new(gateway->event, reloader_listener_by_name(worker->reloader, "control"),
                      &gateway->link);
+    if (r == 0)
+        r = (gateway->openapi = openapi_make()) ? 0 : -ENOMEM;
 #if __has_include("gateway/events.h")
     if (r == 0)
         r = events_new(gateway, &gateway->events);
@@ -252,6 +255,7 @@ static void stop(struct worker *worker)
     gateway->events = events_free(gateway->events);
 #endif
     gateway->link = link_free(gateway->link);
+    free(gateway->openapi);
     gateway->access = access_free(gateway->access);
     sd_event_source_disable_unref(worker->farewell);
     sd_event_source_disable_unref(worker->channel);

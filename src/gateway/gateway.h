@@ -6,6 +6,7 @@
  *   http.c      libmicrohttpd in our loop; http-connection.c, http-request.c, http-reply.c, http-stream.c: what its name says
  *   routes.c    the paths; access.c, password.c: who may
  *   link.c      to the master
+ *   usage.c     CPU and memory of processes
  *   plain.c     /stats /reload …   probes.c  /healthz /readyz   metrics.c  /metrics
  *   v1.c        /v1/…, of the command table; idl.c, openapi.c: its description
  *   events.c    /events            page.c    /
@@ -14,6 +15,7 @@
 
 #include "gateway/http.h"
 #include "gateway/link.h"
+#include "gateway/usage.h"
 
 #include <stdbool.h>
 
@@ -26,6 +28,7 @@ struct gateway {
     struct link *link;
     struct access *access;
     struct events *events;
+    struct usage *usage;
     char *openapi; /* the description of all paths, made at start */
     bool draining;
 };

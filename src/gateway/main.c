@@ -122,6 +122,8 @@ static int make_parts(struct worker *worker)
     struct gateway *gateway = &worker->gateway;
     int r = make_access(worker);
     if (r == 0)
+        r = usage_new(&gateway->usage);
+    if (r == 0)
         r = link_new(gateway->event, reloader_listener_by_name(worker->reloader, "control"),
                      &gateway->link);
     if (r == 0)
@@ -255,6 +257,7 @@ static void stop(struct worker *worker)
     gateway->events = events_free(gateway->events);
 #endif
     gateway->link = link_free(gateway->link);
+    gateway->usage = usage_free(gateway->usage);
     free(gateway->openapi);
     gateway->access = access_free(gateway->access);
     sd_event_source_disable_unref(worker->farewell);

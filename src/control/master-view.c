@@ -266,12 +266,13 @@ static json_t *view_gateway(const struct master *master)
 json_t *master_view_status(const struct master *master)
 {
     uint64_t now = clock_monotonic_usec();
-    json_t *self = json_pack("{s:I, s:s, s:s, s:I, s:I, s:o}", "pid", (json_int_t)getpid(),
-                             "version", RELOADER_VERSION, "state",
-                             master_state_to_string(master_get_state(master)), "uptime_usec",
-                             (json_int_t)(now - master->started_usec), "loop_delay",
-                             (json_int_t)loop_delay_longest(&master->loop_delay, now),
-                             "loop_delays", view_loop_delays(&master->loop_delay));
+    json_t *self = json_pack(
+        "{s:I, s:s, s:s, s:I, s:I, s:I, s:o, s:o}", "pid", (json_int_t)getpid(), "version",
+        RELOADER_VERSION, "state", master_state_to_string(master_get_state(master)), "uptime_usec",
+        (json_int_t)(now - master->started_usec), "loop_delay",
+        (json_int_t)loop_delay_longest(&master->loop_delay, now), "loop_delay_sum",
+        (json_int_t)master->loop_delay.sum_usec, "loop_delays",
+        view_loop_delays(&master->loop_delay), "reloads", reload_counts_to_json(&master->reload));
     add_helper(self, "prober", master->probing->helper);
     add_helper(self, "logger", master->logging->helper);
     return json_pack("{s:o, s:o, s:o, s:o, s:o*, s:o*}", "master", self, "reload",

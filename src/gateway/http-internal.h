@@ -77,6 +77,8 @@ struct http_request {
     struct buffer stream;
     void (*gone)(void *userdata);
     void *gone_userdata;
+    void (*room)(void *userdata);
+    void *room_userdata;
 };
 
 /* http.c */

@@ -6,6 +6,21 @@
 
 #define STREAM_BLOCK ((size_t)8 * 1024)
 
+void http_on_room(struct http_request *request, void (*room)(void *userdata), void *userdata)
+{
+    request->room = room;
+    request->room_userdata = userdata;
+}
+
+/* What is there; if nothing is, what the handler has more of. */
+static size_t take(struct http_request *request, char *space, size_t size)
+{
+    if (buffer_size(&request->stream) == 0 && request->room &&
+        request->connection->state == HTTP_STREAMING)
+        request->room(request->room_userdata);
+    return buffer_take(&request->stream, space, size);
+}
+
 static ssize_t read_stream(void *userdata, uint64_t position, char *space, size_t size)
 {
     struct http_request *request = userdata;
@@ -13,7 +28,7 @@ static ssize_t read_stream(void *userdata, uint64_t position, char *space, size_
     (void)position;
     if (connection->state == HTTP_CUT)
         return MHD_CONTENT_READER_END_WITH_ERROR;
-    size_t n = buffer_take(&request->stream, space, size);
+    size_t n = take(request, space, size);
     if (n > 0)
         return (ssize_t)n;
     if (connection->state == HTTP_ENDING)

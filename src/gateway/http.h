@@ -108,6 +108,11 @@ void http_stream_begin(struct http_request *request, const char *type);
 int http_stream_send(struct http_request *request, const void *data, size_t size);
 /* Bytes that wait to be read. */
 size_t http_stream_pending(const struct http_request *request);
+/*
+ * For a stream: `room` is called when all that was sent is taken and more is wanted, never from within http_stream_send(). It may send, but not
+ * end the stream.
+ */
+void http_on_room(struct http_request *request, void (*room)(void *userdata), void *userdata);
 void http_stream_end(struct http_request *request);
 
 /* Serves on the listener, which is taken over, and gets O_NONBLOCK. 0 or -errno. */

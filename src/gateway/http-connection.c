@@ -148,6 +148,7 @@ void http_connection_resume(struct http_connection *connection)
     connection->is_suspended = false;
     (void)sd_event_source_set_enabled(connection->leaving, SD_EVENT_OFF);
     MHD_resume_connection(connection->mhd);
+    http_has_resumed(connection->http);
 }
 
 void http_connection_cut(struct http_connection *connection)

@@ -38,6 +38,7 @@ struct http {
     const struct sockaddr_storage *newcomer; /* while it becomes a connection */
     bool is_paused;                          /* want of descriptors or memory: nobody is accepted */
     bool is_draining;
+    bool has_resumed; /* a connection: libmicrohttpd does not see that until it is called */
     unsigned spread_msec;
     struct log_limit messages; /* of libmicrohttpd */
 };
@@ -65,7 +66,7 @@ struct http_request {
     enum http_method method;
     const struct http_route *route;
     size_t target_size;
-    bool is_target_bad; /* it has an escaped NUL */
+    const char *target_error; /* NULL: none */
     bool is_too_large;  /* its body, which is read nevertheless */
     size_t discarded;
     struct buffer body;
@@ -82,6 +83,7 @@ struct http_request {
 };
 
 /* http.c */
+void http_has_resumed(struct http *http);
 /* For who was told of one connection less. */
 void http_connection_closed(struct http *http);
 

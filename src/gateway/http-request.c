@@ -2,7 +2,7 @@
  * From a request's first line to its handler. libmicrohttpd calls http_request_proceed() when the headers are there, for each part of the
  * body, at its end, and again whenever the suspended connection goes on.
  *
- * What could be understood in more than one way (a proxy in front of us might understand the other one) is refused: two lengths, two hosts,
+ * What could be understood in more than one way (a proxy in front of us might understand the other one) is refused: two lengths, no host or two,
  * an unknown transfer coding. An answer before the end of the body closes the connection, so what is too large is read up to HTTP_DISCARD_MAX.
  */
 #include "gateway/http-internal.h"
@@ -107,6 +107,14 @@ struct http_request *http_request_free(struct http_request *request)
     return NULL;
 }
 
+static const char *find_target_error(const char *target)
+{
+    for (const char *c = target; *c; c++)
+        if ((unsigned char)*c <= ' ' || *c == 0x7f)
+            return "a blank or control character in the path or query";
+    return strstr(target, "%00") ? "a NUL in the path or query" : NULL;
+}
+
 void *http_request_begin(void *userdata, const char *target, struct MHD_Connection *mhd)
 {
     struct http_connection *connection = http_connection_of(mhd);
@@ -116,7 +124,7 @@ void *http_request_begin(void *userdata, const char *target, struct MHD_Connecti
         return NULL;
     request->connection = connection;
     request->target_size = strlen(target);
-    request->is_target_bad = strstr(target, "%00") != NULL;
+    request->target_error = find_target_error(target);
     buffer_init(&request->body, HTTP_BODY_MAX + 1);
     buffer_init(&request->stream, HTTP_STREAM_QUEUE_MAX);
     connection->request = request;
@@ -147,6 +155,7 @@ static enum http_method method_from_string(const char *name)
     return strcmp(name, MHD_HTTP_METHOD_POST) == 0 ? HTTP_POST : HTTP_OTHER;
 }
 
+/* What says where the request ends, and whom it is for. */
 struct framing {
     unsigned hosts, lengths, codings;
     const char *length, *coding;
@@ -175,32 +184,38 @@ static bool is_beyond(const char *length, size_t limit)
     return length && strtoumax(length, NULL, 10) > limit;
 }
 
+static const char *find_head_error(const struct http_request *request,
+                                   const struct framing *framing, const char *version)
+{
+    if (request->target_error)
+        return request->target_error;
+    if (framing->hosts > 1)
+        return "more than one Host";
+    if (framing->hosts == 0 && strcmp(version, MHD_HTTP_VERSION_1_0) != 0)
+        return "no Host";
+    if (framing->lengths + framing->codings > 1)
+        return "more than one Content-Length or Transfer-Encoding";
+    if (framing->coding && strcasecmp(framing->coding, "chunked") != 0)
+        return "no Transfer-Encoding but chunked is known here";
+    return NULL;
+}
+
 /* When the headers are there. True: it is refused. */
-static bool refuse_head(struct http_request *request)
+static bool refuse_head(struct http_request *request, const char *version)
 {
     struct framing framing = {.hosts = 0};
     (void)MHD_get_connection_values(request->connection->mhd, MHD_HEADER_KIND, note_framing,
                                     &framing);
-    const char *why = NULL;
-    if (request->target_size > HTTP_TARGET_MAX) {
+    const char *error = find_head_error(request, &framing, version);
+    if (error)
+        http_reply_problem(request, MHD_HTTP_BAD_REQUEST, error);
+    else if (request->target_size > HTTP_TARGET_MAX)
         http_reply_problem(request, MHD_HTTP_URI_TOO_LONG, NULL);
-        return true;
-    }
-    if (is_beyond(framing.length, HTTP_DISCARD_MAX)) {
+    else if (is_beyond(framing.length, HTTP_DISCARD_MAX))
         http_reply_problem(request, MHD_HTTP_CONTENT_TOO_LARGE, NULL);
-        return true;
-    }
-    if (request->is_target_bad)
-        why = "the path or query has a NUL in it";
-    else if (framing.hosts > 1)
-        why = "more than one Host";
-    else if (framing.lengths + framing.codings > 1)
-        why = "more than one Content-Length or Transfer-Encoding";
-    else if (framing.coding && strcasecmp(framing.coding, "chunked") != 0)
-        why = "no Transfer-Encoding but chunked is known here";
-    if (why)
-        http_reply_problem(request, MHD_HTTP_BAD_REQUEST, why);
-    return why != NULL;
+    else
+        return false;
+    return true;
 }
 
 static enum MHD_Result take_body(struct http_request *request, const char *data, size_t *size)
@@ -329,7 +344,6 @@ enum MHD_Result http_request_proceed(void *userdata, struct MHD_Connection *mhd,
     struct http_request *request = *context;
     (void)userdata;
     (void)mhd;
-    (void)version;
     if (!request)
         return MHD_NO;
     if (request->connection->state == HTTP_READING) {
@@ -337,7 +351,7 @@ enum MHD_Result http_request_proceed(void *userdata, struct MHD_Connection *mhd,
             request->path = path;
             request->method = method_from_string(method);
             request->route = route_find(path);
-            if (!refuse_head(request))
+            if (!refuse_head(request, version))
                 return MHD_YES;
         } else if (*size > 0) {
             return take_body(request, data, size);

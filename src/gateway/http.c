@@ -22,19 +22,34 @@
 /* How long nobody is accepted for want of descriptors or memory, unless a connection ends. */
 #define RETRY_USEC (1 * USEC_PER_SEC)
 
+static void call_in(struct http *http, uint64_t usec)
+{
+    (void)sd_event_source_set_time_relative(http->timer, usec);
+    (void)sd_event_source_set_enabled(http->timer, SD_EVENT_ONESHOT);
+}
+
 static void schedule(struct http *http)
 {
     MHD_UNSIGNED_LONG_LONG msec;
-    bool is_on = MHD_get_timeout(http->daemon, &msec) == MHD_YES;
-    if (is_on)
-        (void)sd_event_source_set_time_relative(http->timer, (uint64_t)msec * USEC_PER_MSEC);
-    (void)sd_event_source_set_enabled(http->timer, is_on ? SD_EVENT_ONESHOT : SD_EVENT_OFF);
+    if (http->has_resumed)
+        call_in(http, 0);
+    else if (MHD_get_timeout(http->daemon, &msec) == MHD_YES)
+        call_in(http, (uint64_t)msec * USEC_PER_MSEC);
+    else
+        (void)sd_event_source_set_enabled(http->timer, SD_EVENT_OFF);
 }
 
 static void run(struct http *http)
 {
+    http->has_resumed = false;
     (void)MHD_run(http->daemon);
     schedule(http);
+}
+
+void http_has_resumed(struct http *http)
+{
+    http->has_resumed = true;
+    call_in(http, 0);
 }
 
 static int on_daemon(sd_event_source *source, int fd, uint32_t revents, void *userdata)
@@ -144,8 +159,7 @@ static int start_daemon(struct http *http)
         MHD_OPTION_NOTIFY_CONNECTION, http_connection_notify, http, MHD_OPTION_NOTIFY_COMPLETED,
         http_request_completed, http, MHD_OPTION_URI_LOG_CALLBACK, http_request_begin, http,
         MHD_OPTION_CONNECTION_LIMIT, http->connections_max, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-        HTTP_HEADERS_MAX, MHD_OPTION_CONNECTION_TIMEOUT, HTTP_IDLE_SECONDS,
-        MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_END);
+        HTTP_HEADERS_MAX, MHD_OPTION_CONNECTION_TIMEOUT, HTTP_IDLE_SECONDS, MHD_OPTION_END);
     return http->daemon ? 0 : -ENOTSUP;
 }
 

@@ -151,12 +151,17 @@ void http_connection_resume(struct http_connection *connection)
     http_has_resumed(connection->http);
 }
 
-void http_connection_cut(struct http_connection *connection)
+void http_connection_give_up(struct http_connection *connection)
 {
-    struct http_request *request = connection->request;
     http_connection_set_state(connection, HTTP_CUT);
     hang_up(connection);
     http_connection_resume(connection);
+}
+
+void http_connection_cut(struct http_connection *connection)
+{
+    struct http_request *request = connection->request;
+    http_connection_give_up(connection);
     if (request)
         http_request_gone(request);
 }

@@ -101,7 +101,9 @@ void http_connection_drain(struct http_connection *connection, unsigned index, u
 void http_connection_suspend(struct http_connection *connection);
 /* Does nothing where it is not suspended. */
 void http_connection_resume(struct http_connection *connection);
-/* Its handler is told, and it is closed. */
+/* It is closed; its handler is told when that is done, and may go on until then as if it were not. */
+void http_connection_give_up(struct http_connection *connection);
+/* It is closed, and its handler is told at once. */
 void http_connection_cut(struct http_connection *connection);
 
 /* http-request.c */

@@ -8,7 +8,9 @@
 #include "gateway/gateway.h"
 
 #include <arpa/inet.h>
+#include <dlfcn.h>
 #include <errno.h>
+#include <microhttpd.h>
 #include <netinet/in.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -33,7 +35,21 @@ static struct fixture {
     char text[65536]; /* what the client has read */
     size_t length;
     bool is_closed;
+    bool has_no_memory; /* for a stream */
 } fixture;
+
+struct MHD_Response *MHD_create_response_from_callback(uint64_t size, size_t block,
+                                                       MHD_ContentReaderCallback reader,
+                                                       void *userdata,
+                                                       MHD_ContentReaderFreeCallback release)
+{
+    struct MHD_Response *(*create)(uint64_t, size_t, MHD_ContentReaderCallback, void *,
+                                   MHD_ContentReaderFreeCallback);
+    if (fixture.has_no_memory)
+        return NULL;
+    *(void **)&create = dlsym(RTLD_NEXT, "MHD_create_response_from_callback");
+    return create(size, block, reader, userdata, release);
+}
 
 static void on_drained(struct gateway *gateway UNUSED)
 {
@@ -76,6 +92,7 @@ static void handle_stream(struct http_request *request, struct gateway *gateway)
 {
     handle_later(request, gateway);
     http_stream_begin(request, "text/plain");
+    assert_int_equal(fixture.n_gone, 0);
 }
 
 static const struct http_route routes[] = {
@@ -290,6 +307,35 @@ static void test_reader_is_behind(void **state UNUSED)
     assert_int_equal(fixture.n_gone, 0);
 }
 
+/* Its handler goes on as if it had begun, until it is told. */
+static void test_no_memory_for_a_stream(void **state UNUSED)
+{
+    fixture.has_no_memory = true;
+    for (unsigned later = 0; later < 2; later++) {
+        fixture.n_gone = 0;
+        forget();
+        CLEANUP_FD int fd = ask("GET", later ? "/later" : "/stream");
+        run_until(later ? fixture.request != NULL : fixture.n_gone > 0);
+        if (later) {
+            settle();
+            http_stream_begin(fixture.request, "text/plain");
+            assert_int_equal(fixture.n_gone, 0);
+            assert_int_equal(http_stream_send(fixture.request, "x", 1), 0);
+        }
+        run_until(fixture.n_gone > 0 && http_connections(fixture.gateway.http) == 0);
+        assert_int_equal(fixture.n_gone, 1);
+        look(fd);
+        assert_int_equal(fixture.length, 0);
+    }
+    CLEANUP_FD int fd = ask("GET", "/later");
+    run_until(fixture.request);
+    http_stream_begin(fixture.request, "text/plain");
+    http_stream_end(TAKE_PTR(fixture.request));
+    fixture.n_gone = 0;
+    run_until(http_connections(fixture.gateway.http) == 0);
+    assert_int_equal(fixture.n_gone, 0);
+}
+
 static void test_head_of_a_stream(void **state UNUSED)
 {
     CLEANUP_FD int fd = ask("HEAD", "/stream");
@@ -420,6 +466,7 @@ int main(void)
         with_server(test_stream),
         with_server(test_client_leaves_a_stream),
         with_server(test_reader_is_behind),
+        with_server(test_no_memory_for_a_stream),
         with_server(test_head_of_a_stream),
         with_server(test_unauthorized_after_a_while),
         with_server(test_client_does_not_wait_for_the_refusal),

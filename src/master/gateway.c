@@ -264,7 +264,7 @@ static void advance(struct gateway *gateway)
     }
 }
 
-/* Each turn brings it to another phase, or releases it. */
+/* Each turn brings it to another phase, in which a configuration that had to wait is looked at, or releases it. */
 #define TURNS_MAX 8
 
 void gateway_step(struct gateway *gateway)
@@ -272,10 +272,11 @@ void gateway_step(struct gateway *gateway)
     if (!gateway)
         return;
     for (unsigned i = 0; i < TURNS_MAX; i++) {
+        enum gateway_phase phase = gateway->phase;
         look(gateway);
         converge(gateway);
         advance(gateway);
-        if (!gateway->program || !gateway->program->dirty)
+        if (gateway->phase == phase && (!gateway->program || !gateway->program->dirty))
             return;
     }
     master_wake(gateway->master);

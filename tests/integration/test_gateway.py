@@ -258,6 +258,23 @@ def test_removed_and_back(served):
     assert get(one, "/healthz")[0] == 200 and one.pids() == workers
 
 
+def test_back_while_it_leaves(served):
+    """One that is on its way out does not make a later configuration be forgotten."""
+    one = served()
+    (pid,) = gateway_pids(one.status())
+    os.kill(pid, signal.SIGSTOP)
+    section = one.config.pop("gateway")
+    one.write()
+    one.expect_reload("committed")
+    one.wait(lambda status: gateway(one, status)["program"]["state"] == "STOPPING", "it is told to leave")
+    one.config["gateway"] = section
+    one.write()
+    one.expect_reload("committed")
+    os.kill(pid, signal.SIGCONT)
+    await_gateway(one, but=pid)
+    assert get(one, "/healthz")[0] == 200
+
+
 @pytest.mark.sanitized
 def test_killed(served):
     """It comes back; nothing else has changed."""

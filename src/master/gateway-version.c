@@ -103,16 +103,25 @@ static struct listener_options socket_options(const struct config *config)
     return options;
 }
 
+int gateway_version_open(const struct gateway_version *version, char **ret_error)
+{
+    const struct listener_options options = socket_options(version->config);
+    CLEANUP_FREE char *warning = NULL;
+    return listener_change(version->listener, "gateway", &options, &warning, ret_error);
+}
+
+/* As long as one that asks for no password serves, who may connect is who may do so without. */
 static int bind_it(const struct config *config, const struct gateway_version *known,
                    struct gateway_version *version, char **ret_error)
 {
     const struct address *address = &config->gateway.address;
     const struct listener_options options = socket_options(config);
-    CLEANUP_FREE char *warning = NULL;
     if (!known || !known->listener || !listener_find(known->listener, address))
         return listener_new("gateway", address, 1, &options, &version->listener, ret_error);
     version->listener = listener_ref(known->listener);
-    return listener_change(version->listener, "gateway", &options, &warning, ret_error);
+    if (config->gateway.username && !known->config->gateway.username)
+        return listener_try_change(version->listener, &options, ret_error);
+    return gateway_version_open(version, ret_error);
 }
 
 int gateway_version_make(struct config *config, const struct gateway_version *known,

@@ -258,6 +258,39 @@ def test_removed_and_back(served):
     assert get(one, "/healthz")[0] == 200 and one.pids() == workers
 
 
+def test_mode_of_its_socket(master, directory):
+    """All may connect to one that asks for a password, and to no other one: not while one replaces the other, and not when that fails."""
+    path = directory / "http.sock"
+
+    def mode():
+        return path.stat().st_mode & 0o777
+
+    def section(**more):
+        return {"listen": f"unix:{path}", **more}
+
+    def become(**more):
+        (pid,) = gateway_pids(one.status())
+        one.config["gateway"] = section(**more)
+        one.write()
+        one.expect_reload("committed")
+        return pid
+
+    one = master({**configs.recorders(directory / "record"), "gateway": section()})
+    await_gateway(one)
+    assert mode() == 0o600
+    pid = become(username="admin", password="{NO-SUCH-HASH}x")
+    assert mode() == 0o600
+    one.wait(lambda status: gateway(one, status).get("reason") and gateway_pids(status) == [pid], "the former serves on")
+    assert mode() == 0o600
+    pid = become(username="admin", password="open sesame")
+    await_gateway(one, but=pid)
+    proc.wait_until(lambda: mode() == 0o666, "all may connect")
+    pid = become()
+    assert mode() == 0o600
+    await_gateway(one, but=pid)
+    assert mode() == 0o600
+
+
 def test_back_while_it_leaves(served):
     """One that is on its way out does not make a later configuration be forgotten."""
     one = served()

@@ -301,6 +301,15 @@ def test_master_is_gone(gateway):
     assert "the master is gone" in one.log.read_text()
 
 
+def test_control_connection_is_gone(gateway):
+    """While the master is there: without it nothing can be answered, and one that is started anew has another one."""
+    one = gateway()
+    one.silent.close()
+    one.silent = None
+    assert one.process.wait(20) == 0
+    assert "closed the control connection" in one.log.read_text()
+
+
 def test_drain_before_it_serves(gateway):
     one = gateway(tell=False)
     one.await_line({"cmd": "gateway"})

@@ -8,6 +8,8 @@
 
 #include "base/clock.h"
 
+#include <netinet/in.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -192,6 +194,23 @@ static int add_sources(struct http_connection *connection)
     return 0;
 }
 
+/* What libmicrohttpd keeps is as long as the address it was given: of some families that is less than a sockaddr_storage. */
+static struct sockaddr_storage peer_of(struct MHD_Connection *mhd)
+{
+    struct sockaddr_storage peer = {.ss_family = AF_UNSPEC};
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(
+        mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    const struct sockaddr *address = info ? info->client_addr : NULL;
+    if (!address)
+        return peer;
+    peer.ss_family = address->sa_family;
+    if (address->sa_family == AF_INET)
+        memcpy(&peer, address, sizeof(struct sockaddr_in));
+    else if (address->sa_family == AF_INET6)
+        memcpy(&peer, address, sizeof(struct sockaddr_in6));
+    return peer;
+}
+
 /* NULL: want of memory; libmicrohttpd closes it at its first request, for which there is no place. */
 static struct http_connection *connection_new(struct http *http, struct MHD_Connection *mhd)
 {
@@ -204,8 +223,7 @@ static struct http_connection *connection_new(struct http *http, struct MHD_Conn
     connection->mhd = mhd;
     connection->fd = info->connect_fd;
     connection->state = HTTP_WAITING;
-    if (http->newcomer)
-        connection->peer = *http->newcomer;
+    connection->peer = peer_of(mhd);
     if (add_sources(connection) < 0)
         return connection_free(connection);
     list_append(&http->connections, &connection->link);

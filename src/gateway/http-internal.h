@@ -35,8 +35,7 @@ struct http {
     sd_event_source *listener_source, *daemon_source, *timer, *retry;
     struct list connections;
     unsigned n_connections, connections_max;
-    const struct sockaddr_storage *newcomer; /* while it becomes a connection */
-    bool is_paused;                          /* want of descriptors or memory: nobody is accepted */
+    bool is_paused; /* want of descriptors or memory: nobody is accepted */
     bool is_draining;
     bool has_resumed; /* a connection: libmicrohttpd does not see that until it is called */
     unsigned spread_msec;

@@ -35,7 +35,8 @@ static struct fixture {
     char text[65536]; /* what the client has read */
     size_t length;
     bool is_closed;
-    bool has_no_memory; /* for a stream */
+    struct sockaddr_in peer; /* as access was told */
+    bool has_no_memory;      /* for a stream */
 } fixture;
 
 struct MHD_Response *MHD_create_response_from_callback(uint64_t size, size_t block,
@@ -57,9 +58,9 @@ static void on_drained(struct gateway *gateway UNUSED)
 }
 
 struct access_answer access_decide(struct access *access UNUSED,
-                                   const struct access_request *request UNUSED,
-                                   uint64_t now_usec UNUSED)
+                                   const struct access_request *request, uint64_t now_usec UNUSED)
 {
+    memcpy(&fixture.peer, request->peer, sizeof(fixture.peer));
     return (struct access_answer){
         .verdict = fixture.verdict, .why = "because", .delay_usec = fixture.delay_usec};
 }
@@ -211,6 +212,10 @@ static void test_answers_at_once(void **state UNUSED)
     assert_non_null(strstr(fixture.text, "HTTP/1.1 200 OK\r\n"));
     assert_non_null(strstr(fixture.text, "X-Content-Type-Options: nosniff\r\n"));
     assert_non_null(strstr(fixture.text, "Cache-Control: no-store\r\n"));
+    struct sockaddr_in own;
+    socklen_t size = sizeof(own);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&own, &size), 0);
+    assert_memory_equal(&fixture.peer, &own, sizeof(own));
     /* The connection stays. */
     forget();
     say(fd, "POST /now HTTP/1.1\r\nHost: here\r\nContent-Length: 5\r\n\r\nhello");

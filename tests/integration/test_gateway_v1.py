@@ -278,6 +278,17 @@ def test_bodies(api):
         check_problem(api, path, api.request("POST", path, body=body, headers=JSON), 400, None, {})
     check_problem(api, path, api.request("POST", path, body='{"programs":["' + "a" * 65536 + '"]}', headers=JSON), 413, None)
     check_problem(api, path, api.request("POST", path, {"wait": False}), 400, "InvalidParameter", {"parameter": "wait"})
+    # Not too large for HTTP, but for a call that it is a part of.
+    body = '{"programs":["echo"],"message":""}'.replace('""', '"' + "a" * (65536 - 34) + '"')
+    check_problem(api, "/v1/send", api.request("POST", "/v1/send", body=body, headers=JSON), 413, "TooLarge", {})
+
+
+def test_queries(api):
+    assert api.request("GET", "/v1/logs?programs=echo%3A0&programs=echo%3a1")[0] == 200
+    for query, parameter in [("%ff=1", "?"), ("all=%ff", "all"), ("all", "all"), ("all=1", "all"), ("programs[]=echo", "programs[]"), ("=", "")]:
+        check_problem(api, "/v1/why", api.request("GET", f"/v1/why?{query}"), 400, "InvalidParameter", {"parameter": parameter})
+    answer = api.request("GET", "/v1/why?programs=%3Cscript%3E")
+    assert check_problem(api, "/v1/why", answer, 404, "NoSuchProgram")["name"] == "<script>"
 
 
 def test_nothing_but_a_stream(api):
@@ -315,6 +326,20 @@ def test_streams(api, path):
             told += stream
             assert told.pop() == ("end", {}) and len(told) > 1
         check_events(api, path, told)
+
+
+def test_as_many_streams_as_there_may_be(api):
+    """One more is told so. It has a place again when another one has left."""
+    with contextlib.ExitStack() as stack:
+        for _ in range(48):
+            next(stack.enter_context(api.stream("/v1/subscribe", {})))
+        answer = api.send("/v1/subscribe", {}, STREAM)
+        check_problem(api, "/v1/subscribe", answer, 429, "TooManyCalls", {})
+        assert answer[1]["Retry-After"]
+        api.call("/v1/reload", {})
+        stack.pop_all().close()
+        with api.stream("/v1/subscribe", {}) as stream:
+            assert next(stream)[0] == "reply"
 
 
 def test_lines(served, directory):

@@ -181,3 +181,35 @@ def test_a_drain_ends_streams(pair):
         assert read_events(response)
         with pytest.raises(ConnectionError):
             lane.receive()
+
+
+def test_no_stream_begins_in_a_drain(pair):
+    """Of a request that was there before: an answer, and no stream that would hold up the drain."""
+    one, _ = pair
+    with contextlib.closing(one.http()) as connection, stream(pair) as (_, response, _lane):
+        connection.putrequest("POST", "/v1/reload")
+        for name, value in {"Accept": "text/event-stream", "Content-Type": "application/json", "Content-Length": "2"}.items():
+            connection.putheader(name, value)
+        connection.endheaders(b"{")
+        # So that it is known to have begun.
+        assert one.request("GET", "/help")[0] == 200
+        one.drain()
+        assert read_events(response)
+        connection.send(b"}")
+        answer = connection.getresponse()
+        assert answer.status == 503 and answer.headers["Retry-After"] and b"leaving" in answer.read()
+
+
+def test_head(pair):
+    """It has no body, and what would have been in it is not waited for."""
+    one, master = pair
+    with contextlib.closing(one.http()) as connection:
+        ask(connection, "/v1/subscribe", "HEAD", Accept="text/event-stream")
+        lane = master.connect()
+        with contextlib.closing(lane.end):
+            lane.expect("Subscribe")
+            lane.say(parameters={}, continues=True)
+            response = connection.getresponse()
+            assert (response.status, response.headers["Content-Type"]) == (200, "text/event-stream")
+            with pytest.raises(ConnectionError):
+                lane.receive()

@@ -24,7 +24,7 @@
 #define WAIT                                                                                       \
     {                                                                                              \
         {                                                                                          \
-            "wait", "string", "1: the answer comes when it has ended, and says how."               \
+            "wait", "string", "1: the answer comes when it has ended, and says how.", false        \
         }                                                                                          \
     }
 

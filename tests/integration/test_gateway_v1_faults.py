@@ -122,6 +122,7 @@ def read_events(response):
     return [block.split("\n") for block in response.read().decode().split("\n\n") if block]
 
 
+@pytest.mark.sanitized
 def test_a_client_that_leaves(pair):
     """Its call ends with it, which over Varlink means: its connection."""
     with stream(pair) as (connection, response, lane):
@@ -132,6 +133,7 @@ def test_a_client_that_leaves(pair):
             lane.receive()
 
 
+@pytest.mark.sanitized
 def test_a_client_that_does_not_read(pair):
     """It gets what is kept for it, then a word why, and the end; the master is not asked any longer. What comes is shorter than that word: for it
     there is room only where some was kept."""

@@ -1,4 +1,5 @@
 """The methods over HTTP: each path of the description is called, and each answer is as the description says."""
+import base64
 import contextlib
 import http.client
 import json
@@ -52,8 +53,9 @@ OTHERS = {
 class Api:
     """A gateway, and its description."""
 
-    def __init__(self, master, port):
+    def __init__(self, master, port, headers=None):
         self.master, self.port = master, port
+        self.headers = headers or {}  # of every request
         status, _, text = self.request("GET", "/v1/openapi.json")
         assert status == 200
         self.document = Document(text)
@@ -62,7 +64,7 @@ class Api:
         """(connection, response), to be closed by who asked."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=seconds)
         text = "?" + encode(query) if query else ""
-        connection.request(method, path + text, body=body, headers=headers or {})
+        connection.request(method, path + text, body=body, headers={**self.headers, **(headers or {})})
         return connection, connection.getresponse()
 
     def request(self, method, path, query=None, body=None, headers=None):
@@ -129,12 +131,12 @@ def gateway_pids(status):
 @pytest.fixture
 def served(master, directory, port):
     """Echo with these keys, and a gateway."""
-    def start(**program):
+    def start(section=None, headers=None, **program):
         config = configs.echo(f"unix:{directory}/echo.sock", **{"workers": 2, **program})
-        config["gateway"] = {"listen": f"127.0.0.1:{port}"}
+        config["gateway"] = {"listen": f"127.0.0.1:{port}", **(section or {})}
         one = master(config)
         one.wait(gateway_pids, "the gateway is ready")
-        return Api(one, port)
+        return Api(one, port, headers)
     return start
 
 
@@ -236,6 +238,21 @@ def test_errors(api, headers):
     for path, parameters, status, name, members in WRONG:
         check_problem(api, path, api.send(path, parameters, headers), status, name, members)
     assert api.call("/v1/version", {})
+
+
+def test_who_may_not(served):
+    """What is refused before a method is looked at is as described, too."""
+    right = {"Authorization": "Basic " + base64.b64encode(b"admin:secret").decode()}
+    api = served({"username": "admin", "password": "secret"}, right)
+    assert api.call("/v1/version", {})
+    check_problem(api, "/v1/version", api.request("GET", "/v1/version", headers={"Authorization": ""}), 401, None, {})
+    answer = api.request("POST", "/v1/reload", headers={"Origin": "http://elsewhere.example", "Sec-Fetch-Site": "cross-site"})
+    check_problem(api, "/v1/reload", answer, 403, None, {})
+
+
+def test_another_name(api):
+    """As a page would use that has its name lead to us."""
+    check_problem(api, "/v1/version", api.request("GET", "/v1/version", headers={"Host": "elsewhere.example"}), 421, None, {})
 
 
 UNSERVED = [

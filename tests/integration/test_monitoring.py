@@ -1,11 +1,15 @@
 """The Grafana dashboard, the scrape configuration and the alerts of packaging/, against what /metrics tells and by Prometheus' own tools."""
 import json
 import re
+import subprocess
+import urllib.parse
+import urllib.request
 
 import pytest
 import yaml
 
-from harness import TOP
+from harness import TOP, gateway, proc
+from harness.changes import ports
 from harness.manual import Page, entries
 from harness.metrics import Scrape, promtool
 
@@ -28,8 +32,8 @@ def expressions():
     return found
 
 
-def filled(expression):
-    for name, value in VARIABLES.items():
+def filled(expression, **variables):
+    for name, value in {**VARIABLES, **variables}.items():
         expression = expression.replace(name, value)
     assert "$" not in expression, expression
     return expression
@@ -96,3 +100,63 @@ def test_the_manual_names_each():
     """reloader-gateway(8); of histograms and summaries the family."""
     told = {name for head, _ in entries(Page("reloader-gateway.8").section("METRICS")) for name in re.findall(r"reloader_\w+", head)}
     assert told == {DOCUMENTED_BY_FAMILY.sub("", name) for name in SAMPLE.names()}
+
+
+class Prometheus:
+    """The real one, which scrapes a gateway each second by our own configuration."""
+
+    def __init__(self, directory, target, credentials):
+        text = (PACKAGING / "prometheus" / "prometheus.yml").read_text()
+        username, password = credentials
+        (directory / "reloader.password").write_text(password)
+        for old, new in (("localhost:9999", target), ("    # basic_auth: {username: admin,", f"    basic_auth: {{username: {username},"),
+                         ("/etc/prometheus/reloader.password", str(directory / "reloader.password"))):
+            assert text.count(old) == 1, old
+            text = text.replace(old, new)
+        (directory / "prometheus.yml").write_text(f"global: {{scrape_interval: 1s, evaluation_interval: 1s}}\n{text}")
+        (directory / "prometheus-alerts.yml").write_text(ALERTS.read_text())
+        (self.port,) = ports(1)
+        with open(directory / "prometheus.log", "ab") as log:
+            self.process = subprocess.Popen(
+                ["prometheus", f"--config.file={directory}/prometheus.yml", f"--storage.tsdb.path={directory}/data",
+                 f"--web.listen-address=127.0.0.1:{self.port}"], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
+    def ask(self, path, **parameters):
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/api/v1/{path}?{urllib.parse.urlencode(parameters)}", timeout=20) as reply:
+            answer = json.load(reply)
+        assert answer["status"] == "success", answer
+        return answer["data"]
+
+    def value(self, expression):
+        """Of the one series there is, or None."""
+        result = self.ask("query", query=expression)["result"] if proc.tcp_listeners(self.port) else []
+        return float(result[0]["value"][1]) if len(result) == 1 else None
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait(20)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not gateway.IS_BUILT, reason="built without the gateway")
+def test_prometheus_scrapes_it(master, directory):
+    """Each expression of the dashboard is answered, those of what there always is with series; and an alert fires that should."""
+    port, web, datagrams = ports(3)
+    one = master({"gateway": {"listen": f"127.0.0.1:{port}", "username": "admin", "password": "open sesame"},
+                  "sockets": {"web": {"listen": f"127.0.0.1:{web}"}, "dns": {"listen": f"udp:127.0.0.1:{datagrams}"}},
+                  "programs": {"web": {"command": ["sleep", "infinity"], "start_seconds": "10ms", "sockets": ["web", "dns"], "workers": 2}}})
+    prometheus = Prometheus(directory, f"127.0.0.1:{port}", ("admin", "open sesame"))
+    try:
+        proc.wait_until(lambda: prometheus.value("reloader_up"), "the first look", seconds=60)
+        (target,) = prometheus.ask("targets")["activeTargets"]
+        assert (target["health"], target["lastError"]) == ("up", ""), target
+        one.path.write_text("nonsense")
+        one.expect_reload("refused")
+        proc.wait_until(lambda: prometheus.value('sum(increase(reloader_reloads_total{result="refused"}[1m]))'), "the reload is told", seconds=60)
+        silent = [where for where, expression in expressions()
+                  if not prometheus.ask("query", query=filled(expression, **{"$instance": ".*", "$program": ".*"}))["result"]]
+        assert set(silent) <= {"Slots that are not ready", "Unhealthy workers"}, silent
+        proc.wait_until(lambda: [alert["labels"]["alertname"] for alert in prometheus.ask("alerts")["alerts"]] == ["ReloaderReloadFailed"],
+                        "the alert, and no other", seconds=60)
+    finally:
+        prometheus.stop()

@@ -331,7 +331,7 @@ def test_some_do_not_read(served):
     """50 take nothing, while 5 MB of events pass: they cost little, hold up nobody, and are told what they missed."""
     one = served({"talk": talkers("--storm=30000", workers=1)})
     (pid,) = gateway_pids(one.status())
-    with streams(one.address, 50, receive_buffer=4096) as lazy, streams(one.address, 5, query="cmd=echo") as quick:
+    with streams(one.address, 50, receive_buffer=1 << 16) as lazy, streams(one.address, 5, query="cmd=echo") as quick:
         begin = lazy[0].hello()["last"] + 1
         before = int(proc.field(pid, "VmRSS").split()[0])
         say(one, {"cmd": "storm"})

@@ -328,7 +328,7 @@ def test_many_in_a_storm(served):
 
 @pytest.mark.limit(180)
 def test_some_do_not_read(served):
-    """50 take nothing, while 5 MB of events pass: they cost little, hold up nobody, and are told what they missed."""
+    """50 take nothing, while 5 MB of events pass: they cost little, in the kernel, too, hold up nobody, and are told what they missed."""
     one = served({"talk": talkers("--storm=30000", workers=1)})
     (pid,) = gateway_pids(one.status())
     with streams(one.address, 50, receive_buffer=1 << 16) as lazy, streams(one.address, 5, query="cmd=echo") as quick:
@@ -340,9 +340,9 @@ def test_some_do_not_read(served):
         grown = int(proc.field(pid, "VmHWM").split()[0]) - before
         assert grown < 50 * 160 + 8 * 1024, f"{grown} KiB more"
         end = quick[0].events[-1][0]
-        read_until(lazy, has_number(end), "the end", 120)
-        missed = [stream.check_gapless(begin, stream.events[-1][0]) for stream in lazy]
-        assert all(0 < one_missed < 30000 for one_missed in missed)
+        read_until(lazy[:5], has_number(end), "the end", 120)
+        missed = [stream.check_gapless(begin, stream.events[-1][0]) for stream in lazy[:5]]
+        assert all(15000 < one_missed < 30000 for one_missed in missed), missed
 
 
 def test_example(served):

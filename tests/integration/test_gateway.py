@@ -57,6 +57,10 @@ def get(one, path, headers=None, method="GET", seconds=10):
         connection.close()
 
 
+def is_listening(port):
+    return bool(proc.tcp_listeners(port))
+
+
 def change(one, **section):
     """Another section, or none; the reload is committed in any case."""
     one.config["gateway"] = {"listen": f"127.0.0.1:{one.port}", **section}
@@ -71,7 +75,7 @@ def test_serves(served):
     assert get(one, "/healthz")[0] == 200
     (pid,) = gateway_pids(one.status())
     assert gateway(one)["address"] == f"127.0.0.1:{one.port}"
-    assert {f"127.0.0.1:{one.port}"} <= {f"127.0.0.1:{port}" for port in proc.tcp_listening()}
+    assert is_listening(one.port)
     assert pid in proc.children(one.pid)
 
 
@@ -94,7 +98,7 @@ def test_has_no_privileges_and_no_secrets(served, directory):
     (pid,) = gateway_pids(one.status())
     assert int(proc.field(pid, "CapEff"), 16) == int(proc.field(pid, "CapPrm"), 16) == 0
     assert proc.field(pid, "Groups").split() in ([], [str(NOBODY)])
-    text = proc.read(pid, "cmdline") + proc.read(pid, "environ")
+    text = (proc.read(pid, "cmdline") + proc.read(pid, "environ")).decode()
     assert "sesame" not in text and "TOP_SECRET" not in text
     assert "sesame" not in "\n".join(one.log.read()) and "sesame" not in json.dumps(one.status())
     assert get(one, "/stats", CREDENTIALS)[0] == 200
@@ -223,7 +227,7 @@ def test_other_address(served):
     one.write()
     one.expect_reload("committed")
     await_gateway(one, but=pid)
-    proc.wait_until(lambda: one.port not in proc.tcp_listening(), "the old address is free")
+    proc.wait_until(lambda: not is_listening(one.port), "the old address is free")
     one.port = new
     assert get(one, "/healthz")[0] == 200
 
@@ -246,7 +250,7 @@ def test_removed_and_back(served):
     one.write()
     assert one.reload(changed_only=True)["result"] == "committed"
     one.wait(lambda status: "gateway" not in status, "it is gone")
-    assert one.port not in proc.tcp_listening() and one.pids() == workers
+    assert not is_listening(one.port) and one.pids() == workers
     one.config["gateway"] = {"listen": f"127.0.0.1:{one.port}"}
     one.write()
     assert one.reload(changed_only=True)["result"] == "committed"
@@ -281,11 +285,14 @@ def test_stopped(served):
 def test_master_dies(served):
     """It does not outlive the master by more than its requests."""
     one = served()
-    (pid,) = gateway_pids(one.status())
+    (pid,), workers = gateway_pids(one.status()), one.pids()
     one.kill(signal.SIGKILL)
     one.process.wait()
     one.stopped = True
     proc.wait_gone(pid)
+    for worker in workers:
+        os.kill(worker, signal.SIGKILL)
+        proc.wait_gone(worker)
 
 
 class Requests(threading.Thread):
@@ -344,6 +351,7 @@ def test_shutdown(master, directory, port):
     assert get(one, "/healthz")[0] == 200
     gate.unlink()
     assert one.process.wait(20) == 0
+    one.stopped = True
     log = "\n".join(one.log.read())
     assert log.index("web/0: gone") < log.index("reloader-gateway/0: draining") < log.index("reloader: down")
 

@@ -119,7 +119,7 @@ class Crowd:
                     self._end(client)
         except BlockingIOError:
             pass
-        except ConnectionError:
+        except OSError:
             self._end(client)
 
     def _give_up(self):

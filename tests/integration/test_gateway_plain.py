@@ -90,9 +90,9 @@ def check_total(seen):
 @pytest.mark.sanitized
 def test_stats(served):
     one = served()
+    pids = [one.pid, *one.pids()]
+    before = list(map(memory, pids))
     for path in ("/stats", "/info"):
-        pids = [one.pid, *one.pids()]
-        before = list(map(memory, pids))
         seen = stats(one, path)
         after = list(map(memory, pids))
         assert seen["master"]["pid"] == one.pid

@@ -101,6 +101,8 @@ void http_connection_drain(struct http_connection *connection, unsigned index, u
 void http_connection_suspend(struct http_connection *connection);
 /* Does nothing where it is not suspended. */
 void http_connection_resume(struct http_connection *connection);
+/* Has the other end said its last? */
+bool http_connection_has_left(const struct http_connection *connection);
 /* Its handler is told, and it is closed. */
 void http_connection_cut(struct http_connection *connection);
 

@@ -68,6 +68,18 @@ int buffer_append(struct buffer *buffer, const void *data, size_t size)
     return 0;
 }
 
+size_t buffer_take(struct buffer *buffer, void *space, size_t size)
+{
+    size_t n = MIN(size, buffer_size(buffer));
+    if (n == 0)
+        return 0;
+    memcpy(space, buffer->data + buffer->begin, n);
+    drop_front(buffer, n);
+    if (buffer_size(buffer) == 0)
+        give_memory_back(buffer);
+    return n;
+}
+
 int buffer_reserve(struct buffer *buffer, char **ret_space, size_t *ret_size)
 {
     size_t left = buffer->limit - buffer_size(buffer);

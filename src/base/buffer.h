@@ -31,6 +31,9 @@ static inline size_t buffer_size(const struct buffer *buffer)
 /* Appends all of data or nothing: -ENOBUFS beyond the limit, -ENOMEM. */
 int buffer_append(struct buffer *buffer, const void *data, size_t size);
 
+/* Takes at most `size` bytes from the front; returns how many. */
+size_t buffer_take(struct buffer *buffer, void *space, size_t size);
+
 /* Room to receive into: at least 1 byte and at most what the limit leaves; -ENOBUFS if full, -ENOMEM. */
 int buffer_reserve(struct buffer *buffer, char **ret_space, size_t *ret_size);
 /* `size` bytes were put into the room. */

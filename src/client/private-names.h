@@ -14,6 +14,7 @@
 #define buffer_reserve     reloader_private_buffer_reserve
 #define buffer_send        reloader_private_buffer_send
 #define buffer_send_fds    reloader_private_buffer_send_fds
+#define buffer_take        reloader_private_buffer_take
 #define duration_to_config reloader_private_duration_to_config
 #define duration_to_text   reloader_private_duration_to_text
 #define environment_add    reloader_private_environment_add

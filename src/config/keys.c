@@ -10,7 +10,6 @@
 #define PROGRAM_AT(member) offsetof(struct config_program, member)
 
 #define CALLED(ours)       "called '" ours "' here"
-#define CALLED_LATER(ours) "called '" ours "' here, and not in this version"
 
 static const char *const log_levels[] = {"error", "warning", "info", "debug", "trace", NULL};
 static const char *const log_formats[] = {"auto", "text", "json", "journal", NULL};

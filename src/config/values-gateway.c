@@ -140,4 +140,5 @@ static void print_gateway(struct printer *printer, const struct key *key, const 
     (void)fputs(" none\n", printer->stream);
 }
 
-const struct value_type type_gateway = {.read = read_gateway, .print = print_gateway};
+const struct value_type type_gateway = {
+    .label = "mapping or none", .read = read_gateway, .print = print_gateway};

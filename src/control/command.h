@@ -33,6 +33,7 @@ struct command {
     struct command_parameter parameters[COMMAND_PARAMETERS_MAX];
     enum control_role role; /* the least that may call it */
     bool acts;              /* it changes something; others may be called as often as one likes */
+    bool more;              /* replies more than once, if asked by `more` */
     bool streams;           /* makes no sense without `more` */
     unsigned method;        /* what performs it: enum method; 0: not in this version */
 };

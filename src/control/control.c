@@ -297,6 +297,14 @@ void control_answer(struct control *control, uint64_t id, json_t *parameters)
         service_answer(control->service, id, parameters);
 }
 
+int control_connect_gateway(struct control *control, int fd, const struct ucred *peer)
+{
+    if (control)
+        return service_add(control->service, fd, peer, CONTROL_ROLE_GATEWAY);
+    (void)fd_close(fd);
+    return -ENOTCONN;
+}
+
 bool control_is_heard(const struct control *control)
 {
     return control && service_is_heard(control->service);

@@ -168,6 +168,10 @@ void control_publish(struct control *control, const char *type, uint64_t sequenc
 void control_pass_lines(struct control *control, uint64_t id, json_t *lines);
 /* The parameters of the reply that the client with that inquiry waits for, borrowed; NULL: there was no memory for them. */
 void control_answer(struct control *control, uint64_t id, json_t *parameters);
+/*
+ * Takes over the fd of a connection that the gateway was given, with its role, also when it fails. It is served without a socket, too. 0 or -errno.
+ */
+int control_connect_gateway(struct control *control, int fd, const struct ucred *peer);
 /* Would control_publish() reach anybody, now or later? */
 bool control_is_heard(const struct control *control);
 

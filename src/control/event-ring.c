@@ -77,25 +77,16 @@ static struct event_entry *entry_new(const struct event_facts *facts, const char
     return entry;
 }
 
-static int encode(unsigned type, uint64_t sequence, json_t *event, struct event_entry **ret)
+/* The entry keeps what a subscriber's filter asks for, and the event's time. */
+static struct event_entry *describe(const struct event_text *text, uint64_t sequence, json_t *event)
 {
-    CLEANUP_FREE char *text = NULL;
-    size_t size = 0;
-    json_auto_t *parameters = json_pack("{s:I, s:O}", "sequence", (json_int_t)sequence, "event",
-                                        event);
-    int r = parameters ? varlink_encode_reply(parameters, true, &text, &size) : -ENOMEM;
-    if (r < 0)
-        return r;
-    if (size > EVENT_SIZE_MAX)
-        return -EMSGSIZE;
-    const struct event_facts facts = event_facts_of(type, event);
-    struct event_entry *entry = entry_new(&facts, text, size);
+    const struct event_facts facts = event_facts_of(text->type, event);
+    struct event_entry *entry = entry_new(&facts, text->data, text->size);
     if (!entry)
-        return -ENOMEM;
+        return NULL;
     entry->sequence = sequence;
     entry->time_usec = (uint64_t)json_integer_value(json_object_get(event, "time_usec"));
-    *ret = entry;
-    return 0;
+    return entry;
 }
 
 /* Room */
@@ -131,17 +122,19 @@ void event_ring_skip(struct event_ring *ring, uint64_t sequence)
     ring->last = MAX(ring->last, sequence);
 }
 
-int event_ring_add(struct event_ring *ring, unsigned type, uint64_t sequence, json_t *event)
+int event_ring_add_text(struct event_ring *ring, uint64_t sequence, json_t *event,
+                        const struct event_text *text)
 {
-    struct event_entry *entry = NULL;
     event_ring_skip(ring, sequence);
-    int r = encode(type, sequence, event, &entry);
-    if (r < 0)
-        return r;
+    if (text->size > EVENT_SIZE_MAX)
+        return -EMSGSIZE;
+    struct event_entry *entry = describe(text, sequence, event);
+    if (!entry)
+        return -ENOMEM;
     while (ring->n > 0 && (ring->n == EVENT_RING_EVENTS_MAX ||
                            ring->bytes + cost_of(entry) > EVENT_RING_BYTES_MAX))
         drop_oldest(ring);
-    r = make_room(ring);
+    int r = make_room(ring);
     if (r < 0) {
         free(entry);
         return r;
@@ -150,6 +143,20 @@ int event_ring_add(struct event_ring *ring, unsigned type, uint64_t sequence, js
     ring->bytes += cost_of(entry);
     *place(ring, ring->n++) = entry;
     return 0;
+}
+
+int event_ring_add(struct event_ring *ring, unsigned type, uint64_t sequence, json_t *event)
+{
+    CLEANUP_FREE char *data = NULL;
+    struct event_text text = {.type = type};
+    event_ring_skip(ring, sequence);
+    json_auto_t *parameters = json_pack("{s:I, s:O}", "sequence", (json_int_t)sequence, "event",
+                                        event);
+    int r = parameters ? varlink_encode_reply(parameters, true, &data, &text.size) : -ENOMEM;
+    if (r < 0)
+        return r;
+    text.data = data;
+    return event_ring_add_text(ring, sequence, event, &text);
 }
 
 /* Looking */

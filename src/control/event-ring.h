@@ -1,5 +1,5 @@
 /*
- * event-ring.h - the last events, as the bytes of the replies that tell them.
+ * event-ring.h - the last events, as the bytes that tell them: Varlink replies, or what another server makes of them.
  *
  * Whoever subscribes is a number in here: what comes live and what is told again are the same walk through the ring, so nothing
  * gets lost or doubled between the two; and one who reads slowly costs no memory of his own. The oldest make room for the newest;
@@ -20,7 +20,7 @@
 struct event_entry {
     uint64_t sequence, time_usec; /* of the real clock */
     struct event_facts facts;
-    const char *text; /* a whole Varlink reply; `size` counts its NUL */
+    const char *text; /* of event_ring_add(): a whole Varlink reply; `size` counts its NUL */
     size_t size;
     char data[]; /* what the others point into */
 };
@@ -43,6 +43,14 @@ void event_ring_clear(struct event_ring *ring);
  * kept, as if it were gone.
  */
 int event_ring_add(struct event_ring *ring, unsigned type, uint64_t sequence, json_t *event);
+/* The same for a text that the caller made, `type` being the event's. It is copied. */
+struct event_text {
+    unsigned type;
+    const char *data;
+    size_t size;
+};
+int event_ring_add_text(struct event_ring *ring, uint64_t sequence, json_t *event,
+                        const struct event_text *text);
 /* One that can't be kept: only its number is. */
 void event_ring_skip(struct event_ring *ring, uint64_t sequence);
 /* The first one with that number or a larger one, or NULL. Valid until the next one is added. */

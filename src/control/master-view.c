@@ -7,6 +7,7 @@
 #include "control/logs-view.h"
 #include "control/send-view.h"
 #include "control/signal-view.h"
+#include "master/gateway.h"
 #include "master/jobs.h"
 #include "master/scale.h"
 #include "master/why.h"
@@ -245,20 +246,39 @@ static void add_helper(json_t *self, const char *name, const struct helper *help
                                             (json_int_t)helper->deaths));
 }
 
+/* NULL: there is none, and none is wanted. */
+static json_t *view_gateway(const struct master *master)
+{
+    const struct gateway *gateway = master->gateway;
+    const struct config_gateway *section = &master->release.config->gateway;
+    if (!gateway || (!section->is_on && !gateway->program))
+        return NULL;
+    if (gateway->program)
+        section = &gateway->current.config->gateway;
+    CLEANUP_FREE char *address = address_to_text(&section->address);
+    json_t *program = gateway->program ? view_program(master, gateway->program) : NULL;
+    const char *state = json_string_value(json_object_get(program, "state"));
+    CLEANUP_FREE char *copy = strdup(state ? state : "FAILED");
+    return json_pack("{s:s*, s:s*, s:s*, s:o*}", "address", address, "state", copy, "reason",
+                     gateway->failure, "program", program);
+}
+
 json_t *master_view_status(const struct master *master)
 {
     uint64_t now = clock_monotonic_usec();
-    json_t *self = json_pack("{s:I, s:s, s:s, s:I, s:I, s:o}", "pid", (json_int_t)getpid(),
-                             "version", RELOADER_VERSION, "state",
-                             master_state_to_string(master_get_state(master)), "uptime_usec",
-                             (json_int_t)(now - master->started_usec), "loop_delay",
-                             (json_int_t)loop_delay_longest(&master->loop_delay, now), "loop_delays",
-                             view_loop_delays(&master->loop_delay));
+    json_t *self = json_pack(
+        "{s:I, s:s, s:s, s:I, s:I, s:I, s:o, s:o}", "pid", (json_int_t)getpid(), "version",
+        RELOADER_VERSION, "state", master_state_to_string(master_get_state(master)), "uptime_usec",
+        (json_int_t)(now - master->started_usec), "loop_delay",
+        (json_int_t)loop_delay_longest(&master->loop_delay, now), "loop_delay_sum",
+        (json_int_t)master->loop_delay.sum_usec, "loop_delays",
+        view_loop_delays(&master->loop_delay), "reloads", reload_counts_to_json(&master->reload));
     add_helper(self, "prober", master->probing->helper);
     add_helper(self, "logger", master->logging->helper);
-    return json_pack("{s:o, s:o, s:o, s:o, s:o*}", "master", self, "reload", view_reload(master),
-                     "programs", view_programs(master), "listeners", view_listeners(master),
-                     "strays", view_strays(master));
+    return json_pack("{s:o, s:o, s:o, s:o, s:o*, s:o*}", "master", self, "reload",
+                     view_reload(master), "programs", view_programs(master), "listeners",
+                     view_listeners(master), "strays", view_strays(master), "gateway",
+                     view_gateway(master));
 }
 
 static json_t *op_status(void *userdata)

@@ -45,7 +45,7 @@ static const struct command control_commands[] = {
         .help = "The running state: the master, its last or running reload, programs with their "
                 "slots and workers, listeners.",
         .reply = "(master: Master, reload: ?ReloadState, programs: []Program, listeners: "
-                 "[]Listener, strays: ?[]Stray)",
+                 "[]Listener, strays: ?[]Stray, gateway: ?Gateway)",
         .method = METHOD_STATUS,
     },
     {
@@ -66,6 +66,7 @@ static const struct command control_commands[] = {
                        {.name = "dry_run", .type = COMMAND_BOOL}},
         .reply = reload_reply,
         .acts = true,
+        .more = true,
         .method = METHOD_RELOAD,
     },
     {
@@ -77,6 +78,7 @@ static const struct command control_commands[] = {
         .parameters = {{.name = "wait", .type = COMMAND_BOOL}},
         .reply = reload_reply,
         .acts = true,
+        .more = true,
         .method = METHOD_UNDO,
     },
     {
@@ -91,6 +93,7 @@ static const struct command control_commands[] = {
                        {.name = "wait", .type = COMMAND_BOOL}},
         .reply = job_reply,
         .acts = true,
+        .more = true,
         .method = METHOD_START,
     },
     {
@@ -104,6 +107,7 @@ static const struct command control_commands[] = {
                        {.name = "force", .type = COMMAND_BOOL}},
         .reply = job_reply,
         .acts = true,
+        .more = true,
         .method = METHOD_STOP,
     },
     {
@@ -116,6 +120,7 @@ static const struct command control_commands[] = {
                        {.name = "wait", .type = COMMAND_BOOL}},
         .reply = job_reply,
         .acts = true,
+        .more = true,
         .method = METHOD_RESTART,
     },
     {
@@ -147,6 +152,7 @@ static const struct command control_commands[] = {
                        {.name = "stream", .type = COMMAND_STRING}},
         .reply = "(outputs: ?[]Output, log: ?(to: string, path: ?string, identifier: ?string), "
                  "lines: ?Lines)",
+        .more = true,
         .method = METHOD_LOGS,
     },
     {
@@ -236,6 +242,7 @@ static const struct command control_commands[] = {
                        {.name = "start", .type = COMMAND_INT}},
         .reply = "(start: ?int, last: ?int, restarted: ?bool, sequence: ?int, event: ?object, "
                  "missed: ?(first: ?int, last: int))",
+        .more = true,
         .streams = true,
         .method = METHOD_SUBSCRIBE,
     },
@@ -286,10 +293,14 @@ static const char control_types[] =
     "# loop_delays: how many waited for at most so long; where most_usec is absent, all.\n"
     "# loop_delay: the longest that something had to wait for its turn in the last minute, in "
     "microseconds.\n"
+    "# loop_delay_sum: of all together. reloads: how many ended so since the master began.\n"
     "type Master (pid: int, version: string, state: string, uptime_usec: int, loop_delay: int, "
-    "loop_delays: []Delay, "
+    "loop_delay_sum: int, loop_delays: []Delay, reloads: []ReloadCount, "
     "logger: ?(pid: int, died: int), prober: ?(pid: int, died: int))\n"
     "\ntype Delay (most_usec: ?int, count: int)\n"
+    "\n# duration_usec: of all of them together.\n"
+    "type ReloadCount (result: (committed, rolled_back, superseded, degraded, refused), "
+    "count: int, duration_usec: int)\n"
     "\ntype ReloadState (id: int, state: string, result: ?string, reason: ?string)\n"
     "\n# undo: by Undo; read: the configuration, anew; the others read nothing.\n"
     "type ReloadKind (read, current, restart, scale, undo)\n"
@@ -319,6 +330,9 @@ static const char control_types[] =
     "type Program (name: string, state: string, generation: int, workers: int, ready: int, "
     "slots: []Slot, output: ?(dropped_lines: int, dropped_bytes: int, lost_bytes: int), "
     "groups: ?[]string, health: ?string, waits_for: ?string)\n"
+    "\n# The HTTP gateway: FAILED where there is none, though one is configured; reason: why what is "
+    "configured is not so.\n"
+    "type Gateway (address: ?string, state: string, reason: ?string, program: ?Program)\n"
     "\n# A process that left its worker's group, and lives on though the worker has gone.\n"
     "type Stray (pid: int, process: string, worker: string)\n"
     "\n# redirected: stderr goes where stdout goes. path: of a file.\n"

@@ -13,24 +13,46 @@
 #include <stddef.h>
 #include <systemd/sd-event.h>
 
-/* Bounds: connections, bytes of headers and request line of one, of a body, seconds that one may do nothing; bytes that a stream's
- * reader may be behind. */
-#define HTTP_CONNECTIONS_MAX  1500
-#define HTTP_HEADERS_MAX      ((size_t)32 * 1024)
-#define HTTP_BODY_MAX         ((size_t)64 * 1024)
-#define HTTP_IDLE_SECONDS     60u
-#define HTTP_STREAM_QUEUE_MAX ((size_t)256 * 1024)
+/*
+ * Bounds: connections; bytes of one for a request line with its headers, of the request line's target alone, of a body, and of one that is
+ * read to its end though it is too large, so that its sender reads why; headers that a handler adds; bytes that a stream's reader may be behind.
+ */
+#define HTTP_CONNECTIONS_MAX   1500
+#define HTTP_HEADERS_MAX       ((size_t)32 * 1024)
+#define HTTP_TARGET_MAX        ((size_t)8 * 1024)
+#define HTTP_BODY_MAX          ((size_t)64 * 1024)
+#define HTTP_DISCARD_MAX       ((size_t)1024 * 1024)
+#define HTTP_REPLY_HEADERS_MAX 16
+#define HTTP_STREAM_QUEUE_MAX  ((size_t)256 * 1024)
+/* Descriptors of a gateway: one a connection, and some for the rest of it. Where there may not be that many, there are fewer connections. */
+#define HTTP_FILES_SPARE 200
+#define HTTP_FILES_MAX   (HTTP_CONNECTIONS_MAX + HTTP_FILES_SPARE)
+/*
+ * Seconds: without a request on a connection that had one, or in which nothing could be sent; for a request line on a new connection, and
+ * again from there to the end of the request; for an answer to be taken. An idle one is left alone that long in a drain.
+ */
+#define HTTP_IDLE_SECONDS    60u
+#define HTTP_REQUEST_SECONDS 20u
+#define HTTP_SEND_SECONDS    120u
+#define HTTP_FAREWELL_MSEC   1000u
 
 struct gateway;
 struct http;
 struct http_request;
 
-/* GET counts as HEAD, too. */
+/* HEAD is told as GET; its answer goes without the body. */
 enum http_method { HTTP_GET = 1 << 0, HTTP_POST = 1 << 1, HTTP_OTHER = 1 << 2 };
 
+/* What may be served without a password, where it is configured so. */
+enum http_public {
+    HTTP_PUBLIC_HEALTHZ = 1 << 0,
+    HTTP_PUBLIC_READYZ = 1 << 1,
+    HTTP_PUBLIC_METRICS = 1 << 2,
+};
+
 struct http_route {
-    const char
-        *path; /* "/v1/" with a slash at its end stands for all below it, others for themselves */
+    /* "/v1/" with a slash at its end stands for all below it, others (and "/") for themselves */
+    const char *path;
     unsigned methods; /* of enum http_method; others get 405 with Allow */
     unsigned public; /* enum config_public: served without a password if it is among the configured ones; 0: never */
     bool acts; /* it changes something: a browser on another site may not make it */
@@ -39,7 +61,10 @@ struct http_route {
     void (*handle)(struct http_request *request, struct gateway *gateway);
 };
 
-/* Of a request that is there, borrowed from it; all text is percent-decoded and NUL-terminated. */
+/*
+ * Of a request that is there, borrowed from it; all text is percent-decoded, NUL-terminated, and without a NUL within. It need not be UTF-8:
+ * json_string() may fail.
+ */
 enum http_method http_method(const struct http_request *request);
 const char *http_path(const struct http_request *request);
 /* NULL: it is not there; "" without a value. Names of headers in any case. */
@@ -83,13 +108,21 @@ void http_stream_begin(struct http_request *request, const char *type);
 int http_stream_send(struct http_request *request, const void *data, size_t size);
 /* Bytes that wait to be read. */
 size_t http_stream_pending(const struct http_request *request);
+/*
+ * For a stream: `room` is called when all that was sent is taken and more is wanted, never from within http_stream_send(). It may send, but not
+ * end the stream.
+ */
+void http_on_room(struct http_request *request, void (*room)(void *userdata), void *userdata);
 void http_stream_end(struct http_request *request);
 
-/* Serves on the listener, which is taken over. 0 or -errno. */
+/* Serves on the listener, which is taken over, and gets O_NONBLOCK. 0 or -errno. */
 int http_new(sd_event *event, int listener_fd, struct gateway *gateway, struct http **ret);
-/* No more connections; requests that are there are served, idle connections closed, and streams end one by one over `spread_msec`. */
+/*
+ * No more connections; requests that are there are served, idle connections closed, and streams end one by one over `spread_msec`.
+ * Once more with another number: that one holds.
+ */
 void http_drain(struct http *http, unsigned spread_msec);
-/* How many connections there are; a drain is over at 0, and `drained` of the gateway is called. */
+/* How many connections there are; a drain is over at 0, and gateway_drained() is called. */
 unsigned http_connections(const struct http *http);
 struct http *http_free(struct http *http);
 DEFINE_FREEP(struct http *, http_free)

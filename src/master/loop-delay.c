@@ -26,6 +26,7 @@ void loop_delay_note(struct loop_delay *delay, uint64_t now_usec, uint64_t waite
     size_t bucket = 0;
     move_to(delay, now_usec / WINDOW_USEC);
     delay->longest_usec = MAX(delay->longest_usec, waited_usec);
+    delay->sum_usec += waited_usec;
     while (waited_usec > bounds[bucket])
         bucket++;
     delay->counts[bucket]++;

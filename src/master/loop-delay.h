@@ -1,6 +1,6 @@
 /*
  * loop-delay.h - how long what is due has to wait for its turn in the event loop: the longest wait of the last minute or so, and
- * a histogram of all. No clock here: `now_usec` is the caller's, monotonic.
+ * a histogram and the sum of all. No clock here: `now_usec` is the caller's, monotonic.
  */
 #pragma once
 
@@ -14,7 +14,7 @@
 struct loop_delay {
     uint64_t window; /* which one it is, by the clock */
     uint64_t longest_usec, longest_before_usec;
-    uint64_t counts[LOOP_DELAY_BUCKETS];
+    uint64_t counts[LOOP_DELAY_BUCKETS], sum_usec;
 };
 
 void loop_delay_note(struct loop_delay *delay, uint64_t now_usec, uint64_t waited_usec);

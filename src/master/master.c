@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/strv.h"
+#include "master/gateway.h"
 #include "master/hooks.h"
 #include "master/jobs.h"
 #include "master/listener-use.h"
@@ -102,6 +103,9 @@ static void shutdown_step(struct master *master)
     bool forced = master->intent.type == INTENT_FORCED;
     bool empty = forced ? stop_all(master) : stop_next(master);
     master_close_listeners(master);
+    if (empty || forced)
+        gateway_stop(master->gateway, forced);
+    empty = empty && gateway_is_gone(master->gateway);
     if (empty && !reload_has_checks(&master->reload) && (forced || !hooks_linger(master->hooks)))
         (void)sd_event_exit(master->event, master->exit_code);
 }
@@ -207,6 +211,7 @@ static void do_step(struct master *master)
         converge_changed(master);
     for (unsigned i = 0; i < STEPS_AT_ONCE_MAX && jobs_step(master); i++)
         converge_changed(master);
+    gateway_step(master->gateway);
     if (is_shutting_down(master)) {
         shutdown_step(master);
         converge_changed(master);
@@ -371,6 +376,8 @@ static int set_up(struct master *master, struct config *config, char **ret_error
     if (r == 0)
         r = master_add_programs(master, ret_error);
     if (r == 0)
+        r = gateway_new(master, &master->gateway);
+    if (r == 0)
         r = service_manager_new(master, &master->options.service, &master->service);
     return r;
 }
@@ -436,6 +443,7 @@ struct master *master_free(struct master *master)
         (void)program_free(master->programs[i]);
     free(TAKE_PTR(master->programs));
     master->n_programs = 0;
+    master->gateway = gateway_free(master->gateway);
     /* What the workers have printed is written before we leave: whoever started us may then end all of us. */
     (void)logging_free(master->logging);
     followers_clear(&master->followers);

@@ -33,6 +33,7 @@
 #include "worker/reaper.h"
 
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <systemd/sd-event.h>
 
 struct master_options {
@@ -54,12 +55,15 @@ struct master_options {
                    char **ret_error);
     void (*commit)(const struct config *config, void *prepared, void *userdata);
     void (*discard)(void *prepared);
+    /* Takes over one end of a connection of the gateway's to the control service. 0 or -errno. NULL: there is no such service. */
+    int (*connect)(int fd, const struct ucred *peer, void *userdata);
     void *userdata;
 };
 
 enum master_state { MASTER_STARTING, MASTER_RUNNING, MASTER_RELOADING, MASTER_STOPPING };
 const char *master_state_to_string(enum master_state state);
 
+struct gateway;
 struct hooks;
 
 struct master {
@@ -89,6 +93,7 @@ struct master {
     struct inquiries inquiries;
     struct lookup lookup;
     struct hooks *hooks;
+    struct gateway *gateway; /* NULL before it was made, and when the master is on its way out */
     struct service_manager *service; /* NULL: we are no service of its kind */
     sd_event_source *step_at_rest, *step_in_time;
     sd_event_source *log_rotated;

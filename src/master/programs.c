@@ -120,7 +120,7 @@ static const struct program_ops program_ops = {
 
 /* Making them */
 
-static struct program_params make_params(struct master *master, struct generation *generation)
+struct program_params master_program_params(struct master *master, struct generation *generation)
 {
     return (struct program_params){
         .event = master->event,
@@ -161,7 +161,7 @@ static int add_program(struct master *master, const struct config_program *confi
         r = sockets_hand(&master->release, config, generation);
     if (r < 0)
         return r;
-    const struct program_params params = make_params(master, generation);
+    const struct program_params params = master_program_params(master, generation);
     struct program *program = NULL;
     r = program_new(&params, &program);
     if (r == 0)
@@ -187,7 +187,7 @@ int master_make_program(struct master *master, struct config *config,
     int r = generation_new_absent(config, program, &absent);
     if (r < 0)
         return r;
-    const struct program_params params = make_params(master, absent);
+    const struct program_params params = master_program_params(master, absent);
     return program_new(&params, ret);
 }
 

@@ -6,6 +6,8 @@
 
 struct master;
 
+/* What a program of the master's has, in its first generation. */
+struct program_params master_program_params(struct master *master, struct generation *generation);
 /* When the master starts: all of the configuration in force, in their first generation. 0 or -errno with *ret_error (malloc-ed). */
 int master_add_programs(struct master *master, char **ret_error);
 /* One that a reload may add: nothing of it is there yet. 0 or -errno. */

@@ -165,6 +165,17 @@ json_t *reload_history_to_json(const struct reload *reload)
     return history;
 }
 
+json_t *reload_counts_to_json(const struct reload *reload)
+{
+    json_t *counts = json_array();
+    for (enum reload_result result = RELOAD_COMMITTED; result < RELOAD_RESULTS; result++)
+        (void)json_array_append_new(
+            counts, json_pack("{s:s, s:I, s:I}", "result", reload_result_to_string(result), "count",
+                              (json_int_t)reload->counts[result].count, "duration_usec",
+                              (json_int_t)reload->counts[result].duration_usec));
+    return counts;
+}
+
 /* "untouched" had no part in it; a refused reload touched nobody. */
 static const char *describe_result(const struct program *program, enum reload_result result)
 {
@@ -269,5 +280,7 @@ void reload_end(struct master *master, struct reload_request *request, enum relo
         .programs = describe_programs(master, result),
     };
     *request = (struct reload_request){0};
+    reload->counts[result].count++;
+    reload->counts[result].duration_usec += duration;
     publish_end(master, record);
 }

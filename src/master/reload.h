@@ -41,7 +41,8 @@ enum reload_result {
 };
 const char *reload_result_to_string(enum reload_result result);
 
-#define RELOAD_STATES (RELOAD_ROLLING_BACK + 1)
+#define RELOAD_STATES  (RELOAD_ROLLING_BACK + 1)
+#define RELOAD_RESULTS (RELOAD_REFUSED + 1)
 
 /* Who asked for it, as the kernel tells: the sender of a signal or the peer of the control socket; or a file that changed. */
 struct reload_cause {
@@ -95,6 +96,11 @@ struct reload_record {
 
 #define RELOAD_HISTORY_MAX 100
 
+/* How many ended so, ever, and how long they took together: the history forgets, these do not. */
+struct reload_count {
+    uint64_t count, duration_usec;
+};
+
 /* What a program does in a reload. */
 struct reload_part {
     char *program; /* its name now; of one that is added: its new one */
@@ -128,6 +134,7 @@ struct reload {
     char *reason; /* of the failure */
     struct reload_record history[RELOAD_HISTORY_MAX];
     size_t n_history; /* ever written; the newest is at (n_history - 1) % RELOAD_HISTORY_MAX */
+    struct reload_count counts[RELOAD_RESULTS];
 };
 
 void reload_init(struct reload *reload);
@@ -156,6 +163,8 @@ const char *reload_cause_to_text(const struct reload_cause *cause,
                                  char buffer[RELOAD_CAUSE_TEXT_SIZE]);
 /* All that is remembered, the oldest first. Likewise. */
 json_t *reload_history_to_json(const struct reload *reload);
+/* [{result, count, duration_usec}], of each result. Likewise. */
+json_t *reload_counts_to_json(const struct reload *reload);
 
 /* Is any check_command still there? The master does not leave before. */
 bool reload_has_checks(const struct reload *reload);

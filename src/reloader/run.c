@@ -35,6 +35,12 @@ static void forward_answer(uint64_t inquiry, json_t *answer, void *userdata)
     control_answer(userdata, inquiry, answer);
 }
 
+static int on_connect(int fd, const struct ucred *peer, void *userdata)
+{
+    const struct running *running = userdata;
+    return control_connect_gateway(running->control, fd, peer);
+}
+
 static bool is_anybody_there(void *userdata)
 {
     return control_is_heard(userdata);
@@ -159,6 +165,7 @@ int run(struct config *config, const struct run_options *options)
         .prepare = on_prepare,
         .commit = on_commit,
         .discard = on_discard,
+        .connect = on_connect,
         .userdata = &running,
     };
     process_title_set(config->process_title);

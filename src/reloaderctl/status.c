@@ -279,6 +279,33 @@ static void print_strays(const struct page *page, json_t *strays)
     }
 }
 
+static void print_gateway(const struct page *page, json_t *gateway)
+{
+    static const size_t expendable[] = {3, 2};
+    CLEANUP_TABLE struct table line = {.n_columns = 4, .right = ~0u, TABLE_EXPENDABLE(expendable)};
+    CLEANUP_TABLE struct table more = {.n_columns = 1};
+    json_t *program = json_object_get(gateway, "program");
+    json_t *slot = json_array_get(json_object_get(program, "slots"), 0);
+    json_t *worker = json_array_get(json_object_get(slot, "workers"), 0);
+    CLEANUP_FREE char *state = get_text(gateway, "state"), *address = get_text(gateway, "address"),
+                      *reason = get_text(gateway, "reason"), *why = get_text(slot, "reason");
+    if (!gateway)
+        return;
+    (void)fputc('\n', page->stream);
+    table_add(&line, TONE_BOLD, "gateway");
+    table_add(&line, tone_of_state(state), "%s", state);
+    table_add(&line, TONE_PLAIN, "%s", address);
+    if (worker)
+        table_add(&line, TONE_PLAIN, "pid %" PRIu64, get_number(worker, "pid"));
+    else
+        table_add(&line, TONE_PLAIN, "%s", "");
+    table_print(&line, page->screen, 0, page->stream);
+    if (reason[0] == '\0' && why[0] == '\0')
+        return;
+    table_add(&more, TONE_BAD, "%s", reason[0] ? reason : why);
+    table_print(&more, page->screen, 2, page->stream);
+}
+
 static void print_page(const struct page *page, json_t *status)
 {
     json_t *program;
@@ -294,6 +321,7 @@ static void print_page(const struct page *page, json_t *status)
     }
     print_listeners(page, json_object_get(status, "listeners"));
     print_strays(page, json_object_get(status, "strays"));
+    print_gateway(page, json_object_get(status, "gateway"));
 }
 
 static int exit_code(json_t *status)

@@ -139,3 +139,25 @@ def test_bad_values_leave_the_old_state(master, keys, error):
     reply = one.expect_reload("refused")
     assert error in reply["reason"], reply
     assert one.pids() == before == one.pids("a")
+
+
+def test_counts(master, directory):
+    """Status counts what the history has forgotten: one of each result that is easily had, and more than are remembered."""
+    def counts():
+        return {entry["result"]: (entry["count"], entry["duration_usec"]) for entry in one.status()["master"]["reloads"]}
+
+    one = master({"programs": {"only": {"command": GOOD, "start_seconds": "10ms"}}})
+    assert counts() == dict.fromkeys(("committed", "rolled_back", "superseded", "degraded", "refused"), (0, 0))
+    one.expect_reload("committed")
+    one.programs["only"]["command"] = ["false"]
+    one.write()
+    one.expect_reload("rolled_back")
+    one.path.write_text("nonsense")
+    one.expect_reload("refused")
+    past = one.call("History")["reloads"]
+    assert {entry["result"]: (1, entry["duration_usec"]) for entry in past} == {result: value for result, value in counts().items() if value[0]}
+    for _ in range(100):
+        one.expect_reload("refused")
+    assert len(one.call("History")["reloads"]) == 100
+    seen = counts()
+    assert seen["refused"][0] == 101 and seen["committed"] == (1, past[0]["duration_usec"])

@@ -16,7 +16,7 @@ ALLOWED["why"] = {"base", "net", "process", "why"}
 ALLOWED["helper"] = {"base", "helper"}
 ALLOWED["logger"] = {"base", "worker", "helper", "logger"}
 ALLOWED["probe"] = {"base", "helper", "probe"}
-ALLOWED["gateway"] = {"base", "control", "client", "gateway"}  # of control the command table alone
+ALLOWED["gateway"] = {"base", "process", "control", "client", "gateway"}  # of control the command table alone
 ALLOWED["reloaderctl"] = {"base", "process", "reloaderctl"}
 ALLOWED["client"] = {"base", "client"}  # linked statically, its names kept private
 

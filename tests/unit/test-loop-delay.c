@@ -23,6 +23,7 @@ static void test_longest(UNUSED void **state)
     assert_int_equal(loop_delay_longest(&delay, begin + 59 * USEC_PER_SEC), 70);
     assert_int_equal(loop_delay_longest(&delay, begin + 60 * USEC_PER_SEC), 8);
     assert_int_equal(loop_delay_longest(&delay, begin + 90 * USEC_PER_SEC), 0);
+    assert_int_equal(delay.sum_usec, 5 + 70 + 6 + 8);
     loop_delay_note(&delay, begin + 900 * USEC_PER_SEC, 3);
     assert_int_equal(loop_delay_longest(&delay, begin + 901 * USEC_PER_SEC), 3);
 }

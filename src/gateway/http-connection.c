@@ -1,0 +1,230 @@
+/*
+ * Connections. Each has one deadline, whose length and meaning come with its state: nobody holds a connection longer than that by
+ * sending or reading a byte now and then. libmicrohttpd's own limit for one without any traffic comes on top of it.
+ *
+ * libmicrohttpd does not watch a suspended connection. We do: a client that has left is not worked for any longer.
+ */
+#include "gateway/http-internal.h"
+
+#include "base/clock.h"
+
+#include <sys/epoll.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
+struct http_connection *http_connection_of(struct MHD_Connection *mhd)
+{
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(
+        mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    return info ? info->socket_context : NULL;
+}
+
+void http_connection_set_deadline(struct http_connection *connection, uint64_t usec)
+{
+    bool is_on = usec != USEC_INFINITY;
+    if (is_on)
+        (void)sd_event_source_set_time_relative(connection->deadline, usec);
+    (void)sd_event_source_set_enabled(connection->deadline,
+                                      is_on ? SD_EVENT_ONESHOT : SD_EVENT_OFF);
+}
+
+static uint64_t drain_usec(const struct http *http, unsigned index, unsigned count)
+{
+    return (uint64_t)http->spread_msec * USEC_PER_MSEC * index / MAX(count, 1u);
+}
+
+void http_connection_set_state(struct http_connection *connection, enum http_state state)
+{
+    const struct http *http = connection->http;
+    uint64_t usec = USEC_INFINITY;
+    switch (state) {
+    case HTTP_WAITING:
+        usec = http->is_draining ? HTTP_FAREWELL_MSEC * USEC_PER_MSEC
+                                 : HTTP_IDLE_SECONDS * USEC_PER_SEC;
+        break;
+    case HTTP_READING:
+        usec = HTTP_REQUEST_SECONDS * USEC_PER_SEC;
+        break;
+    case HTTP_ANSWERED:
+    case HTTP_ENDING:
+        usec = HTTP_SEND_SECONDS * USEC_PER_SEC;
+        break;
+    case HTTP_STREAMING:
+        if (http->is_draining)
+            usec = drain_usec(http, 1, 1);
+        break;
+    case HTTP_DELAYED:
+    case HTTP_HANDLED:
+    case HTTP_CUT:
+        break;
+    }
+    connection->state = state;
+    http_connection_set_deadline(connection, usec);
+}
+
+void http_connection_drain(struct http_connection *connection, unsigned index, unsigned count)
+{
+    uint64_t usec = drain_usec(connection->http, index, count);
+    switch (connection->state) {
+    case HTTP_WAITING:
+        http_connection_set_deadline(connection, MAX(usec, HTTP_FAREWELL_MSEC * USEC_PER_MSEC));
+        break;
+    case HTTP_STREAMING:
+        http_connection_set_deadline(connection, usec);
+        break;
+    case HTTP_READING:
+    case HTTP_DELAYED:
+    case HTTP_HANDLED:
+    case HTTP_ANSWERED:
+    case HTTP_ENDING:
+    case HTTP_CUT:
+        break;
+    }
+}
+
+/* libmicrohttpd sees it, and closes it. */
+static void hang_up(struct http_connection *connection)
+{
+    (void)shutdown(connection->fd, SHUT_RDWR);
+}
+
+/* A request may have come this very moment: its sender would not know whether it was served. */
+static void close_idle(struct http_connection *connection)
+{
+    int waiting = 0;
+    if (ioctl(connection->fd, FIONREAD, &waiting) == 0 && waiting > 0)
+        http_connection_set_deadline(connection, HTTP_FAREWELL_MSEC * USEC_PER_MSEC);
+    else
+        hang_up(connection);
+}
+
+static int on_deadline(sd_event_source *source, uint64_t usec, void *userdata)
+{
+    struct http_connection *connection = userdata;
+    (void)source;
+    (void)usec;
+    switch (connection->state) {
+    case HTTP_WAITING:
+        close_idle(connection);
+        break;
+    case HTTP_READING:
+    case HTTP_ANSWERED:
+    case HTTP_ENDING:
+        hang_up(connection);
+        break;
+    case HTTP_DELAYED:
+        http_request_delay_over(connection->request);
+        break;
+    case HTTP_STREAMING:
+        http_stream_cease(connection->request);
+        break;
+    case HTTP_HANDLED:
+    case HTTP_CUT:
+        break;
+    }
+    return 0;
+}
+
+static int on_leaving(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+{
+    (void)source;
+    (void)fd;
+    (void)revents;
+    http_connection_cut(userdata);
+    return 0;
+}
+
+void http_connection_suspend(struct http_connection *connection)
+{
+    MHD_suspend_connection(connection->mhd);
+    connection->is_suspended = true;
+    (void)sd_event_source_set_enabled(connection->leaving, SD_EVENT_ON);
+}
+
+void http_connection_resume(struct http_connection *connection)
+{
+    if (!connection->is_suspended)
+        return;
+    connection->is_suspended = false;
+    (void)sd_event_source_set_enabled(connection->leaving, SD_EVENT_OFF);
+    MHD_resume_connection(connection->mhd);
+    http_has_resumed(connection->http);
+}
+
+void http_connection_cut(struct http_connection *connection)
+{
+    struct http_request *request = connection->request;
+    http_connection_set_state(connection, HTTP_CUT);
+    hang_up(connection);
+    http_connection_resume(connection);
+    if (request)
+        http_request_gone(request);
+}
+
+static struct http_connection *connection_free(struct http_connection *connection)
+{
+    sd_event_source_disable_unref(connection->deadline);
+    sd_event_source_disable_unref(connection->leaving);
+    http_request_free(connection->request);
+    free(connection);
+    return NULL;
+}
+
+static int add_sources(struct http_connection *connection)
+{
+    sd_event *event = connection->http->event;
+    int r = sd_event_add_time_relative(event, &connection->deadline, CLOCK_MONOTONIC,
+                                       HTTP_REQUEST_SECONDS * USEC_PER_SEC, 0, on_deadline,
+                                       connection);
+    if (r >= 0)
+        r = sd_event_add_io(event, &connection->leaving, connection->fd, EPOLLRDHUP, on_leaving,
+                            connection);
+    if (r < 0)
+        return r;
+    (void)sd_event_source_set_enabled(connection->leaving, SD_EVENT_OFF);
+    (void)sd_event_source_set_description(connection->deadline, "http-deadline");
+    (void)sd_event_source_set_description(connection->leaving, "http-leaving");
+    return 0;
+}
+
+/* NULL: want of memory; libmicrohttpd closes it at its first request, for which there is no place. */
+static struct http_connection *connection_new(struct http *http, struct MHD_Connection *mhd)
+{
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(
+        mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
+    struct http_connection *connection = calloc(1, sizeof(*connection));
+    if (!connection)
+        return NULL;
+    connection->http = http;
+    connection->mhd = mhd;
+    connection->fd = info->connect_fd;
+    connection->state = HTTP_WAITING;
+    if (http->newcomer)
+        connection->peer = *http->newcomer;
+    if (add_sources(connection) < 0)
+        return connection_free(connection);
+    list_append(&http->connections, &connection->link);
+    return connection;
+}
+
+void http_connection_notify(void *userdata, struct MHD_Connection *mhd, void **context,
+                            enum MHD_ConnectionNotificationCode code)
+{
+    struct http *http = userdata;
+    switch (code) {
+    case MHD_CONNECTION_NOTIFY_STARTED:
+        http->n_connections++;
+        *context = connection_new(http, mhd);
+        break;
+    case MHD_CONNECTION_NOTIFY_CLOSED:
+        http->n_connections--;
+        if (*context) {
+            struct http_connection *connection = *context;
+            list_remove(&connection->link);
+            connection_free(connection);
+            *context = NULL;
+        }
+        http_connection_closed(http);
+        break;
+    }
+}

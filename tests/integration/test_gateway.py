@@ -1,0 +1,366 @@
+"""The HTTP gateway as one more process of the reloader: who it is, what it is given, how it is replaced, and that nothing else depends on it."""
+import base64
+import ctypes
+import http.client
+import json
+import os
+import signal
+import socket
+import threading
+
+import pytest
+
+from harness import configs, proc
+from harness.changes import ports
+from harness.varlink import Varlink, VarlinkError
+
+NOBODY = 65534
+CREDENTIALS = {"Authorization": "Basic " + base64.b64encode(b"admin:open sesame").decode()}
+
+
+@pytest.fixture
+def served(master, directory, port):
+    """Two workers that record what happens to them, and a gateway on `port`."""
+    def start(section=None, **options):
+        config = {**configs.recorders(directory / "record"), "gateway": {"listen": f"127.0.0.1:{port}", **(section or {})}}
+        one = master(config, **options)
+        one.port = port
+        await_gateway(one)
+        return one
+    return start
+
+
+def gateway(one, status=None):
+    return (status or one.status()).get("gateway")
+
+
+def gateway_pids(status):
+    program = gateway(None, status).get("program") or {"slots": []}
+    return [worker["pid"] for slot in program["slots"] for worker in slot["workers"]]
+
+
+def await_gateway(one, but=None):
+    """Until it is ready, and alone, and another one than `but`. Returns its pid."""
+    def is_there(status):
+        pids = gateway_pids(status)
+        return gateway(one, status)["state"] == "READY" and len(pids) == 1 and pids[0] != but
+    return gateway_pids(one.wait(is_there, "the gateway is ready"))[0]
+
+
+def get(one, path, headers=None, method="GET", seconds=10):
+    connection = http.client.HTTPConnection("127.0.0.1", one.port, timeout=seconds)
+    try:
+        connection.request(method, path, headers=headers or {})
+        reply = connection.getresponse()
+        return reply.status, reply.read()
+    finally:
+        connection.close()
+
+
+def is_listening(port):
+    return bool(proc.tcp_listeners(port))
+
+
+def change(one, **section):
+    """Another section, or none; the reload is committed in any case."""
+    one.config["gateway"] = {"listen": f"127.0.0.1:{one.port}", **section}
+    one.write()
+    one.expect_reload("committed")
+
+
+@pytest.mark.sanitized
+@pytest.mark.key("gateway", "gateway.listen")
+def test_serves(served):
+    one = served()
+    assert get(one, "/healthz")[0] == 200
+    (pid,) = gateway_pids(one.status())
+    assert gateway(one)["address"] == f"127.0.0.1:{one.port}"
+    assert is_listening(one.port)
+    assert pid in proc.children(one.pid)
+
+
+@pytest.mark.root
+@pytest.mark.key("gateway.user")
+@pytest.mark.parametrize("user, uid", [(None, NOBODY), ("daemon", 1), ("root", 0)])
+def test_user(served, user, uid):
+    one = served({"user": user} if user else None)
+    (pid,) = gateway_pids(one.status())
+    assert proc.field(pid, "Uid").split() == [str(uid)] * 4
+    assert proc.field(pid, "NoNewPrivs") == "1"
+
+
+@pytest.mark.root
+def test_has_no_privileges_and_no_secrets(served, directory):
+    secret = directory / "password"
+    secret.write_text("open sesame\n")
+    secret.chmod(0o600)
+    one = served({"username": "admin", "password_file": str(secret)}, environment={"TOP_SECRET": "of the master"})
+    (pid,) = gateway_pids(one.status())
+    assert int(proc.field(pid, "CapEff"), 16) == int(proc.field(pid, "CapPrm"), 16) == 0
+    assert proc.field(pid, "Groups").split() in ([], [str(NOBODY)])
+    text = (proc.read(pid, "cmdline") + proc.read(pid, "environ")).decode()
+    assert "sesame" not in text and "TOP_SECRET" not in text
+    assert "sesame" not in "\n".join(one.log.read()) and "sesame" not in json.dumps(one.status())
+    assert get(one, "/stats", CREDENTIALS)[0] == 200
+
+
+def check_password(one):
+    assert get(one, "/stats")[0] == 401
+    other = {"Authorization": "Basic " + base64.b64encode(b"root:open sesame").decode()}
+    assert get(one, "/stats", other)[0] == 401
+    assert get(one, "/stats", CREDENTIALS)[0] == 200
+
+
+@pytest.mark.key("gateway.username", "gateway.password")
+def test_password(served):
+    check_password(served({"username": "admin", "password": "open sesame"}))
+
+
+@pytest.mark.key("gateway.password_file")
+def test_password_file(served, directory):
+    (directory / "password").write_text("open sesame\n")
+    check_password(served({"username": "admin", "password_file": str(directory / "password")}))
+
+
+@pytest.mark.key("gateway.public")
+def test_public(served):
+    one = served({"username": "admin", "password": "open sesame", "public": ["readyz"]})
+    assert get(one, "/readyz")[0] == 200
+    assert get(one, "/healthz")[0] == 401 and get(one, "/metrics")[0] == 401
+
+
+def steal_descriptors(pid, wanted):
+    """Of another process: duplicates of its descriptors for which `wanted` holds."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    pidfd = os.pidfd_open(pid)
+    try:
+        for fd in [fd for fd, what in proc.fds(pid).items() if wanted(what)]:
+            own = libc.syscall(438, pidfd, fd, 0)
+            if own >= 0:
+                yield own
+    finally:
+        os.close(pidfd)
+
+
+@pytest.mark.root
+def test_role(served):
+    """What it may say to the master is less than what an operator may."""
+    one = served()
+    (pid,) = gateway_pids(one.status())
+    os.kill(pid, signal.SIGSTOP)
+    found = []
+    for fd in steal_descriptors(pid, lambda what: what.startswith("socket:")):
+        end = socket.socket(fileno=fd)
+        if end.family != socket.AF_UNIX or end.type != socket.SOCK_STREAM or end.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+            end.close()
+            continue
+        found.append(end)
+    assert found
+    refused = 0
+    for end in found:
+        connection = Varlink.__new__(Varlink)
+        connection.socket, connection._rest = end, b""
+        end.settimeout(2)
+        try:
+            assert connection.call("Version")["version"]
+        except (OSError, ValueError):
+            continue
+        for method, parameters in [("Signal", {"programs": ["rec"], "signal": "CONT"}), ("Attach", {"name": "rec:0"})]:
+            with pytest.raises(VarlinkError) as error:
+                connection.call(method, parameters)
+            assert error.value.name == "PermissionDenied"
+            refused += 1
+    for end in found:
+        end.close()
+    assert refused == 2
+    os.kill(pid, signal.SIGKILL)
+    await_gateway(one, but=pid)
+
+
+def test_reload_leaves_it_alone(served):
+    """It takes no part in a reload, unless its own section has changed."""
+    one = served()
+    (pid,), workers = gateway_pids(one.status()), one.pids()
+    one.expect_reload("committed")
+    one.wait_drained()
+    assert gateway_pids(one.status()) == [pid] and not set(workers) & set(one.pids())
+    change(one, public=["metrics"])
+    assert await_gateway(one, but=pid) != pid
+    assert get(one, "/healthz")[0] == 200
+
+
+def test_password_file_changes(served, directory):
+    """What is in the file counts, as read at a reload."""
+    file = directory / "password"
+    file.write_text("old")
+    one = served({"username": "admin", "password_file": str(file)})
+    (pid,) = gateway_pids(one.status())
+    assert get(one, "/stats", CREDENTIALS)[0] == 401
+    file.write_text("open sesame")
+    assert get(one, "/stats", CREDENTIALS)[0] == 401
+    one.expect_reload("committed")
+    await_gateway(one, but=pid)
+    assert get(one, "/stats", CREDENTIALS)[0] == 200
+
+
+@pytest.mark.parametrize("wrong", [{"username": "admin", "password_file": "/nowhere/at/all"},
+                                   {"username": "admin", "password": "{NO-SUCH-HASH}x"}])
+def test_bad_section(served, wrong):
+    """A gateway that cannot be had neither fails a reload nor replaces the one that serves."""
+    one = served()
+    (pid,) = gateway_pids(one.status())
+    change(one, **wrong)
+    one.wait(lambda status: gateway(one, status).get("reason") and gateway_pids(status) == [pid], "the former serves on, and status says why")
+    assert get(one, "/healthz")[0] == 200
+    one.wait_line("gateway: .*the former one serves on")
+    change(one)
+    one.wait(lambda status: not gateway(one, status).get("reason"), "all is well again")
+    assert get(one, "/healthz")[0] == 200
+
+
+def test_other_address(served):
+    one = served()
+    (pid,) = gateway_pids(one.status())
+    (new,) = ports(1)
+    assert new != one.port
+    one.config["gateway"]["listen"] = f"127.0.0.1:{new}"
+    one.write()
+    one.expect_reload("committed")
+    await_gateway(one, but=pid)
+    proc.wait_until(lambda: not is_listening(one.port), "the old address is free")
+    one.port = new
+    assert get(one, "/healthz")[0] == 200
+
+
+def test_address_in_use(master, directory, port):
+    """All else starts; when the address is free, the gateway has it."""
+    with socket.create_server(("127.0.0.1", port)):
+        one = master({**configs.recorders(directory / "record"), "gateway": {"listen": f"127.0.0.1:{port}"}})
+        one.port = port
+        assert gateway(one)["state"] == "FAILED" and "in use" in gateway(one)["reason"]
+        assert len(one.pids()) == 2
+    await_gateway(one)
+    assert get(one, "/healthz")[0] == 200 and "reason" not in gateway(one)
+
+
+def test_removed_and_back(served):
+    one = served()
+    workers = one.pids()
+    del one.config["gateway"]
+    one.write()
+    assert one.reload(changed_only=True)["result"] == "committed"
+    one.wait(lambda status: "gateway" not in status, "it is gone")
+    assert not is_listening(one.port) and one.pids() == workers
+    one.config["gateway"] = {"listen": f"127.0.0.1:{one.port}"}
+    one.write()
+    assert one.reload(changed_only=True)["result"] == "committed"
+    await_gateway(one)
+    assert get(one, "/healthz")[0] == 200 and one.pids() == workers
+
+
+@pytest.mark.sanitized
+def test_killed(served):
+    """It comes back; nothing else has changed."""
+    one = served()
+    workers = one.pids()
+    for _ in range(2):
+        (pid,) = gateway_pids(one.status())
+        os.kill(pid, signal.SIGKILL)
+        await_gateway(one, but=pid)
+        assert get(one, "/healthz")[0] == 200
+    assert one.pids() == workers
+
+
+def test_stopped(served):
+    """One that does not answer holds up nobody."""
+    one = served()
+    (pid,) = gateway_pids(one.status())
+    os.kill(pid, signal.SIGSTOP)
+    one.expect_reload("committed")
+    change(one, public=["healthz"])
+    os.kill(pid, signal.SIGCONT)
+    await_gateway(one, but=pid)
+
+
+def test_master_dies(served):
+    """It does not outlive the master by more than its requests."""
+    one = served()
+    (pid,), workers = gateway_pids(one.status()), one.pids()
+    one.kill(signal.SIGKILL)
+    one.process.wait()
+    one.stopped = True
+    proc.wait_gone(pid)
+    for worker in workers:
+        os.kill(worker, signal.SIGKILL)
+        proc.wait_gone(worker)
+
+
+class Requests(threading.Thread):
+    """One after the other, each on a connection of its own, until told to stop."""
+
+    def __init__(self, one):
+        super().__init__()
+        self.one, self.done, self.failed, self.stopping = one, 0, [], False
+
+    def run(self):
+        while not self.stopping:
+            try:
+                status, _ = get(self.one, "/healthz")
+                if status != 200:
+                    self.failed.append(status)
+            except OSError as error:
+                self.failed.append(error)
+            except http.client.HTTPException as error:
+                self.failed.append(error)
+            self.done += 1
+
+
+@pytest.mark.sanitized
+def test_reload_under_load(served):
+    """No client of the gateway notices that it is replaced."""
+    one = served()
+    clients = [Requests(one) for _ in range(4)]
+    for client in clients:
+        client.start()
+    for i in range(8):
+        (pid,) = gateway_pids(one.status())
+        change(one, public=[["healthz"], ["metrics"]][i % 2])
+        await_gateway(one, but=pid)
+    for client in clients:
+        client.stopping = True
+    for client in clients:
+        client.join()
+    assert [client.failed for client in clients] == [[]] * 4
+    assert all(client.done > 8 for client in clients)
+
+
+def test_shutdown(master, directory, port):
+    """It is the last one to go, and says that the others do."""
+    gate = directory / "gate"
+    gate.touch()
+    script = ('echo \'{"reloader":"hello","drain":true}\' >&$RELOADER_CHANNEL_FD; echo \'"ready"\' >&$RELOADER_CHANNEL_FD; '
+              f'read line <&$RELOADER_CHANNEL_FD; while [ -e {gate} ]; do sleep 0.02; done')
+    one = master({"programs": {"web": {"command": ["bash", "-c", script], "ready": "message", "disconnect_timeout": "60s"}},
+                  "gateway": {"listen": f"127.0.0.1:{port}"}})
+    one.port = port
+    await_gateway(one)
+    assert get(one, "/readyz")[0] == 200
+    one.kill(signal.SIGTERM)
+    one.wait(lambda status: status["master"]["state"] == "stopping", "it is on its way out")
+    proc.wait_until(lambda: get(one, "/readyz")[0] == 503, "it says so")
+    assert get(one, "/healthz")[0] == 200
+    gate.unlink()
+    assert one.process.wait(20) == 0
+    one.stopped = True
+    log = "\n".join(one.log.read())
+    assert log.index("web/0: gone") < log.index("reloader-gateway/0: draining") < log.index("reloader: down")
+
+
+def test_without_control_socket(master, directory, port):
+    """It has a connection of its own."""
+    one = master({**configs.recorders(directory / "record"), "control": {"socket": "none"}, "gateway": {"listen": f"127.0.0.1:{port}"}},
+                 ready=False)
+    one.port = port
+    one.wait_line("reloader-gateway/0: ready")
+    status, body = get(one, "/stats")
+    assert status == 200 and len(json.loads(body)["result"]["workers"]) == 2

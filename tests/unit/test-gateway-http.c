@@ -1,0 +1,433 @@
+/*
+ * test-gateway-http.c - the HTTP server with handlers of the test's own: answers that come later, streams, clients that leave, draining.
+ *
+ * Server and clients live in one event loop, which runs until what is waited for has happened.
+ */
+#include "base/fd.h"
+#include "gateway/access.h"
+#include "gateway/gateway.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+/* How long a turn of the loop waits; and how many there are before the test gives up. */
+#define TURN_USEC (10 * USEC_PER_MSEC)
+#define TURNS     2000
+
+static struct fixture {
+    struct gateway gateway;
+    struct sockaddr_in address;
+    struct http_request *request; /* of the handler that answers later, or streams */
+    unsigned n_gone, n_handled, n_drained;
+    uint64_t delay_usec; /* of access */
+    enum access_verdict verdict;
+    char text[65536]; /* what the client has read */
+    size_t length;
+    bool is_closed;
+} fixture;
+
+void gateway_drained(struct gateway *gateway)
+{
+    (void)gateway;
+    fixture.n_drained++;
+}
+
+struct access_answer access_decide(struct access *access UNUSED,
+                                   const struct access_request *request UNUSED,
+                                   uint64_t now_usec UNUSED)
+{
+    return (struct access_answer){
+        .verdict = fixture.verdict, .why = "because", .delay_usec = fixture.delay_usec};
+}
+
+static void on_gone(void *userdata UNUSED)
+{
+    fixture.n_gone++;
+    fixture.request = NULL;
+}
+
+static void handle_now(struct http_request *request, struct gateway *gateway UNUSED)
+{
+    size_t size;
+    const char *body = http_body(request, &size);
+    char text[512];
+    fixture.n_handled++;
+    (void)snprintf(text, sizeof(text), "%s %s %zu %.10s", http_path(request),
+                   http_query(request, "q") ? http_query(request, "q") : "-", size, body);
+    http_reply(request, 200, "text/plain", text, strlen(text));
+}
+
+static void handle_later(struct http_request *request, struct gateway *gateway UNUSED)
+{
+    fixture.n_handled++;
+    fixture.request = request;
+    http_on_gone(request, on_gone, NULL);
+}
+
+static void handle_stream(struct http_request *request, struct gateway *gateway)
+{
+    handle_later(request, gateway);
+    http_stream_begin(request, "text/plain");
+}
+
+static const struct http_route routes[] = {
+    {.path = "/now", .methods = HTTP_GET | HTTP_POST, .plain = true, .handle = handle_now},
+    {.path = "/later", .methods = HTTP_GET, .handle = handle_later},
+    {.path = "/stream", .methods = HTTP_GET, .handle = handle_stream},
+};
+
+const struct http_route *route_find(const char *path)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(routes); i++)
+        if (strcmp(path, routes[i].path) == 0)
+            return &routes[i];
+    return NULL;
+}
+
+static int set_up(void **state UNUSED)
+{
+    socklen_t size = sizeof(fixture.address);
+    fixture = (struct fixture){.address = {.sin_family = AF_INET}};
+    fixture.address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&fixture.address, size), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&fixture.address, &size), 0);
+    assert_int_equal(listen(fd, 100), 0);
+    assert_true(sd_event_new(&fixture.gateway.event) >= 0);
+    assert_int_equal(http_new(fixture.gateway.event, fd, &fixture.gateway, &fixture.gateway.http),
+                     0);
+    return 0;
+}
+
+static int tear_down(void **state UNUSED)
+{
+    http_free(fixture.gateway.http);
+    sd_event_unref(fixture.gateway.event);
+    return 0;
+}
+
+static int connect_client(void)
+{
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_true(fd >= 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&fixture.address, sizeof(fixture.address)), 0);
+    return fd;
+}
+
+static void say(int fd, const char *text)
+{
+    assert_int_equal(send(fd, text, strlen(text), MSG_NOSIGNAL), (ssize_t)strlen(text));
+}
+
+static int ask(const char *method, const char *path)
+{
+    char text[256];
+    int fd = connect_client();
+    (void)snprintf(text, sizeof(text), "%s %s HTTP/1.1\r\nHost: here\r\n\r\n", method, path);
+    say(fd, text);
+    return fd;
+}
+
+/* What the client can read now is added to what it has read. */
+static void look(int fd)
+{
+    for (;;) {
+        ssize_t n = recv(fd, fixture.text + fixture.length,
+                         sizeof(fixture.text) - 1 - fixture.length, MSG_DONTWAIT);
+        if (n <= 0) {
+            fixture.is_closed = n == 0 || errno != EAGAIN;
+            break;
+        }
+        fixture.length += (size_t)n;
+    }
+    fixture.text[fixture.length] = '\0';
+}
+
+static void forget(void)
+{
+    fixture.length = 0;
+    fixture.text[0] = '\0';
+    fixture.is_closed = false;
+}
+
+#define run_until(condition)                                                                       \
+    do {                                                                                           \
+        unsigned _turns = 0;                                                                       \
+        while (!(condition)) {                                                                     \
+            assert_true(_turns++ < TURNS);                                                         \
+            assert_true(sd_event_run(fixture.gateway.event, TURN_USEC) >= 0);                      \
+        }                                                                                          \
+    } while (0)
+
+static bool has_read(int fd, const char *text)
+{
+    look(fd);
+    return strstr(fixture.text, text) != NULL;
+}
+
+static bool is_closed(int fd)
+{
+    look(fd);
+    return fixture.is_closed;
+}
+
+/* Whatever was to happen at once has happened. */
+static void settle(void)
+{
+    for (unsigned i = 0; i < TURNS && sd_event_run(fixture.gateway.event, TURN_USEC) > 0; i++)
+        continue;
+}
+
+static void test_answers_at_once(void **state UNUSED)
+{
+    CLEANUP_FD int fd = ask("GET", "/now?q=a%20b+c");
+    run_until(has_read(fd, "/now a b c 0 "));
+    assert_non_null(strstr(fixture.text, "HTTP/1.1 200 OK\r\n"));
+    assert_non_null(strstr(fixture.text, "X-Content-Type-Options: nosniff\r\n"));
+    assert_non_null(strstr(fixture.text, "Cache-Control: no-store\r\n"));
+    /* The connection stays. */
+    forget();
+    say(fd, "POST /now HTTP/1.1\r\nHost: here\r\nContent-Length: 5\r\n\r\nhello");
+    run_until(has_read(fd, "/now - 5 hello"));
+    forget();
+    say(fd, "HEAD /now HTTP/1.1\r\nHost: here\r\n\r\n");
+    run_until(has_read(fd, "\r\n\r\n"));
+    assert_null(strstr(fixture.text, "/now"));
+    assert_false(fixture.is_closed);
+}
+
+static void test_chunked_body(void **state UNUSED)
+{
+    CLEANUP_FD int fd = connect_client();
+    say(fd, "POST /now HTTP/1.1\r\nHost: here\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n");
+    settle();
+    assert_int_equal(fixture.n_handled, 0);
+    say(fd, "2\r\nde\r\n0\r\n\r\n");
+    run_until(has_read(fd, "/now - 5 abcde"));
+}
+
+static void test_answers_later(void **state UNUSED)
+{
+    CLEANUP_FD int fd = ask("GET", "/later");
+    run_until(fixture.request);
+    settle();
+    look(fd);
+    assert_int_equal(fixture.length, 0);
+    http_add_header(fixture.request, "X-More", "one\r\nX-Evil: two");
+    http_reply_json(TAKE_PTR(fixture.request), 201, json_pack("{s:i,s:i}", "b", 1, "a", 2));
+    run_until(has_read(fd, "{\"b\":1,\"a\":2}"));
+    assert_non_null(strstr(fixture.text, "HTTP/1.1 201 Created\r\n"));
+    assert_non_null(strstr(fixture.text, "X-More: one  X-Evil: two\r\n"));
+    assert_int_equal(fixture.n_gone, 0);
+}
+
+static void test_client_leaves_before_the_answer(void **state UNUSED)
+{
+    int fd = ask("GET", "/later");
+    run_until(fixture.request);
+    (void)fd_close(fd);
+    run_until(fixture.n_gone > 0);
+    run_until(http_connections(fixture.gateway.http) == 0);
+    assert_int_equal(fixture.n_gone, 1);
+}
+
+static void test_stream(void **state UNUSED)
+{
+    CLEANUP_FD int fd = ask("GET", "/stream");
+    run_until(has_read(fd, "\r\n\r\n"));
+    assert_int_equal(http_stream_send(fixture.request, "first\n", 6), 0);
+    run_until(has_read(fd, "first\n"));
+    settle();
+    assert_int_equal(http_stream_send(fixture.request, "second\n", 7), 0);
+    run_until(has_read(fd, "second\n"));
+    assert_int_equal(http_stream_pending(fixture.request), 0);
+    assert_int_equal(http_stream_send(fixture.request, "last\n", 5), 0);
+    http_stream_end(TAKE_PTR(fixture.request));
+    run_until(has_read(fd, "last\n\r\n0\r\n\r\n"));
+    assert_int_equal(fixture.n_gone, 0);
+    forget();
+    say(fd, "GET /now HTTP/1.1\r\nHost: here\r\n\r\n");
+    run_until(has_read(fd, "/now"));
+}
+
+static void test_client_leaves_a_stream(void **state UNUSED)
+{
+    int fd = ask("GET", "/stream");
+    run_until(has_read(fd, "\r\n\r\n"));
+    settle();
+    (void)fd_close(fd);
+    run_until(fixture.n_gone > 0);
+    run_until(http_connections(fixture.gateway.http) == 0);
+    assert_int_equal(fixture.n_gone, 1);
+}
+
+static void test_reader_is_behind(void **state UNUSED)
+{
+    static char block[16384];
+    CLEANUP_FD int fd = ask("GET", "/stream");
+    memset(block, 'x', sizeof(block));
+    run_until(has_read(fd, "\r\n\r\n"));
+    /* The sockets take some, the queue the rest. */
+    unsigned n = 0;
+    while (http_stream_send(fixture.request, block, sizeof(block)) == 0) {
+        assert_true(n++ < TURNS);
+        (void)sd_event_run(fixture.gateway.event, 0);
+    }
+    assert_int_equal(http_stream_send(fixture.request, block, sizeof(block)), -ENOBUFS);
+    assert_true(http_stream_pending(fixture.request) <= HTTP_STREAM_QUEUE_MAX);
+    assert_int_equal(fixture.n_gone, 0);
+    http_stream_end(TAKE_PTR(fixture.request));
+    run_until((fixture.length = 0, has_read(fd, "\r\n0\r\n\r\n")));
+    assert_int_equal(fixture.n_gone, 0);
+}
+
+static void test_head_of_a_stream(void **state UNUSED)
+{
+    CLEANUP_FD int fd = ask("HEAD", "/stream");
+    run_until(has_read(fd, "\r\n\r\n"));
+    run_until(fixture.n_gone > 0);
+    assert_int_equal(fixture.n_gone, 1);
+}
+
+static void test_unauthorized_after_a_while(void **state UNUSED)
+{
+    fixture.verdict = ACCESS_UNAUTHORIZED;
+    fixture.delay_usec = 50 * USEC_PER_MSEC;
+    CLEANUP_FD int fd = ask("GET", "/now");
+    run_until(has_read(fd, "{\"error\":\"unauthorized\"}"));
+    assert_non_null(strstr(fixture.text, "HTTP/1.1 401 Unauthorized\r\n"));
+    assert_non_null(
+        strstr(fixture.text, "WWW-Authenticate: Basic realm=\"reloader\", charset=\"UTF-8\"\r\n"));
+    assert_int_equal(fixture.n_handled, 0);
+}
+
+static void test_client_does_not_wait_for_the_refusal(void **state UNUSED)
+{
+    fixture.verdict = ACCESS_UNAUTHORIZED;
+    fixture.delay_usec = 3600 * USEC_PER_SEC;
+    int fd = ask("GET", "/now");
+    run_until(http_connections(fixture.gateway.http) == 1);
+    settle();
+    (void)fd_close(fd);
+    run_until(http_connections(fixture.gateway.http) == 0);
+}
+
+static void expect_status(enum access_verdict verdict, const char *method, const char *path,
+                          const char *status)
+{
+    forget();
+    fixture.verdict = verdict;
+    CLEANUP_FD int fd = ask(method, path);
+    run_until(has_read(fd, "\r\n\r\n"));
+    assert_int_equal(strncmp(fixture.text, status, strlen(status)), 0);
+}
+
+static void test_refusals(void **state UNUSED)
+{
+    expect_status(ACCESS_FORBIDDEN, "GET", "/now", "HTTP/1.1 403 ");
+    assert_non_null(strstr(fixture.text, "{\"error\":\"because\"}"));
+    expect_status(ACCESS_MISDIRECTED, "GET", "/later", "HTTP/1.1 421 ");
+    assert_non_null(strstr(fixture.text, "application/problem+json"));
+    assert_non_null(strstr(fixture.text, "\"status\":421,\"detail\":\"because\"}"));
+    expect_status(ACCESS_GRANTED, "GET", "/nothing", "HTTP/1.1 404 ");
+    expect_status(ACCESS_GRANTED, "POST", "/later", "HTTP/1.1 405 ");
+    assert_non_null(strstr(fixture.text, "Allow: GET, HEAD\r\n"));
+    expect_status(ACCESS_GRANTED, "DELETE", "/now", "HTTP/1.1 405 ");
+    assert_non_null(strstr(fixture.text, "Allow: GET, HEAD, POST\r\n"));
+    assert_int_equal(fixture.n_handled, 0);
+}
+
+static void test_drain_lets_requests_finish(void **state UNUSED)
+{
+    CLEANUP_FD int idle = connect_client();
+    CLEANUP_FD int fd = ask("GET", "/later");
+    run_until(fixture.request && http_connections(fixture.gateway.http) == 2);
+    http_drain(fixture.gateway.http, 0);
+    run_until(is_closed(idle));
+    assert_int_equal(fixture.n_drained, 0);
+    forget();
+    http_reply(TAKE_PTR(fixture.request), 200, "text/plain", "done", 4);
+    run_until(is_closed(fd));
+    assert_non_null(strstr(fixture.text, "Connection: close\r\n"));
+    assert_non_null(strstr(fixture.text, "\r\n\r\ndone"));
+    run_until(fixture.n_drained > 0);
+    assert_int_equal(fixture.n_drained, 1);
+}
+
+static void test_drain_serves_what_an_idle_connection_still_asks(void **state UNUSED)
+{
+    CLEANUP_FD int fd = ask("GET", "/now");
+    run_until(has_read(fd, "/now - 0"));
+    forget();
+    http_drain(fixture.gateway.http, 0);
+    say(fd, "GET /now HTTP/1.1\r\nHost: here\r\n\r\n");
+    run_until(is_closed(fd));
+    assert_non_null(strstr(fixture.text, "Connection: close\r\n"));
+    assert_non_null(strstr(fixture.text, "/now - 0"));
+}
+
+static void test_drain_ends_streams(void **state UNUSED)
+{
+    CLEANUP_FD int fd = ask("GET", "/stream");
+    run_until(has_read(fd, "\r\n\r\n"));
+    /* Not in this test's time; and then at once. */
+    http_drain(fixture.gateway.http, 3600 * 1000);
+    assert_int_equal(http_stream_send(fixture.request, "more\n", 5), 0);
+    run_until(has_read(fd, "more\n"));
+    assert_int_equal(fixture.n_gone, 0);
+    http_drain(fixture.gateway.http, 0);
+    run_until(is_closed(fd));
+    assert_non_null(strstr(fixture.text, "\r\n0\r\n\r\n"));
+    assert_int_equal(fixture.n_gone, 1);
+    run_until(fixture.n_drained > 0);
+}
+
+static void test_free_with_everything_open(void **state UNUSED)
+{
+    CLEANUP_FD int idle = connect_client();
+    CLEANUP_FD int later = ask("GET", "/later");
+    run_until(fixture.n_handled == 1);
+    CLEANUP_FD int stream = ask("GET", "/stream");
+    run_until(has_read(stream, "\r\n\r\n"));
+    fixture.verdict = ACCESS_UNAUTHORIZED;
+    fixture.delay_usec = 3600 * USEC_PER_SEC;
+    CLEANUP_FD int delayed = ask("GET", "/now");
+    run_until(http_connections(fixture.gateway.http) == 4);
+    settle();
+    fixture.gateway.http = http_free(fixture.gateway.http);
+    assert_int_equal(fixture.n_gone, 2);
+    assert_true(is_closed(idle) && is_closed(later) && is_closed(stream) && is_closed(delayed));
+}
+
+#define with_server(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        with_server(test_answers_at_once),
+        with_server(test_chunked_body),
+        with_server(test_answers_later),
+        with_server(test_client_leaves_before_the_answer),
+        with_server(test_stream),
+        with_server(test_client_leaves_a_stream),
+        with_server(test_reader_is_behind),
+        with_server(test_head_of_a_stream),
+        with_server(test_unauthorized_after_a_while),
+        with_server(test_client_does_not_wait_for_the_refusal),
+        with_server(test_refusals),
+        with_server(test_drain_lets_requests_finish),
+        with_server(test_drain_serves_what_an_idle_connection_still_asks),
+        with_server(test_drain_ends_streams),
+        with_server(test_free_with_everything_open),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

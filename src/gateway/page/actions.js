@@ -137,8 +137,7 @@ export const act = {
     start_slot: (program, slot) => order_job("start", slot_target(program, slot), `Start of ${slot_name(program, slot)}`),
 
     async stop(program) {
-        const of_page = program.name === "gateway" ? " This page comes from it: it ends with it, and has to be started again by reloaderctl." : "";
-        if (await ask({ title: `Stop ${program.name}?`, body: `${loss_of_stop(program)}${of_page}`, yes: `Stop ${count(program.workers, "worker")}` }))
+        if (await ask({ title: `Stop ${program.name}?`, body: loss_of_stop(program), yes: `Stop ${count(program.workers, "worker")}` }))
             await order_job("stop", program.name, `Stop of ${program.name}`);
     },
 

@@ -44,7 +44,8 @@ async function problem_of(response) {
 export async function request(path, options) {
     let response;
     try {
-        response = await fetch(path, { credentials: "same-origin", cache: "no-store", ...options });
+        // Of the origin: an address with name and password in it, as somebody may have typed, can't be fetched from.
+        response = await fetch(`${location.origin}${path}`, { credentials: "same-origin", cache: "no-store", ...options });
     } catch (error) {
         throw new Problem(0, error.name === "TimeoutError" ? "The gateway does not answer." : "The gateway can't be reached.", REMEDIES[0]);
     }

@@ -8,11 +8,11 @@
 //   api.js        calls; dom.js elements; format.js words; graph.js, usage.js graphs; states.js looks; settings.js what is kept
 
 import { act, job_ended, reload_ended, start_actions } from "./actions.js";
-import { get } from "./api.js";
+import { Problem, get } from "./api.js";
 import { start_dialogs } from "./dialogs.js";
 import { $, attribute, show, text } from "./dom.js";
 import { add_event, add_remark, start_events } from "./events.js";
-import { clock, duration, long_duration, megabytes, percent } from "./format.js";
+import { age, clock, duration, long_duration, megabytes, percent, words } from "./format.js";
 import { draw, graph, scale_of } from "./graph.js";
 import { fetch_history, record_of, start_history, update_history } from "./history.js";
 import { start_keys } from "./keys.js";
@@ -26,7 +26,8 @@ import { Stream, waiting_time } from "./stream.js";
 import * as usage from "./usage.js";
 
 const PERIOD = 2000, SOON = 150, ANXIOUS = 3000, HIDDEN_PATIENCE = 10000; // milliseconds
-const PAST_EVENTS = 15 * 60 * 1e6; // microseconds of events that a fresh page asks for
+const PAST_EVENTS = "15m"; // that a fresh page asks for
+const EVENT_TYPES = "master,reload,rollout,worker,job,message,socket"; // log lines come by themselves
 
 const state = { status: null, heard: 0, failures: 0, problem: null, next_try: 0, is_lost: false, asked_history: "" };
 let timer = null, due = 0, asking = false, again = false, hide_timer = null, events = null;
@@ -138,14 +139,14 @@ function show_connection() {
 }
 
 function on_event(name, event) {
-    if (name === "missed" || !event.type) {
-        if (name === "missed")
-            add_remark("some events were forgotten before they could be read");
+    if (name === "gone")
+        miss(new Problem(503, "The master has gone.", "It has to be started again on the machine, if nobody does so by itself."));
+    if (name === "missed")
+        add_remark("some events were forgotten before they could be read");
+    if (!event.type) {
         ask_in(0);
         return;
     }
-    if (event.type === "log")
-        return;
     add_event(event);
     if (event.type === "reload") {
         on_reload_event(event);
@@ -184,7 +185,7 @@ function on_visibility() {
 
 function open_streams() {
     state.is_streaming = true;
-    state.events_path ??= `/events?since_usec=${Date.now() * 1000 - PAST_EVENTS}`;
+    state.events_path ??= `/events?type=${EVENT_TYPES}&since=${PAST_EVENTS}`;
     events.open(state.events_path);
     open_log();
 }
@@ -212,6 +213,12 @@ function show_master({ master, programs }) {
     document.title = `${troubled ? `(${troubled}) ` : ""}${location.hostname} – reloader`;
 }
 
+// Who serves this page: no program among the others.
+function gateway_text(gateway) {
+    const worker = gateway?.program?.slots?.[0]?.workers?.[0];
+    return gateway ? ` Gateway on ${gateway.address ?? "?"}: ${words(gateway.state)}${worker ? `, pid ${worker.pid}, for ${age(worker.since_usec)}` : ""}.` : "";
+}
+
 function render() {
     const { status } = state;
     if (!status)
@@ -223,7 +230,7 @@ function render() {
     update_reload(status);
     update_history();
     update_log(status);
-    text($("foot-data"), `Asked last ${clock(state.received * 1000)}, every 2 s while this page is seen.`);
+    text($("foot-data"), `Asked last at ${clock(state.received * 1000)}, every 2 s while this page is seen.${gateway_text(status.gateway)}`);
 }
 
 function tick() {

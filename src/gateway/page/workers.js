@@ -71,9 +71,9 @@ function make_row() {
     parts.act.append(restart, stop);
     const row = el("tr", { role: "row" }, el("td", { class: "c-state", role: "cell" }, state), ...Object.values(parts));
     Object.assign(row, { state, parts, said, others, restart, stop, why });
-    restart.addEventListener("click", () => act.restart_slot(row.program, row.slot));
-    stop.addEventListener("click", () => (row.is_stopped ? act.start_slot : act.stop_slot)(row.program, row.slot));
-    why.addEventListener("click", () => act.why(row.program, row.slot));
+    restart.addEventListener("click", () => act.restart_slot(row.at.program, row.at.slot));
+    stop.addEventListener("click", () => (row.is_stopped ? act.start_slot : act.stop_slot)(row.at.program, row.at.slot));
+    why.addEventListener("click", () => act.why(row.at.program, row.at.slot));
     return row;
 }
 
@@ -116,7 +116,7 @@ function update_numbers(parts, program, slot, worker) {
 
 function update_row(row, program, slot, scales) {
     const { parts } = row, worker = main_of(slot), state = worker?.state ?? slot.state;
-    Object.assign(row, { program, slot });
+    row.at = { program, slot };
     set_chip(row.state, worker && is_unhealthy(worker) && state === "READY" ? "UNHEALTHY" : state);
     attribute(row, "class", [worker && worker.generation > program.generation ? "newer" : "", is_as_wished(state) ? "" : "notable", is_trouble(slot) ? "trouble" : ""].join(" ").trim());
     const name = slot.name ?? `${program.name}:${slot.slot}`;

@@ -31,10 +31,8 @@ struct gateway {
     struct usage *usage;
     char *openapi; /* the description of all paths, made at start */
     bool draining;
+    void (*drained)(struct gateway *gateway); /* all connections of a drain are closed */
 };
-
-/* All connections of a drain are closed. */
-void gateway_drained(struct gateway *gateway);
 
 /* A row for each path; ends with one without a path. */
 extern const struct http_route gateway_routes[];

@@ -67,7 +67,7 @@ struct http_request {
     const struct http_route *route;
     size_t target_size;
     const char *target_error; /* NULL: none */
-    bool is_too_large;  /* its body, which is read nevertheless */
+    bool is_too_large;        /* its body, which is read nevertheless */
     size_t discarded;
     struct buffer body;
     struct http_header headers[HTTP_REPLY_HEADERS_MAX];

@@ -271,6 +271,7 @@ static bool ask_access(struct http_request *request)
         http_reply_problem(request, MHD_HTTP_MISDIRECTED_REQUEST, answer.why);
         break;
     case ACCESS_BUSY:
+        http_add_header(request, MHD_HTTP_HEADER_RETRY_AFTER, "1");
         http_reply_problem(request, MHD_HTTP_SERVICE_UNAVAILABLE, answer.why);
         break;
     }

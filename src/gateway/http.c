@@ -103,7 +103,7 @@ void http_connection_closed(struct http *http)
     http->is_paused = false;
     listen_if_possible(http);
     if (http->is_draining && http->n_connections == 0)
-        gateway_drained(http->gateway);
+        http->gateway->drained(http->gateway);
 }
 
 static bool accept_one(struct http *http)
@@ -234,7 +234,7 @@ void http_drain(struct http *http, unsigned spread_msec)
     LIST_FOREACH (connection, &http->connections, struct http_connection, link)
         http_connection_drain(connection, index++, count);
     if (http->n_connections == 0)
-        gateway_drained(http->gateway);
+        http->gateway->drained(http->gateway);
 }
 
 unsigned http_connections(const struct http *http)

@@ -122,7 +122,7 @@ int http_new(sd_event *event, int listener_fd, struct gateway *gateway, struct h
  * Once more with another number: that one holds.
  */
 void http_drain(struct http *http, unsigned spread_msec);
-/* How many connections there are; a drain is over at 0, and gateway_drained() is called. */
+/* How many connections there are; a drain is over at 0, and `drained` of the gateway is called. */
 unsigned http_connections(const struct http *http);
 struct http *http_free(struct http *http);
 DEFINE_FREEP(struct http *, http_free)

@@ -150,12 +150,13 @@ static int take_reply(struct link_connection *c, const char *frame, size_t size)
     return 0;
 }
 
+/* Who frees the connection empties the buffer as well. */
 static int take_replies(struct link_connection *c)
 {
     char *frame;
     size_t size;
     int r = 0;
-    while (!c->doomed && r >= 0) {
+    while (r >= 0) {
         r = buffer_next_frame(&c->in, '\0', &frame, &size);
         if (r <= 0)
             return r;

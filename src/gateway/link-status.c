@@ -80,7 +80,7 @@ int link_status(struct link *link, link_handler handler, void *userdata, struct 
         link_settle(link, call, LINK_ERROR_BUSY, NULL);
     else if (!link_is_up(link))
         link_settle(link, call, LINK_ERROR_GONE, NULL);
-    else if (status->good && status->answer)
+    else if (status->answer)
         link_settle(link, call, NULL, status->answer);
     else if (status->good)
         link_call_append(&status->waiting, call);

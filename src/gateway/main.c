@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "client/reloader.h"
 #include "gateway/access.h"
+#include "gateway/events.h"
 #include "gateway/gateway.h"
 #include "gateway/openapi.h"
 #include "gateway/setup.h"
@@ -21,9 +22,6 @@
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#if __has_include("gateway/events.h")
-#include "gateway/events.h"
-#endif
 
 #define LISTENER "gateway"
 /* How long connections may take to end where no master bounds it. */
@@ -48,7 +46,7 @@ static int on_farewell(sd_event_source *source, uint64_t usec, void *userdata)
     return sd_event_exit(worker->gateway.event, 0);
 }
 
-void gateway_drained(struct gateway *gateway)
+static void on_drained(struct gateway *gateway)
 {
     struct worker *worker = LIST_ENTRY(gateway, struct worker, gateway);
     if (worker->leaves)
@@ -62,14 +60,12 @@ static void drain(struct worker *worker)
     struct gateway *gateway = &worker->gateway;
     gateway->draining = true;
     worker->listener = fd_close(worker->listener);
-#if __has_include("gateway/events.h")
     if (gateway->events)
         events_drain(gateway->events);
-#endif
     if (gateway->http)
         http_drain(gateway->http, reloader_disconnect_spread(worker->reloader));
     else
-        gateway_drained(gateway);
+        on_drained(gateway);
 }
 
 /* Nobody waits for us, or bounds how long we take. */
@@ -128,10 +124,8 @@ static int make_parts(struct worker *worker)
                      &gateway->link);
     if (r == 0)
         r = (gateway->openapi = openapi_make()) ? 0 : -ENOMEM;
-#if __has_include("gateway/events.h")
     if (r == 0)
         r = events_new(gateway, &gateway->events);
-#endif
     if (r == 0)
         r = http_new(gateway->event, TAKE_FD(worker->listener), gateway, &gateway->http);
     return r;
@@ -253,9 +247,7 @@ static void stop(struct worker *worker)
 {
     struct gateway *gateway = &worker->gateway;
     gateway->http = http_free(gateway->http);
-#if __has_include("gateway/events.h")
     gateway->events = events_free(gateway->events);
-#endif
     gateway->link = link_free(gateway->link);
     gateway->usage = usage_free(gateway->usage);
     free(gateway->openapi);
@@ -270,7 +262,7 @@ static void stop(struct worker *worker)
 
 int main(int argc, char **argv)
 {
-    struct worker worker = {.listener = -1};
+    struct worker worker = {.gateway = {.drained = on_drained}, .listener = -1};
     (void)argv;
     raise_file_limit();
     int r = argc > 1 ? -EINVAL : start(&worker);

@@ -3,49 +3,29 @@
 
 #include <string.h>
 
-#if __has_include("gateway/plain.h")
 #include "gateway/plain.h"
-#endif
-#if __has_include("gateway/probes.h")
 #include "gateway/probes.h"
-#endif
-#if __has_include("gateway/metrics.h")
 #include "gateway/metrics.h"
-#endif
-#if __has_include("gateway/v1.h")
 #include "gateway/v1.h"
-#endif
-#if __has_include("gateway/events.h")
 #include "gateway/events.h"
-#endif
 #if __has_include("gateway/page.h")
 #include "gateway/page.h"
 #endif
 
 /* clang-format off */
 const struct http_route gateway_routes[] = {
-#if __has_include("gateway/plain.h")
     {.path = "/help",    .methods = HTTP_GET, .plain = true, .handle = plain_help},
     {.path = "/stats",   .methods = HTTP_GET, .plain = true, .handle = plain_stats},
     {.path = "/info",    .methods = HTTP_GET, .plain = true, .handle = plain_stats},
     {.path = "/reload",  .methods = HTTP_GET | HTTP_POST, .acts = true, .plain = true, .handle = plain_reload},
     {.path = "/restart", .methods = HTTP_GET | HTTP_POST, .acts = true, .plain = true, .handle = plain_reload},
     {.path = "/quit",    .methods = HTTP_GET | HTTP_POST, .acts = true, .plain = true, .handle = plain_quit},
-#endif
-#if __has_include("gateway/probes.h")
     {.path = "/healthz", .methods = HTTP_GET, .public = HTTP_PUBLIC_HEALTHZ, .plain = true, .handle = probes_healthz},
     {.path = "/readyz",  .methods = HTTP_GET, .public = HTTP_PUBLIC_READYZ, .plain = true, .handle = probes_readyz},
-#endif
-#if __has_include("gateway/metrics.h")
     {.path = "/metrics", .methods = HTTP_GET, .public = HTTP_PUBLIC_METRICS, .plain = true, .handle = metrics_handle},
-#endif
-#if __has_include("gateway/v1.h")
     {.path = "/v1/openapi.json", .methods = HTTP_GET, .handle = v1_openapi},
     {.path = "/v1/",     .methods = HTTP_GET | HTTP_POST, .acts = true, .handle = v1_handle},
-#endif
-#if __has_include("gateway/events.h")
     {.path = "/events",  .methods = HTTP_GET, .plain = true, .handle = events_handle},
-#endif
 #if __has_include("gateway/page.h")
     {.path = "/",        .methods = HTTP_GET, .plain = true, .handle = page_handle},
     {.path = "/page/",   .methods = HTTP_GET, .plain = true, .handle = page_handle},

@@ -1,4 +1,4 @@
-/* Marks are in the order of their pids. Those of processes that have gone are swept out when there are twice as many as the last time. */
+/* Entries are in the order of their pids. Those of processes that have gone are swept out when there are twice as many as the last time. */
 #include "gateway/usage.h"
 
 #include "base/clock.h"
@@ -11,8 +11,16 @@
 
 #define SWEEP_MIN ((size_t)256)
 
+struct entry {
+    struct usage_mark mark;
+    /* The last look at it, which is good for a while. */
+    struct usage_sample sample;
+    pid_t parent;
+    uint64_t looked_usec;
+};
+
 struct usage {
-    struct usage_mark *marks;
+    struct entry *entries;
     size_t n, allocated, sweep_at;
     uint64_t swept_usec;
 };
@@ -48,7 +56,7 @@ static size_t find(const struct usage *usage, pid_t pid)
     size_t begin = 0, end = usage->n;
     while (begin < end) {
         size_t middle = begin + (end - begin) / 2;
-        if (usage->marks[middle].pid < pid)
+        if (usage->entries[middle].mark.pid < pid)
             begin = middle + 1;
         else
             end = middle;
@@ -60,8 +68,8 @@ static void sweep(struct usage *usage)
 {
     size_t kept = 0;
     for (size_t i = 0; i < usage->n; i++)
-        if (kill(usage->marks[i].pid, 0) == 0 || errno != ESRCH)
-            usage->marks[kept++] = usage->marks[i];
+        if (kill(usage->entries[i].mark.pid, 0) == 0 || errno != ESRCH)
+            usage->entries[kept++] = usage->entries[i];
     usage->n = kept;
     usage->sweep_at = MAX(2 * kept, SWEEP_MIN);
     usage->swept_usec = clock_monotonic_usec();
@@ -84,46 +92,76 @@ static int make_room(struct usage *usage)
     if (usage->n < usage->allocated)
         return 0;
     size_t allocated = MAX(2 * usage->allocated, SWEEP_MIN);
-    struct usage_mark *marks = reallocarray(usage->marks, allocated, sizeof(*marks));
-    if (!marks)
+    struct entry *entries = reallocarray(usage->entries, allocated, sizeof(*entries));
+    if (!entries)
         return -ENOMEM;
-    usage->marks = marks;
+    usage->entries = entries;
     usage->allocated = allocated;
     return 0;
 }
 
-/* NULL: there is no room for it. */
-static struct usage_mark *get_mark(struct usage *usage, pid_t pid)
+static struct entry *get_entry(struct usage *usage, pid_t pid)
 {
     size_t place = find(usage, pid);
-    if (place < usage->n && usage->marks[place].pid == pid)
-        return &usage->marks[place];
+    return place < usage->n && usage->entries[place].mark.pid == pid ? &usage->entries[place]
+                                                                     : NULL;
+}
+
+/* Without room for it, it is not remembered. */
+static void add_entry(struct usage *usage, const struct entry *entry)
+{
     if (make_room(usage) < 0)
-        return NULL;
-    place = find(usage, pid);
-    struct usage_mark *mark = &usage->marks[place];
-    memmove(mark + 1, mark, (usage->n - place) * sizeof(*mark));
+        return;
+    size_t place = find(usage, entry->mark.pid);
+    struct entry *entries = &usage->entries[place];
+    memmove(entries + 1, entries, (usage->n - place) * sizeof(*entries));
     usage->n++;
-    /* No look so far: whatever is seen now is of another process than that. */
-    *mark = (struct usage_mark){.pid = pid, .start_usec = UINT64_MAX};
-    return mark;
+    *entries = *entry;
+}
+
+static int look(struct entry *entry, uint64_t now_usec)
+{
+    struct process_usage usage;
+    CLEANUP_FD int process_fd = process_open(entry->mark.pid);
+    int r = process_fd < 0 ? process_fd : process_usage(process_fd, &usage);
+    if (r < 0)
+        return r;
+    entry->sample = (struct usage_sample){.cpu = usage_measure(&entry->mark, &usage, now_usec),
+                                          .cpu_usec = usage.cpu_usec,
+                                          .memory = usage.memory,
+                                          .start_usec = usage.start_usec};
+    entry->parent = usage.parent;
+    entry->looked_usec = now_usec;
+    return 0;
+}
+
+/* In a mark without a look: whatever is seen now is of another process than that. */
+static int look_first(struct usage *usage, pid_t pid, uint64_t now_usec, struct entry *ret)
+{
+    struct entry entry = {.mark = {.pid = pid, .start_usec = UINT64_MAX}};
+    int r = look(&entry, now_usec);
+    if (r < 0)
+        return r;
+    add_entry(usage, &entry);
+    *ret = entry;
+    return 0;
 }
 
 int usage_look(struct usage *usage, pid_t pid, pid_t parent, struct usage_sample *ret)
 {
-    struct process_usage look;
-    CLEANUP_FD int process_fd = pid > 0 ? process_open(pid) : -ESRCH;
-    int r = process_fd < 0 ? process_fd : process_usage(process_fd, &look);
+    uint64_t now = clock_usec(CLOCK_BOOTTIME);
+    struct entry *known = get_entry(usage, pid), first;
+    int r = 0;
+    if (!known)
+        r = pid > 0 ? look_first(usage, pid, now, &first) : -ESRCH;
+    else if (now - known->looked_usec >= USAGE_GOOD_USEC)
+        r = look(known, now);
     if (r < 0)
         return r;
-    if (parent > 0 && look.parent != parent)
+    const struct entry *entry = known ? known : &first;
+    if (parent > 0 && entry->parent != parent)
         return -ESRCH;
-    struct usage_mark none = {.pid = pid, .start_usec = UINT64_MAX}, *mark = get_mark(usage, pid);
-    *ret = (struct usage_sample){
-        .cpu = usage_measure(mark ? mark : &none, &look, clock_usec(CLOCK_BOOTTIME)),
-        .cpu_usec = look.cpu_usec,
-        .memory = look.memory,
-        .start_usec = look.start_usec};
+    *ret = entry->sample;
     return 0;
 }
 
@@ -146,7 +184,7 @@ struct usage *usage_free(struct usage *usage)
 {
     if (!usage)
         return NULL;
-    free(usage->marks);
+    free(usage->entries);
     free(usage);
     return NULL;
 }

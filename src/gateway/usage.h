@@ -14,6 +14,8 @@
 #include <sys/types.h>
 
 #define USAGE_WINDOW_USEC USEC_PER_SEC
+/* How long a look is good for all who ask: many that look at many processes look at each once. Who has gone meanwhile is still told. */
+#define USAGE_GOOD_USEC (100 * USEC_PER_MSEC)
 /* Processes that are remembered; of others beyond it tells the average since they began. */
 #define USAGE_MAX 16384
 

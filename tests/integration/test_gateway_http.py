@@ -1,5 +1,4 @@
-"""The gateway's HTTP server seen from its socket: what it refuses, whom it cuts off, how many it holds, how it ends. Its paths have tests of their own;
-here they are any that it does not know."""
+"""The gateway's HTTP server seen from its socket: what it refuses, whom it cuts off, how many it holds, how it ends. Its paths have tests of their own."""
 import contextlib
 import os
 import resource
@@ -84,6 +83,16 @@ def test_head_is_get_without_a_body(gateway):
             assert response.status == 404
             assert response.headers["Content-Length"] == str(len(b'{"error":"not found"}'))
             assert (len(response.read()) > 0) == (method == "GET")
+
+
+def test_other_methods(gateway):
+    one = gateway()
+    for method in ("POST", "DELETE", "OPTIONS", "NONSENSE"):
+        status, headers, body = one.request(method, "/healthz")
+        assert (status, headers["Allow"], body) == (405, "GET, HEAD", b'{"error":"method not allowed"}')
+    assert one.request("DELETE", "/reload")[1]["Allow"] == "GET, HEAD, POST"
+    status, headers, body = one.request("DELETE", "/v1/Status")
+    assert (status, headers["Content-Type"]) == (405, "application/problem+json")
 
 
 def test_requests_one_behind_the_other(gateway):
@@ -235,7 +244,7 @@ def test_idle_costs_nothing(gateway):
         client.recv(65536)
         with one.connect() as other:
             other.sendall(GET[:20])
-        proc.wait_until(lambda: proc.stat(one.pid)[0] == "S", "it sleeps")
+        proc.wait_until(lambda: proc.stat(one.pid)[0] == b"S", "it sleeps")
         # It is not woken at all: neither by a turn of the loop that finds nothing, nor by a timer.
         before = proc.read(one.pid, "schedstat")
         is_readable(client, 2)

@@ -35,9 +35,8 @@ static struct fixture {
     bool is_closed;
 } fixture;
 
-void gateway_drained(struct gateway *gateway)
+static void on_drained(struct gateway *gateway UNUSED)
 {
-    (void)gateway;
     fixture.n_drained++;
 }
 
@@ -96,7 +95,8 @@ const struct http_route *route_find(const char *path)
 static int set_up(void **state UNUSED)
 {
     socklen_t size = sizeof(fixture.address);
-    fixture = (struct fixture){.address = {.sin_family = AF_INET}};
+    fixture = (struct fixture){.gateway = {.drained = on_drained},
+                               .address = {.sin_family = AF_INET}};
     fixture.address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     assert_int_equal(bind(fd, (struct sockaddr *)&fixture.address, size), 0);

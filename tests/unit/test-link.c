@@ -780,7 +780,7 @@ static void test_status_is_shared(UNUSED void **state)
 /* After a change only what was asked for later counts. */
 static void test_status_is_forgotten(UNUSED void **state)
 {
-    struct heard a = {0}, b = {0}, c = {0};
+    struct heard a = {0}, b = {0}, c = {0}, d = {0};
     ask(&a);
     expect_call(&first, "Status");
     link_forget_status(link_);
@@ -797,6 +797,11 @@ static void test_status_is_forgotten(UNUSED void **state)
     wait_heard(&b, 1);
     assert_int_equal(b.value, 2);
     assert_int_equal(c.n, 0);
+    ask(&d);
+    expect_call(&first, "Status");
+    say(&first, "{\"parameters\":{\"n\":3}}");
+    wait_heard(&d, 1);
+    assert_int_equal(d.value, 3);
 }
 
 /* However many ask, and forget: ten a second. */

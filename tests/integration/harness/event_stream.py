@@ -137,7 +137,8 @@ def read_until(streams, condition, what, seconds=60):
         for stream in waiting:
             selector.register(stream.socket, selectors.EVENT_READ, stream)
         while waiting:
-            assert time.monotonic() < end, f"not within {seconds} s: {what}; {len(waiting)} of {len(streams)} wait"
+            assert time.monotonic() < end, \
+                f"not within {seconds} s: {what}; {len(waiting)} of {len(streams)} wait, one with {next(iter(waiting)).events[-2:]}"
             for key, _ in selector.select(1):
                 stream = key.data
                 stream.read()

@@ -169,9 +169,10 @@ def test_reload_begun_elsewhere_moves_the_open_page(seen, directory):
     page.wait(lambda: [int(cell.text) for cell in page.all(".workers td.c-pid")] == one.pids("rec"), "the new pids are shown")
     one.programs["rec"]["command"] = ["/nonexistent"]
     one.write()
-    one.expect_reload("refused")
-    page.wait_text("#reload", "refused")
+    one.expect_reload("rolled_back")
+    page.wait_text("#reload", "rolled back")
     page.wait_text("#reload-reason", "/nonexistent")
+    page.wait_text("#history-list", "#2")
     assert page.complaints() == []
 
 

@@ -31,8 +31,9 @@ static ssize_t read_stream(void *userdata, uint64_t position, char *space, size_
     struct http_request *request = userdata;
     struct http_connection *connection = request->connection;
     (void)position;
+    /* Nothing can be sent any more, but after END_WITH_ERROR libmicrohttpd 0.9.75 would not close a connection while an older one is there. */
     if (connection->state == HTTP_CUT)
-        return MHD_CONTENT_READER_END_WITH_ERROR;
+        return MHD_CONTENT_READER_END_OF_STREAM;
     size_t n = take(request, space, size);
     if (n > 0)
         return (ssize_t)n;

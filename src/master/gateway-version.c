@@ -42,14 +42,15 @@ static int set_user(json_t *program, const struct config *config)
     return r;
 }
 
-/* Its secrets are not in it: they go over the channel. */
+/* Its secrets are not in it: they go over the channel. Nor are they, or what clients send, to be in a core file. */
 static char *describe(const struct config *config, const char *executable)
 {
     CLEANUP_FREE char *address = address_to_text(&config->gateway.address);
-    json_auto_t *program = json_pack(
-        "{s:[s], s:[s], s:s, s:b, s:b, s:s, s:s, s:s, s:s}", "command", executable, "sockets",
-        "gateway", "directory", "/", "clear_environment", 1, "no_new_privileges", 1, "ready",
-        "message", "start_timeout", "10s", "disconnect_timeout", "10s", "stop_timeout", "5s");
+    json_auto_t *program = json_pack("{s:[s], s:[s], s:s, s:b, s:b, s:s, s:s, s:s, s:s, s:{s:i}}",
+                                     "command", executable, "sockets", "gateway", "directory", "/",
+                                     "clear_environment", 1, "no_new_privileges", 1, "ready",
+                                     "message", "start_timeout", "10s", "disconnect_timeout", "10s",
+                                     "stop_timeout", "5s", "limits", "core", 0);
     if (!address || !program || set_user(program, config) < 0)
         return NULL;
     json_auto_t *all = json_pack("{s:s, s:{s:{s:s, s:b}}, s:{s:O}}", "runtime_directory",

@@ -100,6 +100,7 @@ def test_has_no_privileges_and_no_secrets(served, directory):
     assert proc.field(pid, "Groups").split() in ([], [str(NOBODY)])
     text = (proc.read(pid, "cmdline") + proc.read(pid, "environ")).decode()
     assert "sesame" not in text and "TOP_SECRET" not in text
+    assert b"Max core file size        0                    0" in proc.read(pid, "limits")
     assert "sesame" not in "\n".join(one.log.read()) and "sesame" not in json.dumps(one.status())
     assert get(one, "/stats", CREDENTIALS)[0] == 200
 

@@ -261,13 +261,13 @@ def test_removed_and_back(served):
 
 def test_mode_of_its_socket(master, directory):
     """All may connect to one that asks for a password, and to no other one: not while one replaces the other, and not when that fails."""
-    path = directory / "http.sock"
+    path = directory / "100%.sock"
 
     def mode():
         return path.stat().st_mode & 0o777
 
     def section(**more):
-        return {"listen": f"unix:{path}", **more}
+        return {"listen": f"unix:{directory}/100%%.sock", **more}
 
     def become(**more):
         (pid,) = gateway_pids(one.status())

@@ -415,3 +415,54 @@ def test_without_control_socket(master, directory, port):
     one.wait_line("reloader-gateway/0: ready")
     status, body = get(one, "/stats")
     assert status == 200 and len(json.loads(body)["result"]["workers"]) == 2
+
+
+def leaving(one):
+    (pid,) = gateway_pids(one.status())
+    os.kill(pid, signal.SIGSTOP)
+    del one.config["gateway"]
+    one.write()
+    one.expect_reload("committed")
+    one.wait(lambda status: gateway(one, status)["program"]["state"] == "STOPPING", "it is told to leave")
+    return [pid]
+
+
+def rolling(one):
+    """The former one does not hear that it is to leave."""
+    (pid,) = gateway_pids(one.status())
+    os.kill(pid, signal.SIGSTOP)
+    change(one, public=["healthz"])
+    one.wait(lambda status: len(gateway_pids(status)) == 2, "there is another one")
+    return [pid]
+
+
+def returning(one):
+    """The new one ends again and again."""
+    change(one, username="admin", password="{NO-SUCH-HASH}x")
+    one.wait_line("reloader-gateway/0: .*password can't be used|the gateway's password can't be used")
+    return []
+
+
+def failing(one):
+    for _ in range(2):
+        (pid,) = gateway_pids(one.status())
+        os.kill(pid, signal.SIGKILL)
+        one.wait(lambda status, gone=pid: gone not in gateway_pids(status), "it is gone")
+        await_gateway(one, but=pid)
+    (pid,) = gateway_pids(one.status())
+    os.kill(pid, signal.SIGKILL)
+    return []
+
+
+@pytest.mark.sanitized
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGQUIT])
+@pytest.mark.parametrize("phase", [leaving, rolling, returning, failing])
+def test_shutdown_whatever_it_does(served, phase, number):
+    """A gateway that comes, goes, or dies ends with the master."""
+    one = served()
+    stopped = phase(one)
+    one.kill(number)
+    for pid in stopped:
+        os.kill(pid, signal.SIGCONT)
+    assert one.process.wait(60) == 0
+    one.stopped = True

@@ -23,7 +23,8 @@ struct access {
     unsigned public;
 
     uint64_t turns_usec; /* until then all turns are taken */
-    uint64_t cost_usec;  /* of the last costly check */
+    uint64_t rest_usec;  /* until then nobody's turn begins, as the last one took as long */
+    uint64_t cost_usec;  /* of that one */
 };
 
 /* Setting up */
@@ -95,27 +96,36 @@ static struct access_answer refused(enum access_verdict verdict, const char *why
     return (struct access_answer){.verdict = verdict, .why = why};
 }
 
-/* May its password be checked now? *ret_answer if not. */
+/* The next turn that is free. False: there is none. */
+static bool assign_turn(struct access *access, uint64_t now_usec, uint64_t *ret_turn)
+{
+    uint64_t turn = MAX(access->turns_usec, now_usec);
+    if (turn - now_usec > ACCESS_TURNS_MAX_USEC)
+        return false;
+    access->turns_usec = turn + 2 * access->cost_usec;
+    *ret_turn = turn;
+    return true;
+}
+
+/*
+ * May its password be checked now? *ret_answer if not. Turns are assigned by what the last check cost; when checks take longer than that, whose
+ * turn has come waits for the rest nevertheless, and keeps it.
+ */
 static bool take_turn(struct access *access, const struct access_request *request,
                       uint64_t now_usec, struct access_answer *ret_answer)
 {
     if (!password_is_costly(access->password))
         return true;
-    if (request->turn_usec != 0 && request->turn_usec <= now_usec)
-        return true;
     uint64_t turn = request->turn_usec;
-    if (turn == 0) {
-        turn = MAX(access->turns_usec, now_usec);
-        if (turn - now_usec > ACCESS_TURNS_MAX_USEC) {
-            *ret_answer = refused(ACCESS_BUSY, "too many passwords are being checked, try again");
-            return false;
-        }
-        access->turns_usec = turn + 2 * access->cost_usec;
+    if (turn == 0 && !assign_turn(access, now_usec, &turn)) {
+        *ret_answer = refused(ACCESS_BUSY, "too many passwords are being checked, try again");
+        return false;
     }
-    if (turn <= now_usec)
+    uint64_t begin = MAX(turn, access->rest_usec);
+    if (begin <= now_usec)
         return true;
     *ret_answer = (struct access_answer){
-        .verdict = ACCESS_LATER, .turn_usec = turn, .delay_usec = turn - now_usec};
+        .verdict = ACCESS_LATER, .turn_usec = turn, .delay_usec = begin - now_usec};
     return false;
 }
 
@@ -127,7 +137,8 @@ static bool is_password(struct access *access, const char *given, uint64_t now_u
     uint64_t begin = clock_monotonic_usec();
     bool is = password_is(access->password, given);
     access->cost_usec = clock_monotonic_usec() - begin;
-    access->turns_usec = MAX(access->turns_usec, now_usec + 2 * access->cost_usec);
+    access->rest_usec = now_usec + 2 * access->cost_usec;
+    access->turns_usec = MAX(access->turns_usec, access->rest_usec);
     return is;
 }
 

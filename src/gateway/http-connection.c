@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 
+#include <poll.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -149,6 +150,12 @@ void http_connection_resume(struct http_connection *connection)
     (void)sd_event_source_set_enabled(connection->leaving, SD_EVENT_OFF);
     MHD_resume_connection(connection->mhd);
     http_has_resumed(connection->http);
+}
+
+bool http_connection_has_left(const struct http_connection *connection)
+{
+    struct pollfd look = {.fd = connection->fd, .events = POLLRDHUP};
+    return poll(&look, 1, 0) > 0;
 }
 
 void http_connection_cut(struct http_connection *connection)

@@ -4,7 +4,7 @@
  *   http.c             libmicrohttpd within sd-event, accepting, draining
  *   http-connection.c  states of a connection, its deadline, and who has left
  *   http-request.c     from a request's first line to its handler
- *   http-reply.c, http-stream.c   answers
+ *   http-reply.c, http-body.c, http-stream.c   answers
  */
 #pragma once
 
@@ -101,6 +101,8 @@ void http_connection_drain(struct http_connection *connection, unsigned index, u
 void http_connection_suspend(struct http_connection *connection);
 /* Does nothing where it is not suspended. */
 void http_connection_resume(struct http_connection *connection);
+/* Has the other end said its last? */
+bool http_connection_has_left(const struct http_connection *connection);
 /* Its handler is told, and it is closed. */
 void http_connection_cut(struct http_connection *connection);
 

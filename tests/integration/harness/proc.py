@@ -118,6 +118,13 @@ def tcp_listeners(port):
     return [int(fields[9]) for fields in tcp_listening() if int(fields[1].rpartition(":")[2], 16) == port]
 
 
+def tcp_connections(port):
+    """How many connections a process still holds at the end that listened on `port`, over IPv4."""
+    with open("/proc/self/net/tcp") as lines:
+        return sum(1 for fields in map(str.split, list(lines)[1:])
+                   if int(fields[1].rpartition(":")[2], 16) == port and fields[3] != TCP_LISTEN and fields[9] != "0")
+
+
 def unix_sockets(path):
     """(inode, flags) of the Unix sockets bound to `path` (an abstract one begins with @)."""
     with open("/proc/self/net/unix") as lines:

@@ -50,7 +50,7 @@ struct http_connection {
     int fd; /* libmicrohttpd's */
     enum http_state state;
     sd_event_source *deadline; /* what happens then depends on the state */
-    sd_event_source *leaving;  /* on while suspended: libmicrohttpd does not look then */
+    sd_event_source *leaving;  /* on where libmicrohttpd does not look, or not well enough */
     bool is_suspended;
     struct http_request *request; /* NULL: waiting for one */
     struct sockaddr_storage peer;
@@ -101,8 +101,6 @@ void http_connection_drain(struct http_connection *connection, unsigned index, u
 void http_connection_suspend(struct http_connection *connection);
 /* Does nothing where it is not suspended. */
 void http_connection_resume(struct http_connection *connection);
-/* Has the other end said its last? */
-bool http_connection_has_left(const struct http_connection *connection);
 /* Its handler is told, and it is closed. */
 void http_connection_cut(struct http_connection *connection);
 

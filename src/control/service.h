@@ -34,7 +34,7 @@ DEFINE_FREEP(struct service *, service_free)
  * Takes over the fd of a new client, also when it fails. Where all places are taken, the client that has been idle for longest
  * makes room. -EBUSY: none is idle, or the gateway has too many already; it was told so. 0 or -errno.
  */
-int service_add(struct service *service, int fd, const struct ucred *peer, enum control_role role);
+int service_add(struct service *service, int fd, const struct control_peer *peer);
 
 /* Are the last events kept, for clients that may come? Else they are no longer than somebody hears them. */
 void service_keep_events(struct service *service, bool keep);

@@ -2,7 +2,8 @@
  * Connections. Each has one deadline, whose length and meaning come with its state: nobody holds a connection longer than that by
  * sending or reading a byte now and then. libmicrohttpd's own limit for one without any traffic comes on top of it.
  *
- * libmicrohttpd does not watch a suspended connection. We do: a client that has left is not worked for any longer.
+ * libmicrohttpd does not watch a suspended connection. We do: a client that has left is not worked for any longer. Nor does it see the end of
+ * one that comes together with the last bytes, as it is told of both by one event: those that have no whole request for us are closed by us.
  */
 #include "gateway/http-internal.h"
 
@@ -36,6 +37,13 @@ static uint64_t drain_usec(const struct http *http, unsigned index, unsigned cou
     return (uint64_t)http->spread_msec * USEC_PER_MSEC * index / MAX(count, 1u);
 }
 
+static void watch_leaving(struct http_connection *connection)
+{
+    bool has_no_request = connection->state == HTTP_WAITING || connection->state == HTTP_READING;
+    bool is_on = connection->is_suspended || has_no_request;
+    (void)sd_event_source_set_enabled(connection->leaving, is_on ? SD_EVENT_ON : SD_EVENT_OFF);
+}
+
 void http_connection_set_state(struct http_connection *connection, enum http_state state)
 {
     const struct http *http = connection->http;
@@ -63,6 +71,7 @@ void http_connection_set_state(struct http_connection *connection, enum http_sta
     }
     connection->state = state;
     http_connection_set_deadline(connection, usec);
+    watch_leaving(connection);
 }
 
 void http_connection_drain(struct http_connection *connection, unsigned index, unsigned count)
@@ -130,10 +139,15 @@ static int on_deadline(sd_event_source *source, uint64_t usec, void *userdata)
 
 static int on_leaving(sd_event_source *source, int fd, uint32_t revents, void *userdata)
 {
-    (void)source;
-    (void)fd;
+    struct http_connection *connection = userdata;
+    int waiting = 0;
     (void)revents;
-    http_connection_cut(userdata);
+    if (connection->is_suspended) {
+        http_connection_cut(connection);
+    } else if (ioctl(fd, FIONREAD, &waiting) < 0 || waiting == 0) {
+        (void)sd_event_source_set_enabled(source, SD_EVENT_OFF);
+        hang_up(connection);
+    }
     return 0;
 }
 
@@ -141,7 +155,7 @@ void http_connection_suspend(struct http_connection *connection)
 {
     MHD_suspend_connection(connection->mhd);
     connection->is_suspended = true;
-    (void)sd_event_source_set_enabled(connection->leaving, SD_EVENT_ON);
+    watch_leaving(connection);
 }
 
 void http_connection_resume(struct http_connection *connection)
@@ -149,7 +163,7 @@ void http_connection_resume(struct http_connection *connection)
     if (!connection->is_suspended)
         return;
     connection->is_suspended = false;
-    (void)sd_event_source_set_enabled(connection->leaving, SD_EVENT_OFF);
+    watch_leaving(connection);
     MHD_resume_connection(connection->mhd);
     http_has_resumed(connection->http);
 }
@@ -195,7 +209,6 @@ static int add_sources(struct http_connection *connection)
                             connection);
     if (r < 0)
         return r;
-    (void)sd_event_source_set_enabled(connection->leaving, SD_EVENT_OFF);
     (void)sd_event_source_set_description(connection->deadline, "http-deadline");
     (void)sd_event_source_set_description(connection->leaving, "http-leaving");
     return 0;

@@ -49,7 +49,7 @@ struct http_connection {
     int fd; /* libmicrohttpd's */
     enum http_state state;
     sd_event_source *deadline; /* what happens then depends on the state */
-    sd_event_source *leaving;  /* on while suspended: libmicrohttpd does not look then */
+    sd_event_source *leaving;  /* on where libmicrohttpd does not look, or not well enough */
     bool is_suspended;
     struct http_request *request; /* NULL: waiting for one */
     struct sockaddr_storage peer;

@@ -192,6 +192,19 @@ static bool has_read(int fd, const char *text)
     return strstr(fixture.text, text) != NULL;
 }
 
+/* Of a text of any length: what was read before, but for its end, is forgotten. */
+static bool has_read_end(int fd, const char *text)
+{
+    size_t keeps = strlen(text) - 1;
+    if (has_read(fd, text))
+        return true;
+    if (fixture.length > keeps) {
+        memmove(fixture.text, fixture.text + fixture.length - keeps, keeps);
+        fixture.length = keeps;
+    }
+    return false;
+}
+
 static bool is_closed(int fd)
 {
     look(fd);
@@ -308,7 +321,7 @@ static void test_reader_is_behind(void **state UNUSED)
     assert_true(http_stream_pending(fixture.request) <= HTTP_STREAM_QUEUE_MAX);
     assert_int_equal(fixture.n_gone, 0);
     http_stream_end(TAKE_PTR(fixture.request));
-    run_until((fixture.length = 0, has_read(fd, "\r\n0\r\n\r\n")));
+    run_until(has_read_end(fd, "\r\n0\r\n\r\n"));
     assert_int_equal(fixture.n_gone, 0);
 }
 

@@ -10,7 +10,6 @@
 #include "base/clock.h"
 
 #include <netinet/in.h>
-#include <poll.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
@@ -166,12 +165,6 @@ void http_connection_resume(struct http_connection *connection)
     watch_leaving(connection);
     MHD_resume_connection(connection->mhd);
     http_has_resumed(connection->http);
-}
-
-bool http_connection_has_left(const struct http_connection *connection)
-{
-    struct pollfd look = {.fd = connection->fd, .events = POLLRDHUP};
-    return poll(&look, 1, 0) > 0;
 }
 
 void http_connection_give_up(struct http_connection *connection)

@@ -350,7 +350,7 @@ static void test_no_memory_for_a_stream(void **state UNUSED)
     http_stream_begin(fixture.request, "text/plain");
     http_stream_end(TAKE_PTR(fixture.request));
     fixture.n_gone = 0;
-    run_until(http_connections(fixture.gateway.http) == 0);
+    run_until(is_closed(fd) && http_connections(fixture.gateway.http) == 0);
     assert_int_equal(fixture.n_gone, 0);
 }
 

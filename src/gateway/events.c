@@ -8,6 +8,7 @@
 #include "gateway/events.h"
 
 #include "base/clock.h"
+#include "base/memory.h"
 #include "gateway/event-stream.h"
 
 #include <errno.h>
@@ -185,10 +186,12 @@ static int on_heart(sd_event_source *source, uint64_t usec, void *userdata)
     (void)usec;
     LIST_FOREACH (stream, &events->streams, struct event_stream, link)
         event_stream_beat(stream);
-    if (events->n_streams == 0 && ++events->beats_idle == BEATS_IDLE_MAX)
-        unsubscribe(events);
-    else
+    if (events->n_streams > 0 || ++events->beats_idle < BEATS_IDLE_MAX) {
         set_heart(events, true);
+        return 0;
+    }
+    unsubscribe(events);
+    memory_give_back();
     return 0;
 }
 

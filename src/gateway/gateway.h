@@ -3,7 +3,7 @@
  *
  *   main.c      from the start to the end: what it is given, its event loop, draining
  *   setup.c     what the master hands to it
- *   http.c      libmicrohttpd in our loop; http-connection.c, http-request.c, http-reply.c, http-stream.c: what its name says
+ *   http.c      libmicrohttpd in our loop; http-connection.c, http-request.c, http-reply.c, http-body.c, http-stream.c: what its name says
  *   routes.c    the paths; access.c, password.c: who may
  *   link.c      to the master
  *   usage.c     CPU and memory of processes
@@ -21,6 +21,7 @@
 
 struct access;
 struct events;
+struct metrics;
 
 struct gateway {
     sd_event *event;
@@ -29,6 +30,7 @@ struct gateway {
     struct access *access;
     struct events *events;
     struct usage *usage;
+    struct metrics *metrics;
     char *openapi; /* the description of all paths, made at start */
     bool draining;
     void (*drained)(struct gateway *gateway); /* all connections of a drain are closed */

@@ -4,7 +4,7 @@
  *   http.c             libmicrohttpd within sd-event, accepting, draining
  *   http-connection.c  states of a connection, its deadline, and who has left
  *   http-request.c     from a request's first line to its handler
- *   http-reply.c, http-stream.c   answers
+ *   http-reply.c, http-body.c, http-stream.c   answers
  */
 #pragma once
 

@@ -4,7 +4,12 @@
  */
 #include "gateway/http-internal.h"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+
 #define STREAM_BLOCK ((size_t)8 * 1024)
+/* What the kernel keeps of a stream that is not even sent yet; it would be megabytes. */
+#define STREAM_UNSENT_MAX (64 * 1024)
 
 void http_on_room(struct http_request *request, void (*room)(void *userdata), void *userdata)
 {
@@ -26,8 +31,9 @@ static ssize_t read_stream(void *userdata, uint64_t position, char *space, size_
     struct http_request *request = userdata;
     struct http_connection *connection = request->connection;
     (void)position;
+    /* Nothing can be sent any more, but after END_WITH_ERROR libmicrohttpd 0.9.75 would not close a connection while an older one is there. */
     if (connection->state == HTTP_CUT)
-        return MHD_CONTENT_READER_END_WITH_ERROR;
+        return MHD_CONTENT_READER_END_OF_STREAM;
     size_t n = take(request, space, size);
     if (n > 0)
         return (ssize_t)n;
@@ -39,6 +45,10 @@ static ssize_t read_stream(void *userdata, uint64_t position, char *space, size_
 
 void http_stream_begin(struct http_request *request, const char *type)
 {
+    const int unsent = STREAM_UNSENT_MAX;
+    /* A Unix socket has no such bound, and needs none. */
+    (void)setsockopt(request->connection->fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent,
+                     sizeof(unsent));
     http_add_header(request, MHD_HTTP_HEADER_CONTENT_TYPE, type);
     http_reply_with(request, MHD_HTTP_OK,
                     MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, STREAM_BLOCK, read_stream,

@@ -92,6 +92,19 @@ void http_reply(struct http_request *request, unsigned status, const char *type,
 /* The same without a copy: static data, as the page is made of. */
 void http_reply_static(struct http_request *request, unsigned status, const char *type,
                        const void *body, size_t size);
+/*
+ * A body that many answers share, each of which has a reference of its own until its client has read it or left. http_body_new() takes over `data`, malloc-ed, if it
+ * succeeds: 0 or -ENOMEM. `freed` (or NULL) is called when the last reference is gone.
+ */
+struct http_body;
+int http_body_new(char *data, size_t size, void (*freed)(void *userdata), void *userdata,
+                  struct http_body **ret);
+struct http_body *http_body_ref(struct http_body *body);
+struct http_body *http_body_unref(struct http_body *body);
+DEFINE_FREEP(struct http_body *, http_body_unref)
+/* It is borrowed: the answer takes a reference. */
+void http_reply_body(struct http_request *request, unsigned status, const char *type,
+                     struct http_body *body);
 /* Takes over `body`; NULL, want of memory, is answered by 500. Compact, members in their order, no newline. */
 void http_reply_json(struct http_request *request, unsigned status, json_t *body);
 /* An error as the route's clients know them: application/problem+json (RFC 9457), or {"error":detail} where it is plain. `detail` may be NULL. */

@@ -12,6 +12,7 @@
 #include "gateway/access.h"
 #include "gateway/events.h"
 #include "gateway/gateway.h"
+#include "gateway/metrics.h"
 #include "gateway/openapi.h"
 #include "gateway/setup.h"
 
@@ -124,6 +125,8 @@ static int make_parts(struct worker *worker)
                      &gateway->link);
     if (r == 0)
         r = (gateway->openapi = openapi_make()) ? 0 : -ENOMEM;
+    if (r == 0)
+        r = metrics_new(gateway->event, &gateway->metrics);
     if (r == 0)
         r = events_new(gateway, &gateway->events);
     if (r == 0)
@@ -249,6 +252,7 @@ static void stop(struct worker *worker)
     gateway->http = http_free(gateway->http);
     gateway->events = events_free(gateway->events);
     gateway->link = link_free(gateway->link);
+    gateway->metrics = metrics_free(gateway->metrics);
     gateway->usage = usage_free(gateway->usage);
     free(gateway->openapi);
     gateway->access = access_free(gateway->access);

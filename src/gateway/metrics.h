@@ -1,8 +1,9 @@
 /*
  * metrics.h - GET /metrics: the master's Status, and what its processes use, for Prometheus.
  *
- * Nothing is remembered from one request to the next: counters are the master's and the kernel's, and what is gone is not told any more. The text is
- * as long as Status is, about a kilobyte for each worker.
+ * Nothing is remembered for longer than a Status is good for: counters are the master's and the kernel's, and what is gone is not told any more. The text is as long
+ * as Status is, about a kilobyte for each worker. It is made once for all who get the same Status, and METRICS_BODIES_MAX of them are there at a time, however
+ * slowly they are read: one more is told 503.
  */
 #pragma once
 
@@ -16,7 +17,16 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#define METRICS_BODIES_MAX 16u
+
 struct gateway;
+struct metrics;
+
+/* 0 or -errno. */
+int metrics_new(sd_event *event, struct metrics **ret);
+/* After http_free(): answers that are being sent refer to it. Returns NULL. */
+struct metrics *metrics_free(struct metrics *metrics);
+DEFINE_FREEP(struct metrics *, metrics_free)
 
 void metrics_handle(struct http_request *request, struct gateway *gateway);
 

@@ -13,34 +13,48 @@
 #define TAG_PROBES "probes"
 #define TAG_FILES  "files"
 
-#define JSON "application/json"
+#define JSON         "application/json"
+#define OPENAPI_PATH "/v1/openapi.json"
 
 #define STATS                                                                                      \
     "(result: (master: (pid: int, cpu: float, mem: float, uptime: (days: int, hours: int, "        \
     "minutes: int, seconds: int)), workers: [](pid: int, cpu: float, mem: float), "                \
     "total: (cpu: float, mem: float)))"
-#define WAIT "(wait: ?int)"
+#define WORD "(result: string)"
+#define WAIT                                                                                       \
+    {                                                                                              \
+        {                                                                                          \
+            "wait", "string", "1: the answer comes when it has ended, and says how.", false        \
+        }                                                                                          \
+    }
+
+/* May be left out, all of them. */
+struct parameter {
+    const char *name, *type, *description;
+    bool is_header; /* else of the query */
+};
+
+#define PARAMETERS_MAX 8
 
 static const struct path {
     const char *path, *id, *tag, *summary, *description;
-    const char *type;    /* of what is answered */
-    const char *reply;   /* its type, where that is JSON */
-    const char *query;   /* a struct of parameters, or NULL */
-    const char *failure; /* what 503 means, or NULL: as everywhere */
-    bool acts;           /* POST is understood, too */
+    const char *type;  /* of what is answered */
+    const char *reply; /* its type, where that is JSON */
+    struct parameter parameters[PARAMETERS_MAX + 1];
+    const char *unavailable; /* what 503 means, where it is an answer and no failure */
+    bool acts;               /* POST is understood, too */
 } table[] = {
     {.path = "/help",
      .id = "Help",
      .tag = TAG_PLAIN,
-     .summary = "The plain paths, and what they do",
+     .summary = "The paths, and what each is for",
      .type = JSON,
-     .reply = "(result: object)"},
+     .reply = "(result: [string]string)"},
     {.path = "/stats",
      .id = "Stats",
      .tag = TAG_PLAIN,
      .summary = "The master and its workers: processor time and memory",
-     .description = "cpu in percent of one processor, mem in MB, of each worker with all its "
-                    "processes; total is the sum.",
+     .description = "cpu in percent of one processor, mem in MB; total is the sum.",
      .type = JSON,
      .reply = STATS},
     {.path = "/info",
@@ -53,59 +67,74 @@ static const struct path {
      .id = "Reload",
      .tag = TAG_PLAIN,
      .summary = "Reads the configuration again and replaces the workers",
-     .description = "Answers `accepted` at once; with `wait=1` when the reload has ended, and how. "
-                    "/v1/reload tells more.",
+     .description = "Says `accepted` at once. Whoever wants more of it takes /v1/reload.",
      .type = JSON,
-     .reply = "(result: object)",
-     .query = WAIT,
+     .reply = WORD,
+     .parameters = WAIT,
      .acts = true},
     {.path = "/restart",
      .id = "Restart",
      .tag = TAG_PLAIN,
      .summary = "The same as /reload, which its users mean by it",
      .type = JSON,
-     .reply = "(result: object)",
-     .query = WAIT,
+     .reply = WORD,
+     .parameters = WAIT,
      .acts = true},
     {.path = "/quit",
      .id = "Quit",
      .tag = TAG_PLAIN,
      .summary = "Ends the reloader gracefully",
+     .description =
+         "Says `accepted` before it begins. There is nothing to wait for: the gateway ends, too.",
      .type = JSON,
-     .reply = "(result: object)",
-     .query = WAIT,
+     .reply = WORD,
+     .parameters = WAIT,
      .acts = true},
     {.path = "/events",
      .id = "Events",
      .tag = TAG_WATCH,
      .summary = "Events as they come, as server-sent events",
-     .description = "Each has an id; with Last-Event-ID those that were missed come first, as far "
-                    "as they are kept.",
-     .type = "text/event-stream"},
+     .description = "Each has an id: with Last-Event-ID, as a browser sends it when it comes back, "
+                    "those that were missed come first, as far as they are kept.",
+     .type = "text/event-stream",
+     .parameters =
+         {
+             {"type", "[]string", "Of these types alone; more than once, or with commas.", false},
+             {"program", "[]string",
+              "Of these alone: PROGRAM, PROGRAM:SLOT, PROGRAM:*, or a worker's name.", false},
+             {"cmd", "[]string", "Messages alone, with these commands: their member cmd.", false},
+             {"since", "string", "Those after that number or id, or of that time (5m), come first.",
+              false},
+             {"since_usec", "int", "Those since then, by the real clock, come first.", false},
+             {"last_event_id", "string", "As `since`, for who cannot send the header.", false},
+             {"Last-Event-ID", "string", "The id of the last event that was read.", true},
+         }},
     {.path = "/metrics",
      .id = "Metrics",
      .tag = TAG_WATCH,
      .summary = "Counters and gauges for Prometheus",
-     .description = "OpenMetrics, or the older text format for who does not accept it.",
+     .description = "OpenMetrics for who accepts it, else the older text format.",
      .type = "application/openmetrics-text"},
     {.path = "/healthz",
      .id = "Health",
      .tag = TAG_PROBES,
-     .summary = "Whether the gateway lives and has a master",
-     .type = "text/plain",
-     .failure = "There is no master."},
+     .summary = "Whether the master lives",
+     .type = JSON,
+     .reply = WORD,
+     .unavailable = "It does not answer, or has gone."},
     {.path = "/readyz",
      .id = "Readiness",
      .tag = TAG_PROBES,
-     .summary = "Whether the gateway takes requests",
-     .type = "text/plain",
-     .failure = "It drains, or there is no master."},
+     .summary = "Whether all is ready that should run",
+     .type = JSON,
+     .reply = WORD,
+     .unavailable = "Something is not, or the gateway drains."},
     {.path = "/",
      .id = "Page",
      .tag = TAG_FILES,
      .summary = "The page for a browser",
      .type = "text/html"},
-    {.path = "/v1/openapi.json",
+    {.path = OPENAPI_PATH,
      .id = "Description",
      .tag = TAG_FILES,
      .summary = "This description",
@@ -133,59 +162,44 @@ json_t *openapi_tags(void)
     return json_incref(list);
 }
 
-static bool is_plain(const struct path *path)
+static int add_parameters(json_t *operation, const struct path *path)
 {
-    return strcmp(path->tag, TAG_PLAIN) == 0;
-}
-
-/* All of them may be left out. */
-static int add_query(json_t *operation, const struct path *path)
-{
-    json_auto_t *list = json_array(), *type = path->query ? openapi_schema(path->query) : NULL;
-    const char *name;
-    json_t *schema;
-    if (!path->query)
-        return 0;
-    if (!list || !type)
-        return -ENOMEM;
-    json_object_foreach(json_object_get(type, "properties"), name, schema)
-    {
-        if (json_array_append_new(list, json_pack("{s:s, s:s, s:O}", "name", name, "in", "query",
-                                                  "schema", schema)) < 0)
+    json_auto_t *list = json_array();
+    for (const struct parameter *p = path->parameters; p->name; p++) {
+        json_t *parameter = json_pack("{s:s, s:s, s:s, s:o}", "name", p->name, "in",
+                                      p->is_header ? "header" : "query", "description",
+                                      p->description, "schema", openapi_schema(p->type));
+        if (json_array_append_new(list, parameter) < 0)
             return -ENOMEM;
     }
-    return openapi_put(operation, "parameters", json_incref(list));
+    return json_array_size(list) > 0 ? openapi_put(operation, "parameters", json_incref(list)) : 0;
 }
 
-static json_t *describe_reply(const struct path *path)
+static json_t *describe(const char *description, const char *type, const char *schema)
 {
-    json_t *schema = openapi_schema(path->reply ? path->reply : "string");
-    return json_pack("{s:s, s:{s:{s:o}}}", "description", path->summary, "content", path->type,
-                     "schema", schema);
+    return json_pack("{s:s, s:{s:{s:o}}}", "description", description, "content", type, "schema",
+                     openapi_schema(schema));
 }
 
-/* Those of plain paths tell their errors in their own way. */
-static json_t *describe_failure(const struct path *path)
+/* All but those below /v1/ tell their errors in the words of plain paths. */
+static int add_failures(json_t *responses, const struct path *path)
 {
-    const char *text = path->failure ? path->failure : "Any error.";
-    if (path->failure)
-        return json_pack("{s:s, s:{s:{s:{s:s}}}}", "description", text, "content", path->type,
-                         "schema", "type", "string");
-    json_t *schema = openapi_schema("(error: string)");
-    return json_pack("{s:s, s:{s:{s:o}}}", "description", text, "content", JSON, "schema", schema);
+    static const char error[] = "(error: string)";
+    if (strcmp(path->path, OPENAPI_PATH) == 0)
+        return openapi_add_response(responses, 0);
+    int r = openapi_put(responses, "default", describe("Any error.", JSON, error));
+    if (r == 0 && path->unavailable)
+        r = openapi_put(responses, "503", describe(path->unavailable, JSON, error));
+    return r;
 }
 
 static json_t *describe_responses(const struct path *path)
 {
     json_auto_t *responses = json_object();
-    int r = responses ? openapi_put(responses, "200", describe_reply(path)) : -ENOMEM;
-    if (r == 0 && path->failure)
-        r = openapi_put(responses, "503", describe_failure(path));
-    if (r == 0 && is_plain(path))
-        r = openapi_put(responses, "default", describe_failure(path));
-    else if (r == 0)
-        r = openapi_add_response(responses, 0);
-    return r < 0 ? NULL : json_incref(responses);
+    const char *reply = path->reply ? path->reply : "string";
+    int r = responses ? openapi_put(responses, "200", describe(path->summary, path->type, reply))
+                      : -ENOMEM;
+    return r < 0 || add_failures(responses, path) < 0 ? NULL : json_incref(responses);
 }
 
 /* Identifiers have to be different for each method of a path. */
@@ -195,7 +209,7 @@ static json_t *describe_operation(const struct path *path, const char *prefix)
                                        path->id, "tags", path->tag, "summary", path->summary,
                                        "description", path->description, "responses",
                                        describe_responses(path));
-    return operation && add_query(operation, path) == 0 ? json_incref(operation) : NULL;
+    return operation && add_parameters(operation, path) == 0 ? json_incref(operation) : NULL;
 }
 
 static json_t *describe_path(const struct path *path)

@@ -9,12 +9,10 @@
 #include <stdio.h>
 #include <string.h>
 
-/* With a member that is text; and another that may be NULL. Memory that is short costs the members. */
-static void refuse(struct http_request *request, const char *error, const char *member,
-                   const char *value, const char *parameter)
+static void refuse(struct http_request *request, const char *error, json_t *members)
 {
-    json_auto_t *members = json_pack("{s:s, s:s*}", member, value, "parameter", parameter);
-    v1_reply_problem(request, problem_find(error), members);
+    json_auto_t *own = members;
+    v1_reply_problem(request, problem_find(error), own);
 }
 
 static void refuse_version(struct http_request *request, const struct command *command,
@@ -22,18 +20,23 @@ static void refuse_version(struct http_request *request, const struct command *c
 {
     char method[sizeof(V1_INTERFACE) + V1_PATH_SIZE];
     (void)snprintf(method, sizeof(method), "%s.%s", V1_INTERFACE, command->name);
-    refuse(request, "NotInThisVersion", "method", method, parameter);
+    refuse(request, "NotInThisVersion",
+           json_pack("{s:s, s:s*}", "method", method, "parameter", parameter));
 }
 
 static void refuse_parameter(struct http_request *request, const struct command *command,
                              const char *name, int r)
 {
-    if (r == -ENOMEM)
+    CLEANUP_FREE char *text = strdup(name);
+    if (r == -ENOMEM || !text) {
         http_reply_problem(request, 500, NULL);
-    else if (r == -EOPNOTSUPP)
+    } else if (r == -EOPNOTSUPP) {
         refuse_version(request, command, name);
-    else
-        refuse(request, "InvalidParameter", "parameter", name, NULL);
+    } else {
+        /* It may come from the query, which may hold any bytes. */
+        string_make_utf8(text);
+        refuse(request, "InvalidParameter", json_pack("{s:s}", "parameter", text));
+    }
 }
 
 static void refuse_method(struct http_request *request, bool acts)
@@ -122,6 +125,12 @@ static void call(struct http_request *request, struct gateway *gateway,
         http_reply_problem(request, 406, "this method is told as text/event-stream alone");
         return;
     }
+    /* It would be cut off at once, or hold up who leaves. */
+    if (streams && gateway->draining) {
+        http_add_header(request, "Retry-After", "1");
+        http_reply_problem(request, 503, "the gateway is leaving; another one is there already");
+        return;
+    }
     json_t *parameters = read_parameters(request, command);
     if (parameters)
         v1_call(request, gateway, command, parameters, streams);
@@ -136,7 +145,7 @@ void v1_handle(struct http_request *request, struct gateway *gateway)
     else if (command->method == METHOD_NONE)
         refuse_version(request, command, NULL);
     else if (!v1_is_served(command))
-        v1_reply_problem(request, problem_find("PermissionDenied"), NULL);
+        refuse(request, "PermissionDenied", NULL);
     else if (http_method(request) != (command->acts ? HTTP_POST : HTTP_GET))
         refuse_method(request, command->acts);
     else

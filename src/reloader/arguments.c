@@ -74,7 +74,7 @@ void arguments_print_help(FILE *stream)
         "Signals: HUP reloads, TERM and INT stop gracefully, QUIT stops now.\n"
         "Exit codes: 0 stopped as asked for, 1 failed, 2 wrong usage, 3 wrong configuration.\n"
         "Man pages: reloader(8), reloader.yaml(5), reloader-worker(7), reloaderctl(1),\n"
-        "libreloader(3).\n",
+        "reloader-gateway(8), libreloader(3).\n",
         stream);
 }
 

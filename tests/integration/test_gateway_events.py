@@ -96,6 +96,7 @@ def test_as_the_control_socket_tells_them(served):
         assert stream.hello() == {"start": last["start"], "last": last["last"], "heartbeat_usec": 15000000}
         assert stream.last_id == f"{last['start']}-{last['last']}" and 1000 <= stream.retry <= 3000
         one.expect_reload("committed")
+        one.wait_drained()
         say(one, {"line\n\nid: 1-1\r": "ö\u2028"})
         read_until([stream], has({"line\n\nid: 1-1\r": "ö\u2028"}), "the message")
         say(one, "the end")
@@ -205,11 +206,7 @@ def reconnect(one, lost, **options):
 
 def drain_to_end(streams_):
     """Reads until the other end has closed, each of them."""
-    for stream in streams_:
-        stream.socket.settimeout(20)
-        while not stream.ended:
-            stream.read()
-        stream.socket.setblocking(False)
+    read_until(streams_, lambda stream: stream.ended, "the other end has closed")
 
 
 @pytest.mark.sanitized
@@ -218,7 +215,6 @@ def test_over_another_gateway(served, how):
     """Who comes back to the next one has missed nothing."""
     one = served({"talk": talkers("--storm=300", workers=1)})
     pid = gateway_pids(one.status())[0]
-    opened = []
     with contextlib.ExitStack() as stack:
         opened = [stack.enter_context(contextlib.closing(EventStream(one.address))) for _ in range(10)]
         read_until(opened, EventStream.hello, "hello")
@@ -235,13 +231,12 @@ def test_over_another_gateway(served, how):
             say(one, {"cmd": "storm"})
             pid = await_gateway(one, but=pid)
             opened = [stack.enter_context(contextlib.closing(reconnect(one, stream))) for stream in opened]
-            # One that still waited to be accepted would not end with this gateway, but be served by the next.
-            read_until(opened, EventStream.hello, "hello")
+            # One that was not accepted yet would be served by the gateway after the next one.
+            read_until(opened, lambda stream: stream.head, "it is this gateway's")
         say(one, "the end")
         read_until(opened, has("the end"), "the end")
-        ends = {stream.events[-1][0] for stream in opened}
         assert {stream.check_gapless(begin, stream.events[-1][0]) for stream in opened} == {0}
-        assert len(opened[0].numbers()) > 1800 and ends
+        assert len(opened[0].numbers()) > 1800
 
 
 def test_missed(served):
@@ -281,9 +276,8 @@ def test_master_dies(served):
         assert [kind for _, kind, _ in stream.events if kind == "gone"] in (["gone"], [])
 
 
-@pytest.mark.limit(150)
 def test_heartbeat(served):
-    """It shows that the connection is there, and moves the id past what a filter left out. With nobody there for long, nothing is asked for."""
+    """It shows that the connection is there, and moves the id past what a filter left out."""
     one = served()
     with streams(one.address, query="cmd=nonsense") as (stream,), streams(one.address) as (whole,):
         one.expect_reload("committed")
@@ -294,6 +288,26 @@ def test_heartbeat(served):
         read_until([stream], lambda stream: stream.heartbeats > 0, "a heartbeat", 40)
         assert stream.last_id != before and int(stream.last_id.partition("-")[2]) >= last
         assert stream.told() == []
+
+
+@pytest.mark.slow
+@pytest.mark.limit(200)
+def test_nobody_there(served):
+    """For who looks at nothing the master is asked nothing: the connection comes with the first stream and goes a while after the last one."""
+    one = served()
+    (pid,) = gateway_pids(one.status())
+
+    def sockets():
+        return sum(what.startswith("socket:") for what in proc.fds(pid).values())
+
+    before = sockets()
+    with streams(one.address, 3):
+        assert sockets() == before + 4
+    proc.wait_until(lambda: sockets() == before, "the subscription is over", 120)
+    with streams(one.address, query="since=0") as (stream,):
+        last = newest(one)["last"]
+        read_until([stream], has_number(last), "all again")
+        assert stream.check_gapless(1, last) == 0 and sockets() == before + 2
 
 
 # --- many
@@ -314,22 +328,21 @@ def test_many_in_a_storm(served):
 
 @pytest.mark.limit(180)
 def test_some_do_not_read(served):
-    """50 take nothing, while 12 MB of events pass: they cost little, hold up nobody, and are told what they missed."""
+    """50 take nothing, while 5 MB of events pass: they cost little, in the kernel, too, hold up nobody, and are told what they missed."""
     one = served({"talk": talkers("--storm=30000", workers=1)})
     (pid,) = gateway_pids(one.status())
-    with streams(one.address, 50) as lazy, streams(one.address, 5, query="cmd=echo") as quick:
+    with streams(one.address, 50, receive_buffer=1 << 16) as lazy, streams(one.address, 5, query="cmd=echo") as quick:
         begin = lazy[0].hello()["last"] + 1
         before = int(proc.field(pid, "VmRSS").split()[0])
-        for _ in range(2):
-            say(one, {"cmd": "storm"})
+        say(one, {"cmd": "storm"})
         say(one, "the end")
         read_until(quick, has("the end"), "the end", 120)
         grown = int(proc.field(pid, "VmHWM").split()[0]) - before
         assert grown < 50 * 160 + 8 * 1024, f"{grown} KiB more"
         end = quick[0].events[-1][0]
-        read_until(lazy, has_number(end), "the end", 120)
-        missed = [stream.check_gapless(begin, stream.events[-1][0]) for stream in lazy]
-        assert all(0 < one_missed < 60000 for one_missed in missed)
+        read_until(lazy[:5], has_number(end), "the end", 120)
+        missed = [stream.check_gapless(begin, stream.events[-1][0]) for stream in lazy[:5]]
+        assert all(15000 < one_missed < 30000 for one_missed in missed), missed
 
 
 def test_example(served):

@@ -268,6 +268,25 @@ def test_drain(gateway):
     one.stop()
 
 
+def test_a_stream_that_was_left_is_closed_beside_others(gateway):
+    """As a browser has them: its other connections are there longer than the stream that it leaves."""
+    one = gateway()
+    before = one.connections()
+    with contextlib.closing(one.http()) as first, contextlib.closing(one.http()) as other:
+        stream = one.connect()
+        stream.sendall(b"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert stream.recv(64).startswith(b"HTTP/1.1 200")
+        for connection in (first, other):
+            connection.request("GET", "/nothing")
+            connection.getresponse().read()
+        proc.wait_until(lambda: one.connections() == before + 3, "three connections are there")
+        stream.close()
+        proc.wait_until(lambda: one.connections() == before + 2, "the stream's connection is closed")
+    proc.wait_until(lambda: one.connections() == before, "all are closed")
+    one.drain()
+    one.await_line("fully_closed")
+
+
 def test_two_share_a_listener(gateway, directory):
     """As in its own reload: the older one leaves, and no client notices."""
     older = gateway()

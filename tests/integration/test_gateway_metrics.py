@@ -1,5 +1,7 @@
 """/metrics beside what status, /proc and ss say; and that Prometheus' own tools have no complaint about it."""
+import json
 import os
+import re
 import socket
 import threading
 
@@ -204,3 +206,73 @@ def test_without_a_master(directory):
         assert seen["reloader_up"] == 0 and seen.names() == {"reloader_up", "reloader_gateway_connections", "reloader_gateway_connections_limit"}
     finally:
         gateway.stop()
+
+
+class HugeMaster(threading.Thread):
+    """The other end of a control connection: its Status is of so many slots that no socket's buffer takes the text at once."""
+
+    SLOTS = 8000
+
+    def __init__(self):
+        super().__init__(daemon=True)
+        self.ours, self.theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        slots = [{"slot": number, "state": "READY", "restarts": 0, "workers": []} for number in range(self.SLOTS)]
+        status = {"master": {"pid": 1}, "programs": [{"name": "huge", "state": "READY", "slots": slots}], "listeners": []}
+        self.reply = json.dumps({"parameters": status}, separators=(",", ":")).encode() + b"\0"
+
+    def run(self):
+        calls = b""
+        while chunk := self.ours.recv(65536):
+            calls += chunk
+            while b"\0" in calls:
+                call, _, calls = calls.partition(b"\0")
+                assert json.loads(call)["method"].endswith(".Status")
+                self.ours.sendall(self.reply)
+
+
+def ask_and_read_nothing(gateway):
+    """A client with little room. Returns it, and the status of its answer."""
+    client = socket.socket()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    client.settimeout(20)
+    client.connect(gateway.address)
+    client.sendall(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    return client, int(client.recv(12)[9:])
+
+
+def told(gateway):
+    """How many connections a text tells, which changes with each of them; or the status that there is instead."""
+    status, _, body = gateway.request("GET", "/metrics")
+    return int(re.search(rb"^reloader_gateway_connections (\d+)$", body, re.MULTILINE)[1]) if status == 200 else status
+
+
+def anonymous(pid):
+    """What it has allocated."""
+    return int(next(line for line in proc.read(pid, "status").decode().splitlines() if line.startswith("RssAnon:")).split()[1]) << 10
+
+
+@pytest.mark.slow
+@pytest.mark.limit(180)
+def test_slow_readers(directory):
+    """Who reads slowly shares the text with all who came when he did; and so many texts are there, not more."""
+    master = HugeMaster()
+    master.start()
+    gateway = alone.Gateway(directory, control=master.theirs)
+    try:
+        size = len(gateway.request("GET", "/metrics")[2])
+        assert size > 4 << 20
+        least = anonymous(gateway.pid)
+        clients, seen = [], told(gateway)
+        while seen != 503 and len(clients) < 60:
+            clients += [ask_and_read_nothing(gateway) for _ in range(3)]
+            proc.wait_until(lambda: told(gateway) != seen, "another text")
+            seen = told(gateway)
+        statuses = [status for _, status in clients]
+        assert seen == 503 and 10 <= statuses.count(200) <= 48, (seen, statuses)
+        assert anonymous(gateway.pid) - least < 24 * size, "16 of them, and a status"
+        for client, _ in clients:
+            client.close()
+        proc.wait_until(lambda: told(gateway) != 503, "there is room again")
+    finally:
+        gateway.stop()
+        master.ours.close()

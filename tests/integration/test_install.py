@@ -9,9 +9,10 @@ from harness import TOP
 from harness.installation import Installation
 
 UNITS = ("reloader.service", "reloader.socket", "reloader@.service", "reloader@.socket")
-HELPERS = ["reloader-log", "reloader-probe", "reloader-why"]
-PAGES = ("libreloader.3", "reloader-worker.7", "reloader.8", "reloader.yaml.5", "reloaderctl.1")
-DOCUMENTS = ("reloader.yaml", "sandboxing.conf", "node/app.js", "node/reloader.yaml", "python/reloader.yaml", "python/server.py", "control.py")
+HELPERS = ["reloader-gateway", "reloader-log", "reloader-probe", "reloader-why"]
+PAGES = ("libreloader.3", "reloader-gateway.8", "reloader-worker.7", "reloader.8", "reloader.yaml.5", "reloaderctl.1")
+DOCUMENTS = ("reloader.yaml", "grafana.json", "nginx.conf", "prometheus.yml", "prometheus-alerts.yml", "sandboxing.conf", "node/app.js", "node/reloader.yaml", "python/reloader.yaml", "python/server.py", "control.py",
+             "events.py")
 COMPLETIONS = ("bash-completion/completions/reloaderctl", "zsh/vendor-completions/_reloaderctl",
                "fish/vendor_completions.d/reloaderctl.fish")
 

@@ -2,6 +2,7 @@
 #include "gateway/openapi.h"
 
 #include "control/methods.h"
+#include "gateway/gateway.h"
 #include "gateway/idl.h"
 #include "gateway/problem.h"
 #include "gateway/v1-command.h"
@@ -93,6 +94,36 @@ static void test_methods(void **state)
     }
 }
 
+static size_t count_methods(unsigned methods)
+{
+    return (methods & HTTP_GET ? 1 : 0) + (methods & HTTP_POST ? 1 : 0);
+}
+
+/* Those for a whole folder are of its files, or of the methods above. */
+static bool is_folder(const struct http_route *route)
+{
+    size_t length = strlen(route->path);
+    return length > 1 && route->path[length - 1] == '/';
+}
+
+static void test_other_paths(void **state)
+{
+    json_t *paths = json_object_get(*state, "paths");
+    for (const struct http_route *route = gateway_routes; route->path; route++) {
+        json_t *item = json_object_get(paths, route->path);
+        if (is_folder(route))
+            continue;
+        if (json_object_size(item) != count_methods(route->methods))
+            fail_msg("%s is not described, or not with all of its methods", route->path);
+        json_t *responses = json_object_get(json_object_get(item, "get"), "responses");
+        json_t *otherwise = json_object_get(responses, "default");
+        assert_int_equal(json_object_get(otherwise, "$ref") == NULL, route->plain);
+    }
+    const char *path;
+    json_t *item;
+    json_object_foreach(paths, path, item) assert_non_null(route_find(path));
+}
+
 static void test_parameters(void **state)
 {
     json_t *logs = find_operation(*state, command_find(v1_interface(), "Logs"), "get");
@@ -130,9 +161,8 @@ static void test_errors(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_references),
-        cmocka_unit_test(test_methods),
-        cmocka_unit_test(test_parameters),
+        cmocka_unit_test(test_references),  cmocka_unit_test(test_methods),
+        cmocka_unit_test(test_other_paths), cmocka_unit_test(test_parameters),
         cmocka_unit_test(test_errors),
     };
     return cmocka_run_group_tests(tests, read_document, free_document);

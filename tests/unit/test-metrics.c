@@ -94,8 +94,9 @@ static void test_little(UNUSED void **state)
     static const char *const little[] = {
         "{}",
         "{\"master\": 7, \"reload\": [], \"programs\": {}, \"listeners\": \"x\"}",
-        "{\"programs\": [{}, 5, {\"name\": \"a\", \"slots\": [{}, {\"slot\": 1, \"workers\": [{}, "
-        "{\"pid\": -4}]}]}], \"listeners\": [{}], \"strays\": 4}",
+        "{\"programs\": [{}, 5, {\"name\": \"a\", \"slots\": [{}, {\"slot\": 1}]}], \"strays\": 4}",
+        "{\"programs\": [{\"slots\": [{\"slot\": 1, \"workers\": [{}, {\"pid\": -4}]}]}]}",
+        "{\"listeners\": [{}]}",
         "{\"master\": {\"loop_delays\": [{\"count\": 1}], \"reloads\": [{\"result\": \"x\"}]}}",
     };
     const struct metrics_processes none = {0};

@@ -38,11 +38,15 @@ class Chunked:
 class EventStream:
     """One stream. `events` are (number, type, data), as they came; `last_id` is what an EventSource would come back with."""
 
-    def __init__(self, address, query="", last_id=None, headers=None):
+    def __init__(self, address, query="", last_id=None, headers=None, receive_buffer=None):
         self.events, self.last_id, self.start, self.retry = [], None, None, None
         self.heartbeats, self.ended, self.head, self.text = 0, False, None, b""
         self._bytes, self._body = b"", Chunked()
-        self.socket = socket.create_connection(address, timeout=20)
+        self.socket = socket.socket()
+        self.socket.settimeout(20)
+        if receive_buffer:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        self.socket.connect(address)
         lines = [f"GET /events{'?' + query if query else ''} HTTP/1.1", f"Host: {address[0]}:{address[1]}", "Accept: text/event-stream"]
         lines += [f"Last-Event-ID: {last_id}"] if last_id else []
         lines += [f"{name}: {value}" for name, value in (headers or {}).items()]

@@ -68,6 +68,24 @@ static bool is_list_of_objects(const struct key *key)
 }
 
 static int compare_keys(const struct key_table *table, const char *section, const struct side *from,
+                        const struct side *to, char ***keys);
+
+/* A section that may be absent as a whole. */
+static int compare_gateway(const struct key *key, const struct side *from, const struct side *to,
+                           char ***keys)
+{
+    const struct config_gateway *a = &from->config->gateway, *b = &to->config->gateway;
+    if (a->is_on && b->is_on)
+        return compare_keys(key->table, key->name, from, to, keys);
+    if (!a->is_on && !b->is_on)
+        return 0;
+    CLEANUP_FREE char *address = address_to_text(a->is_on ? &a->address : &b->address);
+    if (!address)
+        return -ENOMEM;
+    return strv_appendf(keys, a->is_on ? "%s: %s -> none" : "%s: none -> %s", key->name, address);
+}
+
+static int compare_keys(const struct key_table *table, const char *section, const struct side *from,
                         const struct side *to, char ***keys)
 {
     for (const struct key *key = table->keys; key->name; key++) {
@@ -76,6 +94,8 @@ static int compare_keys(const struct key_table *table, const char *section, cons
         int r = 0;
         if (key_is_section(key)) {
             r = compare_keys(key->table, key->name, from, to, keys);
+        } else if (key->type == &type_gateway) {
+            r = compare_gateway(key, from, to, keys);
         } else {
             CLEANUP_FREE char *a = print_one(key, from), *b = print_one(key, to);
             if (!a || !b)

@@ -1,6 +1,7 @@
 /* Who may reach the gateway, and who may then do something. */
 #include "config/validate.h"
 
+#include "base/strv.h"
 #include "config/values.h"
 
 #include <arpa/inet.h>
@@ -45,4 +46,6 @@ void validate_gateway(struct reader *reader)
         fail(reader, section, "listen",
              "whoever reaches this address could do anything: set username and password_file, "
              "listen on 127.0.0.1, [::1] or unix:/path, or name the `public` paths alone");
+    if (string_equal(address_unix_path(&gateway->address), reader->config->control.socket))
+        fail(reader, section, "listen", "this is the path of the control socket");
 }

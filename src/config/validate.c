@@ -177,6 +177,19 @@ static void check_control_path(struct reader *reader, const struct binding *bind
                     path);
 }
 
+/* The gateway would never get it: the socket is there for as long as the master is. */
+static void check_gateway_address(struct reader *reader, const struct binding *binding)
+{
+    const struct config_gateway *gateway = &reader->config->gateway;
+    if (!gateway->is_on || !address_equal(&binding->address, &gateway->address))
+        return;
+    CLEANUP_FREE char *address = address_to_text(&binding->address);
+    if (address)
+        fail_socket(reader, binding->socket, "listen", "%s is the address of the gateway", address);
+    else
+        reader->errors->no_memory = true;
+}
+
 static void check_addresses(struct reader *reader)
 {
     CLEANUP(bindings_clear) struct bindings bindings = {0};
@@ -193,6 +206,7 @@ static void check_addresses(struct reader *reader)
         qsort(bindings.list, bindings.n, sizeof(struct binding), compare_bindings);
     for (size_t i = 0; i < bindings.n; i++) {
         check_control_path(reader, &bindings.list[i]);
+        check_gateway_address(reader, &bindings.list[i]);
         if (i > 0 && address_equal(&bindings.list[i - 1].address, &bindings.list[i].address))
             fail_same_address(reader, &bindings.list[i - 1], &bindings.list[i]);
     }

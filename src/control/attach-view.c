@@ -59,7 +59,7 @@ static json_t *describe(const struct program *program, const struct worker *work
 }
 
 static int attach(const struct program *program, unsigned number, int64_t attached,
-                  const struct ucred *peer, json_t **ret, int *ret_input_fd)
+                  const struct control_peer *peer, json_t **ret, int *ret_input_fd)
 {
     const struct slot *slot = find_slot(program, number);
     const struct worker *worker = slot ? find_worker(slot) : NULL;
@@ -103,7 +103,7 @@ static int refuse_several(const struct master *master, const char *name,
     return *ret ? -E2BIG : -ENOMEM;
 }
 
-int attach_view(const struct control_attach *wish, const struct ucred *peer, void *userdata,
+int attach_view(const struct control_attach *wish, const struct control_peer *peer, void *userdata,
                 json_t **ret, int *ret_input_fd)
 {
     const struct master *master = userdata;

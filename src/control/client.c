@@ -16,7 +16,7 @@ const struct control_ops *client_ops(const struct client *client)
     return client->options->ops;
 }
 
-const struct ucred *client_peer(const struct client *client)
+const struct control_peer *client_peer(const struct client *client)
 {
     return &client->peer;
 }
@@ -389,8 +389,8 @@ struct client *client_free(struct client *client)
     return NULL;
 }
 
-int client_new(int fd, const struct client_options *options, const struct ucred *peer,
-               enum control_role role, struct client **ret)
+int client_new(int fd, const struct client_options *options, const struct control_peer *peer,
+               struct client **ret)
 {
     static const struct connection_ops ops = {
         .call = on_call, .drained = on_drained, .closed = on_closed};
@@ -398,13 +398,13 @@ int client_new(int fd, const struct client_options *options, const struct ucred 
     struct client *client = calloc(1, sizeof(*client));
     if (!client)
         return -ENOMEM;
-    *client = (struct client){.options = options, .peer = *peer, .role = role};
+    *client = (struct client){.options = options, .peer = *peer};
     list_init(&client->in_service);
-    bool stays = role == CONTROL_ROLE_GATEWAY;
+    bool stays = peer->role == CONTROL_ROLE_GATEWAY;
     const struct connection_options connection = {
         .ops = &ops,
         .userdata = client,
-        .message_timeout_usec = stays ? UINT64_MAX : options->message_timeout_usec,
+        .message_timeout_usec = options->message_timeout_usec,
         .idle_timeout_usec = stays ? UINT64_MAX : options->idle_timeout_usec,
     };
     int r = connection_new(options->event, TAKE_FD(own), &connection, &client->connection);

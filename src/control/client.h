@@ -24,7 +24,8 @@
 #define CONTROL_ERROR_NO_PROGRAM    CONTROL_INTERFACE ".NoSuchProgram" /* (name) */
 #define CONTROL_ERROR_NO_WORKER     CONTROL_INTERFACE ".NoSuchWorker"  /* (name) */
 #define CONTROL_ERROR_NOT_ONE       CONTROL_INTERFACE ".NotOneWorker"  /* (name, workers) */
-#define CONTROL_ERROR_NOT_RUNNING   CONTROL_INTERFACE ".NotRunning" /* (program, slot, state, comes) */
+#define CONTROL_ERROR_NOT_RUNNING                                                                  \
+    CONTROL_INTERFACE ".NotRunning" /* (program, slot, state, comes) */
 
 struct client;
 
@@ -41,7 +42,7 @@ enum waiting {
 const struct control_ops *client_ops(const struct client *client);
 void *client_ops_userdata(const struct client *client);
 /* Borrowed. */
-const struct ucred *client_peer(const struct client *client);
+const struct control_peer *client_peer(const struct client *client);
 void client_reply(struct client *client, json_t *parameters, bool continues);
 void client_error(struct client *client, const char *error, json_t *parameters);
 /* The only reply of a call, with a descriptor, which is taken over; -1: without one. */
@@ -77,13 +78,12 @@ struct client_options {
     void *userdata;
 };
 
-/* `in_service` is the service's; `over`, `role` and `peer` may be read; the rest is client.c's. */
+/* `in_service` is the service's; `over` and `peer` may be read; the rest is client.c's. */
 struct client {
     struct list in_service;
     const struct client_options *options;
     struct connection *connection;
-    struct ucred peer;
-    enum control_role role;
+    struct control_peer peer;
     enum waiting waiting;
     bool over;
     bool more;         /* WAITING_FOR_RELOAD, WAITING_FOR_JOB: tell the progress */
@@ -103,8 +103,8 @@ struct publication {
 };
 
 /* Takes over the fd, also when it fails; the options are borrowed for as long as it lives. 0 or -errno. */
-int client_new(int fd, const struct client_options *options, const struct ucred *peer,
-               enum control_role role, struct client **ret);
+int client_new(int fd, const struct client_options *options, const struct control_peer *peer,
+               struct client **ret);
 /* Removes it from its list. Not from inside `closed`. Returns NULL. */
 struct client *client_free(struct client *client);
 void client_tell(struct client *client, const struct publication *publication);

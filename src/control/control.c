@@ -71,8 +71,10 @@ static void welcome(struct control *control, int fd)
         turn_away(control, own, &peer);
         return;
     }
+    const struct control_peer who = {
+        .pid = peer.pid, .uid = peer.uid, .role = CONTROL_ROLE_OPERATOR};
     if (r > 0)
-        r = service_add(control->service, TAKE_FD(own), &peer, CONTROL_ROLE_OPERATOR);
+        r = service_add(control->service, TAKE_FD(own), &who);
     unsigned suppressed;
     if (r < 0 && log_limit_pass(&control->limit, &suppressed))
         log_warning("control: a client could not be served: %s",
@@ -299,8 +301,10 @@ void control_answer(struct control *control, uint64_t id, json_t *parameters)
 
 int control_connect_gateway(struct control *control, int fd, const struct ucred *peer)
 {
+    const struct control_peer who = {
+        .pid = peer->pid, .uid = peer->uid, .role = CONTROL_ROLE_GATEWAY};
     if (control)
-        return service_add(control->service, fd, peer, CONTROL_ROLE_GATEWAY);
+        return service_add(control->service, fd, &who);
     (void)fd_close(fd);
     return -ENOTCONN;
 }

@@ -10,6 +10,7 @@
 
 #include "base/macros.h"
 #include "config/config.h"
+#include "control/command.h"
 
 #include <jansson.h>
 #include <stdbool.h>
@@ -59,6 +60,13 @@ struct control_send {
     json_t *message;
 };
 
+/* Who asks, as the kernel tells; one with the gateway's role does so for somebody whom it knows. */
+struct control_peer {
+    pid_t pid;
+    uid_t uid;
+    enum control_role role;
+};
+
 struct control_attach {
     const char *name; /* as those of a job, of one worker */
     int64_t attached; /* the pid of a worker whose input the client has already; 0: none */
@@ -75,14 +83,14 @@ struct control_ops {
      * Asks for a reload on behalf of that peer. 0 and its id, or -ESHUTDOWN, or another -errno. The result comes as the event
      * {"type":"reload","id":…,"state":"ended",…}; every id gets exactly one, a reload that never began included.
      */
-    int (*reload)(const struct control_reload *wish, const struct ucred *peer, void *userdata,
-                  uint64_t *ret_id);
+    int (*reload)(const struct control_reload *wish, const struct control_peer *peer,
+                  void *userdata, uint64_t *ret_id);
     /*
      * Another number of workers, or so many more or fewer, until the next reload. 0 and the id of a reload; -ENOENT, -EBUSY (a reload is
      * about), -ERANGE, -ESHUTDOWN, or another -errno.
      */
-    int (*scale)(const char *program, bool relative, int64_t workers, const struct ucred *peer,
-                 void *userdata, uint64_t *ret_id);
+    int (*scale)(const char *program, bool relative, int64_t workers,
+                 const struct control_peer *peer, void *userdata, uint64_t *ret_id);
     /* What that reload would do: the parameters of the reply, as those of Status. */
     json_t *(*plan)(const struct control_reload *wish, void *userdata);
     /*
@@ -94,7 +102,7 @@ struct control_ops {
      * Starts, stops or restarts on behalf of that peer. 0 and an id; -ENOENT or -ESRCH: there is no program or no worker called
      * *ret_name (one of the names); -ESHUTDOWN, or another -errno. It ends with the event {"type":"job","id":…,"state":"ended","results":[…]}.
      */
-    int (*job)(const struct control_job *job, const struct ucred *peer, void *userdata,
+    int (*job)(const struct control_job *job, const struct control_peer *peer, void *userdata,
                uint64_t *ret_id, const char **ret_name);
     /*
      * Where their output goes: the parameters of Logs' first reply. With `follow`, an id, by which the lines come to control_pass_lines()
@@ -121,14 +129,14 @@ struct control_ops {
      * descriptor to write its input to, which is the caller's. 0; -ENOENT or -ESRCH as job(); -E2BIG: there are several, or -ENOTCONN: there is none now, and *ret has the parameters of the
      * error NotOneWorker or NotRunning; or another -errno.
      */
-    int (*attach)(const struct control_attach *wish, const struct ucred *peer, void *userdata,
-                  json_t **ret, int *ret_input_fd);
+    int (*attach)(const struct control_attach *wish, const struct control_peer *peer,
+                  void *userdata, json_t **ret, int *ret_input_fd);
     /* The parameters of History's reply, as those of Status. */
     json_t *(*history)(void *userdata);
     void (*shutdown)(bool force, void *userdata);
     /* The parameters of Signal's reply: who got it, and who did not. 0 or as job(). */
-    int (*signal)(const struct control_signal *signal, const struct ucred *peer, void *userdata,
-                  json_t **ret, const char **ret_name);
+    int (*signal)(const struct control_signal *signal, const struct control_peer *peer,
+                  void *userdata, json_t **ret, const char **ret_name);
     /* The parameters of Sockets' reply, as those of Status. */
     json_t *(*sockets)(void *userdata);
 };

@@ -32,7 +32,7 @@ static void run_command(struct client *client, const struct command *command,
         refuse(client, CONTROL_ERROR_NOT_IN_THIS_VERSION, "method", call->method);
         return;
     }
-    if (client->role < command->role) {
+    if (client_peer(client)->role < command->role) {
         client_error(client, CONTROL_ERROR_PERMISSION_DENIED, NULL);
         return;
     }

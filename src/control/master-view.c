@@ -293,10 +293,17 @@ static struct reload_wish make_wish(const struct control_reload *reload)
                                 .programs = reload->programs};
 }
 
-static int op_reload(const struct control_reload *reload, const struct ucred *peer, void *userdata,
-                     uint64_t *ret_id)
+/* The gateway asks for others, and only the gateway knows whom. */
+static struct reload_cause make_cause(const struct control_peer *peer)
 {
-    const struct reload_cause cause = {.pid = peer->pid, .uid = peer->uid};
+    return (struct reload_cause){
+        .pid = peer->pid, .uid = peer->uid, .over_http = peer->role == CONTROL_ROLE_GATEWAY};
+}
+
+static int op_reload(const struct control_reload *reload, const struct control_peer *peer,
+                     void *userdata, uint64_t *ret_id)
+{
+    const struct reload_cause cause = make_cause(peer);
     const struct reload_wish wish = make_wish(reload);
     return master_reload(userdata, &wish, &cause, ret_id);
 }
@@ -320,21 +327,22 @@ static json_t *op_reload_result(uint64_t id, void *userdata)
     return record ? reload_record_to_json(record) : NULL;
 }
 
-static int op_scale(const char *program, bool relative, int64_t workers, const struct ucred *peer,
-                    void *userdata, uint64_t *ret_id)
+static int op_scale(const char *program, bool relative, int64_t workers,
+                    const struct control_peer *peer, void *userdata, uint64_t *ret_id)
 {
-    const struct reload_cause cause = {.pid = peer->pid, .uid = peer->uid};
+    const struct reload_cause cause = make_cause(peer);
     const struct scale_wish wish = {.program = program, .relative = relative, .workers = workers};
     return master_scale(userdata, &wish, &cause, ret_id);
 }
 
-static int op_job(const struct control_job *job, const struct ucred *peer, void *userdata,
+static int op_job(const struct control_job *job, const struct control_peer *peer, void *userdata,
                   uint64_t *ret_id, const char **ret_name)
 {
     static const enum job_verb verbs[] = {
         [CONTROL_START] = JOB_START, [CONTROL_STOP] = JOB_STOP, [CONTROL_RESTART] = JOB_RESTART};
+    const struct reload_cause cause = make_cause(peer);
     const struct job_wish wish = {
-        .verb = verbs[job->verb], .force = job->force, .names = job->names, .peer = peer};
+        .verb = verbs[job->verb], .force = job->force, .names = job->names, .cause = &cause};
     return job_new(userdata, &wish, ret_id, ret_name);
 }
 

@@ -73,7 +73,7 @@ static bool make_place(struct service *service)
     struct client *longest = NULL;
     uint64_t since_usec = UINT64_MAX, usec;
     LIST_FOREACH (client, &service->clients, struct client, in_service)
-        if (client->role != CONTROL_ROLE_GATEWAY && client_is_idle(client, &usec) &&
+        if (client->peer.role != CONTROL_ROLE_GATEWAY && client_is_idle(client, &usec) &&
             usec < since_usec) {
             longest = client;
             since_usec = usec;
@@ -87,26 +87,27 @@ static size_t count_role(const struct service *service, enum control_role role)
 {
     size_t n = 0;
     LIST_FOREACH (client, &service->clients, struct client, in_service)
-        n += client->role == role;
+        n += client->peer.role == role;
     return n;
 }
 
 static bool has_place(struct service *service, enum control_role role)
 {
-    if (role == CONTROL_ROLE_GATEWAY && count_role(service, role) >= SERVICE_GATEWAY_CLIENTS_MAX)
+    size_t gateway_max = MIN(count_places() / 2, (size_t)SERVICE_GATEWAY_CLIENTS_MAX);
+    if (role == CONTROL_ROLE_GATEWAY && count_role(service, role) >= gateway_max)
         return false;
     return service->n_clients < count_places() || make_place(service);
 }
 
-int service_add(struct service *service, int fd, const struct ucred *peer, enum control_role role)
+int service_add(struct service *service, int fd, const struct control_peer *peer)
 {
     CLEANUP_FD int own = fd;
-    if (!has_place(service, role)) {
+    if (!has_place(service, peer->role)) {
         service_turn_away(own, CONTROL_ERROR_TOO_MANY_CLIENTS);
         return -EBUSY;
     }
     struct client *client;
-    int r = client_new(TAKE_FD(own), &service->options, peer, role, &client);
+    int r = client_new(TAKE_FD(own), &service->options, peer, &client);
     if (r < 0)
         return r;
     list_append(&service->clients, &client->in_service);
@@ -117,7 +118,7 @@ int service_add(struct service *service, int fd, const struct ucred *peer, enum 
 /* Who asked is not idle, so it is not the one that makes room. */
 static int add_another(const struct client *client, int fd, void *userdata)
 {
-    return service_add(userdata, fd, &client->peer, client->role);
+    return service_add(userdata, fd, &client->peer);
 }
 
 /* Events */

@@ -12,7 +12,7 @@
 
 /* Clients, and at most one for four descriptors that we may have open. */
 #define SERVICE_CLIENTS_MAX 2048
-/* Of these, the gateway's: they may be idle for as long as they like. */
+/* Of these, the gateway's, and at most half: they may be idle for as long as they like. */
 #define SERVICE_GATEWAY_CLIENTS_MAX 256
 /* Bytes queued for all who subscribed; beyond it who reads the least is cut off. */
 #define SERVICE_PENDING_MAX ((size_t)16 << 20)
@@ -34,7 +34,7 @@ DEFINE_FREEP(struct service *, service_free)
  * Takes over the fd of a new client, also when it fails. Where all places are taken, the client that has been idle for longest
  * makes room. -EBUSY: none is idle, or the gateway has too many already; it was told so. 0 or -errno.
  */
-int service_add(struct service *service, int fd, const struct ucred *peer, enum control_role role);
+int service_add(struct service *service, int fd, const struct control_peer *peer);
 
 /* Are the last events kept, for clients that may come? Else they are no longer than somebody hears them. */
 void service_keep_events(struct service *service, bool keep);

@@ -11,7 +11,7 @@
 
 struct sending {
     const struct control_signal *signal;
-    const struct ucred *peer;
+    const struct control_peer *peer;
     json_t *results;
 };
 
@@ -65,8 +65,8 @@ static void send_to_target(struct sending *sending, const struct program *progra
     add_result(sending, nobody);
 }
 
-int signal_view(const struct control_signal *signal, const struct ucred *peer, void *userdata,
-                json_t **ret, const char **ret_name)
+int signal_view(const struct control_signal *signal, const struct control_peer *peer,
+                void *userdata, json_t **ret, const char **ret_name)
 {
     const struct master *master = userdata;
     struct sending sending = {.signal = signal, .peer = peer};

@@ -3,5 +3,5 @@
 
 #include "control/control.h"
 
-int signal_view(const struct control_signal *signal, const struct ucred *peer, void *userdata,
+int signal_view(const struct control_signal *signal, const struct control_peer *peer, void *userdata,
                 json_t **ret, const char **ret_name);

@@ -9,6 +9,9 @@
 
 #include "base/clock.h"
 
+#include <netinet/in.h>
+#include <poll.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -165,12 +168,23 @@ void http_connection_resume(struct http_connection *connection)
     http_has_resumed(connection->http);
 }
 
-void http_connection_cut(struct http_connection *connection)
+bool http_connection_has_left(const struct http_connection *connection)
 {
-    struct http_request *request = connection->request;
+    struct pollfd look = {.fd = connection->fd, .events = POLLRDHUP};
+    return poll(&look, 1, 0) > 0;
+}
+
+void http_connection_give_up(struct http_connection *connection)
+{
     http_connection_set_state(connection, HTTP_CUT);
     hang_up(connection);
     http_connection_resume(connection);
+}
+
+void http_connection_cut(struct http_connection *connection)
+{
+    struct http_request *request = connection->request;
+    http_connection_give_up(connection);
     if (request)
         http_request_gone(request);
 }
@@ -200,6 +214,23 @@ static int add_sources(struct http_connection *connection)
     return 0;
 }
 
+/* What libmicrohttpd keeps is as long as the address it was given: of some families that is less than a sockaddr_storage. */
+static struct sockaddr_storage peer_of(struct MHD_Connection *mhd)
+{
+    struct sockaddr_storage peer = {.ss_family = AF_UNSPEC};
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(
+        mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    const struct sockaddr *address = info ? info->client_addr : NULL;
+    if (!address)
+        return peer;
+    peer.ss_family = address->sa_family;
+    if (address->sa_family == AF_INET)
+        memcpy(&peer, address, sizeof(struct sockaddr_in));
+    else if (address->sa_family == AF_INET6)
+        memcpy(&peer, address, sizeof(struct sockaddr_in6));
+    return peer;
+}
+
 /* NULL: want of memory; libmicrohttpd closes it at its first request, for which there is no place. */
 static struct http_connection *connection_new(struct http *http, struct MHD_Connection *mhd)
 {
@@ -212,8 +243,7 @@ static struct http_connection *connection_new(struct http *http, struct MHD_Conn
     connection->mhd = mhd;
     connection->fd = info->connect_fd;
     connection->state = HTTP_WAITING;
-    if (http->newcomer)
-        connection->peer = *http->newcomer;
+    connection->peer = peer_of(mhd);
     if (add_sources(connection) < 0)
         return connection_free(connection);
     list_append(&http->connections, &connection->link);

@@ -35,8 +35,7 @@ struct http {
     sd_event_source *listener_source, *daemon_source, *timer, *retry;
     struct list connections;
     unsigned n_connections, connections_max;
-    const struct sockaddr_storage *newcomer; /* while it becomes a connection */
-    bool is_paused;                          /* want of descriptors or memory: nobody is accepted */
+    bool is_paused; /* want of descriptors or memory: nobody is accepted */
     bool is_draining;
     bool has_resumed; /* a connection: libmicrohttpd does not see that until it is called */
     unsigned spread_msec;
@@ -101,7 +100,11 @@ void http_connection_drain(struct http_connection *connection, unsigned index, u
 void http_connection_suspend(struct http_connection *connection);
 /* Does nothing where it is not suspended. */
 void http_connection_resume(struct http_connection *connection);
-/* Its handler is told, and it is closed. */
+/* Has the other end said its last? */
+bool http_connection_has_left(const struct http_connection *connection);
+/* It is closed; its handler is told when that is done, and may go on until then as if it were not. */
+void http_connection_give_up(struct http_connection *connection);
+/* It is closed, and its handler is told at once. */
 void http_connection_cut(struct http_connection *connection);
 
 /* http-request.c */

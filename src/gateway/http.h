@@ -79,7 +79,7 @@ const char *http_body(const struct http_request *request, size_t *ret_size);
 
 /*
  * For a handler that answers later: `gone` is called once when the client leaves before the answer, or in the midst of a stream; the request is not
- * to be touched from then on. It is not called any more after an answer or http_stream_end().
+ * to be touched from then on. It is not called any more after an answer or http_stream_end(), and never from within a function of this header.
  */
 void http_on_gone(struct http_request *request, void (*gone)(void *userdata), void *userdata);
 

@@ -163,7 +163,6 @@ static bool is_for_reload(const struct job_target *target, const struct program 
 
 void job_begin_restart(struct master *master, struct job *job)
 {
-    const struct reload_cause cause = {.pid = job->peer.pid, .uid = job->peer.uid};
     CLEANUP_STRV char **names = NULL;
     uint64_t id = 0;
     int r = 0;
@@ -174,7 +173,7 @@ void job_begin_restart(struct master *master, struct job *job)
         return;
     const struct reload_wish wish = {.kind = RELOAD_RESTART, .programs = names};
     if (r == 0)
-        r = master_reload(master, &wish, &cause, &id);
+        r = master_reload(master, &wish, &job->cause, &id);
     for (size_t i = 0; i < job->n_targets; i++) {
         if (job->targets[i].reload_id != UINT64_MAX)
             continue;

@@ -20,9 +20,9 @@ struct job {
     uint64_t id;
     enum job_verb verb;
     bool force;
-    bool boot; /* the master's own */
-    bool told; /* that it is there */
-    struct ucred peer;
+    bool boot;                 /* the master's own */
+    bool told;                 /* that it is there */
+    struct reload_cause cause; /* a client */
     struct job_target *targets;
     size_t n_targets;
 };

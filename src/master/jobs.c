@@ -101,7 +101,7 @@ int job_new(struct master *master, const struct job_wish *wish, uint64_t *ret_id
     }
     free(targets);
     job->force = wish->force;
-    job->peer = *wish->peer;
+    job->cause = *wish->cause;
     *ret_id = job->id;
     return 0;
 }
@@ -234,14 +234,14 @@ static void judge(struct master *master, struct job *job, struct job_target *tar
 
 static void log_request(const struct job *job, const struct job_target *target)
 {
-    char slot[32] = "";
+    char slot[32] = "", cause[RELOAD_CAUSE_TEXT_SIZE];
     if (job->boot)
         return;
     if (target->target.slot >= 0)
         (void)snprintf(slot, sizeof(slot), " of slot %d", target->target.slot);
     log_about((struct log_subject){.program = target->target.program}, LOG_LEVEL_INFO,
-              "%s%s%s, asked for by pid %d, uid %u", job->force ? "forced " : "",
-              job_verb_to_string(job->verb), slot, (int)job->peer.pid, job->peer.uid);
+              "%s%s%s, asked for by %s", job->force ? "forced " : "", job_verb_to_string(job->verb),
+              slot, reload_cause_to_text(&job->cause, cause));
 }
 
 /* False: nothing is to be begun. */

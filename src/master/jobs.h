@@ -10,11 +10,11 @@
 #pragma once
 
 #include "base/list.h"
+#include "master/reload.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/socket.h>
 
 struct master;
 
@@ -23,9 +23,9 @@ const char *job_verb_to_string(enum job_verb verb);
 
 struct job_wish {
     enum job_verb verb;
-    bool force;               /* JOB_STOP: nobody drains */
-    char *const *names;       /* see targets.h; borrowed */
-    const struct ucred *peer; /* who asks; likewise */
+    bool force;                       /* JOB_STOP: nobody drains */
+    char *const *names;               /* see targets.h; borrowed */
+    const struct reload_cause *cause; /* who asks: a client; likewise */
 };
 
 #define JOBS_MAX 128

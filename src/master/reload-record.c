@@ -79,6 +79,8 @@ const char *reload_cause_to_text(const struct reload_cause *cause,
     char name[SIGNAL_NAME_SIZE];
     if (cause->path)
         (void)snprintf(buffer, RELOAD_CAUSE_TEXT_SIZE, "watch, %s changed", cause->path);
+    else if (cause->over_http)
+        (void)snprintf(buffer, RELOAD_CAUSE_TEXT_SIZE, "HTTP (gateway, pid %d)", (int)cause->pid);
     else
         (void)snprintf(buffer, RELOAD_CAUSE_TEXT_SIZE, "%s of pid %d, uid %u",
                        cause->signal ? signal_to_string(cause->signal, name) : "control",
@@ -92,7 +94,9 @@ static json_t *cause_to_json(const struct reload_cause *cause)
     char name[SIGNAL_NAME_SIZE];
     if (cause->path)
         return json_pack("{s:s, s:s}", "by", "watch", "path", cause->path);
-    const char *by = cause->signal ? signal_to_string(cause->signal, name) : "control";
+    const char *by = cause->signal      ? signal_to_string(cause->signal, name)
+                     : cause->over_http ? "http"
+                                        : "control";
     return json_pack("{s:s, s:I, s:I}", "by", by, "pid", (json_int_t)cause->pid, "uid",
                      (json_int_t)cause->uid);
 }

@@ -44,11 +44,12 @@ const char *reload_result_to_string(enum reload_result result);
 #define RELOAD_STATES  (RELOAD_ROLLING_BACK + 1)
 #define RELOAD_RESULTS (RELOAD_REFUSED + 1)
 
-/* Who asked for it, as the kernel tells: the sender of a signal or the peer of the control socket; or a file that changed. */
+/* Who asked for it, as the kernel tells: the sender of a signal or the peer of a control connection; or a file that changed. */
 struct reload_cause {
-    int signal; /* 0: a client of the control socket */
+    int signal; /* 0: a client */
     pid_t pid;
     uid_t uid;
+    bool over_http; /* the client is the gateway, which does so for somebody else */
     char *path; /* what changed, where a watch asked; else NULL */
 };
 

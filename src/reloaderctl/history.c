@@ -68,8 +68,11 @@ static char *cause_text(json_t *record)
         die_of_memory();
     CLEANUP_FREE char *path = get_text(cause, "path");
     char *text = path[0] ? string_format("watch, %s changed%s", path, more)
-                         : string_format("%s%s by %s (pid %" PRIu64 ")%s", what, by, name,
-                                         get_number(cause, "pid"), more);
+                 : strcmp(by, "http") == 0
+                     ? string_format("%sHTTP (gateway, pid %" PRIu64 ")%s", what,
+                                     get_number(cause, "pid"), more)
+                     : string_format("%s%s by %s (pid %" PRIu64 ")%s", what, by, name,
+                                     get_number(cause, "pid"), more);
     if (!text)
         die_of_memory();
     return text;

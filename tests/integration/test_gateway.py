@@ -100,6 +100,7 @@ def test_has_no_privileges_and_no_secrets(served, directory):
     assert proc.field(pid, "Groups").split() in ([], [str(NOBODY)])
     text = (proc.read(pid, "cmdline") + proc.read(pid, "environ")).decode()
     assert "sesame" not in text and "TOP_SECRET" not in text
+    assert b"Max core file size        0                    0" in proc.read(pid, "limits")
     assert "sesame" not in "\n".join(one.log.read()) and "sesame" not in json.dumps(one.status())
     assert get(one, "/stats", CREDENTIALS)[0] == 200
 
@@ -256,6 +257,56 @@ def test_removed_and_back(served):
     assert one.reload(changed_only=True)["result"] == "committed"
     await_gateway(one)
     assert get(one, "/healthz")[0] == 200 and one.pids() == workers
+
+
+def test_mode_of_its_socket(master, directory):
+    """All may connect to one that asks for a password, and to no other one: not while one replaces the other, and not when that fails."""
+    path = directory / "http.sock"
+
+    def mode():
+        return path.stat().st_mode & 0o777
+
+    def section(**more):
+        return {"listen": f"unix:{path}", **more}
+
+    def become(**more):
+        (pid,) = gateway_pids(one.status())
+        one.config["gateway"] = section(**more)
+        one.write()
+        one.expect_reload("committed")
+        return pid
+
+    one = master({**configs.recorders(directory / "record"), "gateway": section()})
+    await_gateway(one)
+    assert mode() == 0o600
+    pid = become(username="admin", password="{NO-SUCH-HASH}x")
+    assert mode() == 0o600
+    one.wait(lambda status: gateway(one, status).get("reason") and gateway_pids(status) == [pid], "the former serves on")
+    assert mode() == 0o600
+    pid = become(username="admin", password="open sesame")
+    await_gateway(one, but=pid)
+    proc.wait_until(lambda: mode() == 0o666, "all may connect")
+    pid = become()
+    assert mode() == 0o600
+    await_gateway(one, but=pid)
+    assert mode() == 0o600
+
+
+def test_back_while_it_leaves(served):
+    """One that is on its way out does not make a later configuration be forgotten."""
+    one = served()
+    (pid,) = gateway_pids(one.status())
+    os.kill(pid, signal.SIGSTOP)
+    section = one.config.pop("gateway")
+    one.write()
+    one.expect_reload("committed")
+    one.wait(lambda status: gateway(one, status)["program"]["state"] == "STOPPING", "it is told to leave")
+    one.config["gateway"] = section
+    one.write()
+    one.expect_reload("committed")
+    os.kill(pid, signal.SIGCONT)
+    await_gateway(one, but=pid)
+    assert get(one, "/healthz")[0] == 200
 
 
 @pytest.mark.sanitized

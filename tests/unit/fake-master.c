@@ -90,7 +90,7 @@ void fake_master_end_reload(struct fake_master *fake, const char *result, const 
 }
 
 static int fake_scale(UNUSED const char *program, UNUSED bool relative, UNUSED int64_t workers,
-                      UNUSED const struct ucred *peer, UNUSED void *userdata,
+                      UNUSED const struct control_peer *peer, UNUSED void *userdata,
                       UNUSED uint64_t *ret_id)
 {
     return -EBUSY;
@@ -102,7 +102,7 @@ static json_t *fake_plan(const struct control_reload *wish, UNUSED void *userdat
                      wish->changed_only);
 }
 
-static int fake_reload(UNUSED const struct control_reload *wish, UNUSED const struct ucred *peer,
+static int fake_reload(UNUSED const struct control_reload *wish, UNUSED const struct control_peer *peer,
                        void *userdata, uint64_t *ret_id)
 {
     struct fake_master *fake = userdata;
@@ -129,7 +129,7 @@ static json_t *fake_reload_result(uint64_t id, void *userdata)
 }
 
 /* Nobody is called "nobody", and "web:9" is no worker. For the others it is too busy. */
-static int fake_job(const struct control_job *job, UNUSED const struct ucred *peer,
+static int fake_job(const struct control_job *job, UNUSED const struct control_peer *peer,
                     UNUSED void *userdata, UNUSED uint64_t *ret_id, const char **ret_name)
 {
     *ret_name = job->names[0];
@@ -158,7 +158,7 @@ static int fake_send(const struct control_send *send, void *userdata, json_t **r
 }
 
 /* "web:0" has a pipe, "web:1" does not run, "web" are several. */
-static int fake_attach(const struct control_attach *wish, UNUSED const struct ucred *peer,
+static int fake_attach(const struct control_attach *wish, UNUSED const struct control_peer *peer,
                        void *userdata, json_t **ret, int *ret_input_fd)
 {
     struct fake_master *fake = userdata;
@@ -232,7 +232,7 @@ static void fake_shutdown(bool force, void *userdata)
 }
 
 /* Like fake_job(); slot 1 runs nobody. */
-static int fake_signal(const struct control_signal *signal, UNUSED const struct ucred *peer,
+static int fake_signal(const struct control_signal *signal, UNUSED const struct control_peer *peer,
                        UNUSED void *userdata, json_t **ret, const char **ret_name)
 {
     *ret_name = signal->names[0];

@@ -475,6 +475,13 @@ static const struct pair pairs[] = {
      "settings {control.mode: 0600 -> 0660}"},
     {SETTING("pid_file: /a"), SETTING("pid_file: /b"), "settings {pid_file: /a -> /b}"},
     {SETTING("identifier: a"), SETTING("identifier: b"), "settings {identifier: a -> b}"},
+    {SETTING("gateway: none"), SETTING("gateway: {listen: unix:/a}"),
+     "settings {gateway: none -> unix:/a}"},
+    {SETTING("gateway: {listen: unix:/a}"), SETTING("gateway: {listen: unix:/b, public: readyz}"),
+     "settings {gateway.listen: \"unix:/a\" -> \"unix:/b\", gateway.public: [] -> [readyz]}"},
+    {SETTING("gateway: {listen: unix:/a, username: u, password: secret}"),
+     SETTING("gateway: {listen: unix:/a, username: u, password: other}"),
+     "settings {gateway.password}"},
     {SETTING("runtime_directory: /a"), SETTING("runtime_directory: /b"),
      "settings {runtime_directory: /a -> /b, control.socket: /a/control.sock -> /b/control.sock}"},
 };

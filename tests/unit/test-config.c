@@ -227,6 +227,12 @@ static void test_gateway(void **state UNUSED)
     assert_gateway_refused("listen: 127.0.0.1:1, public: [metric]", "did you mean 'metrics'?");
     assert_gateway_refused("listen: 127.0.0.1:1, user: nobody-knows-him", "gateway.user: ");
     assert_gateway_refused("listen: 127.0.0.1:1, auth_username: a", "called 'username' here");
+    assert_refused("control: {socket: /tmp/c}\nprograms: {p: {command: x}}\n"
+                   "gateway: {listen: unix:/tmp/c}\n",
+                   "gateway.listen: this is the path of the control socket");
+    assert_refused("programs: {p: {command: x, listen: 127.0.0.1:1}}\n"
+                   "gateway: {listen: 127.0.0.1:1}\n",
+                   "listen: 127.0.0.1:1 is the address of the gateway");
 }
 
 static void test_not_in_this_version(void **state UNUSED)

@@ -42,16 +42,33 @@ static int set_user(json_t *program, const struct config *config)
     return r;
 }
 
+/* What is not to be expanded again: a percent sign is two of them. malloc-ed or NULL. */
+static char *escape(const char *text)
+{
+    char *escaped = text ? malloc(2 * strlen(text) + 1) : NULL, *out = escaped;
+    for (const char *c = text; escaped && *c; c++) {
+        if (*c == '%')
+            *out++ = '%';
+        *out++ = *c;
+    }
+    if (escaped)
+        *out = '\0';
+    return escaped;
+}
+
 /* Its secrets are not in it: they go over the channel. Nor are they, or what clients send, to be in a core file. */
 static char *describe(const struct config *config, const char *executable)
 {
-    CLEANUP_FREE char *address = address_to_text(&config->gateway.address);
+    CLEANUP_FREE char *text = address_to_text(&config->gateway.address);
+    CLEANUP_FREE char *address = escape(text), *command = escape(executable);
+    if (!address || !command)
+        return NULL;
     json_auto_t *program = json_pack("{s:[s], s:[s], s:s, s:b, s:b, s:s, s:s, s:s, s:s, s:{s:i}}",
-                                     "command", executable, "sockets", "gateway", "directory", "/",
+                                     "command", command, "sockets", "gateway", "directory", "/",
                                      "clear_environment", 1, "no_new_privileges", 1, "ready",
                                      "message", "start_timeout", "10s", "disconnect_timeout", "10s",
                                      "stop_timeout", "5s", "limits", "core", 0);
-    if (!address || !program || set_user(program, config) < 0)
+    if (!program || set_user(program, config) < 0)
         return NULL;
     json_auto_t *all = json_pack("{s:s, s:{s:{s:s, s:b}}, s:{s:O}}", "runtime_directory",
                                  config->runtime_directory, "sockets", "gateway", "listen", address,

@@ -262,13 +262,13 @@ def test_removed_and_back(served):
 
 def test_mode_of_its_socket(master, directory):
     """All may connect to one that asks for a password, and to no other one: not while one replaces the other, and not when that fails."""
-    path = directory / "http.sock"
+    path = directory / "100%.sock"
 
     def mode():
         return path.stat().st_mode & 0o777
 
     def section(**more):
-        return {"listen": f"unix:{path}", **more}
+        return {"listen": f"unix:{directory}/100%%.sock", **more}
 
     def become(**more):
         (pid,) = gateway_pids(one.status())
@@ -444,3 +444,54 @@ def test_events_without_control_socket(master, directory, port):
     one.wait_line("reloader-gateway/0: ready", times=2)
     events, _ = read_events(one, lambda events: any(kind == "reload" and data.get("state") == "ended" for _, kind, data in events), place)
     assert not any(kind == "missed" for _, kind, _ in events)
+
+
+def leaving(one):
+    (pid,) = gateway_pids(one.status())
+    os.kill(pid, signal.SIGSTOP)
+    del one.config["gateway"]
+    one.write()
+    one.expect_reload("committed")
+    one.wait(lambda status: gateway(one, status)["program"]["state"] == "STOPPING", "it is told to leave")
+    return [pid]
+
+
+def rolling(one):
+    """The former one does not hear that it is to leave."""
+    (pid,) = gateway_pids(one.status())
+    os.kill(pid, signal.SIGSTOP)
+    change(one, public=["healthz"])
+    one.wait(lambda status: len(gateway_pids(status)) == 2, "there is another one")
+    return [pid]
+
+
+def returning(one):
+    """The new one ends again and again."""
+    change(one, username="admin", password="{NO-SUCH-HASH}x")
+    one.wait_line("reloader-gateway/0: .*password can't be used|the gateway's password can't be used")
+    return []
+
+
+def failing(one):
+    for _ in range(2):
+        (pid,) = gateway_pids(one.status())
+        os.kill(pid, signal.SIGKILL)
+        one.wait(lambda status, gone=pid: gone not in gateway_pids(status), "it is gone")
+        await_gateway(one, but=pid)
+    (pid,) = gateway_pids(one.status())
+    os.kill(pid, signal.SIGKILL)
+    return []
+
+
+@pytest.mark.sanitized
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGQUIT])
+@pytest.mark.parametrize("phase", [leaving, rolling, returning, failing])
+def test_shutdown_whatever_it_does(served, phase, number):
+    """A gateway that comes, goes, or dies ends with the master."""
+    one = served()
+    stopped = phase(one)
+    one.kill(number)
+    for pid in stopped:
+        os.kill(pid, signal.SIGCONT)
+    assert one.process.wait(60) == 0
+    one.stopped = True

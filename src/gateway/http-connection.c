@@ -250,6 +250,7 @@ void http_connection_notify(void *userdata, struct MHD_Connection *mhd, void **c
     switch (code) {
     case MHD_CONNECTION_NOTIFY_STARTED:
         http->n_connections++;
+        http_connection_opened(http);
         *context = connection_new(http, mhd);
         break;
     case MHD_CONNECTION_NOTIFY_CLOSED:

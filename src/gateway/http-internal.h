@@ -32,9 +32,10 @@ struct http {
     struct gateway *gateway;
     struct MHD_Daemon *daemon;
     int listener;
-    sd_event_source *listener_source, *daemon_source, *timer, *retry;
+    sd_event_source *listener_source, *daemon_source, *timer, *retry, *calm;
     struct list connections;
     unsigned n_connections, connections_max;
+    unsigned connections_peak; /* since memory was last given back */
     bool is_paused; /* want of descriptors or memory: nobody is accepted */
     bool is_draining;
     bool has_resumed; /* a connection: libmicrohttpd does not see that until it is called */
@@ -84,6 +85,7 @@ struct http_request {
 /* http.c */
 void http_has_resumed(struct http *http);
 /* For who was told of one connection less. */
+void http_connection_opened(struct http *http);
 void http_connection_closed(struct http *http);
 
 /* http-connection.c */

@@ -246,6 +246,7 @@ static bool ask_access(struct http_request *request)
     struct http_connection *connection = request->connection;
     struct access_request asked = {
         .route = request->route,
+        .acts = request->route && (request->route->acts & request->method),
         .authorization = http_header(request, MHD_HTTP_HEADER_AUTHORIZATION),
         .host = http_header(request, MHD_HTTP_HEADER_HOST),
         .origin = http_header(request, "Origin"),

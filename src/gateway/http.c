@@ -8,6 +8,7 @@
 #include "gateway/http-internal.h"
 
 #include "base/fd.h"
+#include "base/memory.h"
 #include "gateway/gateway.h"
 
 #include <errno.h>
@@ -21,6 +22,9 @@
 #define ACCEPT_AT_ONCE 16
 /* How long nobody is accepted for want of descriptors or memory, unless a connection ends. */
 #define RETRY_USEC (1 * USEC_PER_SEC)
+/* When half of so many have gone, what they needed is given back, that long after. */
+#define MANY_CONNECTIONS 64
+#define CALM_USEC        (5 * USEC_PER_SEC)
 
 static void call_in(struct http *http, uint64_t usec)
 {
@@ -98,8 +102,42 @@ static int on_retry(sd_event_source *source, uint64_t usec, void *userdata)
     return 0;
 }
 
+/* Many at once leave free memory behind, some 30 KiB each. */
+static bool has_shrunk(const struct http *http)
+{
+    return http->connections_peak >= MANY_CONNECTIONS &&
+           http->n_connections <= http->connections_peak / 2;
+}
+
+static int on_calm(sd_event_source *source, uint64_t usec, void *userdata)
+{
+    struct http *http = userdata;
+    (void)source;
+    (void)usec;
+    if (has_shrunk(http)) {
+        http->connections_peak = http->n_connections;
+        memory_give_back();
+    }
+    return 0;
+}
+
+static void await_calm(struct http *http)
+{
+    int enabled;
+    if (!has_shrunk(http) || !http->calm || sd_event_source_get_enabled(http->calm, &enabled) != 0)
+        return;
+    (void)sd_event_source_set_time_relative(http->calm, CALM_USEC);
+    (void)sd_event_source_set_enabled(http->calm, SD_EVENT_ONESHOT);
+}
+
+void http_connection_opened(struct http *http)
+{
+    http->connections_peak = MAX(http->connections_peak, http->n_connections);
+}
+
 void http_connection_closed(struct http *http)
 {
+    await_calm(http);
     http->is_paused = false;
     listen_if_possible(http);
     if (http->is_draining && http->n_connections == 0)
@@ -175,12 +213,15 @@ static int add_sources(struct http *http)
         r = sd_event_add_time(http->event, &http->timer, CLOCK_MONOTONIC, 0, 1, on_timer, http);
     if (r >= 0)
         r = sd_event_add_time(http->event, &http->retry, CLOCK_MONOTONIC, 0, 0, on_retry, http);
+    if (r >= 0)
+        r = sd_event_add_time(http->event, &http->calm, CLOCK_MONOTONIC, 0, 0, on_calm, http);
     if (r < 0)
         return r;
     (void)sd_event_source_set_description(http->daemon_source, "http");
     (void)sd_event_source_set_description(http->listener_source, "http-listener");
     (void)sd_event_source_set_description(http->timer, "http-timer");
     (void)sd_event_source_set_description(http->retry, "http-retry");
+    (void)sd_event_source_set_description(http->calm, "http-calm");
     return 0;
 }
 
@@ -252,6 +293,7 @@ struct http *http_free(struct http *http)
     sd_event_source_disable_unref(http->daemon_source);
     sd_event_source_disable_unref(http->timer);
     sd_event_source_disable_unref(http->retry);
+    http->calm = sd_event_source_disable_unref(http->calm);
     if (http->daemon)
         MHD_stop_daemon(http->daemon);
     sd_event_unref(http->event);

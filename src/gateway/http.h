@@ -55,7 +55,8 @@ struct http_route {
     const char *path;
     unsigned methods; /* of enum http_method; others get 405 with Allow */
     unsigned public; /* enum config_public: served without a password if it is among the configured ones; 0: never */
-    bool acts; /* it changes something: a browser on another site may not make it */
+    unsigned
+        acts; /* those of the methods that change something: a browser on another site may not make them */
     bool
         plain; /* its errors are {"error":…} as clients of plain paths know them, not problem details */
     void (*handle)(struct http_request *request, struct gateway *gateway);

@@ -12,6 +12,7 @@ import pytest
 
 from harness import configs, proc
 from harness.changes import ports
+from harness.event_stream import EventStream
 from harness.varlink import Varlink, VarlinkError
 
 NOBODY = 65534
@@ -415,6 +416,34 @@ def test_without_control_socket(master, directory, port):
     one.wait_line("reloader-gateway/0: ready")
     status, body = get(one, "/stats")
     assert status == 200 and len(json.loads(body)["result"]["workers"]) == 2
+
+
+def read_events(one, condition, last_id=None):
+    """A stream's events until the condition holds of them, as (type, data)."""
+    stream = EventStream(("127.0.0.1", one.port), last_id=last_id)
+    try:
+        proc.wait_until(lambda: stream.read() or condition(stream.events), "the event has come")
+        return stream.events, stream.last_id
+    finally:
+        stream.close()
+
+
+def test_events_without_control_socket(master, directory, port):
+    """What happens while there is no gateway is kept for the next one."""
+    one = master({**configs.recorders(directory / "record"), "control": {"socket": "none"}, "gateway": {"listen": f"127.0.0.1:{port}"}},
+                 ready=False)
+    one.port = port
+    match = one.wait_line(r"reloader-gateway/0: up, pid (\d+)")
+    one.wait_line("reloader-gateway/0: ready")
+    _, place = read_events(one, lambda events: any(kind == "hello" for _, kind, _ in events))
+    pid = int(match[1])
+    os.kill(pid, signal.SIGSTOP)
+    one.kill(signal.SIGHUP)
+    one.wait_line("reload 1 committed")
+    os.kill(pid, signal.SIGKILL)
+    one.wait_line("reloader-gateway/0: ready", times=2)
+    events, _ = read_events(one, lambda events: any(kind == "reload" and data.get("state") == "ended" for _, kind, data in events), place)
+    assert not any(kind == "missed" for _, kind, _ in events)
 
 
 def leaving(one):

@@ -1,119 +1,123 @@
-"""examples/nginx-tls: the files as they are there, but for their addresses, in front of a gateway."""
-import shutil
+"""packaging/nginx/nginx.conf as it is, but for ports and paths: TLS in front of the gateway, and nothing lost on the way."""
+import base64
+import http.client
+import json
 import socket
 import ssl
 import subprocess
 
 import pytest
-import yaml
 
-from harness import TOP, configs, proc
-from harness.hostile import basic
+from harness import TOP, gateway as alone, proc
+from harness.changes import ports
 
-EXAMPLE = TOP / "examples" / "nginx-tls"
-NAME = "ops.example.com"
-RIGHT = basic("admin", "open sesame")["Authorization"]
-NGINX = shutil.which("nginx", path="/usr/sbin:/usr/bin:/sbin:/bin")
-
-# What Debian's nginx.conf is around a file of conf.d/, for whoever calls, in a directory of its own.
+NAME = "reloader.example.org"
+EXAMPLE = (TOP / "packaging" / "nginx" / "nginx.conf").read_text()
+CREDENTIALS = {"Authorization": "Basic " + base64.b64encode(b"admin:open sesame").decode()}
 AROUND = """
 daemon off;
-pid {here}/nginx.pid;
-error_log {here}/nginx-error.log;
-worker_processes 1;
-events {{ }}
+user root;
+pid {directory}/nginx.pid;
+error_log {directory}/nginx.log;
+events {{}}
 http {{
     access_log off;
-    client_body_temp_path {here}/body; proxy_temp_path {here}/proxy; fastcgi_temp_path {here}/fastcgi; uwsgi_temp_path {here}/uwsgi; scgi_temp_path {here}/scgi;
-    include {here}/reloader.conf;
+    client_body_temp_path {directory}/body;
+    proxy_temp_path {directory}/proxy;
+    fastcgi_temp_path {directory}/fastcgi;
+    uwsgi_temp_path {directory}/uwsgi;
+    scgi_temp_path {directory}/scgi;
+    include {directory}/reloader.conf;
 }}
 """
 
-
-def certificate(here):
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", f"/CN={NAME}", "-addext", f"subjectAltName=DNS:{NAME}",
-                    "-keyout", here / "key.pem", "-out", here / "certificate.pem"], check=True, capture_output=True, timeout=60)
+pytestmark = [pytest.mark.skipif(not alone.IS_BUILT, reason="built without the gateway"), pytest.mark.root]
 
 
-def replaced(text, pairs):
-    for before, after in pairs.items():
-        assert before in text, f"the example has no {before!r} any more"
-        text = text.replace(before, str(after))
-    return text
+class Front:
+    def __init__(self, directory, port, gateway_port):
+        self.port, self.certificate = port, directory / "certificate.pem"
+        key = directory / "key.pem"
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-keyout", key,
+                        "-out", self.certificate, "-subj", f"/CN={NAME}", "-addext", f"subjectAltName=DNS:{NAME}"], check=True, capture_output=True)
+        text = EXAMPLE
+        for old, new in (("127.0.0.1:9999;", f"127.0.0.1:{gateway_port};"), ("listen 443 ssl;", f"listen 127.0.0.1:{port} ssl;"),
+                         ("    listen [::]:443 ssl;\n", ""), (f"/etc/ssl/certs/{NAME}.pem", str(self.certificate)), (f"/etc/ssl/private/{NAME}.key", str(key))):
+            assert text.count(old) == 1, old
+            text = text.replace(old, new)
+        (directory / "reloader.conf").write_text(text)
+        (directory / "nginx.conf").write_text(AROUND.format(directory=directory))
+        self.log = open(directory / "nginx-said.log", "ab")
+        self.process = subprocess.Popen(["nginx", "-c", directory / "nginx.conf", "-p", directory], stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
+        proc.wait_until(lambda: proc.tcp_listeners(port), "nginx listens")
+
+    def connect(self):
+        context = ssl.create_default_context(cafile=self.certificate)
+        connection = http.client.HTTPSConnection(NAME, self.port, timeout=20, context=context)
+        connection.sock = context.wrap_socket(socket.create_connection(("127.0.0.1", self.port), timeout=20), server_hostname=NAME)
+        return connection
+
+    def request(self, method, path, headers=None, body=None):
+        connection = self.connect()
+        try:
+            connection.request(method, path, headers=headers or {}, body=body)
+            reply = connection.getresponse()
+            return reply.status, reply.headers, reply.read()
+        finally:
+            connection.close()
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait(20)
+        self.log.close()
 
 
 @pytest.fixture
-def served(master, directory, port):
-    """A master with the example's section, and nginx with its file; yields the master with .tls, nginx's port."""
-    if not NGINX or not shutil.which("openssl"):
-        pytest.skip("nginx or openssl is not installed")
-    directory.chmod(0o777)  # nginx's workers are somebody else
-    (directory / "password").write_text("open sesame\n")
-    gateway = replaced((EXAMPLE / "reloader.yaml").read_text(),
-                       {"/run/reloader/http.sock": directory / "http.sock", "/etc/reloader/password": directory / "password"})
-    one = master({**configs.recorders(directory / "record"), **yaml.safe_load(gateway)})
+def front(master, directory):
+    ours, theirs = ports(2)
+    one = master({"gateway": {"listen": f"127.0.0.1:{theirs}", "username": "admin", "password": "open sesame"},
+                  "programs": {"idle": {"command": ["sleep", "infinity"], "start_seconds": "10ms"}}})
     one.wait(lambda status: status["gateway"]["state"] == "READY", "the gateway is ready")
-    certificate(directory)
-    (directory / "reloader.conf").write_text(replaced((EXAMPLE / "reloader.conf").read_text(), {
-        "listen 443 ": f"listen 127.0.0.1:{port} ", "/run/reloader/http.sock": directory / "http.sock",
-        "/etc/ssl/certs/ops.example.com.pem": directory / "certificate.pem", "/etc/ssl/private/ops.example.com.key": directory / "key.pem"}))
-    (directory / "nginx.conf").write_text(AROUND.format(here=directory))
-    nginx = subprocess.Popen([NGINX, "-p", directory, "-c", directory / "nginx.conf", "-e", directory / "nginx-error.log"], stdin=subprocess.DEVNULL)
-    try:
-        proc.wait_until(lambda: nginx.poll() is not None or proc.tcp_listeners(port), "nginx listens")
-        assert nginx.poll() is None, (directory / "nginx-error.log").read_text()
-        one.tls, one.certificate = port, directory / "certificate.pem"
-        yield one
-    finally:
-        if nginx.poll() is None:
-            nginx.terminate()
-        nginx.wait(20)
+    (directory / "front").mkdir()
+    front = Front(directory / "front", ours, theirs)
+    yield front
+    front.stop()
 
 
-def connect(one):
-    """A client that trusts nobody but this certificate."""
-    context = ssl.create_default_context(cafile=one.certificate)
-    return context.wrap_socket(socket.create_connection(("127.0.0.1", one.tls), 20), server_hostname=NAME)
+def test_what_passes_it(front):
+    assert front.request("GET", "/stats")[0] == 401
+    status, headers, body = front.request("GET", "/stats", CREDENTIALS)
+    assert status == 200 and json.loads(body)["result"]["workers"] and headers["Strict-Transport-Security"]
+    assert b"reloader_up 1" in front.request("GET", "/metrics", CREDENTIALS)[2]
+    assert front.request("POST", "/reload?wait=1", CREDENTIALS)[::2] == (200, b'{"result":"committed"}')
 
 
-def ask(one, line, **headers):
-    """(status, body)"""
-    fields = {"Host": f"{NAME}:{one.tls}", "Connection": "close", **headers}
-    with connect(one) as client:
-        client.sendall("".join([line, " HTTP/1.1\r\n", *(f"{name.replace('_', '-')}: {value}\r\n" for name, value in fields.items()), "\r\n"]).encode())
-        reply = b"".join(iter(lambda: client.recv(65536), b""))
-    head, _, body = reply.partition(b"\r\n\r\n")
-    return int(head[9:12]), body.decode()
+@pytest.mark.parametrize("site, origin, status", [(None, "https://{here}", 200), ("same-origin", "https://{here}", 200), (None, "https://evil.example", 403),
+                                                  ("cross-site", "https://{here}", 403)])
+def test_the_site_is_told(front, site, origin, status):
+    """The gateway knows its own page by the name that the browser used."""
+    headers = {**CREDENTIALS, "Host": f"{NAME}:{front.port}", "Origin": origin.format(here=f"{NAME}:{front.port}")}
+    if site:
+        headers["Sec-Fetch-Site"] = site
+    assert front.request("POST", "/reload?wait=1", headers)[0] == status
 
 
-def read_until(client, text):
-    data = b""
-    while text not in data:
-        chunk = client.recv(65536)
-        assert chunk, f"the stream has ended: {data}"
-        data += chunk
-    return data
+def test_events_come_at_once(front):
+    """Nothing is kept back in a buffer: the first event is read while the stream is open, and one that a reload brings."""
+    connection = front.connect()
+    connection.request("GET", "/events?type=reload", headers=CREDENTIALS)
+    reply = connection.getresponse()
+    assert (reply.status, reply.headers.get_content_type()) == (200, "text/event-stream")
+    seen = b""
+    while b"event: hello" not in seen:
+        seen += reply.readline()
+    assert front.request("POST", "/reload", CREDENTIALS)[0] == 200
+    while b"committed" not in seen:
+        line = reply.readline()
+        assert line
+        seen += line
+    connection.close()
 
 
-def test_through_nginx(served):
-    one = served
-    assert ask(one, "GET /healthz")[0] == 401
-    assert ask(one, "GET /healthz", Authorization=RIGHT)[0] == 200
-    status, body = ask(one, "GET /stats", Authorization=RIGHT)
-    assert status == 200 and str(one.pid) in body
-    # Its own page may act, others may not: Host has come through with its port.
-    origin = f"https://{NAME}:{one.tls}"
-    assert ask(one, "POST /reload?wait=1", Authorization=RIGHT, Origin=origin, Content_Length=0)[0] == 200
-    assert ask(one, "POST /reload?wait=1", Authorization=RIGHT, Origin=f"https://{NAME}", Content_Length=0)[0] == 403
-    assert ask(one, "POST /reload?wait=1", Authorization=RIGHT, Origin=origin, Sec_Fetch_Site="cross-site", Content_Length=0)[0] == 403
-    assert one.generation("rec") == 2
-
-
-def test_events_through_nginx(served):
-    """They come when they happen, and not when a buffer is full."""
-    one = served
-    with connect(one) as client:
-        client.sendall(f"GET /events HTTP/1.1\r\nHost: {NAME}\r\nAuthorization: {RIGHT}\r\n\r\n".encode())
-        assert b"text/event-stream" in read_until(client, b"event: hello")
-        one.expect_reload("committed")
-        read_until(client, b"event: reload")
+def test_what_is_too_large(front):
+    assert front.request("POST", "/v1/reload", CREDENTIALS, body=b"x" * 65537)[0] == 413

@@ -46,6 +46,7 @@ void validate_gateway(struct reader *reader)
         fail(reader, section, "listen",
              "whoever reaches this address could do anything: set username and password_file, "
              "listen on 127.0.0.1, [::1] or unix:/path, or name the `public` paths alone");
-    if (string_equal(address_unix_path(&gateway->address), reader->config->control.socket))
+    const char *path = address_unix_path(&gateway->address);
+    if (path && string_equal(path, reader->config->control.socket))
         fail(reader, section, "listen", "this is the path of the control socket");
 }

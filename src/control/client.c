@@ -404,7 +404,7 @@ int client_new(int fd, const struct client_options *options, const struct contro
     const struct connection_options connection = {
         .ops = &ops,
         .userdata = client,
-        .message_timeout_usec = stays ? UINT64_MAX : options->message_timeout_usec,
+        .message_timeout_usec = options->message_timeout_usec,
         .idle_timeout_usec = stays ? UINT64_MAX : options->idle_timeout_usec,
     };
     int r = connection_new(options->event, TAKE_FD(own), &connection, &client->connection);

@@ -54,7 +54,8 @@ static enum wait wait_for(const struct connection *c)
         return WAIT_NONE;
     if (buffer_size(&c->out) > 0)
         return WAIT_READING;
-    if (!c->completed || buffer_size(&c->in) > 0)
+    bool may_wait = c->completed || c->options.idle_timeout_usec == UINT64_MAX;
+    if (!may_wait || buffer_size(&c->in) > 0)
         return WAIT_MESSAGE;
     return WAIT_IDLE;
 }

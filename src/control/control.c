@@ -29,6 +29,7 @@ struct control {
     sd_event *event;           /* borrowed */
     struct listener *listener; /* NULL: there is no socket */
     struct service *service;
+    bool has_gateway; /* it was connected once */
     sd_event_source *accept; /* likewise */
     sd_event_source *resume; /* only while accepting is paused */
     bool paused;             /* said once until a client could be accepted again */
@@ -222,6 +223,12 @@ int control_prepare(struct control *control, const struct control_settings *sett
     return 0;
 }
 
+/* For whoever may come: by the socket, or a gateway that was killed. */
+static void keep_events(const struct control *control)
+{
+    service_keep_events(control->service, control->listener || control->has_gateway);
+}
+
 static void swap_sockets(struct control *control, struct control_change *change)
 {
     (void)sd_event_source_set_enabled(control->resume, SD_EVENT_OFF);
@@ -229,7 +236,7 @@ static void swap_sockets(struct control *control, struct control_change *change)
     (void)listener_unref(control->listener);
     control->listener = TAKE_PTR(change->listener);
     control->accept = TAKE_PTR(change->accept);
-    service_keep_events(control->service, control->listener != NULL);
+    keep_events(control);
     if (control->accept)
         (void)sd_event_source_set_enabled(control->accept, SD_EVENT_ON);
     if (control->listener)
@@ -276,7 +283,7 @@ int control_new(sd_event *event, const struct control_settings *settings,
         r = sd_event_source_set_enabled(control->accept, SD_EVENT_ON);
     if (r < 0)
         return control_fail(ret_error, r, settings->path, "the control socket cannot be served");
-    service_keep_events(control->service, control->listener != NULL);
+    keep_events(control);
     *ret = TAKE_PTR(control);
     return 0;
 }

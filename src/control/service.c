@@ -93,7 +93,8 @@ static size_t count_role(const struct service *service, enum control_role role)
 
 static bool has_place(struct service *service, enum control_role role)
 {
-    if (role == CONTROL_ROLE_GATEWAY && count_role(service, role) >= SERVICE_GATEWAY_CLIENTS_MAX)
+    size_t gateway_max = MIN(count_places() / 2, (size_t)SERVICE_GATEWAY_CLIENTS_MAX);
+    if (role == CONTROL_ROLE_GATEWAY && count_role(service, role) >= gateway_max)
         return false;
     return service->n_clients < count_places() || make_place(service);
 }

@@ -12,7 +12,7 @@
 
 /* Clients, and at most one for four descriptors that we may have open. */
 #define SERVICE_CLIENTS_MAX 2048
-/* Of these, the gateway's: they may be idle for as long as they like. */
+/* Of these, the gateway's, and at most half: they may be idle for as long as they like. */
 #define SERVICE_GATEWAY_CLIENTS_MAX 256
 /* Bytes queued for all who subscribed; beyond it who reads the least is cut off. */
 #define SERVICE_PENDING_MAX ((size_t)16 << 20)

@@ -186,7 +186,7 @@ struct access_answer access_decide(struct access *access, const struct access_re
     if (!access->asks && !public && !site_host_is_local(request->host))
         return refused(ACCESS_MISDIRECTED,
                        "without a username only local names are served: localhost, or an address");
-    if (route && route->acts &&
+    if (request->acts &&
         site_is_foreign(request->fetch_site, request->origin, request->host))
         return refused(ACCESS_FORBIDDEN, "this is not done for a page of another site");
     if (public)

@@ -38,6 +38,7 @@ struct access_settings {
 /* Of a request; NULL: the header is not there, or the path is not known. Borrowed. */
 struct access_request {
     const struct http_route *route;
+    bool acts; /* it changes something, made by this method */
     const char *authorization, *host, *origin, *fetch_site;
     const struct sockaddr *peer;
     uint64_t turn_usec; /* as ACCESS_LATER gave it; 0 at first */

@@ -2,13 +2,16 @@
  * Connections. Each has one deadline, whose length and meaning come with its state: nobody holds a connection longer than that by
  * sending or reading a byte now and then. libmicrohttpd's own limit for one without any traffic comes on top of it.
  *
- * libmicrohttpd does not watch a suspended connection. We do: a client that has left is not worked for any longer.
+ * libmicrohttpd does not watch a suspended connection. We do: a client that has left is not worked for any longer. Nor does it see the end of
+ * one that comes together with the last bytes, as it is told of both by one event: those that have no whole request for us are closed by us.
  */
 #include "gateway/http-internal.h"
 
 #include "base/clock.h"
 
+#include <netinet/in.h>
 #include <poll.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -39,6 +42,13 @@ static uint64_t in_time(const struct http *http, unsigned seconds)
     return (http->is_draining ? MIN(seconds, HTTP_DRAIN_SECONDS) : seconds) * USEC_PER_SEC;
 }
 
+static void watch_leaving(struct http_connection *connection)
+{
+    bool has_no_request = connection->state == HTTP_WAITING || connection->state == HTTP_READING;
+    bool is_on = connection->is_suspended || has_no_request;
+    (void)sd_event_source_set_enabled(connection->leaving, is_on ? SD_EVENT_ON : SD_EVENT_OFF);
+}
+
 void http_connection_set_state(struct http_connection *connection, enum http_state state)
 {
     const struct http *http = connection->http;
@@ -66,6 +76,7 @@ void http_connection_set_state(struct http_connection *connection, enum http_sta
     }
     connection->state = state;
     http_connection_set_deadline(connection, usec);
+    watch_leaving(connection);
 }
 
 void http_connection_drain(struct http_connection *connection, unsigned index, unsigned count)
@@ -135,10 +146,15 @@ static int on_deadline(sd_event_source *source, uint64_t usec, void *userdata)
 
 static int on_leaving(sd_event_source *source, int fd, uint32_t revents, void *userdata)
 {
-    (void)source;
-    (void)fd;
+    struct http_connection *connection = userdata;
+    int waiting = 0;
     (void)revents;
-    http_connection_cut(userdata);
+    if (connection->is_suspended) {
+        http_connection_cut(connection);
+    } else if (ioctl(fd, FIONREAD, &waiting) < 0 || waiting == 0) {
+        (void)sd_event_source_set_enabled(source, SD_EVENT_OFF);
+        hang_up(connection);
+    }
     return 0;
 }
 
@@ -146,7 +162,7 @@ void http_connection_suspend(struct http_connection *connection)
 {
     MHD_suspend_connection(connection->mhd);
     connection->is_suspended = true;
-    (void)sd_event_source_set_enabled(connection->leaving, SD_EVENT_ON);
+    watch_leaving(connection);
 }
 
 void http_connection_resume(struct http_connection *connection)
@@ -154,7 +170,7 @@ void http_connection_resume(struct http_connection *connection)
     if (!connection->is_suspended)
         return;
     connection->is_suspended = false;
-    (void)sd_event_source_set_enabled(connection->leaving, SD_EVENT_OFF);
+    watch_leaving(connection);
     MHD_resume_connection(connection->mhd);
     http_has_resumed(connection->http);
 }
@@ -165,12 +181,17 @@ bool http_connection_has_left(const struct http_connection *connection)
     return poll(&look, 1, 0) > 0;
 }
 
-void http_connection_cut(struct http_connection *connection)
+void http_connection_give_up(struct http_connection *connection)
 {
-    struct http_request *request = connection->request;
     http_connection_set_state(connection, HTTP_CUT);
     hang_up(connection);
     http_connection_resume(connection);
+}
+
+void http_connection_cut(struct http_connection *connection)
+{
+    struct http_request *request = connection->request;
+    http_connection_give_up(connection);
     if (request)
         http_request_gone(request);
 }
@@ -195,10 +216,26 @@ static int add_sources(struct http_connection *connection)
                             connection);
     if (r < 0)
         return r;
-    (void)sd_event_source_set_enabled(connection->leaving, SD_EVENT_OFF);
     (void)sd_event_source_set_description(connection->deadline, "http-deadline");
     (void)sd_event_source_set_description(connection->leaving, "http-leaving");
     return 0;
+}
+
+/* What libmicrohttpd keeps is as long as the address it was given: of some families that is less than a sockaddr_storage. */
+static struct sockaddr_storage peer_of(struct MHD_Connection *mhd)
+{
+    struct sockaddr_storage peer = {.ss_family = AF_UNSPEC};
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(
+        mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    const struct sockaddr *address = info ? info->client_addr : NULL;
+    if (!address)
+        return peer;
+    peer.ss_family = address->sa_family;
+    if (address->sa_family == AF_INET)
+        memcpy(&peer, address, sizeof(struct sockaddr_in));
+    else if (address->sa_family == AF_INET6)
+        memcpy(&peer, address, sizeof(struct sockaddr_in6));
+    return peer;
 }
 
 /* NULL: want of memory; libmicrohttpd closes it at its first request, for which there is no place. */
@@ -213,8 +250,7 @@ static struct http_connection *connection_new(struct http *http, struct MHD_Conn
     connection->mhd = mhd;
     connection->fd = info->connect_fd;
     connection->state = HTTP_WAITING;
-    if (http->newcomer)
-        connection->peer = *http->newcomer;
+    connection->peer = peer_of(mhd);
     if (add_sources(connection) < 0)
         return connection_free(connection);
     list_append(&http->connections, &connection->link);

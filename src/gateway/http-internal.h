@@ -36,8 +36,7 @@ struct http {
     struct list connections;
     unsigned n_connections, connections_max;
     unsigned connections_peak; /* since memory was last given back */
-    const struct sockaddr_storage *newcomer; /* while it becomes a connection */
-    bool is_paused;                          /* want of descriptors or memory: nobody is accepted */
+    bool is_paused; /* want of descriptors or memory: nobody is accepted */
     bool is_draining;
     bool has_resumed; /* a connection: libmicrohttpd does not see that until it is called */
     unsigned spread_msec;
@@ -51,7 +50,7 @@ struct http_connection {
     int fd; /* libmicrohttpd's */
     enum http_state state;
     sd_event_source *deadline; /* what happens then depends on the state */
-    sd_event_source *leaving;  /* on while suspended: libmicrohttpd does not look then */
+    sd_event_source *leaving;  /* on where libmicrohttpd does not look, or not well enough */
     bool is_suspended;
     struct http_request *request; /* NULL: waiting for one */
     struct sockaddr_storage peer;
@@ -105,7 +104,9 @@ void http_connection_suspend(struct http_connection *connection);
 void http_connection_resume(struct http_connection *connection);
 /* Has the other end said its last? */
 bool http_connection_has_left(const struct http_connection *connection);
-/* Its handler is told, and it is closed. */
+/* It is closed; its handler is told when that is done, and may go on until then as if it were not. */
+void http_connection_give_up(struct http_connection *connection);
+/* It is closed, and its handler is told at once. */
 void http_connection_cut(struct http_connection *connection);
 
 /* http-request.c */

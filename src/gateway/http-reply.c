@@ -81,7 +81,7 @@ void http_reply_with(struct http_request *request, unsigned status, struct MHD_R
     if (!response || !add_headers(request, response)) {
         if (response)
             MHD_destroy_response(response);
-        http_connection_cut(connection);
+        http_connection_give_up(connection);
         return;
     }
     request->status = status;

@@ -145,9 +145,6 @@ void http_request_completed(void *userdata, struct MHD_Connection *mhd, void **c
     struct http_connection *connection = request->connection;
     connection->request = NULL;
     http_connection_set_state(connection, HTTP_WAITING);
-    /* Whoever said all that he has to say at once: libmicrohttpd is told of request and end by one event, and looks at the former alone. */
-    if (http_connection_has_left(connection))
-        http_connection_set_deadline(connection, 0);
     http_request_free(request);
 }
 
@@ -249,6 +246,7 @@ static bool ask_access(struct http_request *request)
     struct http_connection *connection = request->connection;
     struct access_request asked = {
         .route = request->route,
+        .acts = request->route && (request->route->acts & request->method),
         .authorization = http_header(request, MHD_HTTP_HEADER_AUTHORIZATION),
         .host = http_header(request, MHD_HTTP_HEADER_HOST),
         .origin = http_header(request, "Origin"),

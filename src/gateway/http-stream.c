@@ -72,6 +72,8 @@ size_t http_stream_pending(const struct http_request *request)
 void http_stream_end(struct http_request *request)
 {
     request->gone = NULL;
+    if (request->connection->state == HTTP_CUT)
+        return;
     http_connection_set_state(request->connection, HTTP_ENDING);
     http_connection_resume(request->connection);
 }

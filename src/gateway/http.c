@@ -154,10 +154,8 @@ static bool accept_one(struct http *http)
             pause_accepting(http, errno);
         return false;
     }
-    http->newcomer = &peer;
-    /* It closes the fd in any case. */
+    /* Some versions take note of it only when they run. It closes the fd in any case. */
     (void)MHD_add_connection(http->daemon, fd, (struct sockaddr *)&peer, size);
-    http->newcomer = NULL;
     return true;
 }
 

@@ -57,7 +57,8 @@ struct http_route {
     const char *path;
     unsigned methods; /* of enum http_method; others get 405 with Allow */
     unsigned public; /* enum config_public: served without a password if it is among the configured ones; 0: never */
-    bool acts; /* it changes something: a browser on another site may not make it */
+    unsigned
+        acts; /* those of the methods that change something: a browser on another site may not make them */
     bool
         plain; /* its errors are {"error":…} as clients of plain paths know them, not problem details */
     void (*handle)(struct http_request *request, struct gateway *gateway);
@@ -81,7 +82,7 @@ const char *http_body(const struct http_request *request, size_t *ret_size);
 
 /*
  * For a handler that answers later: `gone` is called once when the client leaves before the answer, or in the midst of a stream; the request is not
- * to be touched from then on. It is not called any more after an answer or http_stream_end().
+ * to be touched from then on. It is not called any more after an answer or http_stream_end(), and never from within a function of this header.
  */
 void http_on_gone(struct http_request *request, void (*gone)(void *userdata), void *userdata);
 

@@ -49,6 +49,8 @@ struct link {
     struct call_list settled; /* to be told of their reply in the next turn of the loop */
     sd_event_source *tell, *deadline;
     uint64_t answer_usec; /* LINK_ANSWER_USEC, but for tests */
+    void (*down)(void *userdata);
+    void *down_userdata;
     struct shared_status status;
 };
 

@@ -121,6 +121,8 @@ static void go_down(struct link *link)
     settle_lane(link->first, LINK_ERROR_GONE);
     link->first = lane_free(link->first);
     settle_list(link, &link->queue, LINK_ERROR_GONE);
+    if (link->down)
+        link->down(link->down_userdata);
 }
 
 static void on_gone(void *userdata)
@@ -377,6 +379,12 @@ struct link_call *link_cancel(struct link_call *call)
 bool link_is_up(const struct link *link)
 {
     return link->first;
+}
+
+void link_on_down(struct link *link, void (*down)(void *userdata), void *userdata)
+{
+    link->down = down;
+    link->down_userdata = userdata;
 }
 
 static int setup(struct link *link)

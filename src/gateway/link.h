@@ -57,6 +57,8 @@ int link_new(sd_event *event, int fd, struct link **ret);
 struct link *link_free(struct link *link);
 DEFINE_FREEP(struct link *, link_free)
 bool link_is_up(const struct link *link);
+/* `down` is called once, when the first connection is gone, and with it the link. It may call, but not free the link. */
+void link_on_down(struct link *link, void (*down)(void *userdata), void *userdata);
 
 /*
  * Calls a method of io.reloader.Control, given without its interface. Takes over `parameters`, which may be NULL for none. The handler is called in any case,

@@ -79,6 +79,16 @@ static void drain_and_leave(struct worker *worker)
     drain(worker);
 }
 
+/* The connection comes with the start alone: who has lost it is of no use any more, while the one that is started instead is. */
+static void on_link_down(void *userdata)
+{
+    struct worker *worker = userdata;
+    if (worker->leaves)
+        return;
+    log_warning("the master has closed the control connection; leaving, for another gateway");
+    drain_and_leave(worker);
+}
+
 static int on_stop(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
 {
     struct worker *worker = userdata;
@@ -123,6 +133,8 @@ static int make_parts(struct worker *worker)
     if (r == 0)
         r = link_new(gateway->event, reloader_listener_by_name(worker->reloader, "control"),
                      &gateway->link);
+    if (r == 0)
+        link_on_down(gateway->link, on_link_down, worker);
     if (r == 0)
         r = (gateway->openapi = openapi_make()) ? 0 : -ENOMEM;
     if (r == 0)

@@ -42,15 +42,33 @@ static int set_user(json_t *program, const struct config *config)
     return r;
 }
 
-/* Its secrets are not in it: they go over the channel. */
+/* What is not to be expanded again: a percent sign is two of them. malloc-ed or NULL. */
+static char *escape(const char *text)
+{
+    char *escaped = text ? malloc(2 * strlen(text) + 1) : NULL, *out = escaped;
+    for (const char *c = text; escaped && *c; c++) {
+        if (*c == '%')
+            *out++ = '%';
+        *out++ = *c;
+    }
+    if (escaped)
+        *out = '\0';
+    return escaped;
+}
+
+/* Its secrets are not in it: they go over the channel. Nor are they, or what clients send, to be in a core file. */
 static char *describe(const struct config *config, const char *executable)
 {
-    CLEANUP_FREE char *address = address_to_text(&config->gateway.address);
-    json_auto_t *program = json_pack(
-        "{s:[s], s:[s], s:s, s:b, s:b, s:s, s:s, s:s, s:s}", "command", executable, "sockets",
-        "gateway", "directory", "/", "clear_environment", 1, "no_new_privileges", 1, "ready",
-        "message", "start_timeout", "10s", "disconnect_timeout", "10s", "stop_timeout", "5s");
-    if (!address || !program || set_user(program, config) < 0)
+    CLEANUP_FREE char *text = address_to_text(&config->gateway.address);
+    CLEANUP_FREE char *address = escape(text), *command = escape(executable);
+    if (!address || !command)
+        return NULL;
+    json_auto_t *program = json_pack("{s:[s], s:[s], s:s, s:b, s:b, s:s, s:s, s:s, s:s, s:{s:i}}",
+                                     "command", command, "sockets", "gateway", "directory", "/",
+                                     "clear_environment", 1, "no_new_privileges", 1, "ready",
+                                     "message", "start_timeout", "10s", "disconnect_timeout", "10s",
+                                     "stop_timeout", "5s", "limits", "core", 0);
+    if (!program || set_user(program, config) < 0)
         return NULL;
     json_auto_t *all = json_pack("{s:s, s:{s:{s:s, s:b}}, s:{s:O}}", "runtime_directory",
                                  config->runtime_directory, "sockets", "gateway", "listen", address,
@@ -103,16 +121,25 @@ static struct listener_options socket_options(const struct config *config)
     return options;
 }
 
+int gateway_version_open(const struct gateway_version *version, char **ret_error)
+{
+    const struct listener_options options = socket_options(version->config);
+    CLEANUP_FREE char *warning = NULL;
+    return listener_change(version->listener, "gateway", &options, &warning, ret_error);
+}
+
+/* As long as one that asks for no password serves, who may connect is who may do so without. */
 static int bind_it(const struct config *config, const struct gateway_version *known,
                    struct gateway_version *version, char **ret_error)
 {
     const struct address *address = &config->gateway.address;
     const struct listener_options options = socket_options(config);
-    CLEANUP_FREE char *warning = NULL;
     if (!known || !known->listener || !listener_find(known->listener, address))
         return listener_new("gateway", address, 1, &options, &version->listener, ret_error);
     version->listener = listener_ref(known->listener);
-    return listener_change(version->listener, "gateway", &options, &warning, ret_error);
+    if (config->gateway.username && !known->config->gateway.username)
+        return listener_try_change(version->listener, &options, ret_error);
+    return gateway_version_open(version, ret_error);
 }
 
 int gateway_version_make(struct config *config, const struct gateway_version *known,

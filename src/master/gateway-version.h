@@ -29,6 +29,11 @@ void gateway_version_clear(struct gateway_version *version);
  */
 int gateway_version_make(struct config *config, const struct gateway_version *known,
                          const char *executable, struct gateway_version *ret, char **ret_error);
+/*
+ * Who may connect to its Unix socket, as it says: when it alone serves there. gateway_version_make() has done so already, but for one
+ * that asks for a password where `known` does not. 0 or -errno with *ret_error.
+ */
+int gateway_version_open(const struct gateway_version *version, char **ret_error);
 /* Do they mean the same, so that nobody needs to be replaced? */
 bool gateway_version_is_same(const struct gateway_version *a, const struct gateway_version *b);
 /* The generation that its program runs in. 0 or -errno with *ret_error. */

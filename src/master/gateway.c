@@ -186,6 +186,14 @@ static void drop_listener(const struct gateway_version *version, const struct ga
         listener_close(version->listener);
 }
 
+static void open_listener(const struct gateway *gateway)
+{
+    CLEANUP_FREE char *error = NULL;
+    int r = gateway_version_open(&gateway->current, &error);
+    if (r < 0)
+        log_error("gateway: %s", error ? error : strerror(-r));
+}
+
 static void commit(struct gateway *gateway)
 {
     program_commit(gateway->program);
@@ -194,6 +202,7 @@ static void commit(struct gateway *gateway)
     gateway->current = gateway->next;
     gateway->next = (struct gateway_version){0};
     gateway->phase = GATEWAY_RUNNING;
+    open_listener(gateway);
     log_info("gateway: replaced, generation %llu",
              (unsigned long long)gateway->program->committed->number);
 }
@@ -214,6 +223,7 @@ static void be_back(struct gateway *gateway)
     drop_listener(&gateway->next, &gateway->current);
     gateway_version_clear(&gateway->next);
     gateway->phase = GATEWAY_RUNNING;
+    open_listener(gateway);
 }
 
 static void be_off(struct gateway *gateway)
@@ -264,7 +274,7 @@ static void advance(struct gateway *gateway)
     }
 }
 
-/* Each turn brings it to another phase, or releases it. */
+/* Each turn brings it to another phase, in which a configuration that had to wait is looked at, or releases it. */
 #define TURNS_MAX 8
 
 void gateway_step(struct gateway *gateway)
@@ -272,10 +282,11 @@ void gateway_step(struct gateway *gateway)
     if (!gateway)
         return;
     for (unsigned i = 0; i < TURNS_MAX; i++) {
+        enum gateway_phase phase = gateway->phase;
         look(gateway);
         converge(gateway);
         advance(gateway);
-        if (!gateway->program || !gateway->program->dirty)
+        if (gateway->phase == phase && (!gateway->program || !gateway->program->dirty))
             return;
     }
     master_wake(gateway->master);

@@ -75,12 +75,12 @@ static void check_access(const char *username, const struct access_request *requ
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const struct http_route acts = {.path = "/reload", .acts = true};
+    static const struct http_route acts = {.path = "/reload", .acts = HTTP_POST};
     char *text = malloc(size + 1), *rest = text;
     require(text);
     memcpy(text, data, size);
     text[size] = '\0';
-    struct access_request request = {.route = &acts};
+    struct access_request request = {.route = &acts, .acts = true};
     request.authorization = next_line(&rest);
     request.host = next_line(&rest);
     request.origin = next_line(&rest);

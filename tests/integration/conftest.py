@@ -89,6 +89,15 @@ def isolated():
     assert not left, f"processes left behind: {left}"
 
 
+def sanitizer_reports(path):
+    """Of processes whose end nobody looks at, such as helpers that are started anew."""
+    if "ASAN_OPTIONS" not in os.environ:
+        return []
+    texts = [log.read_text(errors="replace") for log in sorted(path.rglob("*.log"))]
+    found = [re.search(r"(?:(?:Address|Leak)Sanitizer|: runtime error: )", text) for text in texts]
+    return [text[max(0, match.start() - 200):match.start() + 4000] for match, text in zip(found, texts) if match]
+
+
 @pytest.fixture
 def directory(request, isolated):
     """A directory with a short path (Unix sockets), gone after the test."""
@@ -96,7 +105,9 @@ def directory(request, isolated):
     path.chmod(0o755)
     request.node.stash[STASH] = path
     yield path
+    reports = sanitizer_reports(path)
     shutil.rmtree(path, ignore_errors=True)
+    assert not reports, "\n".join(reports)
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ import pytest
 
 from harness import configs, proc
 from harness.changes import ports
+from harness.event_stream import EventStream
 from harness.varlink import Varlink, VarlinkError
 
 NOBODY = 65534
@@ -100,6 +101,7 @@ def test_has_no_privileges_and_no_secrets(served, directory):
     assert proc.field(pid, "Groups").split() in ([], [str(NOBODY)])
     text = (proc.read(pid, "cmdline") + proc.read(pid, "environ")).decode()
     assert "sesame" not in text and "TOP_SECRET" not in text
+    assert b"Max core file size        0                    0" in proc.read(pid, "limits")
     assert "sesame" not in "\n".join(one.log.read()) and "sesame" not in json.dumps(one.status())
     assert get(one, "/stats", CREDENTIALS)[0] == 200
 
@@ -258,6 +260,56 @@ def test_removed_and_back(served):
     assert get(one, "/healthz")[0] == 200 and one.pids() == workers
 
 
+def test_mode_of_its_socket(master, directory):
+    """All may connect to one that asks for a password, and to no other one: not while one replaces the other, and not when that fails."""
+    path = directory / "100%.sock"
+
+    def mode():
+        return path.stat().st_mode & 0o777
+
+    def section(**more):
+        return {"listen": f"unix:{directory}/100%%.sock", **more}
+
+    def become(**more):
+        (pid,) = gateway_pids(one.status())
+        one.config["gateway"] = section(**more)
+        one.write()
+        one.expect_reload("committed")
+        return pid
+
+    one = master({**configs.recorders(directory / "record"), "gateway": section()})
+    await_gateway(one)
+    assert mode() == 0o600
+    pid = become(username="admin", password="{NO-SUCH-HASH}x")
+    assert mode() == 0o600
+    one.wait(lambda status: gateway(one, status).get("reason") and gateway_pids(status) == [pid], "the former serves on")
+    assert mode() == 0o600
+    pid = become(username="admin", password="open sesame")
+    await_gateway(one, but=pid)
+    proc.wait_until(lambda: mode() == 0o666, "all may connect")
+    pid = become()
+    assert mode() == 0o600
+    await_gateway(one, but=pid)
+    assert mode() == 0o600
+
+
+def test_back_while_it_leaves(served):
+    """One that is on its way out does not make a later configuration be forgotten."""
+    one = served()
+    (pid,) = gateway_pids(one.status())
+    os.kill(pid, signal.SIGSTOP)
+    section = one.config.pop("gateway")
+    one.write()
+    one.expect_reload("committed")
+    one.wait(lambda status: gateway(one, status)["program"]["state"] == "STOPPING", "it is told to leave")
+    one.config["gateway"] = section
+    one.write()
+    one.expect_reload("committed")
+    os.kill(pid, signal.SIGCONT)
+    await_gateway(one, but=pid)
+    assert get(one, "/healthz")[0] == 200
+
+
 @pytest.mark.sanitized
 def test_killed(served):
     """It comes back; nothing else has changed."""
@@ -364,3 +416,82 @@ def test_without_control_socket(master, directory, port):
     one.wait_line("reloader-gateway/0: ready")
     status, body = get(one, "/stats")
     assert status == 200 and len(json.loads(body)["result"]["workers"]) == 2
+
+
+def read_events(one, condition, last_id=None):
+    """A stream's events until the condition holds of them, as (type, data)."""
+    stream = EventStream(("127.0.0.1", one.port), last_id=last_id)
+    try:
+        proc.wait_until(lambda: stream.read() or condition(stream.events), "the event has come")
+        return stream.events, stream.last_id
+    finally:
+        stream.close()
+
+
+def test_events_without_control_socket(master, directory, port):
+    """What happens while there is no gateway is kept for the next one."""
+    one = master({**configs.recorders(directory / "record"), "control": {"socket": "none"}, "gateway": {"listen": f"127.0.0.1:{port}"}},
+                 ready=False)
+    one.port = port
+    match = one.wait_line(r"reloader-gateway/0: up, pid (\d+)")
+    one.wait_line("reloader-gateway/0: ready")
+    _, place = read_events(one, lambda events: any(kind == "hello" for _, kind, _ in events))
+    pid = int(match[1])
+    os.kill(pid, signal.SIGSTOP)
+    one.kill(signal.SIGHUP)
+    one.wait_line("reload 1 committed")
+    os.kill(pid, signal.SIGKILL)
+    one.wait_line("reloader-gateway/0: ready", times=2)
+    events, _ = read_events(one, lambda events: any(kind == "reload" and data.get("state") == "ended" for _, kind, data in events), place)
+    assert not any(kind == "missed" for _, kind, _ in events)
+
+
+def leaving(one):
+    (pid,) = gateway_pids(one.status())
+    os.kill(pid, signal.SIGSTOP)
+    del one.config["gateway"]
+    one.write()
+    one.expect_reload("committed")
+    one.wait(lambda status: gateway(one, status)["program"]["state"] == "STOPPING", "it is told to leave")
+    return [pid]
+
+
+def rolling(one):
+    """The former one does not hear that it is to leave."""
+    (pid,) = gateway_pids(one.status())
+    os.kill(pid, signal.SIGSTOP)
+    change(one, public=["healthz"])
+    one.wait(lambda status: len(gateway_pids(status)) == 2, "there is another one")
+    return [pid]
+
+
+def returning(one):
+    """The new one ends again and again."""
+    change(one, username="admin", password="{NO-SUCH-HASH}x")
+    one.wait_line("reloader-gateway/0: .*password can't be used|the gateway's password can't be used")
+    return []
+
+
+def failing(one):
+    for _ in range(2):
+        (pid,) = gateway_pids(one.status())
+        os.kill(pid, signal.SIGKILL)
+        one.wait(lambda status, gone=pid: gone not in gateway_pids(status), "it is gone")
+        await_gateway(one, but=pid)
+    (pid,) = gateway_pids(one.status())
+    os.kill(pid, signal.SIGKILL)
+    return []
+
+
+@pytest.mark.sanitized
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGQUIT])
+@pytest.mark.parametrize("phase", [leaving, rolling, returning, failing])
+def test_shutdown_whatever_it_does(served, phase, number):
+    """A gateway that comes, goes, or dies ends with the master."""
+    one = served()
+    stopped = phase(one)
+    one.kill(number)
+    for pid in stopped:
+        os.kill(pid, signal.SIGCONT)
+    assert one.process.wait(60) == 0
+    one.stopped = True

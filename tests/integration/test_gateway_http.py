@@ -126,7 +126,7 @@ def test_what_is_too_large(gateway):
     assert status_of(one, b"GET /" + host + b"\r\nX: " + b"a" * (HEADERS_MAX + 1)) == 431
     assert status_of(one, b"GET /" + host + b"\r\nX: y" * HEADERS_MAX) == 431
     for size, status in ((BODY_MAX, 404), (BODY_MAX + 1, 413), (DISCARD_MAX, 413)):
-        assert status_of(one, b"POST /" + host + b"\r\nContent-Length: %d" % size, b"x" * size) == status
+        assert status_of(one, b"POST /nothing" + host + b"\r\nContent-Length: %d" % size, b"x" * size) == status
     # Nobody reads that much to its end.
     assert status_of(one, b"POST /" + host + b"\r\nContent-Length: %d" % (DISCARD_MAX + 1)) == 413
     with one.connect() as client, contextlib.suppress(BrokenPipeError, ConnectionResetError):
@@ -318,6 +318,15 @@ def test_master_is_gone(gateway):
     one.channel.close()
     assert one.process.wait(20) == 0
     assert "the master is gone" in one.log.read_text()
+
+
+def test_control_connection_is_gone(gateway):
+    """While the master is there: without it nothing can be answered, and one that is started anew has another one."""
+    one = gateway()
+    one.silent.close()
+    one.silent = None
+    assert one.process.wait(20) == 0
+    assert "closed the control connection" in one.log.read_text()
 
 
 def test_drain_before_it_serves(gateway):

@@ -198,11 +198,16 @@ def test_without_a_master(directory):
     """Still served, and said."""
     gateway = alone.Gateway(directory)
     try:
+        client = gateway.http()
+        client.request("GET", "/metrics", headers={"Accept": ACCEPT})
+        gateway.silent.settimeout(20)
+        assert b"Status" in gateway.silent.recv(65536)
         gateway.silent.close()
         gateway.silent = None
-        status, headers, body = gateway.request("GET", "/metrics", headers={"Accept": ACCEPT})
-        assert (status, headers["Content-Type"]) == (200, OPENMETRICS)
-        seen = Scrape(body.decode())
+        response = client.getresponse()
+        assert (response.status, response.headers["Content-Type"]) == (200, OPENMETRICS)
+        seen = Scrape(response.read().decode())
+        client.close()
         assert seen["reloader_up"] == 0 and seen.names() == {"reloader_up", "reloader_gateway_connections", "reloader_gateway_connections_limit"}
     finally:
         gateway.stop()

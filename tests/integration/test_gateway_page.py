@@ -1,4 +1,6 @@
 """The gateway's page in a real browser: what it shows is compared with the truth, what its buttons do is looked at from outside."""
+import contextlib
+import http.client
 import os
 import re
 import signal
@@ -8,7 +10,7 @@ from selenium.webdriver.common.keys import Keys
 
 from harness import configs, proc
 from harness.browser import Browser
-from harness.paths import BINARIES
+from harness.paths import BINARIES, TOP
 
 HOSTILE = "<img src=x onerror=\"window.owned=1\"><script>window.owned=1</script>&lt;b&gt;"
 NEWER, SIGNS = ".strip .sign.newer", ".strip .sign"
@@ -82,6 +84,9 @@ def test_reload_by_button_rolls_slot_by_slot(seen, directory):
     one, page = seen(configs.recorders(directory / "record", f"--gate={directory}/gate", workers=3, ready="message"), ready=False)
     before = one.wait_ready() and one.pids("rec")
     page.wait_text(".program .ready", "3 of 3")
+    page.click("#do-check")
+    page.wait_text("#tell", "rec its workers are replaced: 3 workers")
+    page.click("#tell-close")
     page.click("#do-reload")
     page.wait_text("#reload", "canaries")
     assert page.all(NEWER) == []
@@ -348,6 +353,34 @@ while :; do printf '%s \\033[31mred\\033[0m\\n' '{HOSTILE}'; sleep 0.1; done
     page.one("#log-find").send_keys("is printed by nobody")
     page.wait(lambda: not any(line.is_displayed() for line in page.all("#log-lines .line")), "nothing matches")
     assert page.complaints() == []
+
+
+def fetch(one, path, headers=None):
+    connection = http.client.HTTPConnection(one.address.split("/")[2], timeout=10)
+    with contextlib.closing(connection):
+        connection.request("GET", path, headers=headers or {})
+        reply = connection.getresponse()
+        return reply.status, reply.headers, reply.read()
+
+
+def test_files_as_they_are_in_the_tree(served, directory):
+    """Each with its type, under a strict policy; one that the browser has is not sent again."""
+    one = served(configs.recorders(directory / "record"))
+    types = {".html": "text/html; charset=utf-8", ".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
+    files = [path for path in (TOP / "src" / "gateway" / "page").iterdir() if path.suffix in types]
+    assert len(files) > 5
+    for path in files:
+        place = "/" if path.name == "index.html" else f"/page/{path.name}"
+        status, headers, body = fetch(one, place)
+        assert (status, headers["Content-Type"], body) == (200, types[path.suffix], path.read_bytes())
+        policy = dict(part.strip().partition(" ")[::2] for part in headers["Content-Security-Policy"].split(";"))
+        assert policy == {"default-src": "'none'", "script-src": "'self'", "style-src": "'self'", "img-src": "'self'", "connect-src": "'self'",
+                          "form-action": "'none'", "frame-ancestors": "'none'", "base-uri": "'none'"}
+        assert headers["X-Frame-Options"] == "DENY" and headers["X-Content-Type-Options"] == "nosniff" and headers["Referrer-Policy"] == "no-referrer"
+        assert fetch(one, place, {"If-None-Match": headers["ETag"]})[::2] == (304, b"")
+        assert fetch(one, place, {"If-None-Match": '"another"'})[0] == 200
+    for place in ("/page/", "/page/index.html", "/page/../../etc/passwd", "/page/nothing.js"):
+        assert fetch(one, place)[0] == 404
 
 
 def test_behind_a_password(served, browser, directory):

@@ -267,6 +267,7 @@ def test_other_sites(served, section):
                 status, _, body = ask(one.http, path, {**credentials, **headers, "Content-Type": form}, "POST", body=b"x=1")
                 assert status == 403, f"{name}: POST {path}: {status} {body}"
         assert ask(one.http, "/stats", {**credentials, **headers})[0] == 200
+        assert ask(one.http, "/v1/status", {**credentials, **headers})[0] == 200
     assert one.pids() == before and one.generation() == 1
 
 

@@ -27,7 +27,7 @@ enum { PUBLIC_HEALTHZ = 1, PUBLIC_METRICS = 4 };
 
 static const struct http_route reads = {.path = "/stats", .methods = HTTP_GET};
 static const struct http_route acts = {
-    .path = "/reload", .methods = HTTP_GET | HTTP_POST, .acts = true};
+    .path = "/reload", .methods = HTTP_GET | HTTP_POST, .acts = HTTP_GET | HTTP_POST};
 static const struct http_route healthz = {.path = "/healthz", .public = PUBLIC_HEALTHZ};
 static const struct http_route metrics = {.path = "/metrics", .public = PUBLIC_METRICS};
 
@@ -259,7 +259,8 @@ static void test_with_credentials(void **state UNUSED)
         assert_verdict(access, ACCESS_GRANTED, .route = &reads, .authorization = ADMIN_SECRET);
         assert_verdict(access, ACCESS_GRANTED, .route = &reads, .authorization = ADMIN_SECRET,
                        .host = "proxy.example");
-        assert_verdict(access, ACCESS_GRANTED, .route = &acts, .authorization = ADMIN_SECRET);
+        assert_verdict(access, ACCESS_GRANTED, .route = &acts, .acts = true,
+                       .authorization = ADMIN_SECRET);
         assert_verdict(access, ACCESS_GRANTED, .route = NULL, .authorization = ADMIN_SECRET);
         assert_verdict(access, ACCESS_UNAUTHORIZED, .route = &reads);
         assert_verdict(access, ACCESS_UNAUTHORIZED, .route = &reads, .host = "localhost");
@@ -273,10 +274,11 @@ static void test_with_credentials(void **state UNUSED)
         assert_verdict(access, ACCESS_GRANTED, .route = &healthz, .authorization = ADMIN_WRONG,
                        .host = "pod.example", .origin = "null");
         /* Right credentials are what a browser adds by itself. */
-        assert_verdict(access, ACCESS_FORBIDDEN, .route = &acts, .authorization = ADMIN_SECRET,
-                       .fetch_site = "cross-site");
-        assert_verdict(access, ACCESS_FORBIDDEN, .route = &acts, .authorization = ADMIN_SECRET,
-                       .host = "a.example", .origin = "http://b.example");
+        assert_verdict(access, ACCESS_FORBIDDEN, .route = &acts, .acts = true,
+                       .authorization = ADMIN_SECRET, .fetch_site = "cross-site");
+        assert_verdict(access, ACCESS_FORBIDDEN, .route = &acts, .acts = true,
+                       .authorization = ADMIN_SECRET, .host = "a.example",
+                       .origin = "http://b.example");
         assert_verdict(access, ACCESS_GRANTED, .route = &reads, .authorization = ADMIN_SECRET,
                        .fetch_site = "cross-site");
     }
@@ -300,17 +302,18 @@ static void test_without_credentials(void **state UNUSED)
     for (size_t i = 0; i < ARRAY_SIZE(local); i++) {
         CLEANUP(access_freep) struct access *access = make(NULL, NULL, local[i]);
         assert_verdict(access, ACCESS_GRANTED, .route = &reads, .host = "127.0.0.1:9999");
-        assert_verdict(access, ACCESS_GRANTED, .route = &acts, .host = "localhost");
-        assert_verdict(access, ACCESS_GRANTED, .route = &acts);
-        assert_verdict(access, ACCESS_GRANTED, .route = &acts, .host = "localhost:1",
+        assert_verdict(access, ACCESS_GRANTED, .route = &acts, .acts = true, .host = "localhost");
+        assert_verdict(access, ACCESS_GRANTED, .route = &acts, .acts = true);
+        assert_verdict(access, ACCESS_GRANTED, .route = &acts, .acts = true, .host = "localhost:1",
                        .origin = "http://localhost:1");
         assert_verdict(access, ACCESS_MISDIRECTED, .route = &reads, .host = "evil.example");
         /* Its own origin, it thinks, as its name was led here. */
-        assert_verdict(access, ACCESS_MISDIRECTED, .route = &acts, .host = "evil.example:1",
-                       .origin = "http://evil.example:1", .fetch_site = "same-origin");
+        assert_verdict(access, ACCESS_MISDIRECTED, .route = &acts, .acts = true,
+                       .host = "evil.example:1", .origin = "http://evil.example:1",
+                       .fetch_site = "same-origin");
         assert_verdict(access, ACCESS_MISDIRECTED, .route = NULL, .host = "evil.example");
         assert_verdict(access, ACCESS_GRANTED, .route = &healthz, .host = "pod.example");
-        assert_verdict(access, ACCESS_FORBIDDEN, .route = &acts, .host = "localhost",
+        assert_verdict(access, ACCESS_FORBIDDEN, .route = &acts, .acts = true, .host = "localhost",
                        .origin = "http://evil.example");
     }
 }
@@ -324,7 +327,7 @@ static void test_public_paths_alone(void **state UNUSED)
         assert_verdict(access, ACCESS_GRANTED, .route = &healthz, .host = "pod.example");
         assert_verdict(access, ACCESS_FORBIDDEN, .route = &metrics, .host = "10.0.0.1");
         assert_verdict(access, ACCESS_FORBIDDEN, .route = &reads, .host = "127.0.0.1");
-        assert_verdict(access, ACCESS_FORBIDDEN, .route = &acts);
+        assert_verdict(access, ACCESS_FORBIDDEN, .route = &acts, .acts = true);
         assert_verdict(access, ACCESS_FORBIDDEN, .route = NULL);
     }
 }

@@ -904,6 +904,64 @@ static void test_too_many_clients(UNUSED void **state)
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
 }
 
+static struct peer open_gateway_peer(int result)
+{
+    const struct ucred self = {.pid = getpid(), .uid = getuid(), .gid = getgid()};
+    int ends[2];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends), 0);
+    assert_int_equal(control_connect_gateway(fake.control, ends[0], &self), result);
+    return (struct peer){.fd = ends[1]};
+}
+
+/* However many connections the gateway asks for. */
+static void test_gateway_leaves_room(UNUSED void **state)
+{
+    static struct peer theirs[PLACES / 2], ours[PLACES / 2];
+    const struct rlimit old = limit_places();
+    for (int i = 0; i < PLACES / 2; i++) {
+        theirs[i] = open_gateway_peer(0);
+        expect_version(&theirs[i]);
+    }
+    struct peer late = open_gateway_peer(-EBUSY);
+    expect_and_drop(&late, "{\"error\":\"" INTERFACE "TooManyClients\"}", false);
+    close_peer(&late);
+    for (int i = 0; i < PLACES / 2; i++) {
+        ours[i] = open_peer();
+        expect_version(&ours[i]);
+    }
+    for (int i = 0; i < PLACES / 2; i++) {
+        expect_version(&theirs[i]);
+        close_peer(&theirs[i]);
+        close_peer(&ours[i]);
+    }
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+}
+
+/* It may be idle, from the start too; but not keep what is half said. */
+static void test_gateway_is_idle(UNUSED void **state)
+{
+    struct peer idle = open_gateway_peer(0), half = open_gateway_peer(0),
+                deaf = open_gateway_peer(0);
+    fake.huge_status = true;
+    put(&half, "{", 1);
+    call(&deaf, "{\"method\":\"" INTERFACE "Status\"}");
+    expect_end(&half);
+    run_until(recv(deaf.fd, deaf.data, sizeof(deaf.data), MSG_PEEK) > 0);
+    /* Whoever else is idle for as long is closed. */
+    struct peer other = open_peer();
+    expect_version(&other);
+    expect_end(&other);
+    expect_version(&idle);
+    ssize_t n;
+    while ((n = recv(deaf.fd, deaf.data, sizeof(deaf.data), 0)) > 0)
+        run_idle();
+    assert_int_equal(n, 0);
+    close_peer(&other);
+    close_peer(&idle);
+    close_peer(&half);
+    close_peer(&deaf);
+}
+
 static void test_idle_ones_make_room(UNUSED void **state)
 {
     static struct peer peers[PLACES];
@@ -1354,6 +1412,8 @@ int main(void)
         served(test_longest_message_is_taken),
         served(test_too_many_clients),
         served(test_idle_ones_make_room),
+        served(test_gateway_leaves_room),
+        served_short(test_gateway_is_idle),
         served(test_without_descriptors),
         served(test_nothing_is_left_open),
         served(test_attach),

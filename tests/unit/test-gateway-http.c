@@ -8,7 +8,9 @@
 #include "gateway/gateway.h"
 
 #include <arpa/inet.h>
+#include <dlfcn.h>
 #include <errno.h>
+#include <microhttpd.h>
 #include <netinet/in.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -33,7 +35,22 @@ static struct fixture {
     char text[65536]; /* what the client has read */
     size_t length;
     bool is_closed;
+    struct sockaddr_in peer; /* as access was told */
+    bool has_no_memory;      /* for a stream */
 } fixture;
+
+struct MHD_Response *MHD_create_response_from_callback(uint64_t size, size_t block,
+                                                       MHD_ContentReaderCallback reader,
+                                                       void *userdata,
+                                                       MHD_ContentReaderFreeCallback release)
+{
+    struct MHD_Response *(*create)(uint64_t, size_t, MHD_ContentReaderCallback, void *,
+                                   MHD_ContentReaderFreeCallback);
+    if (fixture.has_no_memory)
+        return NULL;
+    *(void **)&create = dlsym(RTLD_NEXT, "MHD_create_response_from_callback");
+    return create(size, block, reader, userdata, release);
+}
 
 static void on_drained(struct gateway *gateway UNUSED)
 {
@@ -41,9 +58,9 @@ static void on_drained(struct gateway *gateway UNUSED)
 }
 
 struct access_answer access_decide(struct access *access UNUSED,
-                                   const struct access_request *request UNUSED,
-                                   uint64_t now_usec UNUSED)
+                                   const struct access_request *request, uint64_t now_usec UNUSED)
 {
+    memcpy(&fixture.peer, request->peer, sizeof(fixture.peer));
     return (struct access_answer){
         .verdict = fixture.verdict, .why = "because", .delay_usec = fixture.delay_usec};
 }
@@ -76,6 +93,7 @@ static void handle_stream(struct http_request *request, struct gateway *gateway)
 {
     handle_later(request, gateway);
     http_stream_begin(request, "text/plain");
+    assert_int_equal(fixture.n_gone, 0);
 }
 
 static const struct http_route routes[] = {
@@ -174,6 +192,19 @@ static bool has_read(int fd, const char *text)
     return strstr(fixture.text, text) != NULL;
 }
 
+/* Of a text of any length: what was read before, but for its end, is forgotten. */
+static bool has_read_end(int fd, const char *text)
+{
+    size_t keeps = strlen(text) - 1;
+    if (has_read(fd, text))
+        return true;
+    if (fixture.length > keeps) {
+        memmove(fixture.text, fixture.text + fixture.length - keeps, keeps);
+        fixture.length = keeps;
+    }
+    return false;
+}
+
 static bool is_closed(int fd)
 {
     look(fd);
@@ -194,6 +225,10 @@ static void test_answers_at_once(void **state UNUSED)
     assert_non_null(strstr(fixture.text, "HTTP/1.1 200 OK\r\n"));
     assert_non_null(strstr(fixture.text, "X-Content-Type-Options: nosniff\r\n"));
     assert_non_null(strstr(fixture.text, "Cache-Control: no-store\r\n"));
+    struct sockaddr_in own;
+    socklen_t size = sizeof(own);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&own, &size), 0);
+    assert_memory_equal(&fixture.peer, &own, sizeof(own));
     /* The connection stays. */
     forget();
     say(fd, "POST /now HTTP/1.1\r\nHost: here\r\nContent-Length: 5\r\n\r\nhello");
@@ -286,7 +321,36 @@ static void test_reader_is_behind(void **state UNUSED)
     assert_true(http_stream_pending(fixture.request) <= HTTP_STREAM_QUEUE_MAX);
     assert_int_equal(fixture.n_gone, 0);
     http_stream_end(TAKE_PTR(fixture.request));
-    run_until((fixture.length = 0, has_read(fd, "\r\n0\r\n\r\n")));
+    run_until(has_read_end(fd, "\r\n0\r\n\r\n"));
+    assert_int_equal(fixture.n_gone, 0);
+}
+
+/* Its handler goes on as if it had begun, until it is told. */
+static void test_no_memory_for_a_stream(void **state UNUSED)
+{
+    fixture.has_no_memory = true;
+    for (unsigned later = 0; later < 2; later++) {
+        fixture.n_gone = 0;
+        forget();
+        CLEANUP_FD int fd = ask("GET", later ? "/later" : "/stream");
+        run_until(later ? fixture.request != NULL : fixture.n_gone > 0);
+        if (later) {
+            settle();
+            http_stream_begin(fixture.request, "text/plain");
+            assert_int_equal(fixture.n_gone, 0);
+            assert_int_equal(http_stream_send(fixture.request, "x", 1), 0);
+        }
+        run_until(fixture.n_gone > 0 && http_connections(fixture.gateway.http) == 0);
+        assert_int_equal(fixture.n_gone, 1);
+        look(fd);
+        assert_int_equal(fixture.length, 0);
+    }
+    CLEANUP_FD int fd = ask("GET", "/later");
+    run_until(fixture.request);
+    http_stream_begin(fixture.request, "text/plain");
+    http_stream_end(TAKE_PTR(fixture.request));
+    fixture.n_gone = 0;
+    run_until(http_connections(fixture.gateway.http) == 0);
     assert_int_equal(fixture.n_gone, 0);
 }
 
@@ -420,6 +484,7 @@ int main(void)
         with_server(test_stream),
         with_server(test_client_leaves_a_stream),
         with_server(test_reader_is_behind),
+        with_server(test_no_memory_for_a_stream),
         with_server(test_head_of_a_stream),
         with_server(test_unauthorized_after_a_while),
         with_server(test_client_does_not_wait_for_the_refusal),

@@ -62,19 +62,22 @@ export function fill(node, share) {
 // The parent's children become those of `items`, in their order; what has the same key keeps its node, and with it focus and scroll place.
 export function keyed(parent, items, key, make, update) {
     const known = parent.keyed ?? new Map(), next = new Map();
-    let place = known.size ? parent.firstChild : (parent.replaceChildren(), null);
+    if (!parent.keyed)
+        parent.replaceChildren();
+    for (const item of items)
+        next.set(key(item), known.get(key(item)) ?? make(item));
+    for (const [id, node] of known)
+        if (!next.has(id))
+            node.remove();
+    // Nodes that stay are not touched: one that is moved loses its focus.
+    let place = parent.firstChild;
     for (const item of items) {
-        const id = key(item);
-        const node = known.get(id) ?? make(item);
-        known.delete(id);
-        next.set(id, node);
+        const node = next.get(key(item));
         update(node, item);
         if (node === place)
             place = place.nextSibling;
         else
             parent.insertBefore(node, place);
     }
-    for (const node of known.values())
-        node.remove();
     parent.keyed = next;
 }

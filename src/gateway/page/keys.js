@@ -4,6 +4,7 @@ import { act } from "./actions.js";
 import { is_asking, tell } from "./dialogs.js";
 import { $, el } from "./dom.js";
 import { next_theme } from "./look.js";
+import { tell_plan } from "./plan.js";
 
 const focus = (id) => () => $(id).focus();
 
@@ -16,6 +17,7 @@ function to_program(step) {
 
 const KEYS = [
     ["r", "Reload", () => act.reload()],
+    ["c", "Check what a reload would do now", tell_plan],
     ["u", "Undo the last reload that committed", () => act.undo()],
     ["j", "Next program", () => to_program(1)],
     ["k", "Previous program", () => to_program(-1)],

@@ -4,7 +4,7 @@
 //   programs.js   cards of programs; workers.js their tables; listeners.js sockets
 //   reload.js     the reload that runs; history.js those that ended
 //   log.js        what workers print; events.js events; lines.js their boxes; stream.js how they come
-//   actions.js    what buttons do; dialogs.js, notices.js, keys.js; look.js, theme.js colours
+//   actions.js    what buttons do; plan.js what a reload would do; dialogs.js, notices.js, keys.js; look.js, theme.js colours
 //   api.js        calls; dom.js elements; format.js words; graph.js, usage.js graphs; states.js looks; settings.js what is kept
 
 import { act, job_ended, reload_ended, start_actions } from "./actions.js";
@@ -19,6 +19,7 @@ import { start_keys } from "./keys.js";
 import { set_sockets, update_listeners } from "./listeners.js";
 import { close_log, open_log, retry_log, start_log, update_log } from "./log.js";
 import { start_look } from "./look.js";
+import { tell_plan } from "./plan.js";
 import { is_program_as_wished, update_programs } from "./programs.js";
 import { on_reload_event, start_reload, update_reload } from "./reload.js";
 import { chip, set_chip } from "./states.js";
@@ -49,7 +50,7 @@ function ask_in(milliseconds) {
 }
 
 // What is asked for while an answer is on its way is asked once it is there.
-async function look(with_usage = Date.now() - (state.sampled ?? 0) >= PERIOD - 300) {
+async function look(with_usage = Date.now() - (state.sampled ?? 0) >= 0.6 * PERIOD) {
     if (asking) {
         again = true;
         return;
@@ -75,6 +76,7 @@ function take(status, with_usage, stats) {
     state.received = received;
     heard();
     if (with_usage) {
+        usage.skip(Math.floor((received - (state.sampled ?? received)) / PERIOD) - 2);
         state.sampled = received;
         usage.sample(status, stats);
     }
@@ -263,6 +265,7 @@ function start() {
     events = new Stream(on_event, on_events_state);
     $("do-reload").addEventListener("click", act.reload);
     $("do-undo").addEventListener("click", act.undo);
+    $("do-check").addEventListener("click", tell_plan);
     $("do-shutdown").addEventListener("click", act.shutdown);
     $("do-retry").addEventListener("click", () => {
         state.next_try = 0;

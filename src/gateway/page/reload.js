@@ -33,7 +33,7 @@ export function on_reload_event(event) {
 
 // Which programs take part, as far as is known: of one that began before this page was opened only what is to be seen of it.
 function parts_of(status) {
-    const rolled = running?.plan?.programs?.filter((program) => program.action !== "keep").map((program) => program.name);
+    const rolled = running?.plan?.programs?.filter((program) => ["roll", "start"].includes(program.action)).map((program) => program.name);
     return status.programs.filter((program) => rolled?.includes(program.name) || ["RELOADING", "ROLLING_BACK"].includes(program.state) || (!rolled && count_new(program) > 0));
 }
 

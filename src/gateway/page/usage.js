@@ -1,6 +1,6 @@
 // CPU and memory over time, of each process, each program, and all together.
 
-import { Series } from "./graph.js";
+import { SAMPLES, Series } from "./graph.js";
 
 class Usage {
     constructor() {
@@ -30,6 +30,13 @@ function forget_others(map, known) {
     for (const key of map.keys())
         if (!known.has(key))
             map.delete(key);
+}
+
+// So many samples were not taken, as when the page was hidden.
+export function skip(samples) {
+    for (let i = 0; i < Math.min(samples, SAMPLES); i++)
+        for (const usage of [...pids.values(), ...programs.values(), total])
+            usage.add(undefined);
 }
 
 // One sample: `stats` as /stats tells, or null where it was not told. Who is not there any more is forgotten.

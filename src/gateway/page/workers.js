@@ -13,7 +13,7 @@ const COLUMNS = [
     ["Pid", "c-pid num"],
     ["Gen.", "c-gen num", "Generation"],
     ["Since", "c-since num"],
-    ["Restarts", "c-restarts num"],
+    ["Rest.", "c-restarts num", "Restarts"],
     ["CPU", "c-cpu"],
     ["Memory", "c-mem"],
     ["Says", "c-text"],
@@ -67,7 +67,7 @@ function make_row() {
     const state = chip(), restart = button("restart", "i-restart"), stop = button("stop", "i-stop"), why = el("button", { type: "button", class: "small why" }, "why?");
     const parts = { name: cell("c-name"), pid: cell("c-pid num"), gen: cell("c-gen num"), since: cell("c-since num"), restarts: cell("c-restarts num"), cpu: graph_cell("cpu"), mem: graph_cell("mem"), text: cell("c-text"), act: cell("c-act") };
     const said = el("span", { class: "said" }), others = el("span", { class: "others" });
-    parts.text.append(others, why, said);
+    parts.text.append(why, others, said);
     parts.act.append(restart, stop);
     const row = el("tr", { role: "row" }, el("td", { class: "c-state", role: "cell" }, state), ...Object.values(parts));
     Object.assign(row, { state, parts, said, others, restart, stop, why });
@@ -99,7 +99,7 @@ function update_buttons(row, slot) {
 // Those beside the one that serves.
 function update_others(row, others) {
     keyed(row.others, others, (worker) => worker.pid, () => chip("chip other"), (node, worker) => {
-        set_chip(node, worker.state, `${worker.pid} ${[words(worker.state), ...left_text(worker)].join(", ")}`);
+        set_chip(node, worker.state, `${worker.pid} ${[words(worker.state), ...left_text(worker)].join(", ")} `);
         attribute(node, "title", `pid ${worker.pid}, generation ${worker.generation}${worker.reason ? `: ${plain(worker.reason)}` : ""}${worker.text ? ` · ${plain(worker.text)}` : ""}`);
     });
 }

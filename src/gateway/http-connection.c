@@ -36,6 +36,11 @@ static uint64_t drain_usec(const struct http *http, unsigned index, unsigned cou
     return (uint64_t)http->spread_msec * USEC_PER_MSEC * index / MAX(count, 1u);
 }
 
+static uint64_t in_time(const struct http *http, unsigned seconds)
+{
+    return (http->is_draining ? MIN(seconds, HTTP_DRAIN_SECONDS) : seconds) * USEC_PER_SEC;
+}
+
 static void watch_leaving(struct http_connection *connection)
 {
     bool has_no_request = connection->state == HTTP_WAITING || connection->state == HTTP_READING;
@@ -53,11 +58,11 @@ void http_connection_set_state(struct http_connection *connection, enum http_sta
                                  : HTTP_IDLE_SECONDS * USEC_PER_SEC;
         break;
     case HTTP_READING:
-        usec = HTTP_REQUEST_SECONDS * USEC_PER_SEC;
+        usec = in_time(http, HTTP_REQUEST_SECONDS);
         break;
     case HTTP_ANSWERED:
     case HTTP_ENDING:
-        usec = HTTP_SEND_SECONDS * USEC_PER_SEC;
+        usec = in_time(http, HTTP_SEND_SECONDS);
         break;
     case HTTP_STREAMING:
         if (http->is_draining)
@@ -84,10 +89,12 @@ void http_connection_drain(struct http_connection *connection, unsigned index, u
         http_connection_set_deadline(connection, usec);
         break;
     case HTTP_READING:
-    case HTTP_DELAYED:
-    case HTTP_HANDLED:
     case HTTP_ANSWERED:
     case HTTP_ENDING:
+        http_connection_set_deadline(connection, HTTP_DRAIN_SECONDS * USEC_PER_SEC);
+        break;
+    case HTTP_DELAYED:
+    case HTTP_HANDLED:
     case HTTP_CUT:
         break;
     }

@@ -29,11 +29,13 @@
 #define HTTP_FILES_MAX   (HTTP_CONNECTIONS_MAX + HTTP_FILES_SPARE)
 /*
  * Seconds: without a request on a connection that had one, or in which nothing could be sent; for a request line on a new connection, and
- * again from there to the end of the request; for an answer to be taken. An idle one is left alone that long in a drain.
+ * again from there to the end of the request; for an answer to be taken; for these last two in a drain, so that half a request does not hold
+ * up who replaces or stops us. An idle connection is left alone that many milliseconds in a drain.
  */
 #define HTTP_IDLE_SECONDS    60u
 #define HTTP_REQUEST_SECONDS 20u
 #define HTTP_SEND_SECONDS    120u
+#define HTTP_DRAIN_SECONDS   5u
 #define HTTP_FAREWELL_MSEC   1000u
 
 struct gateway;

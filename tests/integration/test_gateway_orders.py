@@ -1,6 +1,8 @@
 """Orders that come by HTTP, as everybody else hears of them; and a gateway beside whatever else an operator does with the master."""
 import http.client
 import json
+import signal
+import socket
 
 import pytest
 
@@ -62,3 +64,16 @@ def test_cause_of_a_stop(served, port):
     one.wait_line(rf"rec: stop of slot 1, asked for by HTTP \(gateway, pid {one.pid_of_gateway}\)$")
     one.ctl("stop", "rec:0", code=0)
     one.wait_line(r"rec: stop of slot 0, asked for by control of pid \d+, uid \d+$")
+
+
+@pytest.mark.parametrize("sent", ["GET /stats HTTP/1.1\r\nHost", "POST /v1/reload HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n{"])
+def test_half_a_request_at_the_end(served, port, sent):
+    """Its client is cut off in time: the gateway leaves by itself, and is not stopped at its disconnect_timeout."""
+    one = served()
+    with socket.create_connection(("127.0.0.1", port), 30) as client:
+        client.sendall(sent.encode())
+        assert ask(port, "GET", "/readyz")[0] == 200
+        one.kill(signal.SIGTERM)
+        one.wait_line("reloader-gateway/0: fully closed")
+        one.wait_end()
+    assert "disconnect_timeout" not in "\n".join(one.log.read())

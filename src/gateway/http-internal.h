@@ -36,7 +36,7 @@ struct http {
     struct list connections;
     unsigned n_connections, connections_max;
     unsigned connections_peak; /* since memory was last given back */
-    bool is_paused; /* want of descriptors or memory: nobody is accepted */
+    bool is_paused;            /* want of descriptors or memory: nobody is accepted */
     bool is_draining;
     bool has_resumed; /* a connection: libmicrohttpd does not see that until it is called */
     unsigned spread_msec;
@@ -64,6 +64,7 @@ struct http_request {
     struct http_connection *connection;
     const char *path; /* libmicrohttpd's; NULL until all headers are there */
     enum http_method method;
+    bool is_head; /* which is GET, else */
     const struct http_route *route;
     size_t target_size;
     const char *target_error; /* NULL: none */

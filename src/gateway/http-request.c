@@ -233,11 +233,20 @@ static enum MHD_Result take_body(struct http_request *request, const char *data,
 static void refuse_method(struct http_request *request)
 {
     unsigned methods = request->route->methods;
-    const char *allowed = (methods & HTTP_GET) && (methods & HTTP_POST) ? "GET, HEAD, POST"
-                          : (methods & HTTP_GET)                        ? "GET, HEAD"
-                                                                        : "POST";
+    bool gets = methods & HTTP_GET, acts = request->route->acts & HTTP_GET;
+    const char *allowed = acts                          ? "GET, POST"
+                          : gets && methods & HTTP_POST ? "GET, HEAD, POST"
+                          : gets                        ? "GET, HEAD"
+                                                        : "POST";
     http_add_header(request, MHD_HTTP_HEADER_ALLOW, allowed);
     http_reply_problem(request, MHD_HTTP_METHOD_NOT_ALLOWED, NULL);
+}
+
+/* HEAD counts as GET, but for a GET that acts: whoever asks for headers alone wants nothing to happen. */
+static bool is_method_known(const struct http_request *request)
+{
+    const struct http_route *route = request->route;
+    return route->methods & request->method && !(request->is_head && route->acts & HTTP_GET);
 }
 
 /* True: it may be served. Else it is answered, or will be. */
@@ -310,7 +319,7 @@ static void serve(struct http_request *request)
     }
     if (!request->route)
         http_reply_problem(request, MHD_HTTP_NOT_FOUND, NULL);
-    else if (!(request->route->methods & request->method))
+    else if (!is_method_known(request))
         refuse_method(request);
     else
         handle(request);
@@ -351,6 +360,7 @@ enum MHD_Result http_request_proceed(void *userdata, struct MHD_Connection *mhd,
         if (!request->path) {
             request->path = path;
             request->method = method_from_string(method);
+            request->is_head = strcmp(method, MHD_HTTP_METHOD_HEAD) == 0;
             request->route = route_find(path);
             if (!refuse_head(request, version))
                 return MHD_YES;

@@ -10,7 +10,6 @@
 #include "base/clock.h"
 
 #include <netinet/in.h>
-#include <poll.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
@@ -32,9 +31,10 @@ void http_connection_set_deadline(struct http_connection *connection, uint64_t u
                                       is_on ? SD_EVENT_ONESHOT : SD_EVENT_OFF);
 }
 
+/* At even distances, and half of one from the beginning and the end. */
 static uint64_t drain_usec(const struct http *http, unsigned index, unsigned count)
 {
-    return (uint64_t)http->spread_msec * USEC_PER_MSEC * index / MAX(count, 1u);
+    return (uint64_t)http->spread_msec * USEC_PER_MSEC * (2 * index + 1) / (2 * MAX(count, 1u));
 }
 
 static uint64_t in_time(const struct http *http, unsigned seconds)
@@ -67,7 +67,7 @@ void http_connection_set_state(struct http_connection *connection, enum http_sta
         break;
     case HTTP_STREAMING:
         if (http->is_draining)
-            usec = drain_usec(http, 1, 1);
+            usec = drain_usec(http, 0, 1);
         break;
     case HTTP_DELAYED:
     case HTTP_HANDLED:
@@ -173,12 +173,6 @@ void http_connection_resume(struct http_connection *connection)
     watch_leaving(connection);
     MHD_resume_connection(connection->mhd);
     http_has_resumed(connection->http);
-}
-
-bool http_connection_has_left(const struct http_connection *connection)
-{
-    struct pollfd look = {.fd = connection->fd, .events = POLLRDHUP};
-    return poll(&look, 1, 0) > 0;
 }
 
 void http_connection_give_up(struct http_connection *connection)

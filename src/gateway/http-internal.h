@@ -102,8 +102,6 @@ void http_connection_drain(struct http_connection *connection, unsigned index, u
 void http_connection_suspend(struct http_connection *connection);
 /* Does nothing where it is not suspended. */
 void http_connection_resume(struct http_connection *connection);
-/* Has the other end said its last? */
-bool http_connection_has_left(const struct http_connection *connection);
 /* It is closed; its handler is told when that is done, and may go on until then as if it were not. */
 void http_connection_give_up(struct http_connection *connection);
 /* It is closed, and its handler is told at once. */

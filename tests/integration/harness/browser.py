@@ -19,8 +19,8 @@ QUIET = ["--headless=new", "--disable-gpu", "--disable-dev-shm-usage", "--no-fir
          "--disable-background-networking", "--disable-component-update", "--disable-default-apps", "--disable-breakpad", "--hide-scrollbars",
          # Root has no sandbox for it, and all of its own pages are ours.
          "--no-sandbox"]
-# A connection that was cut is told in the console, too: where a test cuts it, that is no error of the page.
-NETWORK = "Failed to load resource: net::"
+# A connection that was cut, and a gateway that has lost its master, are told in the console, too: where a test sees to that, it is no error of the page.
+NETWORK = ("Failed to load resource: net::", "Failed to load resource: the server responded with a status of 503")
 
 
 class Browser:
@@ -98,9 +98,9 @@ class Browser:
     # --- its complaints
 
     def complaints(self, cut=False):
-        """Errors and warnings of the console, which are read once; cut: connections were, and that may be told."""
+        """Errors and warnings of the console, which are read once; cut: connections were, or the master is gone, and that may be told."""
         return [entry["message"] for entry in self.driver.get_log("browser")
-                if entry["level"] in ("SEVERE", "WARNING") and not (cut and NETWORK in entry["message"])]
+                if entry["level"] in ("SEVERE", "WARNING") and not (cut and any(words in entry["message"] for words in NETWORK))]
 
     def close(self):
         family = [self.driver_pid, *proc.descendants(self.driver_pid)]

@@ -109,6 +109,20 @@ static void put_summary(const struct top_rows *rows, const struct top_view *view
     table_print(&line, screen, 0, stream);
 }
 
+static void put_gateway(json_t *gateway, const struct screen *screen, FILE *stream)
+{
+    CLEANUP_TABLE struct table line = {.n_columns = 4};
+    CLEANUP_FREE char *state = get_text(gateway, "state"), *address = get_text(gateway, "address"),
+                      *reason = get_text(gateway, "reason");
+    if (!gateway)
+        return;
+    table_add(&line, TONE_BOLD, "gateway");
+    table_add(&line, tone_of_state(state), "%s", state);
+    table_add(&line, TONE_PLAIN, "%s", address);
+    table_add(&line, TONE_BAD, "%s", reason);
+    table_print(&line, screen, 0, stream);
+}
+
 /* Listeners */
 
 struct queue {
@@ -298,6 +312,7 @@ static void put_head(const struct top_rows *rows, json_t *status, const struct t
     put_summary(rows, view, screen, stream);
     if (is_low)
         return;
+    put_gateway(json_object_get(status, "gateway"), screen, stream);
     (void)fputc('\n', stream);
     /* 80 x 24 shows four of them. */
     put_listeners(json_object_get(status, "listeners"),

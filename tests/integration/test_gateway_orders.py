@@ -77,3 +77,14 @@ def test_half_a_request_at_the_end(served, port, sent):
         one.wait_line("reloader-gateway/0: fully closed")
         one.wait_end()
     assert "disconnect_timeout" not in "\n".join(one.log.read())
+
+
+def test_top(served, port):
+    """One line for it, with what is wrong."""
+    one = served()
+    assert f"gateway  READY  127.0.0.1:{port}\n" in one.ctl("top", "-n", "1", code=0).stdout
+    one.config["gateway"].update(username="admin", password_file="/nowhere/at/all")
+    one.write()
+    one.expect_reload("committed")
+    one.wait(lambda status: status["gateway"].get("reason"), "status says why")
+    assert f"gateway  READY  127.0.0.1:{port}  cannot read gateway.password_file /nowhere/at/all: " in one.ctl("top", "-n", "1", code=0).stdout

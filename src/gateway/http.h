@@ -42,7 +42,7 @@ struct gateway;
 struct http;
 struct http_request;
 
-/* HEAD is told as GET; its answer goes without the body. */
+/* HEAD counts as GET, and is refused where that acts. */
 enum http_method { HTTP_GET = 1 << 0, HTTP_POST = 1 << 1, HTTP_OTHER = 1 << 2 };
 
 /* What may be served without a password, where it is configured so. */

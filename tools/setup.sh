@@ -7,7 +7,7 @@
 
 # gcc does not bring libc6-dev without recommended packages.
 BUILD_PACKAGES='gcc libc6-dev meson ninja-build pkgconf|pkg-config libsystemd-dev libyaml-dev libjansson-dev zlib1g-dev libcurl4-openssl-dev|libcurl4-gnutls-dev libedit-dev libmicrohttpd-dev nettle-dev libcrypt-dev'
-TEST_PACKAGES='command:c++|g++ libcmocka-dev python3 python3-pytest python3-pytest-xdist python3-pyte python3-yaml shellcheck strace tmux bash zsh fish gunicorn command:node|nodejs systemd debootstrap build-essential debhelper mandoc prometheus python3-prometheus-client openapi-specification python3-jsonschema command:nginx|nginx-light openssl chromium chromium-driver python3-selenium'
+TEST_PACKAGES='command:c++|g++ libcmocka-dev python3 python3-pytest python3-pytest-xdist python3-pyte python3-yaml shellcheck strace tmux bash zsh fish gunicorn command:node|nodejs systemd debootstrap build-essential debhelper mandoc prometheus python3-prometheus-client openapi-specification python3-jsonschema command:nginx|nginx-light openssl command:curl|curl chromium chromium-driver python3-selenium'
 # CLANG_RUNTIME stands for the sanitizer and fuzzer runtime, whose name carries clang's version.
 CI_PACKAGES='clang CLANG_RUNTIME'
 

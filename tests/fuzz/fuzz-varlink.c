@@ -25,7 +25,8 @@ static json_t *fake_status(UNUSED void *userdata)
 }
 
 static int fake_scale(UNUSED const char *program, UNUSED bool relative, UNUSED int64_t workers,
-                      UNUSED const struct ucred *peer, UNUSED void *userdata, UNUSED uint64_t *ret_id)
+                      UNUSED const struct control_peer *peer, UNUSED void *userdata,
+                      UNUSED uint64_t *ret_id)
 {
     return -EBUSY;
 }
@@ -35,8 +36,8 @@ static json_t *fake_plan(UNUSED const struct control_reload *wish, UNUSED void *
     return json_pack("{s:s}", "result", "would_commit");
 }
 
-static int fake_reload(UNUSED const struct control_reload *wish, UNUSED const struct ucred *peer, void *userdata,
-                       uint64_t *ret_id)
+static int fake_reload(UNUSED const struct control_reload *wish,
+                       UNUSED const struct control_peer *peer, void *userdata, uint64_t *ret_id)
 {
     *ret_id = ++((struct pretender *)userdata)->reload_id;
     return 0;
@@ -57,8 +58,8 @@ static json_t *fake_history(UNUSED void *userdata)
     return json_pack("{s:[]}", "reloads");
 }
 
-static int fake_job(const struct control_job *job, UNUSED const struct ucred *peer, void *userdata, uint64_t *ret_id,
-                    const char **ret_name)
+static int fake_job(const struct control_job *job, UNUSED const struct control_peer *peer,
+                    void *userdata, uint64_t *ret_id, const char **ret_name)
 {
     if (!job->names)
         return -ESHUTDOWN;
@@ -67,8 +68,8 @@ static int fake_job(const struct control_job *job, UNUSED const struct ucred *pe
     return job->force ? -ENOENT : 0;
 }
 
-static int fake_signal(const struct control_signal *signal, UNUSED const struct ucred *peer, UNUSED void *userdata,
-                       json_t **ret, const char **ret_name)
+static int fake_signal(const struct control_signal *signal, UNUSED const struct control_peer *peer,
+                       UNUSED void *userdata, json_t **ret, const char **ret_name)
 {
     if (!signal->names || signal->group) {
         *ret_name = signal->names ? signal->names[0] : "";
@@ -84,7 +85,8 @@ static json_t *fake_sockets(UNUSED void *userdata)
 }
 
 /* Some are answered at once, others later; of those some leave before. */
-static int fake_why(char *const *names, bool all, void *userdata, uint64_t *ret_id, json_t **ret, const char **ret_name)
+static int fake_why(char *const *names, bool all, void *userdata, uint64_t *ret_id, json_t **ret,
+                    const char **ret_name)
 {
     if (names)
         *ret_name = names[0];
@@ -101,7 +103,8 @@ static void fake_forget(UNUSED uint64_t id, UNUSED void *userdata)
 {
 }
 
-static int fake_send(const struct control_send *send, UNUSED void *userdata, json_t **ret, const char **ret_name)
+static int fake_send(const struct control_send *send, UNUSED void *userdata, json_t **ret,
+                     const char **ret_name)
 {
     if (!send->names)
         return -EMSGSIZE;
@@ -112,8 +115,8 @@ static int fake_send(const struct control_send *send, UNUSED void *userdata, jso
     return *ret ? 0 : -ENOMEM;
 }
 
-static int fake_logs(const struct control_logs *logs, UNUSED void *userdata, json_t **ret, uint64_t *ret_id,
-                     const char **ret_name)
+static int fake_logs(const struct control_logs *logs, UNUSED void *userdata, json_t **ret,
+                     uint64_t *ret_id, const char **ret_name)
 {
     if (!logs->names) {
         *ret_name = "all";
@@ -128,8 +131,8 @@ static void fake_unfollow(UNUSED uint64_t id, UNUSED void *userdata)
 {
 }
 
-static int fake_attach(const struct control_attach *wish, UNUSED const struct ucred *peer, UNUSED void *userdata,
-                       json_t **ret, int *ret_input_fd)
+static int fake_attach(const struct control_attach *wish, UNUSED const struct control_peer *peer,
+                       UNUSED void *userdata, json_t **ret, int *ret_input_fd)
 {
     static const int failures[] = {0, -ENOENT, -ESRCH, -E2BIG, -ENOTCONN, -EMFILE};
     int r = failures[strlen(wish->name) % ARRAY_SIZE(failures)];
@@ -169,8 +172,8 @@ static void turn(sd_event *event, int client)
 
 static void publish(struct service *service, struct pretender *pretender)
 {
-    json_auto_t *worker = json_pack("{s:s, s:I, s:s, s:i}", "type", "worker", "time_usec", (json_int_t)pretender->sequence,
-                                    "program", "web", "slot", 0),
+    json_auto_t *worker = json_pack("{s:s, s:I, s:s, s:i}", "type", "worker", "time_usec",
+                                    (json_int_t)pretender->sequence, "program", "web", "slot", 0),
                 *ended = json_pack("{s:s, s:s, s:I}", "type", "reload", "state", "ended", "id",
                                    (json_int_t)pretender->reload_id);
     service_publish(service, "worker", ++pretender->sequence, worker);
@@ -203,14 +206,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         .message_timeout_usec = 60 * USEC_PER_SEC,
         .idle_timeout_usec = 60 * USEC_PER_SEC,
     };
-    const struct ucred peer = {.pid = 1};
+    const struct control_peer peer = {.pid = 1, .role = CONTROL_ROLE_OPERATOR};
     sd_event *event = NULL;
     struct service *service = NULL;
     int fds[2];
     log_set_level(LOG_LEVEL_ERROR);
     if (sd_event_new(&event) < 0 || service_new(event, &options, &service) < 0 ||
         socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds) < 0 ||
-        service_add(service, fds[0], &peer, CONTROL_ROLE_OPERATOR) < 0)
+        service_add(service, fds[0], &peer) < 0)
         abort();
     service_keep_events(service, size % 4 > 0);
     feed(event, fds[1], service, &pretender, data, size);

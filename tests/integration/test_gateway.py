@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import socket
+import subprocess
 import threading
 
 import pytest
@@ -495,3 +496,34 @@ def test_shutdown_whatever_it_does(served, phase, number):
         os.kill(pid, signal.SIGCONT)
     assert one.process.wait(60) == 0
     one.stopped = True
+
+
+def curl(*arguments):
+    done = subprocess.run(["curl", "--silent", "--show-error", "--max-time", "20", *arguments], capture_output=True, text=True)
+    return done.returncode, done.stdout
+
+
+def test_curl(served):
+    """As the README has it, by the tool that it names."""
+    one = served({"username": "admin", "password": "open sesame"})
+    at, user = f"http://localhost:{one.port}", ("--user", "admin:open sesame")
+    assert curl(f"{at}/stats") == (0, '{"error":"unauthorized"}')
+    assert curl("--fail", *user, "-X", "POST", f"{at}/reload?wait=1") == (0, '{"result":"committed"}')
+    good = one.config
+    one.write("programs: [")
+    assert curl("--fail", *user, "-X", "POST", f"{at}/reload?wait=1")[0] == 22
+    assert "reloader.yaml:2" in curl(*user, "-X", "POST", f"{at}/reload?wait=1")[1]
+    one.write(good)
+    assert json.loads(curl(*user, "--json", '{"program": "rec", "by": 1}', f"{at}/v1/scale")[1])["result"] == "committed"
+    one.wait_ready()
+    assert len(one.pids()) == 3
+    assert "reloader_up 1\n" in curl(*user, f"{at}/metrics")[1]
+
+
+def test_curl_on_a_unix_socket(master, directory):
+    """Without a password it is for those who may use the control socket."""
+    path = directory / "http.sock"
+    one = master({**configs.recorders(directory / "record"), "gateway": {"listen": f"unix:{path}"}})
+    await_gateway(one)
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert curl("--unix-socket", str(path), "http://localhost/readyz") == (0, '{"result":"ready"}')

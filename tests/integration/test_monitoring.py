@@ -121,6 +121,14 @@ class Prometheus:
                 ["prometheus", f"--config.file={directory}/prometheus.yml", f"--storage.tsdb.path={directory}/data",
                  f"--web.listen-address=127.0.0.1:{self.port}"], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
+    def is_ready(self):
+        """It listens before it answers."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/-/ready", timeout=20):
+                return True
+        except OSError:
+            return False
+
     def ask(self, path, **parameters):
         with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/api/v1/{path}?{urllib.parse.urlencode(parameters)}", timeout=20) as reply:
             answer = json.load(reply)
@@ -129,7 +137,7 @@ class Prometheus:
 
     def value(self, expression):
         """Of the one series there is, or None."""
-        result = self.ask("query", query=expression)["result"] if proc.tcp_listeners(self.port) else []
+        result = self.ask("query", query=expression)["result"]
         return float(result[0]["value"][1]) if len(result) == 1 else None
 
     def stop(self):
@@ -147,6 +155,7 @@ def test_prometheus_scrapes_it(master, directory):
                   "programs": {"web": {"command": ["sleep", "infinity"], "start_seconds": "10ms", "sockets": ["web", "dns"], "workers": 2}}})
     prometheus = Prometheus(directory, f"127.0.0.1:{port}", ("admin", "open sesame"))
     try:
+        proc.wait_until(prometheus.is_ready, "Prometheus is ready", seconds=60)
         proc.wait_until(lambda: prometheus.value("reloader_up"), "the first look", seconds=60)
         (target,) = prometheus.ask("targets")["activeTargets"]
         assert (target["health"], target["lastError"]) == ("up", ""), target

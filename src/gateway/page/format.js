@@ -89,5 +89,6 @@ export function cause_text(cause) {
         return "";
     if (cause.by === "watch")
         return `a file changed: ${cause.path ?? "?"}`;
-    return `${cause.by}${cause.pid ? ` of pid ${cause.pid}` : ""}${cause.uid === undefined ? "" : `, uid ${cause.uid}`}`;
+    const by = cause.by === "http" ? "HTTP, gateway" : cause.by;
+    return `${by}${cause.pid ? ` of pid ${cause.pid}` : ""}${cause.uid === undefined ? "" : `, uid ${cause.uid}`}`;
 }

@@ -60,8 +60,9 @@ static char *escape(const char *text)
 static char *describe(const struct config *config, const char *executable)
 {
     CLEANUP_FREE char *text = address_to_text(&config->gateway.address);
-    CLEANUP_FREE char *address = escape(text), *command = escape(executable);
-    if (!address || !command)
+    CLEANUP_FREE char *address = escape(text), *command = escape(executable),
+                      *directory = escape(config->runtime_directory);
+    if (!address || !command || !directory)
         return NULL;
     json_auto_t *program = json_pack("{s:[s], s:[s], s:s, s:b, s:b, s:s, s:s, s:s, s:s, s:{s:i}}",
                                      "command", command, "sockets", "gateway", "directory", "/",
@@ -70,9 +71,9 @@ static char *describe(const struct config *config, const char *executable)
                                      "stop_timeout", "5s", "limits", "core", 0);
     if (!program || set_user(program, config) < 0)
         return NULL;
-    json_auto_t *all = json_pack("{s:s, s:{s:{s:s, s:b}}, s:{s:O}}", "runtime_directory",
-                                 config->runtime_directory, "sockets", "gateway", "listen", address,
-                                 "nonblocking", 1, "programs", GATEWAY_NAME, program);
+    json_auto_t *all = json_pack("{s:s, s:{s:{s:s, s:b}}, s:{s:O}}", "runtime_directory", directory,
+                                 "sockets", "gateway", "listen", address, "nonblocking", 1,
+                                 "programs", GATEWAY_NAME, program);
     return all ? json_dumps(all, 0) : NULL;
 }
 

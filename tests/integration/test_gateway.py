@@ -527,3 +527,13 @@ def test_curl_on_a_unix_socket(master, directory):
     await_gateway(one)
     assert path.stat().st_mode & 0o777 == 0o600
     assert curl("--unix-socket", str(path), "http://localhost/readyz") == (0, '{"result":"ready"}')
+
+
+def test_percent_signs(master, directory, port):
+    """Those of the configuration were expanded when it was read, and are not once more for the gateway's program."""
+    runtime = directory / "100%s"
+    one = master({"runtime_directory": str(runtime).replace("%", "%%"), **configs.recorders(directory / "record"),
+                  "gateway": {"listen": f"127.0.0.1:{port}"}}, ready=False)
+    one.port, one.runtime, one.socket = port, runtime, runtime / "control.sock"
+    one.wait_line("reloader-gateway/0: ready")
+    assert get(one, "/readyz")[0] in (200, 503)

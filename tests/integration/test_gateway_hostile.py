@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from harness import configs, proc
+from harness import configs, parallel, proc
 from harness.changes import ports
 from harness.hostile import Crowd, Exchange, ask, basic, many_descriptors
 from harness.load import Load
@@ -61,6 +61,7 @@ def attacked(master, directory):
     begun = []
 
     def start(**section):
+        parallel.HEAVY_LOAD.take()
         begun.append(Attacked(master, directory, section or {"username": "admin", "password": "open sesame", "public": ["healthz"]}))
         return begun[-1]
     yield start

@@ -8,7 +8,7 @@ import socket
 
 import pytest
 
-from harness import Load, configs, proc
+from harness import Load, configs, parallel, proc
 from harness.changes import ports
 from harness.gateway import IS_BUILT
 
@@ -77,6 +77,7 @@ def change_the_section(one, port, i):
 
 def test_reloads_beside_a_flood(master, directory):
     """No client of a program is refused or cut, be the gateway flooded, replaced, stopped or killed; and who asks there is answered."""
+    parallel.HEAVY_LOAD.take()
     echo, port = ports(2)
     one = master({**configs.echo(f"127.0.0.1:{echo}", workers=2, reload={"probation": "100ms"}), "gateway": {"listen": f"127.0.0.1:{port}"}})
     pid = await_gateway(one)
@@ -102,6 +103,7 @@ def rss_kib(pid):
 @pytest.mark.parametrize("path", ["/stats", "/events"])
 def test_memory_comes_back(master, directory, port, path):
     """What many clients at once needed is not kept for ever."""
+    parallel.HEAVY_LOAD.take()
     one = master({**configs.recorders(directory / "record"), "gateway": {"listen": f"127.0.0.1:{port}"}})
     pid = await_gateway(one)
     before = rss_kib(pid)

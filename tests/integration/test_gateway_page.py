@@ -8,7 +8,7 @@ import signal
 import pytest
 from selenium.webdriver.common.keys import Keys
 
-from harness import configs, proc
+from harness import configs, parallel, proc
 from harness.browser import Browser
 from harness.paths import BINARIES, TOP
 
@@ -22,6 +22,7 @@ def browser(directory):
     started = []
 
     def start(*arguments, **options):
+        parallel.HEAVY_LOAD.take()
         started.append(Browser(*arguments, **options))
         return started[-1]
 

@@ -4,7 +4,7 @@ and all processes below that one to itself, as if it were alone; and new directo
 
 What takes long begins first, so that not all others wait for it in the end. A file whose tests share what is costly to
 make, by a fixture of module scope, stays with one worker and in its order. What is not to be had twice is computing power:
-of the tests with heavy load one runs at a time, beside others that wait more than they compute. Files full of them, marked as
+of the tests with heavy load, or with a browser, one runs at a time, beside others that wait more than they compute. Files full of them, marked as
 heavy, therefore go to one worker, so that no others wait for their turns.
 """
 import faulthandler

@@ -23,7 +23,7 @@ import socket
 import subprocess
 import time
 
-from harness import proc, storm_truth
+from harness import parallel, proc, storm_truth
 from harness.load import Load
 from harness.master import Master
 from harness.paths import BINARIES, WORKERS
@@ -165,6 +165,7 @@ class Storm:
 
     def _loads(self):
         """Short connections, questions and streams to one shared socket; held connections; and to a socket for each slot."""
+        parallel.HEAVY_LOAD.take()
         always = ["--duration", f"{10 * self.seconds + 600}s", "--stream-linger", "50ms", "--timeout", "20s"]
         tcp = [self.places.tcp(number) for number in (0, 1)]
         return [Load(self.directory, tcp[0], 150, 10, who_rate=10, arguments=always, name="load-main"),

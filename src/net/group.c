@@ -1,8 +1,15 @@
 /*
  * What listener_steer() is told is kept, so that the program can follow the group when that changes by itself. A socket that is
  * new is not alive, and the program from before does not know its place: it gets nothing before it is said to be alive.
+ *
+ * Where there is no program from before, because the first socket was bound alone, the kernel makes it a group when the second one begins to
+ * listen, and takes a program only then: in between it may choose the second one, whom nobody serves and whom a reload that fails
+ * closes again, with the clients in its queue. So it is deaf until the program is there. (A datagram would not be repeated, so members for UDP
+ * do hear: what they get waits for the worker that comes.)
  */
 #include "net/group.h"
+
+#include "base/strv.h"
 
 #include <errno.h>
 #include <string.h>
@@ -29,6 +36,32 @@ int listener_group_join(struct listener *listener)
     larger[listener->n_sockets] = false;
     listener->is_steered = false;
     return steering_add(&listener->steering);
+}
+
+void listener_group_found(struct listener *listener)
+{
+    listener->has_program = listener->options.reuseport;
+}
+
+bool listener_group_begins(const struct listener *listener)
+{
+    return listener->options.reuseport && listener->n_sockets > 0 && !listener->has_program;
+}
+
+int listener_group_hear(struct listener *listener, size_t first, char **ret_error)
+{
+    int unused = 0;
+    listener_group_follow(listener);
+    if (!listener->is_steered) {
+        *ret_error = string_format("socket '%s' cannot become a group (sharing: per_worker): the "
+                                   "kernel takes no program that chooses among its members",
+                                   listener->name);
+        return -EOPNOTSUPP;
+    }
+    for (size_t i = first; i < listener->n_sockets; i++)
+        (void)setsockopt(listener->sockets[i]->fd, SOL_SOCKET, SO_DETACH_FILTER, &unused,
+                         sizeof(unused));
+    return 0;
 }
 
 void listener_group_leave(struct listener *listener)
@@ -63,7 +96,9 @@ static int attach(struct listener *listener)
         return r;
     r = steering_attach(listener->sockets[0]->fd, program, length);
     free(program);
-    /* A socket that is alone, and was never in a group, has nothing to be chosen from. */
+    if (r == 0)
+        listener->has_program = true;
+    /* A socket that is alone, and was never in a group, has nothing to be chosen from. Those who join it later are deaf at first. */
     return n == 1 && r == -EINVAL ? 0 : r;
 }
 

@@ -93,8 +93,8 @@ struct listener_socket *listener_find(const struct listener *listener,
 static int open_next(struct listener *listener, const struct address *address, char **ret_error)
 {
     struct listener_socket *socket = NULL;
-    int r = listener_socket_open(address, &listener->options, listener->n_sockets > 0, &socket,
-                                 ret_error);
+    bool joins = listener->n_sockets > 0;
+    int r = listener_socket_open(address, &listener->options, joins, &socket, ret_error);
     if (r < 0)
         return r;
     listener_remember_backlog(socket);
@@ -104,7 +104,18 @@ static int open_next(struct listener *listener, const struct address *address, c
         return r;
     }
     listener->sockets[listener->n_sockets++] = socket;
+    if (!joins)
+        listener_group_found(listener);
     return 0;
+}
+
+static int open_all(struct listener *listener, const struct address *addresses, size_t n,
+                    char **ret_error)
+{
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < n; i++)
+        r = open_next(listener, &addresses[i], ret_error);
+    return r;
 }
 
 int listener_add(struct listener *listener, const struct address *addresses, size_t n_addresses,
@@ -117,14 +128,15 @@ int listener_add(struct listener *listener, const struct address *addresses, siz
     if (!larger)
         return -ENOMEM;
     listener->sockets = larger;
-    for (size_t i = 0; i < n_addresses; i++) {
-        int r = open_next(listener, &addresses[i], ret_error);
-        if (r < 0) {
-            listener_truncate(listener, before);
-            return r;
-        }
-    }
-    return 0;
+    bool is_first = listener_group_begins(listener);
+    listener->options.joins_deaf = is_first;
+    int r = open_all(listener, addresses, n_addresses, ret_error);
+    listener->options.joins_deaf = false;
+    if (r == 0 && is_first && n_addresses > 0)
+        r = listener_group_hear(listener, before, ret_error);
+    if (r < 0)
+        listener_truncate(listener, before);
+    return r;
 }
 
 void listener_truncate(struct listener *listener, size_t n)

@@ -25,7 +25,7 @@ struct listener_options {
     bool ipv6_only;
     bool nonblocking;
     bool reuseport; /* the sockets are one SO_REUSEPORT group; all have the same address */
-    bool joins_deaf; /* a TCP socket that joins it hears nothing yet; listener_regroup()'s own */
+    bool joins_deaf; /* a TCP socket that joins it hears nothing yet; listener_add()'s own */
     bool mode_set;  /* of a Unix socket's file; else as the umask has it */
     mode_t mode;    /* permission bits */
     struct config_id owner, group;         /* of that file */
@@ -56,6 +56,7 @@ struct listener {
     struct steering steering; /* of a group */
     bool *alive;              /* of its sockets, as listener_steer() was told */
     bool is_steered;          /* and the kernel knows */
+    bool has_program;         /* the kernel's group has one, be it from before the last change */
     bool steering_failed;     /* the owner's mark: it was said */
     bool mode_told;           /* likewise, of listener_mode_differs() */
 };
@@ -101,7 +102,10 @@ int listener_change(struct listener *listener, const char *name,
 /* Closes the sockets at once, whoever still refers to it; it has none from then on. */
 void listener_close(struct listener *listener);
 
-/* Binds further per-slot sockets behind those it has (workers were raised). All or none. */
+/*
+ * Binds further per-slot sockets behind those it has (workers were raised). All or none. Those of a group get nobody before
+ * listener_steer(), datagrams to a group that was bound alone and has not been steered yet excepted.
+ */
 int listener_add(struct listener *listener, const struct address *addresses, size_t n_addresses,
                  char **ret_error);
 /*

@@ -420,6 +420,25 @@ def test_change_of_sharing_that_fails_under_load(master, directory, port, before
     assert inodes(one) == sockets and one.descriptors() == fds
 
 
+def test_group_of_one_that_fails_to_grow_under_load(master, directory, port):
+    """Its first socket was bound alone, so that the kernel has no group before the second one is there: nobody waits in that."""
+    config = echo(port, workers=1)
+    config["sockets"]["echo"]["sharing"] = "shared"
+    one = master(config)
+    sockets = inodes(one)
+    with Load(directory, f"127.0.0.1:{port}", 3000, 50, who_rate=200) as load:
+        for _ in range(5):
+            set_sharing(one, "per_worker")
+            one.expect_reload("committed")
+            set_sharing(one, "per_worker", workers=4, command=BAD_THIRD)
+            one.expect_reload("rolled_back")
+            one.write(config)
+            one.expect_reload("committed")
+            one.wait_drained()
+        load.flow(0.2)
+    assert inodes(one) == sockets
+
+
 @pytest.mark.limit(120)
 def test_changes_of_sharing_supersede_each_other_under_load(master, directory, port):
     """Workers that are left behind by them have sockets that no configuration has any more: nobody who waits there is lost."""

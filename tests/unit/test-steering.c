@@ -645,6 +645,16 @@ static void test_longest_program(void **state UNUSED)
     assert_null(listener_unref(listener));
 }
 
+static void expect_all_at_first(const struct listener *listener, const struct address *address)
+{
+    for (unsigned i = 0; i < 50; i++) {
+        CLEANUP_FD int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        assert_int_equal(connect(fd, &address->socket.generic, address->length), 0);
+        CLEANUP_FD int accepted = accept4(listener->sockets[0]->fd, NULL, NULL, SOCK_CLOEXEC);
+        assert_true(accepted >= 0);
+    }
+}
+
 /* A second socket gets nothing before somebody says so. */
 static void test_who_joins_waits(void **state UNUSED)
 {
@@ -653,13 +663,35 @@ static void test_who_joins_waits(void **state UNUSED)
     CLEANUP_FREE char *error = NULL;
     assert_int_equal(open_group(&address, 1, &listener), 0);
     assert_int_equal(listener_add(listener, &address, 1, &error), 0);
-    for (unsigned i = 0; i < 50; i++) {
-        CLEANUP_FD int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        assert_int_equal(connect(fd, &address.socket.generic, address.length), 0);
-        CLEANUP_FD int accepted = accept4(listener->sockets[0]->fd, NULL, NULL, SOCK_CLOEXEC);
-        assert_true(accepted >= 0);
-    }
+    expect_all_at_first(listener, &address);
     assert_null(listener_unref(listener));
+}
+
+/* Nor where the first one was bound alone, so that the kernel knows of no group before the second one listens. */
+static void test_who_joins_a_former_loner_waits(void **state UNUSED)
+{
+    const struct address address = find_address("127.0.0.1:1");
+    struct listener_options options = {.nonblocking = true};
+    struct listener *alone = NULL, *group = NULL;
+    CLEANUP_FREE char *error = NULL;
+    assert_int_equal(listener_new("alone", &address, 1, &options, &alone, &error), 0);
+    options.reuseport = true;
+    assert_int_equal(listener_regroup("group", alone->sockets[0], 1, &options, &group, &error), 0);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(listener_add(group, &address, 1, &error), 0);
+        expect_all_at_first(group, &address);
+    }
+    listener_truncate(group, 1);
+    assert_int_equal(listener_add(group, &address, 1, &error), 0);
+    expect_all_at_first(group, &address);
+    const bool second[] = {false, true};
+    assert_int_equal(listener_steer(group, second), 0);
+    CLEANUP_FD int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(connect(fd, &address.socket.generic, address.length), 0);
+    CLEANUP_FD int accepted = accept4(group->sockets[1]->fd, NULL, NULL, SOCK_CLOEXEC);
+    assert_true(accepted >= 0);
+    assert_null(listener_unref(group));
+    assert_null(listener_unref(alone));
 }
 
 int main(void)
@@ -676,6 +708,7 @@ int main(void)
         cmocka_unit_test(test_others_stay),
         cmocka_unit_test(test_never_two_masters),
         cmocka_unit_test(test_who_joins_waits),
+        cmocka_unit_test(test_who_joins_a_former_loner_waits),
         cmocka_unit_test(test_members_come_and_go),
         cmocka_unit_test(test_order_is_not_known),
         cmocka_unit_test(test_longest_program),

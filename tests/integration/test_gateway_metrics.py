@@ -170,7 +170,7 @@ def test_counters_never_go_back(watched):
         one.expect_reload("committed")
     (pid, *_) = one.pids("echo")
     os.kill(pid, 9)
-    one.wait(lambda status: at_rest(status) and pid not in one.pids("echo"), "it was replaced")
+    one.wait(lambda status: at_rest(status) and pid not in [worker["pid"] for worker in one.workers("echo", status)], "it was replaced")
     one.path.write_text("nonsense")
     one.expect_reload("refused")
     proc.wait_until(lambda: scrape(one.metrics).get("reloader_reloads_total", result="refused"), "the last one is told")

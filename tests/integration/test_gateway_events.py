@@ -247,7 +247,7 @@ def test_missed(served):
         begin = stream.hello()["last"] + 1
     say(one, {"cmd": "storm"})
     say(one, "the end")
-    with streams(one.address, query="cmd=echo") as (stream,):
+    with streams(one.address, query="cmd=echo&since=0") as (stream,):
         read_until([stream], has("the end"), "the end")
     with streams(one.address, last_id=place) as (stream,):
         read_until([stream], has("the end"), "the end")

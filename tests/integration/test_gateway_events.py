@@ -268,14 +268,14 @@ def test_another_master(served):
 def test_master_dies(served):
     """Its streams end when the gateway does; the next master's tell that they are another one's."""
     one = served()
-    workers = one.pids()
+    workers, (gateway,) = one.pids(), gateway_pids(one.status())
     with streams(one.address) as (stream,):
         one.kill(signal.SIGKILL)
         one.process.wait()
         one.stopped = True
         drain_to_end([stream])
         assert [kind for _, kind, _ in stream.events if kind == "gone"] in (["gone"], [])
-    for pid in workers:
+    for pid in (*workers, gateway):
         proc.wait_gone(pid)
 
 

@@ -456,8 +456,9 @@ def test_reloads_leave_nothing(master, directory):
 def test_a_master_that_is_killed(master, directory):
     """Its workers see the end of their input, unless somebody else is attached."""
     one = master({"programs": {"web": obeys(directory, f"cat > /dev/null; echo end > {directory}/end")}})
-    (pid,) = one.pids()
+    (pid,), helper = one.pids(), logger_of(one)
     one.kill(signal.SIGKILL)
     proc.wait_until((directory / "end").exists, "the end of its input")
     proc.wait_gone(pid)
+    proc.wait_gone(helper)
     one.stopped = True

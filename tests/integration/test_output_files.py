@@ -5,7 +5,7 @@ import signal
 import pytest
 
 from harness import proc
-from harness.output import Account, backups, content, kill_logger, numbered
+from harness.output import Account, backups, comm, content, kill_logger, numbered
 from test_output import shell, written
 
 END = "[end]"
@@ -176,8 +176,10 @@ def test_the_last_line_has_an_end(master, directory):
     """What a worker prints last is written when it leaves, and completed to a line."""
     path = directory / "out"
     one = master(shell("printf 'no end'", stdout=str(path), restart="never"))
+    (pid,) = one.pids()
+    proc.wait_until(lambda: comm(pid) == "sleep", "it has printed that")
     assert not path.exists() or path.read_text() == ""
-    os.kill(one.pids()[0], signal.SIGKILL)
+    os.kill(pid, signal.SIGKILL)
     written(path, "no end\n")
 
 

@@ -212,7 +212,7 @@ def test_program_file(watched, directory, watch):
     one = watched(config)
     renamed(script, "exec sleep 10000\n")
     one.expect(script)
-    assert b"10000" in proc.read(one.one.pids()[0], "cmdline")
+    proc.wait_until(lambda: b"10000" in proc.read(one.one.pids()[0], "cmdline"), "the script runs that was written")
 
 
 def test_executable(watched, directory):

@@ -415,6 +415,7 @@ def test_without_control_socket(master, directory, port):
                  ready=False)
     one.port = port
     one.wait_line("reloader-gateway/0: ready")
+    one.wait_line("reloader: ready, 2 of 2 workers")
     status, body = get(one, "/stats")
     assert status == 200 and len(json.loads(body)["result"]["workers"]) == 2
 

@@ -231,8 +231,7 @@ def test_log_file_and_its_changes(master, directory):
     one.write()
     one.hup()
     one.wait_drained()  # or the old one might read it, and be ended before it has printed it
-    say("third")
-    proc.wait_until(lambda: '"message":"third"' in log.read_text(), "it is JSON")
+    proc.wait_until(lambda: say("third") or '"message":"third"' in log.read_text(), "it is JSON")
 
 
 @pytest.mark.root

@@ -50,6 +50,7 @@ def test_memory(master):
     one = master({"programs": {"leaky": {
         "command": [PYTHON, "-S", "-c", GROWS], "workers": 3, "start_seconds": "300ms", "recycle": {"max_memory": "60M"}}}})
     first, second, third = one.pids()
+    proc.wait_until(lambda: proc.catches(second, signal.SIGUSR1), "it is far enough not to die of that")
     os.kill(second, signal.SIGUSR1)
     one.wait_line(r"leaky/1: has \d+ MB of memory, and max_memory is 60 MB: replacing it")
     proc.wait_until(lambda: not proc.is_running(second), "it is gone")

@@ -87,6 +87,11 @@ def limit(pid, name):
     raise KeyError(name)
 
 
+def catches(pid, number):
+    """Has it a handler for that signal?"""
+    return bool(int(field(pid, "SigCgt"), 16) >> number - 1 & 1)
+
+
 def field(pid, name):
     """A field of /proc/PID/status as text."""
     for line in read(pid, "status").decode().splitlines():

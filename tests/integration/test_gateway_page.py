@@ -104,8 +104,9 @@ def test_reload_by_button_rolls_slot_by_slot(seen, directory):
     page.wait(lambda: len(page.all(SIGNS)) == 3 and not page.all(NEWER), "all are of the generation in force")
     after = one.pids("rec")
     assert len(after) == 3 and not set(before) & set(after)
-    assert all(not proc.is_running(pid) for pid in before)
-    assert [int(cell.text) for cell in page.all(".workers td.c-pid")] == after
+    for pid in before:
+        proc.wait_gone(pid)
+    page.wait(lambda: [int(cell.text) for cell in page.all(".workers td.c-pid")] == after, "their pids are shown")
     assert page.complaints() == []
 
 

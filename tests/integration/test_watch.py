@@ -352,6 +352,8 @@ def test_not_while_shutting_down(master, directory):
     config = program(directory, command=["sh", "-c", "trap '' TERM; while :; do sleep 0.1; done"], stop_timeout="3s", drain="signal",
                      disconnect_timeout="1s")
     one = master(config)
+    (pid,) = one.pids()
+    proc.wait_until(lambda: proc.catches(pid, signal.SIGTERM), "it has set its trap")
     one.kill(signal.SIGTERM)
     one.wait_line("graceful shutdown")
     (directory / "app/lib/x").write_text("1")

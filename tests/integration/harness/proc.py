@@ -88,8 +88,8 @@ def limit(pid, name):
 
 
 def catches(pid, number):
-    """Has it a handler for that signal?"""
-    return bool(int(field(pid, "SigCgt"), 16) >> number - 1 & 1)
+    """Does it ignore that signal, or have a handler for it?"""
+    return bool((int(field(pid, "SigCgt"), 16) | int(field(pid, "SigIgn"), 16)) >> number - 1 & 1)
 
 
 def field(pid, name):

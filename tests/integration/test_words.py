@@ -164,8 +164,11 @@ def test_end_of_file_when_the_master_is_gone(master, directory):
     """SIGKILL of the master: workers see end-of-file on their channel and leave."""
     record = Record(directory / "record")
     one = master(configs.recorders(record.path, workers=2))
+    pids = one.pids()
     one.kill(signal.SIGKILL)
     record.wait(count=2, event="eof")
     record.wait(count=2, event="exit")
+    for pid in pids:
+        proc.wait_gone(pid)
     one.process.wait(10)
     one.stopped = True

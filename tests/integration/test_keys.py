@@ -48,7 +48,7 @@ def test_log_level(master, directory, level):
 def test_words_of_its_own(master, directory):
     """As pm2's apps expect them."""
     record = Record(directory / "record")
-    one = master(configs.recorders(record.path, workers=1, drain_message="shutdown", stop_signal="INT", disconnect_timeout="200ms"))
+    one = master(configs.recorders(record.path, workers=1, drain_message="shutdown", stop_signal="INT", disconnect_timeout="2s"))
     record.wait(event="start")
     one.hup()
     one.wait_drained()

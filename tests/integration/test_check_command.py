@@ -94,7 +94,7 @@ def test_takes_too_long(master, directory, port):
                          start_timeout="3s"))
     one.wait_ready()
     reply = one.expect_reload("refused")
-    assert reply["reason"] == "echo: check_command did not end within 3 s (start_timeout)"
+    assert reply["reason"] == "echo: check_command did not end within 3.0 s (start_timeout)"
     proc.wait_gone(int(await_file(directory / "pid")))
     proc.wait_until(lambda: len(proc.descendants(one.pid)) == 2, "none but the workers are left")
 

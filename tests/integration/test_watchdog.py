@@ -43,7 +43,7 @@ def test_a_worker_that_hangs(master, directory, how):
     before = one.pids()
     if how == "silent":
         health.ask(directory, "watchdog", "silent", slot=0)
-        one.wait_line("ward/0: unhealthy: no WATCHDOG=1 within 2 s")
+        one.wait_line("ward/0: unhealthy: no WATCHDOG=1 within 2.0 s")
         health.ask(directory, "watchdog", "ping", slot=0)
     else:
         os.kill(before[0], signal.SIGSTOP)
@@ -51,7 +51,7 @@ def test_a_worker_that_hangs(master, directory, how):
     one.wait(lambda status: health.conditions(status) == ["healthy"] * 2, "all are well")
     log = one.log.text()
     assert "ward/0: draining" in log
-    assert ("not closed within 3 s" in log) == (how == "stopped"), "graceful, and firm where that does not help"
+    assert ("not closed within 3.0 s" in log) == (how == "stopped"), "graceful, and firm where that does not help"
 
 
 def test_trigger(master, directory):

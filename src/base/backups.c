@@ -4,6 +4,8 @@
 #include "base/strv.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -39,11 +41,27 @@ static int move_backup(const char *path, unsigned number)
     return 0;
 }
 
+static bool backup_exists(const char *path, unsigned number)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(endings); i++) {
+        CLEANUP_FREE char *name = backup_name(path, number, endings[i]);
+        if (name && faccessat(AT_FDCWD, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Up to the first gap, which takes the last of them: so it costs what there is, not what there may be. */
 int backups_shift(const char *path, unsigned backups)
 {
     CLEANUP_FREE char *newest = backup_name(path, 1, "");
-    int r = newest ? drop_backup(path, backups) : -ENOMEM;
-    for (unsigned number = backups; r == 0 && --number > 0;)
+    unsigned n = 0;
+    while (n < backups && backup_exists(path, n + 1))
+        n++;
+    int r = newest ? 0 : -ENOMEM;
+    if (r == 0 && n == backups)
+        r = drop_backup(path, n);
+    for (unsigned number = n == backups ? n - 1 : n; r == 0 && number > 0; number--)
         r = move_backup(path, number);
     return r == 0 && rename(path, newest) < 0 ? -errno : r;
 }

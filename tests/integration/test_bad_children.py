@@ -53,7 +53,7 @@ class Children:
     def config(self, names=tuple(SCRIPTS), **options):
         """All side by side; what leaves its group ends with the worker where `kill_mode` is tree."""
         return {name: {"command": [PYTHON, "-S", "-c", PREAMBLE + SCRIPTS[name], str(self.paths[name])], "ready": "message",
-                       "drain": "signal", "disconnect_timeout": "300ms", "stop_timeout": "1s", "reload": {"order": "ready-first"},
+                       "drain": "signal", "disconnect_timeout": "300ms", "stop_timeout": "3s", "reload": {"order": "ready-first"},
                        **({"kill_mode": "tree"} if name in TREES else {}), **options} for name in names}
 
     def words(self, name, generation=1):
@@ -87,7 +87,7 @@ def expect_ends(one, children, pids, since):
     for name in TREES:
         one.wait_line(rf"{name}/0: pid {pids[name]['child']} \(python3\), which left its process group, gets its stop_signal", start=since)
     for name, who in (("ignores", "leader"), ("chatty", "child"), ("stubborn", "child")):
-        one.wait_line(rf"{name}/0: still there 1.0 s after its stop_signal, killing it: .*pid {pids[name][who]} \(python3\)", start=since)
+        one.wait_line(rf"{name}/0: still there 3.0 s after its stop_signal, killing it: .*pid {pids[name][who]} \(python3\)", start=since)
     for name, how in (("stopped", "SIGTERM"), ("ignores", "SIGKILL"), ("chatty", "exited with 0"), ("daemon", "exited with 0")):
         one.wait_line(rf"{name}/0: gone, pid {pids[name]['leader']}, ({how})", start=since)
 

@@ -359,13 +359,14 @@ def test_ctl_reload_ends_when_the_master_dies(master, directory):
     record = Record(directory / "record")
     one = master(configs.recorders(record.path, "--silent", workers=1, disconnect_timeout="10m"))
     waiting = subprocess.Popen([BINARIES.reloaderctl, "-s", str(one.socket), "reload"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    record.wait(event="message")
+    (told,) = record.wait(event="message")
     one.kill(signal.SIGKILL)
     one.process.wait(10)
     one.stopped = True
     waiting.communicate(timeout=20)
     assert waiting.returncode in (1, 3)
     record.wait(event="exit")
+    proc.wait_gone(told["pid"])
 
 
 def test_path_that_is_no_text(master, directory):

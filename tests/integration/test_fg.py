@@ -16,6 +16,7 @@ from harness.terminal import Terminal  # noqa: E402
 # Does what it reads: each line is a command of the shell.
 OBEYS = 'while read -r line; do eval "$line"; done; echo "end of input"'
 O_NONBLOCK = os.O_NONBLOCK
+PIPE_HOLDS = 65536
 
 
 def obeys(directory, script=OBEYS, **options):
@@ -104,8 +105,8 @@ def test_undelivered(one):
     with subprocess.Popen(command(one, "web:0"), stdin=subprocess.PIPE, stderr=subprocess.PIPE) as waiting:
         # More than the pipes and fg itself have room for: the rest is taken when fg is gone.
         os.set_blocking(waiting.stdin.fileno(), False)
-        refused = []
-        proc.wait_until(lambda: takes_nothing(waiting.stdin.fileno(), refused), "all is full")
+        taken, refused = [], []
+        proc.wait_until(lambda: takes_nothing(waiting.stdin.fileno(), taken, refused), "all is full")
         waiting.send_signal(signal.SIGINT)
         error = waiting.stderr.read().decode()
         assert waiting.wait(30) == 1
@@ -113,14 +114,14 @@ def test_undelivered(one):
     os.kill(pid, signal.SIGCONT)
 
 
-def takes_nothing(fd, refused):
-    """For some looks in a row."""
+def takes_nothing(fd, taken, refused):
+    """For some looks in a row, after more than its pipe holds: that alone being full is no sign that fg has begun to read from it."""
     try:
-        os.write(fd, b"#" * 4096)
+        taken.append(os.write(fd, b"#" * 4096))
         refused.clear()
     except BlockingIOError:
         refused.append(fd)
-    return len(refused) > 50
+    return len(refused) > 50 and sum(taken) > PIPE_HOLDS
 
 
 def test_a_closed_stdin(master, directory):
@@ -456,8 +457,9 @@ def test_reloads_leave_nothing(master, directory):
 def test_a_master_that_is_killed(master, directory):
     """Its workers see the end of their input, unless somebody else is attached."""
     one = master({"programs": {"web": obeys(directory, f"cat > /dev/null; echo end > {directory}/end")}})
-    (pid,) = one.pids()
+    (pid,), helper = one.pids(), logger_of(one)
     one.kill(signal.SIGKILL)
     proc.wait_until((directory / "end").exists, "the end of its input")
     proc.wait_gone(pid)
+    proc.wait_gone(helper)
     one.stopped = True

@@ -245,8 +245,11 @@ def test_idle_costs_nothing(gateway):
     with one.connect() as client:
         client.sendall(GET)
         client.recv(65536)
+        held = one.connections()
         with one.connect() as other:
             other.sendall(GET[:20])
+            proc.wait_until(lambda: one.connections() == held + 1, "it has the other one, too")
+        proc.wait_until(lambda: one.connections() == held, "it has heard that the other one left")
         proc.wait_until(lambda: proc.stat(one.pid)[0] == b"S", "it sleeps")
         # It is not woken at all: neither by a turn of the loop that finds nothing, nor by a timer.
         before = proc.read(one.pid, "schedstat")

@@ -78,7 +78,7 @@ def test_ready_by_tcp(master, directory):
 
 
 def test_a_reload_waits_for_it(master, directory):
-    one = master(ward(directory, ready=http(), start_timeout="800ms", reload={"canary": True, "probation": "0s"}))
+    one = master(ward(directory, ready=http(), start_timeout="3s", reload={"canary": True, "probation": "0s"}))
     before = one.pids()
     (directory / "answer").write_text("500")
     one.programs["ward"]["numprocs_start"] = ports_in_a_row(2)

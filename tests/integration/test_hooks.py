@@ -21,8 +21,8 @@ def hook(record, *types, before="", after=""):
 
 
 def program(script, on_event=None, **options):
-    """A shell that needs no time to be started."""
-    return {"command": ["sh", "-c", script], "start_seconds": "50ms", "backoff": SOON, "reload": {"probation": "0s"},
+    """A shell; one that exits does so before it is ready, however long it takes to be started."""
+    return {"command": ["sh", "-c", script], "start_seconds": "1h" if script.startswith("exit") else "50ms", "backoff": SOON, "reload": {"probation": "0s"},
             **({"on_event": on_event} if on_event else {}), **options}
 
 
@@ -127,7 +127,7 @@ def test_reload_is_told_to_all_who_ask(master, told):
     for name in "ab":
         event = told.wait(program=name, state="ended", id=1)
         assert event["result"] == "committed" and event["type"] == "reload"
-    one.programs["a"]["command"] = ["sh", "-c", "exit 3"]
+    one.programs["a"].update(command=["sh", "-c", "exit 3"], start_seconds="1h")
     one.write()
     one.expect_reload("rolled_back")
     event = told.wait(program="b", state="ended", id=2)
@@ -195,7 +195,7 @@ def test_reload_changes_the_hook(master, directory, told):
     other.wait(state="ended", id=1)
     assert not told.all(state="ended") and not other.all(state="began")
     one.programs["job"]["on_event"] = hook(told.path, "reload")
-    one.programs["job"]["command"] = ["sh", "-c", "exit 3"]
+    one.programs["job"].update(command=["sh", "-c", "exit 3"], start_seconds="1h")
     one.write()
     one.expect_reload("rolled_back")
     other.wait(state="ended", id=2)

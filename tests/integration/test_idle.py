@@ -19,7 +19,8 @@ def test_idle_master(master, port, seconds):
     one = master(configs.echo(f"127.0.0.1:{port}"))
     one.hup()
     one.wait_drained()
-    # Connections of ours end; then it is idle for the time of the observation.
+    # Connections of ours have ended; then it is idle for the time of the observation.
+    one.descriptors()
     select.select([], [], [], 1)
     before = switches(one.pid)
     select.select([], [], [], seconds)

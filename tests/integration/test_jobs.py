@@ -148,6 +148,7 @@ def test_forced_stop(master):
         "command": ["sh", "-c", "trap '' TERM; while :; do sleep 1000; done"], "start_seconds": 0,
         "disconnect_timeout": "1h", "stop_timeout": "100ms"}}})
     (pid,) = one.pids()
+    proc.wait_until(lambda: proc.catches(pid, signal.SIGTERM), "it has set its trap")
     assert one.ctl("stop", "--force", "deaf").stdout == "deaf: stopped\n"
     assert not proc.is_running(pid)
 
@@ -320,6 +321,8 @@ def test_order_of_stop(master, directory):
     script = f'trap "echo $RELOADER_PROGRAM >> {trace}; exit 0" TERM; while :; do sleep 0.05; done'
     one = master({"programs": {name: {"command": ["sh", "-c", script], "priority": priority, "start_seconds": 0}
                                for name, priority in (("b", 2), ("c", 3), ("a", 1))}})
+    for pid in one.pids():
+        proc.wait_until(lambda pid=pid: proc.catches(pid, signal.SIGTERM), "it has set its trap")
     one.ctl("stop", "all", code=0)
     assert trace.read_text().split() == ["c", "b", "a"]
     one.ctl("start", "all", code=0)

@@ -6,7 +6,7 @@ import stat
 import pytest
 
 from harness import configs, proc
-from harness.output import backups, content
+from harness.output import backups, content, undisturbed
 from harness.record import Record
 from test_output import COLOURS, shell
 
@@ -48,7 +48,7 @@ def test_log_level(master, directory, level):
 def test_words_of_its_own(master, directory):
     """As pm2's apps expect them."""
     record = Record(directory / "record")
-    one = master(configs.recorders(record.path, workers=1, drain_message="shutdown", stop_signal="INT", disconnect_timeout="200ms"))
+    one = master(configs.recorders(record.path, workers=1, drain_message="shutdown", stop_signal="INT", disconnect_timeout="2s"))
     record.wait(event="start")
     one.hup()
     one.wait_drained()
@@ -119,7 +119,7 @@ def test_stderr(master, directory):
     script = f"exec 1>&2; seq 3000; {COLOURS}; echo last"
     master(shell(script, stdout="null", stderr={"path": str(path), "max_size": "4K", "backups": 2, "compress": True, "strip_ansi": True}))
     proc.wait_until(lambda: path.exists() and path.read_text().endswith("\nlast\n"), "all is there")
-    proc.wait_until(lambda: [file.name for file in backups(path)] == ["err.2.gz", "err.1.gz", "err"], "two compressed backups")
+    proc.wait_until(lambda: undisturbed(lambda: [file.name for file in backups(path)]) == ["err.2.gz", "err.1.gz", "err"], "two compressed backups")
     lines = b"".join(content(file) for file in backups(path)).decode().splitlines()
     assert lines[-2:] == ["red plain x", "last"]
     assert lines[:-2] == [str(number) for number in range(3001 - len(lines[:-2]), 3001)]

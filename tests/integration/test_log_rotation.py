@@ -7,7 +7,7 @@ import statistics
 import pytest
 
 from harness import configs, proc
-from harness.output import backups, content, kill_logger
+from harness.output import backups, content, kill_logger, undisturbed
 from test_output import shell
 
 
@@ -23,7 +23,7 @@ def reload_until(one, condition, result="committed"):
     """Each reload is some lines."""
     for _ in range(200):
         one.expect_reload(result)
-        if condition():
+        if undisturbed(condition):
             return
     raise AssertionError("not after 200 reloads")
 
@@ -36,8 +36,9 @@ def test_by_size(master, directory):
     one = master({**settings(path, max_size="4K", backups=3), **configs.recorders(directory / "record", workers=1)})
     path.chmod(0o600)
     reload_until(one, lambda: (directory / "log.3").exists())
-    inode = (directory / "log.3").stat().st_ino
+    inode = proc.wait_until(lambda: undisturbed(lambda: (directory / "log.3").stat().st_ino), "it is there")
     reload_until(one, lambda: (directory / "log.3").stat().st_ino != inode)
+    one.stop()  # and with it the lines of those who drain
     files = backups(path)
     assert [file.name for file in files] == ["log.3", "log.2", "log.1", "log"]
     assert not (directory / "log.new").exists()
@@ -53,6 +54,7 @@ def test_without_backups(master, directory):
     one = master({**settings(path, max_size="4K", backups=0), **configs.recorders(directory / "record", workers=1)})
     sizes = []
     reload_until(one, lambda: sizes.append(path.stat().st_size) or len(sizes) > 3 and sizes[-1] < sizes[-2])
+    one.stop()
     assert max(sizes) <= 4096 and [file.name for file in backups(path)] == ["log"]
 
 
@@ -65,7 +67,10 @@ def test_with_the_lines_of_workers(master, directory, form):
     config = {**settings(path, max_size="256K", backups=1000, format=form), **shell(script, workers=3, stdout="log")}
     one = master(config)
     pattern = re.compile(r'(?:web/\d\[\d+\]: |"message":")(\d) (\d+) x{50}(?:"}|)$')
-    proc.wait_until(lambda: sum(bool(re.search(r'(: |")end("}|)$', line)) for line in lines(path)) == 3, "all is written")
+
+    def ends():
+        return sum(bool(re.search(r'(: |")end("}|)$', line)) for line in lines(path))
+    proc.wait_until(lambda: undisturbed(ends) == 3, "all is written")
     found = [[], [], []]
     for line in lines(path):
         assert re.match(r"\{.*\}$|\d{4}-\d\d-\d\dT\S+ (info|debug|warning) ", line), line
@@ -82,7 +87,7 @@ def test_with_the_lines_of_workers(master, directory, form):
                              if what.startswith(str(path))} == {str(path)}, f"nobody holds an old file any more: {held}")
     kill_logger(one)
     one.hup()
-    proc.wait_until(lambda: sum(bool(re.search(r'(: |")end("}|)$', line)) for line in lines(path)) == 6, "the next ones' lines are there")
+    proc.wait_until(lambda: undisturbed(ends) == 6, "the next ones' lines are there")
 
 
 def test_opened_anew(master, directory):
@@ -98,6 +103,7 @@ def test_opened_anew(master, directory):
     one.kill(signal.SIGUSR1)
     proc.wait_until(path.exists, "it is opened anew")
     reload_until(one, lambda: (directory / "log.1").exists())
+    one.stop()
     assert all(file.stat().st_size <= 4096 for file in backups(path))
 
 

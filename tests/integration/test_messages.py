@@ -131,10 +131,14 @@ def test_during_reloads(both):
         threads = [threading.Thread(target=sender), threading.Thread(target=reader, args=[4])]
         for thread in threads:
             thread.start()
+        def all_are_sent_to():
+            return set(both.pids()) <= {pid for pid, _ in sent}
         try:
+            proc.wait_until(all_are_sent_to, "the first ones are sent to")
             for _ in range(3):
                 both.expect_reload("committed")
                 both.wait_drained()
+                proc.wait_until(all_are_sent_to, "the new ones are sent to")
         finally:
             over.set()
             threads[0].join()

@@ -5,7 +5,7 @@ import signal
 import pytest
 
 from harness import proc
-from harness.output import Account, backups, content, kill_logger, numbered
+from harness.output import Account, backups, comm, content, kill_logger, numbered, undisturbed
 from test_output import shell, written
 
 END = "[end]"
@@ -20,11 +20,8 @@ def counted(path, count, options=None, **program):
 def await_end(path, times=1):
     """Until the last lines are there; they are taken out of the count by the reader."""
     def there():
-        try:
-            return sum(content(file).count(END.encode()) for file in backups(path)) == times
-        except (FileNotFoundError, EOFError, AssertionError):
-            return False  # it is being rotated
-    proc.wait_until(there, f"{times} ends in {path}")
+        return sum(content(file).count(END.encode()) for file in backups(path)) == times
+    proc.wait_until(lambda: undisturbed(there), f"{times} ends in {path}")
 
 
 def lines(path):
@@ -68,7 +65,7 @@ def test_compress(master, directory):
 
     def all_compressed():
         return all(file.suffix == ".gz" for file in backups(path)[:-1])
-    proc.wait_until(all_compressed, "all backups are compressed")
+    proc.wait_until(lambda: undisturbed(all_compressed), "all backups are compressed")
     assert len(backups(path)) > 3
     assert not (directory / "out.compressing").exists()
     assert lines(path) == [f"0 {number} {'x' * 20}" for number in range(10000)] + [END]
@@ -87,7 +84,7 @@ def test_compressed_backups_are_shifted(master, directory):
         gate.write_text(word + "\n")
         proc.wait_until(lambda word=word: path.exists() and path.read_text() == word * 5000 + "\n", f"{word} is written")
         expected = [f"out.{number}.gz" for number in (2, 1) if number <= turn] + ["out"]
-        proc.wait_until(lambda expected=expected: [file.name for file in backups(path)] == expected, f"{expected}")
+        proc.wait_until(lambda expected=expected: undisturbed(lambda: [file.name for file in backups(path)]) == expected, f"{expected}")
     assert [content(file)[:1] for file in backups(path)] == [b"c", b"d", b"e"]
 
 
@@ -176,8 +173,10 @@ def test_the_last_line_has_an_end(master, directory):
     """What a worker prints last is written when it leaves, and completed to a line."""
     path = directory / "out"
     one = master(shell("printf 'no end'", stdout=str(path), restart="never"))
+    (pid,) = one.pids()
+    proc.wait_until(lambda: comm(pid) == "sleep", "it has printed that")
     assert not path.exists() or path.read_text() == ""
-    os.kill(one.pids()[0], signal.SIGKILL)
+    os.kill(pid, signal.SIGKILL)
     written(path, "no end\n")
 
 

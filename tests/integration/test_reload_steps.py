@@ -149,7 +149,7 @@ def test_counts(master, directory):
     one = master({"programs": {"only": {"command": GOOD, "start_seconds": "10ms"}}})
     assert counts() == dict.fromkeys(("committed", "rolled_back", "superseded", "degraded", "refused"), (0, 0))
     one.expect_reload("committed")
-    one.programs["only"]["command"] = ["false"]
+    one.programs["only"].update(command=["false"], start_seconds="20s")
     one.write()
     one.expect_reload("rolled_back")
     one.path.write_text("nonsense")

@@ -152,7 +152,7 @@ def test_clean_exits_do_not_count(master, directory):
 @pytest.mark.parametrize("script, code", [("exit 7", 7), ("kill -TERM $$", 128 + signal.SIGTERM), ("exit 0", 1)])
 def test_exit_on_fatal(master, script, code):
     """The others drain first; whoever started the master learns how it ended."""
-    config = program(script, start_retries=1, exit_on_fatal=True)
+    config = program(script, start_retries=1, exit_on_fatal=True, start_seconds="20s")
     config["programs"]["other"] = {"command": ["sleep", "1000"], "start_seconds": "10ms"}
     one = master(config, ready=False)
     one.wait_end(code)
@@ -164,7 +164,7 @@ def test_a_reload_that_fails_ends_nobody(master, options):
     """It is the new version that was given up, and the old one comes back: nothing is FATAL, and nobody leaves for it."""
     config = program("exec sleep 1000", workers=2, exit_on_fatal=True, **options)
     one = master(config)
-    config["programs"]["job"]["command"] = ["sh", "-c", "exit 5"]
+    config["programs"]["job"].update(command=["sh", "-c", "exit 5"], start_seconds="20s")
     one.write(config)
     one.hup("rolled_back")
     one.wait_ready()

@@ -3,6 +3,7 @@ What people see, in a real terminal. No line is wider than it, and where a scree
 
 UPDATE_SCREENS=1 writes those anew: look at what has changed.
 """
+import contextlib
 import os
 import pathlib
 import re
@@ -109,7 +110,9 @@ def let_go(one):
     """Who drains has no connections any more."""
     for worker in one.workers(LONG):
         if worker["state"] == "DRAINING":
-            os.kill(worker["pid"], signal.SIGKILL)
+            # One that was killed at the look before may be gone since this one.
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(worker["pid"], signal.SIGKILL)
 
 
 def all_live_lines(rows):

@@ -58,6 +58,7 @@ def test_shutdown_beats_reload(master, directory):
     config = configs.recorders(record.path, "--silent", workers=2)
     config["programs"]["rec"].update(disconnect_timeout="10m")
     one = master(config)
+    record.wait(count=2, event="start")
     one.kill(signal.SIGHUP)
     record.wait(event="message")
     one.kill(signal.SIGTERM)

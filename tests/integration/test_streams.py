@@ -45,7 +45,7 @@ class Chatter:
 def stubborn(record, port, **program):
     return {"sockets": {"echo": {"listen": f"127.0.0.1:{port}"}},
             "programs": {"echo": {"command": [PYTHON, "-S", str(WORKERS / "stubborn.py"), str(record)], "sockets": ["echo"],
-                                  "ready": "message", "disconnect_timeout": "1s", **program}}}
+                                  "ready": "message", "disconnect_timeout": "3s", **program}}}
 
 
 @pytest.mark.parametrize("workers", [1, 2])

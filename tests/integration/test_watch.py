@@ -150,7 +150,7 @@ def test_directory_returns(watched, directory):
 @pytest.mark.limit(90)
 def test_storm(watched, directory):
     """As git checkout does it: thousands of files, one reload."""
-    config = program(directory, reload_delay="1s")
+    config = program(directory, reload_delay="3s")
     library = directory / "app/lib"
     for number in range(100):
         (library / str(number)).mkdir()
@@ -179,8 +179,11 @@ def test_what_does_not_matter(watched, directory):
     (library / ".git").mkdir()
     (library / ".git/index").write_text("1")
     (library / "a.tmp").write_text("1")
+    # However long that takes here, it is a moment for the master.
+    one.one.kill(signal.SIGSTOP)
     (library / "moment").write_text("1")
     (library / "moment").unlink()
+    one.one.kill(signal.SIGCONT)
     (library / "x").open("r+").close()
     (library / "x").read_text()
     (library / "empty").mkdir()
@@ -212,7 +215,7 @@ def test_program_file(watched, directory, watch):
     one = watched(config)
     renamed(script, "exec sleep 10000\n")
     one.expect(script)
-    assert b"10000" in proc.read(one.one.pids()[0], "cmdline")
+    proc.wait_until(lambda: b"10000" in proc.read(one.one.pids()[0], "cmdline"), "the script runs that was written")
 
 
 def test_executable(watched, directory):
@@ -291,7 +294,7 @@ def test_failed_reload_is_tried_again(watched, directory):
 
 def test_reload_covers_what_changed_before(watched, directory):
     """A deployment that asks for a reload itself gets one, not two."""
-    config = program(directory, reload_delay="1s")
+    config = program(directory, reload_delay="3s")
     one = watched(config)
     (directory / "app/lib/x").write_text("1")
     one.one.hup()
@@ -352,6 +355,8 @@ def test_not_while_shutting_down(master, directory):
     config = program(directory, command=["sh", "-c", "trap '' TERM; while :; do sleep 0.1; done"], stop_timeout="3s", drain="signal",
                      disconnect_timeout="1s")
     one = master(config)
+    (pid,) = one.pids()
+    proc.wait_until(lambda: proc.catches(pid, signal.SIGTERM), "it has set its trap")
     one.kill(signal.SIGTERM)
     one.wait_line("graceful shutdown")
     (directory / "app/lib/x").write_text("1")

@@ -419,7 +419,7 @@ def test_nobody_waits_for_it(master, directory, monkeypatch):
     one = master({"programs": {"job": {"command": ["sleep", "999"], "start_seconds": "10ms"}}})
 
     def running():
-        return [pid for pid in proc.children(one.pid) if proc.is_running(pid) and proc.read(pid, "cmdline") == b"sleep\x001000\x00"]
+        return [pid for pid in proc.children(one.pid) if proc.is_running(pid) and proc.describe(pid).startswith(f"{pid} (sleep 1000,")]
 
     descriptors = one.descriptors()
     with contextlib.ExitStack() as clients:

@@ -73,7 +73,7 @@ def test_no_signal_for_who_reads(master, directory):
     """drain: auto sends no drain_signal to a worker that has read its message, however long it takes to close."""
     record = Record(directory / "record")
     config = configs.recorders(record.path, "--silent", workers=1)
-    config["programs"]["rec"].update(drain_grace="50ms", drain_signal="QUIT", disconnect_timeout="2s")
+    config["programs"]["rec"].update(drain_grace="1s", drain_signal="QUIT", disconnect_timeout="3s")
     one = master(config)
     roll(one, record, workers=1)
     assert record.words(generation=1) == ["start", "message graceful_shutdown", "signal SIGTERM", "exit"]
@@ -140,9 +140,9 @@ def test_stop_timeout_then_kill(master, directory):
 def test_kill_mode(master, directory, kill_mode):
     """Who of a process group hears the stop signal: the leader, and the rest when it has left; the leader alone; all."""
     record = Record(directory / "record")
-    worker = " ".join(configs.recorder(record.path, "--silent", "--linger=0.3"))
+    worker = " ".join(configs.recorder(record.path, "--silent", "--linger=1"))
     # The leader records; its child in the same group is a second recorder.
-    program = {"command": ["sh", "-c", f"{worker} & exec {worker}"], "kill_mode": kill_mode, "drain": "signal", "disconnect_timeout": "600ms"}
+    program = {"command": ["sh", "-c", f"{worker} & exec {worker}"], "kill_mode": kill_mode, "drain": "signal", "disconnect_timeout": "2s"}
     one = master(configs.recorders(record.path, workers=1, **program))
     (leader,) = one.pids()
     record.wait(count=2, event="start")
@@ -164,8 +164,11 @@ def test_end_of_file_when_the_master_is_gone(master, directory):
     """SIGKILL of the master: workers see end-of-file on their channel and leave."""
     record = Record(directory / "record")
     one = master(configs.recorders(record.path, workers=2))
+    pids = one.pids()
     one.kill(signal.SIGKILL)
     record.wait(count=2, event="eof")
     record.wait(count=2, event="exit")
+    for pid in pids:
+        proc.wait_gone(pid)
     one.process.wait(10)
     one.stopped = True

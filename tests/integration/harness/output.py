@@ -47,6 +47,14 @@ def backups(path):
     return [numbers[number] for number in sorted(numbers, key=int, reverse=True)] + ([path] if path.exists() else [])
 
 
+def undisturbed(look):
+    """What look() returns; None if it came into a rotation, in which a file is there twice, or not at all, for a moment."""
+    try:
+        return look()
+    except (FileNotFoundError, EOFError, AssertionError):
+        return None
+
+
 def content(path):
     with (gzip.open if path.suffix == ".gz" else open)(path, "rb") as file:
         return file.read()

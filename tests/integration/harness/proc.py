@@ -87,6 +87,11 @@ def limit(pid, name):
     raise KeyError(name)
 
 
+def catches(pid, number):
+    """Does it ignore that signal, or have a handler for it?"""
+    return bool((int(field(pid, "SigCgt"), 16) | int(field(pid, "SigIgn"), 16)) >> number - 1 & 1)
+
+
 def field(pid, name):
     """A field of /proc/PID/status as text."""
     for line in read(pid, "status").decode().splitlines():

@@ -11,7 +11,7 @@ def is_deaf(command):
     words = [str(word) for word in command]
     name = os.path.basename(words[0])
     if name in ("sh", "bash"):
-        return not any("<&" in word for word in words)
+        return not any("<&" in word and "CHANNEL_FD" in word for word in words)
     if name == "python3":
         return any(word.endswith("/fault.py") for word in words) or ("-c" in words and not any("CHANNEL_FD" in word for word in words))
     return name == "sleep"

@@ -5,10 +5,12 @@ import re
 import shlex
 import shutil
 import signal
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from harness import configs, proc
+from harness.changes import ports
 from harness.master import Master
 
 NOBODY = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
@@ -216,10 +218,9 @@ def test_no_sockets_in_it(master, directory, port):
     assert json.dumps(reply)
 
 
-@pytest.mark.root
-@pytest.mark.parametrize("leader", [True, False])
-def test_one_that_cannot_be_killed(directory, port, leader):
-    """Of another user's, as by sudo: it ends no reload and no shutdown later than it has to."""
+def outlive_the_master(directory, port, leader):
+    """Of another user's, as by sudo: it ends no reload and no shutdown later than it has to. Returns the master."""
+    directory.mkdir()
     os.chown(directory, 65534, 65534)
     tool = directory / "as-root"
     shutil.copy(shutil.which("setpriv"), tool)
@@ -239,4 +240,13 @@ def test_one_that_cannot_be_killed(directory, port, leader):
     assert proc.is_running(pid)
     os.kill(pid, signal.SIGKILL)
     proc.wait_gone(pid)
-    one.log.wait(r"error echo: check_command: processes of its group \d+ do not die of SIGKILL")
+    return one
+
+
+@pytest.mark.root
+def test_one_that_cannot_be_killed(directory):
+    """The leader of its group, and another one: side by side, because the master gives them ten seconds."""
+    with ThreadPoolExecutor() as both:
+        ended = [both.submit(outlive_the_master, directory / name, port, name == "leader") for name, port in zip(("leader", "other"), ports(2))]
+    for one in [future.result() for future in ended]:
+        one.log.wait(r"error echo: check_command: processes of its group \d+ do not die of SIGKILL")

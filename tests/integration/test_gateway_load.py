@@ -110,4 +110,5 @@ def test_memory_comes_back(master, directory, port, path):
     with asking(port, path, MANY):
         most = rss_kib(pid)
         assert most - before > MANY * 8, "the test would show nothing"
+    parallel.HEAVY_LOAD.leave()
     proc.wait_until(lambda: rss_kib(pid) - before < (most - before) / 4, "memory is given back")

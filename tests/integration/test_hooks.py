@@ -214,7 +214,7 @@ def test_removed_program_is_told_of_itself_alone(master, directory, told):
     gate = directory / "gate"
     os.mkfifo(gate)
     one = master({"programs": {"old": program(f"trap '' TERM; until read line < {gate}; do :; done", hook(told.path, "reload", "worker"),
-                                              stop_timeout="10m"),
+                                              disconnect_timeout="200ms", stop_timeout="10m"),
                                "new": program("exec sleep 1000", hook(told.path, "reload"))}})
     (pid,) = one.pids("old")
     del one.programs["old"]

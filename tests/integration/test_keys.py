@@ -69,7 +69,7 @@ def gated(directory, **program):
 @pytest.mark.key("programs.NAME.reload.max_surge")
 def test_max_surge(master, directory):
     """So many are started beside the old ones, and while they are not ready no more, and nobody is told to leave."""
-    record, config = gated(directory, reload={"order": "ready-first", "canary": False, "max_surge": 3, "max_unavailable": 0})
+    record, config = gated(directory, stop_timeout="200ms", reload={"order": "ready-first", "canary": False, "max_surge": 3, "max_unavailable": 0})
     one = master(config)
     one.kill(signal.SIGHUP)
     record.wait(count=3, event="start", generation=2)

@@ -96,7 +96,7 @@ def test_unknown_names(both, name, error):
                          ids=["word", "own word", "reloader", "node"])
 def test_own_words_are_refused(master, message):
     """What would make a worker leave, or Node's library do something, behind the master's back."""
-    one = master({"programs": {"py": talkers(drain_message="leave")}})
+    one = master({"programs": {"py": talkers(drain_message="leave", disconnect_timeout="100ms")}})
     with pytest.raises(VarlinkError) as caught:
         send(one, message, "py")
     assert caught.value.name == "Failed" and "own words" in caught.value.parameters["reason"]

@@ -133,14 +133,14 @@ def test_what_cannot_be_opened(master, directory):
 def test_what_cannot_be_opened_is_said_before_a_line_is_lost(master, directory, path, why):
     (directory / "out").mkdir()
     os.mkfifo(directory / "fifo")
-    one = master(shell("sleep 1000", stdout=str(directory / path)))
+    one = master(shell("exec sleep 1000", stdout=str(directory / path)))
     one.wait_line(re.escape(f"web/0: stdout: cannot open {directory / path}: {why}; until that works, what it prints is dropped"))
     assert len(one.pids()) == 1
 
 
 def test_a_quiet_worker_has_its_file(master, directory):
     """For those who follow it, before there is anything in it."""
-    one = master(shell("sleep 1000", stdout=str(directory / "sub" / "out")))
+    one = master(shell("exec sleep 1000", stdout=str(directory / "sub" / "out")))
     proc.wait_until(lambda: (directory / "sub" / "out").exists(), "the file is there")
     assert (directory / "sub" / "out").read_text() == "" and len(one.pids()) == 1
 

@@ -220,6 +220,6 @@ def test_a_file_that_was_cut_is_completed(master, directory):
     """What an earlier process has left without an end stays a line of its own."""
     path = directory / "out"
     path.write_text("cut")
-    one = master(shell("echo first; sleep 1000", stdout=str(path)))
+    one = master(shell("echo first; exec sleep 1000", stdout=str(path)))
     written(path, "cut\nfirst\n")
     kill_logger(one)

@@ -41,6 +41,7 @@ def test_one_at_a_time(master, directory, port):
 GROWS = """
 import os, signal, sys, time
 signal.signal(signal.SIGUSR1, lambda *_: globals().update(ballast=b"x" * (80 << 20)))
+os.write(int(os.environ["RELOADER_CHANNEL_FD"]), b'"ready"\\n')
 while True: time.sleep(1)
 """
 
@@ -48,7 +49,7 @@ while True: time.sleep(1)
 @pytest.mark.key("programs.NAME.recycle.max_memory")
 def test_memory(master):
     one = master({"programs": {"leaky": {
-        "command": [PYTHON, "-S", "-c", GROWS], "workers": 3, "start_seconds": "300ms", "recycle": {"max_memory": "60M"}}}})
+        "command": [PYTHON, "-S", "-c", GROWS], "workers": 3, "ready": "message", "recycle": {"max_memory": "60M"}}}})
     first, second, third = one.pids()
     proc.wait_until(lambda: proc.catches(second, signal.SIGUSR1), "it is far enough not to die of that")
     os.kill(second, signal.SIGUSR1)

@@ -54,7 +54,7 @@ def test_who_had_started(master, directory, options, code, again):
 
 @pytest.mark.parametrize("mode, again", [("always", True), ("unexpected", True), ("never", False)])
 def test_who_was_killed(master, mode, again):
-    one = master(program("sleep 1000", restart=mode))
+    one = master(program("exec sleep 1000", restart=mode))
     (pid,) = one.pids()
     os.kill(pid, signal.SIGKILL)
     if again:
@@ -128,7 +128,7 @@ def test_a_start_that_succeeds_ends_the_row(master, directory):
 
 @pytest.mark.key("programs.NAME.max_restarts.count")
 def test_max_restarts_of_the_whole_program(master):
-    one = master(program("sleep 1000", workers=2, max_restarts={"count": 3, "within": "1h"}))
+    one = master(program("exec sleep 1000", workers=2, max_restarts={"count": 3, "within": "1h"}))
     for _ in range(3):
         pid = one.pids()[0]
         os.kill(pid, signal.SIGKILL)

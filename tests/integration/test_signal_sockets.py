@@ -60,7 +60,7 @@ def test_to_the_group(master):
     """A child of the worker gets it only so."""
     script = "sh -c 'trap \"echo child >&2\" USR1; echo is there >&2; while :; do sleep 0.05; done' & trap 'echo leader >&2' USR1; " \
              "while :; do sleep 0.05; done"
-    one = master({"programs": {"w": {"command": ["sh", "-c", script], "start_seconds": "50ms", "stop_signal": "KILL"}}})
+    one = master({"programs": {"w": {"command": ["sh", "-c", script], "start_seconds": "50ms", "stop_signal": "KILL", "disconnect_timeout": "100ms"}}})
     one.wait_line("is there")
     one.ctl("signal", "USR1", "w", code=0)
     one.wait_line("^leader")

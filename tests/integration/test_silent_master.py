@@ -4,6 +4,7 @@ import signal
 import socket
 import subprocess
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -13,8 +14,8 @@ from harness import BINARIES, configs
 class FakeMaster:
     """Takes a reload at once and is silent then; answers `answers` questions of others, and with the last one the reload."""
 
-    def __init__(self, directory, answers):
-        self.path = directory / "fake.sock"
+    def __init__(self, path, answers):
+        self.path = path
         self.answers = answers
         self.asked = 0
         self.calls = []
@@ -62,25 +63,12 @@ class FakeMaster:
             one.close()
 
 
-@pytest.fixture
-def fake(directory):
-    started = []
-
-    def start(answers):
-        started.append(FakeMaster(directory, answers))
-        return started[0]
-    yield start
-    for one in started:
-        one.close()
-
-
 def reload(path):
     return subprocess.run([BINARIES.reloaderctl, "-s", str(path), "reload"], capture_output=True, text=True, timeout=60,
                           stdin=subprocess.DEVNULL, check=False)
 
 
-def test_a_stopped_master(master, directory):
-    one = master(configs.recorders(directory / "record", "--ready"))
+def stopped_master(one):
     one.kill(signal.SIGSTOP)
     try:
         done = one.ctl("reload", code=3)
@@ -89,26 +77,37 @@ def test_a_stopped_master(master, directory):
     assert f"the master (pid {one.pid}) does not answer: it is stopped; `kill -CONT {one.pid}` lets it go on" in done.stderr
 
 
-def test_a_reload_that_is_not_taken(fake):
-    one = fake(-1)
+def reload_that_is_not_taken(one):
     done = reload(one.path)
     assert done.returncode == 3 and "does not answer" in done.stderr
     assert one.calls == ["Status", "Reload"]
 
 
-@pytest.mark.slow
-def test_a_long_reload(fake):
+def long_reload(one):
     """Nothing to tell for long, but it answers others."""
-    one = fake(2)
     done = reload(one.path)
     assert done.returncode == 0 and "reload 7 committed" in done.stdout, done
     assert one.calls == ["Status", "Reload", "Version", "Version"]
 
 
-@pytest.mark.slow
-def test_a_master_that_hangs_in_a_reload(fake):
-    one = fake(0)
+def hangs_in_a_reload(one):
     done = reload(one.path)
     assert done.returncode == 3
     assert "does not answer" in done.stderr and "reload 7 has no result yet" in done.stderr
     assert one.calls == ["Status", "Reload", "Version"]
+
+
+@pytest.mark.limit(150)
+def test_silence(master, directory):
+    """Each waits for what reloaderctl gives a master, ten seconds or more: all of them at a time."""
+    fakes = {case: FakeMaster(directory / f"{case.__name__}.sock", answers)
+             for case, answers in ((reload_that_is_not_taken, -1), (long_reload, 2), (hangs_in_a_reload, 0))}
+    real = master(configs.recorders(directory / "record", "--ready"))
+    try:
+        with ThreadPoolExecutor() as together:
+            ended = [together.submit(case, fake) for case, fake in fakes.items()] + [together.submit(stopped_master, real)]
+        for one in ended:
+            one.result()
+    finally:
+        for fake in fakes.values():
+            fake.close()

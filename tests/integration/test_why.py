@@ -7,6 +7,7 @@ import shutil
 import signal
 import socket
 import types
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -272,6 +273,7 @@ def test_of_one_that_cannot_be_read(master, directory, port, stack, lacks):
     one = master(stubborn(directory, f"127.0.0.1:{port}", user="nobody"), wrapper=["setpriv", f"--bounding-set=-{lacks}"])
     connect(("127.0.0.1", port), stack)
     (old,) = begin_drain(one)
+    proc.wait_until(lambda: proc.field(old, "State").startswith("S"), "it sleeps")
     worker = why_only(one)
     assert worker["incomplete"] is True and worker["connection_count"] == 0
     assert worker["processes"] == [{"pid": old, "name": "python3", "state": "sleeping", "unreadable": "Permission denied"}]
@@ -405,11 +407,13 @@ def test_one_that_fails(master, directory, monkeypatch, text, failure):
     with one.connect() as connection:
         connection.send("Why", {"all": True})
         assert one.status()["master"]["state"] == "running"
-        reply = connection.receive()["parameters"]
+        with ThreadPoolExecutor() as meanwhile:
+            asked = meanwhile.submit(one.ctl, "why", "-a", code=1)
+            reply = connection.receive()["parameters"]
+            done = asked.result()
     assert reply["failure"] == failure
     assert [worker["name"] for worker in reply["workers"]] == ["job/0"]
     assert "connections" not in reply["workers"][0]
-    done = one.ctl("why", "-a", code=1)
     assert done.stderr == f"reloaderctl: connections are not known: {failure}\n" and done.stdout.startswith("job/0: READY for ")
 
 

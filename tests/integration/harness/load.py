@@ -24,6 +24,9 @@ class Load:
     `udp_rate` are datagrams to workers/udp.py, from `udp_flows` sockets in turn.
     """
 
+    # After the server's end each stream sends on for up to this time: a drain lasts as long, and of those tests see hundreds.
+    LINGER = ("--stream-linger", "100ms")
+
     def __init__(self, directory, target, echo_rate=2000, streams=200, who_rate=0, http_rate=0, udp_rate=0, udp_flows=64,
                  arguments=(), name="load"):
         self.report = None
@@ -37,7 +40,8 @@ class Load:
         if echo_rate + who_rate + http_rate + udp_rate >= HEAVY_RATE:
             parallel.HEAVY_LOAD.take()
         with open(self._errors.path, "ab") as errors:
-            self.process = subprocess.Popen([*command, *arguments], stdout=subprocess.PIPE, stderr=errors, stdin=subprocess.DEVNULL)
+            self.process = subprocess.Popen([*command, *(self.LINGER if streams else ()), *arguments], stdout=subprocess.PIPE,
+                                            stderr=errors, stdin=subprocess.DEVNULL)
 
     def __enter__(self):
         self._errors.wait("started")

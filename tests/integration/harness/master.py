@@ -8,7 +8,7 @@ import socket
 import subprocess
 import time
 
-from harness import keys, proc
+from harness import deaf, keys, proc
 from harness.paths import BINARIES
 from harness.tail import Tail
 from harness.varlink import Varlink
@@ -63,7 +63,7 @@ class Master:
         """Replaces the configuration file, at once as an editor would."""
         if config is not None:
             self.config = config
-        text = self.config if isinstance(self.config, str) else json.dumps(keys.as_written(self.config), indent=1)
+        text = self.config if isinstance(self.config, str) else json.dumps(keys.as_written(deaf.not_waited_for(self.config)), indent=1)
         draft = self.path.with_suffix(".draft")
         draft.write_text(text)
         draft.replace(self.path)

@@ -3,6 +3,10 @@
  *
  * A request is given to its handler when it is there as a whole and may be served: routes.c knows the paths, access.c who may. The handler
  * answers by one of the http_reply functions or begins a stream, at once or later; the request is gone with that, or with `gone`.
+ *
+ * What libmicrohttpd refuses before it calls us, it answers by itself, in HTML, and closes: a request line or header that is none, another
+ * version than 1.x, headers or cookies that do not fit, a broken chunk. For a Content-Length that is no number, and for cookies that do not fit,
+ * version 0.9.75 sends the head of that answer twice; nothing of ours is called in between. A query that does not fit ends the connection.
  */
 #pragma once
 

@@ -93,7 +93,10 @@ void http_on_gone(struct http_request *request, void (*gone)(void *userdata), vo
 /* Before the answer. The value is copied; line breaks in it are not sent. */
 void http_add_header(struct http_request *request, const char *name, const char *value);
 
-/* The answer. It ends the request, which is not to be touched any more. `body` is copied. */
+/*
+ * The answer. It ends the request, which is not to be touched any more. `body` is copied. One from a kilobyte on, and without an ETag, goes as gzip
+ * to a client that accepts it; of a shared body, packed once.
+ */
 void http_reply(struct http_request *request, unsigned status, const char *type, const void *body,
                 size_t size);
 /* The same without a copy: static data, as the page is made of. */

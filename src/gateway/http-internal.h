@@ -52,6 +52,7 @@ struct http_connection {
     sd_event_source *deadline; /* what happens then depends on the state */
     sd_event_source *leaving;  /* on where libmicrohttpd does not look, or not well enough */
     bool is_suspended;
+    bool is_half_closed; /* the client sends no more; whether it reads on is not known */
     struct http_request *request; /* NULL: waiting for one */
     struct sockaddr_storage peer;
 };

@@ -34,7 +34,8 @@
 /*
  * Seconds: without a request on a connection that had one, or in which nothing could be sent; for a request line on a new connection, and
  * again from there to the end of the request; for an answer to be taken; for these last two in a drain, so that half a request does not hold
- * up who replaces or stops us. An idle connection is left alone that many milliseconds in a drain.
+ * up who replaces or stops us. An idle connection is left alone that many milliseconds in a drain. Where a client sends no more, and may have left, its
+ * answer may take as long to come as to be taken.
  */
 #define HTTP_IDLE_SECONDS    60u
 #define HTTP_REQUEST_SECONDS 20u
@@ -86,7 +87,7 @@ const char *http_body(const struct http_request *request, size_t *ret_size);
 
 /*
  * For a handler that answers later: `gone` is called once when the client leaves before the answer, or in the midst of a stream; the request is not
- * to be touched from then on. It is not called any more after an answer or http_stream_end(), and never from within a function of this header.
+ * to be touched from then on. A client that half-closes has not left while it waits for an answer, other than a stream. It is not called any more after an answer or http_stream_end(), and never from within a function of this header.
  */
 void http_on_gone(struct http_request *request, void (*gone)(void *userdata), void *userdata);
 

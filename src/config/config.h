@@ -270,7 +270,11 @@ struct config_gateway {
     bool is_on; /* else the rest means nothing */
     struct address address;
     char *username;                 /* NULL: nobody is asked for a password */
-    char *password, *password_file; /* one of them with a username; a path is absolute */
+    /*
+     * One of them with a username; a path is absolute. The password, and each copy of ours of the text that it was written in, is wiped where it
+     * is freed. What libyaml had read ahead it frees as it is; and --set stays in the arguments.
+     */
+    char *password, *password_file;
     unsigned public;                /* enum config_public */
     struct config_account account;  /* a user alone; unset: nobody, where the master is root */
 };

@@ -46,7 +46,7 @@ static const char *short_value(const struct key *key, char *text)
     if (length > 0 && text[length - 1] == '\n')
         text[length - 1] = '\0';
     if (!value || strchr(text, '\n') || strlen(value) > VALUE_SHOWN_MAX ||
-        key->type == &type_environment || key->type == &type_secret)
+        key->type == &type_environment)
         return NULL;
     value++;
     value += strspn(value, " ");
@@ -60,6 +60,15 @@ static int note(const char *section, const struct key *key, char *from, char *to
         return strv_appendf(keys, "%s%s%s", section, *section ? "." : "", key->name);
     return strv_appendf(keys, "%s%s%s: %s -> %s", section, *section ? "." : "", key->name, old,
                         new);
+}
+
+/* Not printed, so that there is no copy of it. */
+static int compare_secret(const char *section, const struct key *key, const struct side *from,
+                          const struct side *to, char ***keys)
+{
+    if (value_is_same_secret(key, from->object, to->object))
+        return 0;
+    return strv_appendf(keys, "%s.%s", section, key->name);
 }
 
 static bool is_list_of_objects(const struct key *key)
@@ -96,6 +105,8 @@ static int compare_keys(const struct key_table *table, const char *section, cons
             r = compare_keys(key->table, key->name, from, to, keys);
         } else if (key->type == &type_gateway) {
             r = compare_gateway(key, from, to, keys);
+        } else if (key->type == &type_secret) {
+            r = compare_secret(section, key, from, to, keys);
         } else {
             CLEANUP_FREE char *a = print_one(key, from), *b = print_one(key, to);
             if (!a || !b)

@@ -125,6 +125,17 @@ static int check_bounds(struct reader *reader, const struct tree_node *node)
     return -EINVAL;
 }
 
+static int take_text(struct reader *reader, const struct tree_node *node,
+                     const struct config_file *file, const char *text, size_t size)
+{
+    int r = parse_file(reader, file, text, size);
+    if (r == -ENOMEM) {
+        no_memory(reader);
+        return r;
+    }
+    return check_bounds(reader, node);
+}
+
 static void fail_file(struct reader *reader, const struct tree_node *node, const char *path,
                       int error)
 {
@@ -162,12 +173,10 @@ static int read_file(struct reader *reader, const struct tree_node *node, const 
     reader->files[file->number] = source;
     reader->size += size;
     r = check_bounds(reader, node);
-    if (r < 0)
-        return r;
-    r = parse_file(reader, file, text, size);
-    if (r == -ENOMEM)
-        no_memory(reader);
-    return r == -ENOMEM ? r : check_bounds(reader, node);
+    if (r == 0)
+        r = take_text(reader, node, file, text, size);
+    explicit_bzero(text, size);
+    return r;
 }
 
 static int read_matches(struct reader *reader, const struct tree_node *node,

@@ -107,6 +107,8 @@ struct config *config_unref(struct config *config)
     free(config->control.socket);
     account_clear(&config->gateway.account);
     free(config->gateway.username);
+    if (config->gateway.password)
+        explicit_bzero(config->gateway.password, strlen(config->gateway.password));
     free(config->gateway.password);
     free(config->gateway.password_file);
     free(config);
@@ -213,9 +215,11 @@ static int read_main_file(struct reader *reader, const struct config_source *sou
     const struct place start = {
         .origin = name_of(source), .line = has_lines ? 1 : 0, .column = has_lines ? 1 : 0};
     int r = read_source(source, reader->errors, &text, &reader->size);
-    return r < 0 ? r
-                 : tree_parse(reader->tree, text, reader->size, &start, reader->errors,
-                              &reader->tree->root);
+    if (r < 0)
+        return r;
+    r = tree_parse(reader->tree, text, reader->size, &start, reader->errors, &reader->tree->root);
+    explicit_bzero(text, reader->size);
+    return r;
 }
 
 /* Reads the files that the main one names, and makes one tree of all. */

@@ -12,6 +12,7 @@
 /* The nodes of a tree go together, so every allocation hangs on one chain and nobody frees a single one. */
 struct tree_block {
     struct tree_block *next;
+    size_t size; /* of the data */
     max_align_t data[];
 };
 
@@ -37,6 +38,7 @@ void tree_clear(struct tree *tree)
 {
     for (struct tree_block *block = tree->blocks, *next; block; block = next) {
         next = block->next;
+        explicit_bzero(block->data, block->size);
         free(block);
     }
     *tree = (struct tree){0};
@@ -48,6 +50,7 @@ void *tree_allocate(struct tree *tree, size_t size)
     if (!block)
         return NULL;
     block->next = tree->blocks;
+    block->size = size;
     tree->blocks = block;
     return block->data;
 }
@@ -121,6 +124,8 @@ static int fail_parse(struct parser *p)
 
 static void delete_event(yaml_event_t *event)
 {
+    if (event->type == YAML_SCALAR_EVENT)
+        explicit_bzero(event->data.scalar.value, event->data.scalar.length);
     yaml_event_delete(event);
 }
 #define CLEANUP_EVENT CLEANUP(delete_event)

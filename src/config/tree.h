@@ -31,7 +31,7 @@ struct tree_node {
     size_t weight;            /* itself and all below */
 };
 
-/* Owns the memory of its nodes. */
+/* Owns the memory of its nodes, and wipes it in the end: there may be a password in it. What libyaml has read ahead it frees as it is. */
 struct tree {
     struct tree_block *blocks;
     struct tree_node *root; /* NULL: an empty document */

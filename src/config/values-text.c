@@ -138,6 +138,12 @@ static void print_secret(struct printer *printer, const struct key *key, const v
     (void)fputc('\n', printer->stream);
 }
 
+bool value_is_same_secret(const struct key *key, const void *a, const void *b)
+{
+    const char *left = *field_of(key, a), *right = *field_of(key, b);
+    return left && right ? strcmp(left, right) == 0 : left == right;
+}
+
 const struct value_type type_secret = {.label = "text", .read = read_secret, .print = print_secret};
 
 static char *read_known_path(struct reader *reader, const struct tree_node *node)

@@ -19,6 +19,7 @@ extern const struct value_type type_limit;
 extern const struct value_type type_path;
 /* Text that nobody is to read in a log. */
 extern const struct value_type type_secret;
+bool value_is_same_secret(const struct key *key, const void *a, const void *b);
 /* A mapping with a table of its own; its keys live in the object that holds the section. */
 extern const struct value_type type_section;
 

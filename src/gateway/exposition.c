@@ -1,6 +1,7 @@
 #include "gateway/exposition.h"
 
 #include "base/macros.h"
+#include "gateway/accept.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -9,36 +10,9 @@
 
 static const struct exposition_labels no_labels;
 
-/* Accept */
-
-/* `end` is behind the range. RFC 9110: a weight of 0 means "not acceptable". */
-static bool has_weight(const char *range, const char *end)
-{
-    for (const char *p = range; p < end; p++) {
-        if (*p != ';')
-            continue;
-        p += 1 + strspn(p + 1, " \t");
-        if (strncasecmp(p, "q=", 2) == 0)
-            return strtod(p + 2, NULL) > 0;
-        p--;
-    }
-    return true;
-}
-
 bool exposition_is_wanted(const char *accept)
 {
-    static const char name[] = "application/openmetrics-text";
-    const char *range = accept;
-    while (range && *range) {
-        range += strspn(range, ", \t");
-        const char *end = range + strcspn(range, ",");
-        size_t length = strcspn(range, ";, \t");
-        if (length == strlen(name) && strncasecmp(range, name, length) == 0 &&
-            has_weight(range, end))
-            return true;
-        range = end;
-    }
-    return false;
+    return accept_names(accept, "application/openmetrics-text");
 }
 
 /* Families */

@@ -4,6 +4,9 @@
  *
  * libmicrohttpd does not watch a suspended connection. We do: a client that has left is not worked for any longer. Nor does it see the end of
  * one that comes together with the last bytes, as it is told of both by one event: those that have no whole request for us are closed by us.
+ *
+ * The end of what a client sends may be its own end or half a close: TCP does not tell. Who has asked may wait for the answer, so there
+ * it is sent, within a time; a reset, and the end of a Unix socket, are the client's own. A stream, or a refusal that is delayed, is for nobody then.
  */
 #include "gateway/http-internal.h"
 
@@ -42,10 +45,19 @@ static uint64_t in_time(const struct http *http, unsigned seconds)
     return (http->is_draining ? MIN(seconds, HTTP_DRAIN_SECONDS) : seconds) * USEC_PER_SEC;
 }
 
+/* From its handler, or from there as soon as its password has been checked. */
+static bool awaits_answer(const struct http_connection *connection)
+{
+    return connection->state == HTTP_HANDLED ||
+           (connection->state == HTTP_DELAYED && connection->request->turn_usec > 0);
+}
+
 static void watch_leaving(struct http_connection *connection)
 {
     bool has_no_request = connection->state == HTTP_WAITING || connection->state == HTTP_READING;
     bool is_on = connection->is_suspended || has_no_request;
+    bool is_known = connection->is_half_closed && awaits_answer(connection);
+    (void)sd_event_source_set_io_events(connection->leaving, is_known ? 0 : EPOLLRDHUP);
     (void)sd_event_source_set_enabled(connection->leaving, is_on ? SD_EVENT_ON : SD_EVENT_OFF);
 }
 
@@ -69,8 +81,11 @@ void http_connection_set_state(struct http_connection *connection, enum http_sta
         if (http->is_draining)
             usec = drain_usec(http, 0, 1);
         break;
-    case HTTP_DELAYED:
     case HTTP_HANDLED:
+        if (connection->is_half_closed)
+            usec = HTTP_SEND_SECONDS * USEC_PER_SEC;
+        break;
+    case HTTP_DELAYED:
     case HTTP_CUT:
         break;
     }
@@ -138,18 +153,30 @@ static int on_deadline(sd_event_source *source, uint64_t usec, void *userdata)
         http_stream_cease(connection->request);
         break;
     case HTTP_HANDLED:
+        http_connection_cut(connection);
+        break;
     case HTTP_CUT:
         break;
     }
     return 0;
 }
 
+static void half_close(struct http_connection *connection)
+{
+    connection->is_half_closed = true;
+    if (connection->state == HTTP_HANDLED)
+        http_connection_set_deadline(connection, HTTP_SEND_SECONDS * USEC_PER_SEC);
+    watch_leaving(connection);
+}
+
 static int on_leaving(sd_event_source *source, int fd, uint32_t revents, void *userdata)
 {
     struct http_connection *connection = userdata;
     int waiting = 0;
-    (void)revents;
-    if (connection->is_suspended) {
+    bool is_end = revents & (EPOLLHUP | EPOLLERR);
+    if (connection->is_suspended && awaits_answer(connection) && !is_end) {
+        half_close(connection);
+    } else if (connection->is_suspended) {
         http_connection_cut(connection);
     } else if (ioctl(fd, FIONREAD, &waiting) < 0 || waiting == 0) {
         (void)sd_event_source_set_enabled(source, SD_EVENT_OFF);

@@ -4,7 +4,7 @@
  *   http.c             libmicrohttpd within sd-event, accepting, draining
  *   http-connection.c  states of a connection, its deadline, and who has left
  *   http-request.c     from a request's first line to its handler
- *   http-reply.c, http-body.c, http-stream.c   answers
+ *   http-reply.c, http-body.c, http-stream.c, http-gzip.c   answers
  */
 #pragma once
 
@@ -52,6 +52,7 @@ struct http_connection {
     sd_event_source *deadline; /* what happens then depends on the state */
     sd_event_source *leaving;  /* on where libmicrohttpd does not look, or not well enough */
     bool is_suspended;
+    bool is_half_closed; /* the client sends no more; whether it reads on is not known */
     struct http_request *request; /* NULL: waiting for one */
     struct sockaddr_storage peer;
 };
@@ -128,6 +129,15 @@ enum MHD_Result http_reply_queue(struct http_request *request);
 void http_reply_with(struct http_request *request, unsigned status, struct MHD_Response *response,
                      enum http_state state);
 void http_reply_unauthorized(struct http_request *request);
+
+/* Among those that the handler added. */
+bool http_has_header(const struct http_request *request, const char *name);
+
+/* http-gzip.c */
+/* Before an answer of that size: says that others may get it otherwise, and whether this client accepts gzip. */
+bool http_gzip_is_wanted(struct http_request *request, size_t size);
+/* malloc-ed. -ENOSPC: it is not worth it; -ENOMEM. */
+int http_gzip(const void *data, size_t size, char **ret, size_t *ret_size);
 
 /* http-stream.c */
 /* A drain's turn. */

@@ -40,7 +40,7 @@ void http_add_header(struct http_request *request, const char *name, const char 
     request->headers[request->n_headers++] = header;
 }
 
-static bool has_header(const struct http_request *request, const char *name)
+bool http_has_header(const struct http_request *request, const char *name)
 {
     for (unsigned i = 0; i < request->n_headers; i++)
         if (strcasecmp(request->headers[i].name, name) == 0)
@@ -55,7 +55,7 @@ static bool add_headers(const struct http_request *request, struct MHD_Response 
         ok &= MHD_add_response_header(response, request->headers[i].name,
                                       request->headers[i].value) == MHD_YES;
     for (size_t i = 0; i < ARRAY_SIZE(defaults); i++)
-        if (!has_header(request, defaults[i].name))
+        if (!http_has_header(request, defaults[i].name))
             ok &= MHD_add_response_header(response, defaults[i].name, defaults[i].value) == MHD_YES;
     return ok;
 }
@@ -90,11 +90,29 @@ void http_reply_with(struct http_request *request, unsigned status, struct MHD_R
     http_connection_resume(connection);
 }
 
+/* True: what is sent is another body now, to be freed by whoever sends it. */
+static bool pack(struct http_request *request, const void **body, size_t *size,
+                 enum MHD_ResponseMemoryMode mode)
+{
+    char *packed;
+    size_t length;
+    if (!http_gzip_is_wanted(request, *size) || http_gzip(*body, *size, &packed, &length) < 0)
+        return false;
+    if (mode == MHD_RESPMEM_MUST_FREE)
+        free((void *)*body);
+    http_add_header(request, MHD_HTTP_HEADER_CONTENT_ENCODING, "gzip");
+    *body = packed;
+    *size = length;
+    return true;
+}
+
 static void reply_buffer(struct http_request *request, unsigned status, const char *type,
                          const void *body, size_t size, enum MHD_ResponseMemoryMode mode)
 {
     if (type)
         http_add_header(request, MHD_HTTP_HEADER_CONTENT_TYPE, type);
+    if (pack(request, &body, &size, mode))
+        mode = MHD_RESPMEM_MUST_FREE;
     /* Not written to: libmicrohttpd frees it, copies it or leaves it. */
     struct MHD_Response *response = MHD_create_response_from_buffer(size, (void *)body, mode);
     if (!response && mode == MHD_RESPMEM_MUST_FREE)

@@ -115,6 +115,23 @@ static const char *find_target_error(const char *target)
     return strstr(target, "%00") ? "a NUL in the path or query" : NULL;
 }
 
+/* Of a connection's memory: what libmicrohttpd takes for each parameter of a query, beside its text, and what there is for a target in all. */
+#define PARAMETER_SIZE ((size_t)64)
+#define TARGET_ROOM    (HTTP_HEADERS_MAX / 8 * 7)
+
+/* Where a query does not fit, version 0.9.75 neither answers nor goes on: we would hold the connection to the end of its time. */
+static bool query_fits(const char *target)
+{
+    const char *query = strchr(target, '?');
+    size_t needs = strlen(target);
+    if (!query)
+        return true;
+    for (const char *c = query; *c; c++)
+        if (c == query || *c == '&')
+            needs += PARAMETER_SIZE;
+    return needs <= TARGET_ROOM;
+}
+
 void *http_request_begin(void *userdata, const char *target, struct MHD_Connection *mhd)
 {
     struct http_connection *connection = http_connection_of(mhd);
@@ -128,7 +145,10 @@ void *http_request_begin(void *userdata, const char *target, struct MHD_Connecti
     buffer_init(&request->body, HTTP_BODY_MAX + 1);
     buffer_init(&request->stream, HTTP_STREAM_QUEUE_MAX);
     connection->request = request;
-    http_connection_set_state(connection, HTTP_READING);
+    if (query_fits(target))
+        http_connection_set_state(connection, HTTP_READING);
+    else
+        http_connection_give_up(connection);
     return request;
 }
 

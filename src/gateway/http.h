@@ -3,6 +3,10 @@
  *
  * A request is given to its handler when it is there as a whole and may be served: routes.c knows the paths, access.c who may. The handler
  * answers by one of the http_reply functions or begins a stream, at once or later; the request is gone with that, or with `gone`.
+ *
+ * What libmicrohttpd refuses before it calls us, it answers by itself, in HTML, and closes: a request line or header that is none, another
+ * version than 1.x, headers or cookies that do not fit, a broken chunk. For a Content-Length that is no number, and for cookies that do not fit,
+ * version 0.9.75 sends the head of that answer twice; nothing of ours is called in between. A query that does not fit ends the connection.
  */
 #pragma once
 
@@ -30,7 +34,8 @@
 /*
  * Seconds: without a request on a connection that had one, or in which nothing could be sent; for a request line on a new connection, and
  * again from there to the end of the request; for an answer to be taken; for these last two in a drain, so that half a request does not hold
- * up who replaces or stops us. An idle connection is left alone that many milliseconds in a drain.
+ * up who replaces or stops us. An idle connection is left alone that many milliseconds in a drain. Where a client sends no more, and may have left, its
+ * answer may take as long to come as to be taken.
  */
 #define HTTP_IDLE_SECONDS    60u
 #define HTTP_REQUEST_SECONDS 20u
@@ -82,14 +87,17 @@ const char *http_body(const struct http_request *request, size_t *ret_size);
 
 /*
  * For a handler that answers later: `gone` is called once when the client leaves before the answer, or in the midst of a stream; the request is not
- * to be touched from then on. It is not called any more after an answer or http_stream_end(), and never from within a function of this header.
+ * to be touched from then on. A client that half-closes has not left while it waits for an answer, other than a stream. It is not called any more after an answer or http_stream_end(), and never from within a function of this header.
  */
 void http_on_gone(struct http_request *request, void (*gone)(void *userdata), void *userdata);
 
 /* Before the answer. The value is copied; line breaks in it are not sent. */
 void http_add_header(struct http_request *request, const char *name, const char *value);
 
-/* The answer. It ends the request, which is not to be touched any more. `body` is copied. */
+/*
+ * The answer. It ends the request, which is not to be touched any more. `body` is copied. One from a kilobyte on, and without an ETag, goes as gzip
+ * to a client that accepts it; of a shared body, packed once.
+ */
 void http_reply(struct http_request *request, unsigned status, const char *type, const void *body,
                 size_t size);
 /* The same without a copy: static data, as the page is made of. */

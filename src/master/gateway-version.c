@@ -169,15 +169,37 @@ static bool is_same_id(const struct config_id *a, const struct config_id *b)
     return a->set == b->set && (!a->set || a->id == b->id);
 }
 
+static bool is_same_secret(const struct gateway_version *a, const struct gateway_version *b)
+{
+    return a->secret_size == b->secret_size && !a->secret == !b->secret &&
+           (!a->secret || memcmp(a->secret, b->secret, a->secret_size) == 0);
+}
+
 bool gateway_version_is_same(const struct gateway_version *a, const struct gateway_version *b)
 {
     const struct config_gateway *left = &a->config->gateway, *right = &b->config->gateway;
     return a->listener == b->listener && is_same_text(left->username, right->username) &&
-           left->public == right->public && a->secret_size == b->secret_size &&
-           !a->secret == !b->secret &&
-           (!a->secret || memcmp(a->secret, b->secret, a->secret_size) == 0) &&
+           left->public == right->public && is_same_secret(a, b) &&
            is_same_id(&left->account.user, &right->account.user) &&
            is_same_id(&left->account.group, &right->account.group);
+}
+
+/* Its text is read, compared, and forgotten. */
+char *gateway_version_describe_secret(const struct gateway_version *known,
+                                      const struct config_gateway *section)
+{
+    CLEANUP(gateway_version_clear) struct gateway_version read = {0};
+    const char *path = section->password_file, *was = known->config->gateway.password_file;
+    CLEANUP_FREE char *error = NULL;
+    if (!section->is_on || !path)
+        return NULL;
+    int r = read_secret(section, &read, &error);
+    if (r < 0)
+        return string_format("gateway.password_file: %s; the gateway stays as it is",
+                             error ? error : strerror(-r));
+    if (!is_same_text(path, was) || is_same_secret(known, &read))
+        return NULL;
+    return strdup("gateway.password_file: what is in the file has changed");
 }
 
 int gateway_version_generation(const struct gateway_version *version, uint64_t number,

@@ -36,6 +36,12 @@ int gateway_version_make(struct config *config, const struct gateway_version *kn
 int gateway_version_open(const struct gateway_version *version, char **ret_error);
 /* Do they mean the same, so that nobody needs to be replaced? */
 bool gateway_version_is_same(const struct gateway_version *a, const struct gateway_version *b);
+/*
+ * What a reload with that section would find of its password file, and the section itself does not tell: "gateway.password_file: what is in the
+ * file has changed". For people, malloc-ed; never what is in it. NULL: nothing.
+ */
+char *gateway_version_describe_secret(const struct gateway_version *known,
+                                      const struct config_gateway *section);
 /* The generation that its program runs in. 0 or -errno with *ret_error. */
 int gateway_version_generation(const struct gateway_version *version, uint64_t number,
                                char *const *environment, struct generation **ret, char **ret_error);

@@ -292,6 +292,15 @@ void gateway_step(struct gateway *gateway)
     master_wake(gateway->master);
 }
 
+char *gateway_describe_secret(const struct gateway *gateway, const struct config *config)
+{
+    if (!gateway || !gateway->program || config == gateway->seen)
+        return NULL;
+    const struct gateway_version *known = gateway->phase == GATEWAY_ROLLING ? &gateway->next
+                                                                            : &gateway->current;
+    return gateway_version_describe_secret(known, &config->gateway);
+}
+
 /* From the start to the end */
 
 int gateway_new(struct master *master, struct gateway **ret)

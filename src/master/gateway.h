@@ -50,6 +50,8 @@ DEFINE_FREEP(struct gateway *, gateway_free)
 
 /* From the master's deferred step, when nothing else is to be done. */
 void gateway_step(struct gateway *gateway);
+/* Likewise of the version that serves, or comes: for a reload that is only planned. */
+char *gateway_describe_secret(const struct gateway *gateway, const struct config *config);
 /* In a shutdown. */
 void gateway_stop(struct gateway *gateway, bool force);
 /* Is nothing of it left? */

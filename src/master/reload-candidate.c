@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/strv.h"
+#include "master/gateway.h"
 #include "master/listener-use.h"
 #include "master/master.h"
 #include "master/own-identity.h"
@@ -455,6 +456,16 @@ bool reload_candidate_step(struct master *master)
     return verdict != ONESHOT_RUNNING;
 }
 
+/* Nothing where memory is short. */
+static json_t *make_plan(const struct master *master, const struct reload_candidate *candidate)
+{
+    json_t *plan = reload_plan_to_json(candidate);
+    CLEANUP_FREE char *secret = gateway_describe_secret(master->gateway, candidate->release.config);
+    if (secret)
+        (void)json_array_append_new(json_object_get(plan, "settings"), json_string(secret));
+    return plan;
+}
+
 json_t *reload_plan(struct master *master, const struct reload_wish *wish)
 {
     CLEANUP(reload_candidate_clear)
@@ -469,6 +480,5 @@ json_t *reload_plan(struct master *master, const struct reload_wish *wish)
     if (r < 0)
         return json_pack("{s:s, s:s}", "result", "refused", "reason",
                          reason ? reason : strerror(-r));
-    return json_pack("{s:s, s:o}", "result", "would_commit", "plan",
-                     reload_plan_to_json(&candidate));
+    return json_pack("{s:s, s:o}", "result", "would_commit", "plan", make_plan(master, &candidate));
 }

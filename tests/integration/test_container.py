@@ -1,4 +1,5 @@
 """As PID 1 of a container: signals, strangers, a read-only root, exit codes, CPU limits; and what packaging/ has for containers."""
+import contextlib
 import json
 import os
 import re
@@ -9,8 +10,10 @@ import subprocess
 import pytest
 import yaml
 
-from harness import Load, proc
+from harness import Load, gateway as alone, proc
+from harness.changes import ports
 from harness.container import USER, Container
+from harness.hostile import ask
 from harness.paths import BINARIES, TOP
 
 pytestmark = pytest.mark.root
@@ -248,6 +251,10 @@ def test_kubernetes_manifests(tmp_path):
     assert found["Deployment"]["spec"]["selector"]["matchLabels"] == labels == found["Service"]["spec"]["selector"]
     assert found["Service"]["spec"]["ports"][0]["targetPort"] in {port["name"] for port in server["ports"]}
     assert config["sockets"]["web"]["listen"].endswith(f":{server['ports'][0]['containerPort']}")
+    (http,) = [entry for entry in server["ports"] if config["gateway"]["listen"].endswith(f":{entry['containerPort']}")]
+    probes = [server[probe]["httpGet"] for probe in ("startupProbe", "readinessProbe", "livenessProbe")]
+    assert [probe["port"] for probe in probes] == [http["name"]] * 3
+    assert {probe["path"].strip("/") for probe in probes} <= set(config["gateway"]["public"]) and "username" not in config["gateway"]
     program = config["programs"]["web"]
     wait = int(server["lifecycle"]["preStop"]["exec"]["command"][-1])
     needed = wait + seconds(program["disconnect_timeout"]) + seconds(program["stop_timeout"])
@@ -259,6 +266,14 @@ def test_kubernetes_manifests(tmp_path):
     assert server["securityContext"]["readOnlyRootFilesystem"] and pod["spec"]["securityContext"]["runAsUser"] == USER
 
 
+def probe(entry, port):
+    """As a kubelet does it, which names the address of the pod: the status, or None where nobody listens."""
+    with contextlib.suppress(ConnectionRefusedError):
+        return ask(port, entry["httpGet"]["path"], seconds=entry["timeoutSeconds"])[0]
+    return None
+
+
+@pytest.mark.skipif(not alone.IS_BUILT, reason="built without the gateway")
 @pytest.mark.limit(120)
 def test_kubernetes_life(container, directory, port):
     """The same in a namespace: the ConfigMap as the kubelet mounts it, probes, a changed configuration, preStop and the end."""
@@ -274,26 +289,27 @@ def test_kubernetes_life(container, directory, port):
         (etc / "..data_tmp").symlink_to(f"..{number}")
         (etc / "..data_tmp").rename(etc / "..data")
 
-    text = found["ConfigMap"]["data"]["reloader.yaml"].replace("0.0.0.0:8080", f"127.0.0.1:{port}")
-    assert str(port) in text
+    (gateway,) = ports(1)
+    text = found["ConfigMap"]["data"]["reloader.yaml"].replace("0.0.0.0:8080", f"127.0.0.1:{port}").replace("0.0.0.0:9999", f"127.0.0.1:{gateway}")
+    assert str(port) in text and str(gateway) in text
     bring(1, text)
     (etc / "reloader.yaml").symlink_to("..data/reloader.yaml")
     environment = {entry["name"]: entry["value"] for entry in server["env"]}
     one = container(command=["reloader", *server["args"]], tmpfs=True, environment=environment)
     one.wait_line("reloader: ready")
-    for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
-        assert one.enter(*server[probe]["exec"]["command"]).returncode == 0, probe
+    proc.wait_until(lambda: probe(server["startupProbe"], gateway) == 200, "the pod has started")
+    assert probe(server["readinessProbe"], gateway) == probe(server["livenessProbe"], gateway) == 200
     with Load(directory, f"127.0.0.1:{port}", 500, 20):
         bring(2, text.replace("workers: auto", "workers: 3"))
         assert one.ctl("reload").returncode == 0
         assert len(proc.children(one.pid)) >= 3
         bring(3, text.replace("workers: auto", "wokers: 3"))
         assert one.ctl("reload").returncode == 1
-        assert one.enter(*server["readinessProbe"]["exec"]["command"]).returncode == 0
+        assert probe(server["readinessProbe"], gateway) == 200
     # A version that does not start: the old one serves, and there is no reason to kill the pod.
     bring(4, text.replace("/usr/local/bin/server", "/usr/bin/true"))
     assert one.ctl("reload").returncode == 1
-    assert one.enter(*server["livenessProbe"]["exec"]["command"]).returncode == 0
+    assert probe(server["livenessProbe"], gateway) == probe(server["readinessProbe"], gateway) == 200
     assert one.enter(*server["lifecycle"]["preStop"]["exec"]["command"][:1], "0").returncode == 0
     one.kill(signal.SIGTERM)
     one.wait_end(0)

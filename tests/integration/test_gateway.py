@@ -193,6 +193,11 @@ def test_reload_leaves_it_alone(served):
     assert get(one, "/healthz")[0] == 200
 
 
+def settings(one):
+    """What a reload would set now."""
+    return one.reload(dry_run=True)["plan"]["settings"]
+
+
 def test_password_file_changes(served, directory):
     """What is in the file counts, as read at a reload."""
     file = directory / "password"
@@ -200,11 +205,27 @@ def test_password_file_changes(served, directory):
     one = served({"username": "admin", "password_file": str(file)})
     (pid,) = gateway_pids(one.status())
     assert get(one, "/stats", CREDENTIALS)[0] == 401
+    assert settings(one) == []
     file.write_text("open sesame")
     assert get(one, "/stats", CREDENTIALS)[0] == 401
+    assert settings(one) == ["gateway.password_file: what is in the file has changed"]
+    for command in ("check",), ("reload", "--dry-run"):
+        (line,) = [line for line in one.ctl(*command, code=0).stdout.splitlines() if "password_file" in line]
+        assert line.split() == "set gateway.password_file what is in the file has changed".split()
     one.expect_reload("committed")
     await_gateway(one, but=pid)
     assert get(one, "/stats", CREDENTIALS)[0] == 200
+    assert settings(one) == []
+    # Said once where it is another file, and where there is none.
+    other = directory / "other"
+    one.config["gateway"]["password_file"] = str(other)
+    one.write()
+    (path, why) = settings(one)
+    assert path.startswith("gateway.password_file: ") and str(file) in path and str(other) in path
+    assert why == f"gateway.password_file: cannot read gateway.password_file {other}: No such file or directory; the gateway stays as it is"
+    other.write_text("another")
+    assert settings(one) == [path]
+    assert "sesame" not in one.log.text() and "another" not in one.log.text()
 
 
 @pytest.mark.parametrize("wrong", [{"username": "admin", "password_file": "/nowhere/at/all"},

@@ -163,6 +163,19 @@ def test_length_that_is_none(gateway, length):
     assert b"HTTP/1.1 404 " not in answer
 
 
+def test_query_that_does_not_fit(gateway):
+    """libmicrohttpd would not say a word about it: its connection ends at once, while one that is only slow is left."""
+    one = gateway()
+    assert status_of(one, b"GET /nothing?" + b"a&" * 256 + b"b=" + b"x" * 7000 + b" HTTP/1.1\r\nHost: localhost") == 404
+    with one.connect(60) as slow:
+        slow.sendall(b"GET / HTTP/1.1\r\n")
+        for query in (b"a&" * 600, b"a&" * 400 + b"x" * 7000, b"a=1&" * 1900):
+            with one.connect(60) as client:
+                client.sendall(b"GET /nothing?" + query + b" HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                assert read_all(client) == b""
+        assert not is_readable(slow, 0), "only the time of the requests was over"
+
+
 def test_target_with_a_nul_or_a_blank(gateway):
     one = gateway()
     assert status_of(one, b"GET /healthz%00x HTTP/1.1\r\nHost: a") == 400

@@ -211,6 +211,23 @@ def test_client_leaves(served, directory):
     assert get(one, "/healthz")[0] == 200
 
 
+@pytest.mark.sanitized
+def test_client_half_closes(served, directory):
+    """As `nc -N` does: it has said all, and reads on."""
+    gate = directory / "gate"
+    gate.touch()
+    one = served(gated(gate))
+    gate.unlink()
+    with socket.create_connection(("127.0.0.1", one.port), 60) as client:
+        client.sendall(b"POST /reload?wait=1 HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        client.shutdown(socket.SHUT_WR)
+        one.wait(lambda status: status["master"]["state"] == "reloading", "it has begun")
+        assert get(one, "/healthz")[0] == 200
+        gate.touch()
+        answer = b"".join(iter(lambda: client.recv(65536), b""))
+    assert answer.startswith(b"HTTP/1.1 200 ") and answer.endswith(b'\r\n\r\n{"result":"committed"}')
+
+
 @pytest.mark.parametrize("path, method", [("/quit", "GET"), ("/quit", "POST"), ("/quit?wait=1", "POST")])
 def test_quit(served, path, method):
     one = served()

@@ -37,6 +37,7 @@ static struct fixture {
     bool is_closed;
     struct sockaddr_in peer; /* as access was told */
     bool has_no_memory;      /* for a stream */
+    bool hurries;            /* a second of a deadline is 100 us */
 } fixture;
 
 struct MHD_Response *MHD_create_response_from_callback(uint64_t size, size_t block,
@@ -50,6 +51,13 @@ struct MHD_Response *MHD_create_response_from_callback(uint64_t size, size_t blo
         return NULL;
     *(void **)&create = dlsym(RTLD_NEXT, "MHD_create_response_from_callback");
     return create(size, block, reader, userdata, release);
+}
+
+int sd_event_source_set_time_relative(sd_event_source *source, uint64_t usec)
+{
+    int (*set)(sd_event_source *, uint64_t);
+    *(void **)&set = dlsym(RTLD_NEXT, "sd_event_source_set_time_relative");
+    return set(source, fixture.hurries ? usec / 10000 : usec);
 }
 
 static void on_drained(struct gateway *gateway UNUSED)
@@ -267,12 +275,44 @@ static void test_answers_later(void **state UNUSED)
 
 static void test_client_leaves_before_the_answer(void **state UNUSED)
 {
+    const struct linger reset = {.l_onoff = 1};
     int fd = ask("GET", "/later");
     run_until(fixture.request);
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset)), 0);
     (void)fd_close(fd);
     run_until(fixture.n_gone > 0);
     run_until(http_connections(fixture.gateway.http) == 0);
     assert_int_equal(fixture.n_gone, 1);
+}
+
+/* One that says no more might read on, but not for ever. */
+static void test_client_closes_before_the_answer(void **state UNUSED)
+{
+    int fd = ask("GET", "/later");
+    run_until(fixture.request);
+    fixture.hurries = true;
+    (void)fd_close(fd);
+    run_until(fixture.n_gone > 0);
+    run_until(http_connections(fixture.gateway.http) == 0);
+    assert_int_equal(fixture.n_gone, 1);
+}
+
+static void test_client_half_closes(void **state UNUSED)
+{
+    CLEANUP_FD int fd = connect_client();
+    say(fd, "GET /later HTTP/1.1\r\nHost: here\r\n\r\nGET /later?2 HTTP/1.1\r\nHost: here\r\n\r\n");
+    assert_int_equal(shutdown(fd, SHUT_WR), 0);
+    for (unsigned i = 1; i <= 2; i++) {
+        run_until(fixture.request && fixture.n_handled == i);
+        settle();
+        assert_int_equal(fixture.n_gone, 0);
+        http_reply(TAKE_PTR(fixture.request), 200, "text/plain", i == 1 ? "one." : "two.", 4);
+    }
+    run_until(is_closed(fd));
+    assert_non_null(strstr(fixture.text, "\r\n\r\none.HTTP/1.1 200 OK"));
+    assert_non_null(strstr(fixture.text, "\r\n\r\ntwo."));
+    run_until(http_connections(fixture.gateway.http) == 0);
+    assert_int_equal(fixture.n_gone, 0);
 }
 
 static void test_stream(void **state UNUSED)
@@ -481,6 +521,8 @@ int main(void)
         with_server(test_chunked_body),
         with_server(test_answers_later),
         with_server(test_client_leaves_before_the_answer),
+        with_server(test_client_closes_before_the_answer),
+        with_server(test_client_half_closes),
         with_server(test_stream),
         with_server(test_client_leaves_a_stream),
         with_server(test_reader_is_behind),

@@ -7,7 +7,7 @@ import signal
 import shutil
 import subprocess
 
-from harness import proc
+from harness import gateway, proc
 from harness.paths import BINARIES
 from harness.tail import Tail
 
@@ -20,12 +20,13 @@ root=$1 etc=$2 mode=$3 tmpfs=$4 cgroup=$5; shift 5
 mount --make-rprivate /
 mount -t tmpfs -o mode=755 root "$root"
 cd "$root"
-mkdir -p usr/bin usr/lib usr/local/bin proc dev sys/fs/cgroup etc/reloader run/reloader
+mkdir -p usr/bin usr/lib usr/libexec/reloader usr/local/bin proc dev sys/fs/cgroup etc/reloader run/reloader
 chown {USER} run/reloader
 ln -s usr/bin bin; ln -s usr/lib lib; ln -s usr/lib64 lib64
 if [ -d /usr/lib64 ]; then mkdir usr/lib64; mount --bind /usr/lib64 usr/lib64; fi
 cp {BINARIES.reloader} {BINARIES.reloaderctl} usr/bin/
 cp {BINARIES.tcp_echo} usr/local/bin/server
+[ ! -x {gateway.BINARY} ] || cp {gateway.BINARY} usr/libexec/reloader/
 for name in sh sleep setsid true; do cp "/usr/bin/$name" usr/bin/; done
 mount --bind /usr/lib usr/lib
 mount --rbind /dev dev

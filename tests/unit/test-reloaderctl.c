@@ -282,7 +282,7 @@ static void test_events_of_a_wrong_type(UNUSED void **state)
 {
     serve("commit");
     expect_run(1, "-s", path, "events", "weather", NULL);
-    expect_output("the master does not take what was given for 'types'");
+    expect_output("the master does not take what was given for 'types'; `reloaderctl help events` lists");
 }
 
 static void test_events_from_earlier_on(UNUSED void **state)

@@ -432,6 +432,9 @@ static void test_usage(UNUSED void **state)
 {
     expect_run(2, "reloda", NULL);
     expect_output("unknown command 'reloda'");
+    expect_output("`reloaderctl --help` lists them");
+    expect_run(2, "incr", "web", NULL);
+    expect_output("unknown command 'incr'; `reloaderctl scale NAME +1` does that");
     expect_run(2, "upgrade", NULL);
     expect_output("'upgrade' is not in this version");
     expect_run(2, "undo", "--dry-run", NULL);

@@ -94,6 +94,7 @@ struct key {
 struct foreign_key {
     const char *name, *hint;
 };
+#define CALLED(ours) "called '" ours "' here"
 
 struct key_table {
     const char *path;                  /* "programs.NAME" */
@@ -101,6 +102,7 @@ struct key_table {
     const struct foreign_key *foreign; /* likewise; may be NULL */
 };
 
+extern const struct foreign_key program_foreign[];
 extern const struct key_table root_table, socket_table, program_table, health_table,
     gateway_table;
 /* Of `stdout` and `stderr`, by enum config_stream. */

@@ -376,6 +376,10 @@ static void read_program_entry(struct reader *reader, const struct tree_node *ke
         return;
     }
     reader->program = program;
+    /* `stop all` would stop the others as well. */
+    if (strcmp(key->text, "all") == 0)
+        reader_error(reader, NULL,
+                     "this name is taken, in commands it is that of all programs; choose another");
     size_t index = reader->config->n_programs - 1, before = errors_count(reader->errors);
     section_require(reader, &program_table, value);
     section_read(reader, &program_table, value, program);

@@ -18,11 +18,11 @@
 
 #define GENERATIONS_MAX 64
 
-/* The queries by group, so that a pass over many processes stays cheap; `occupied` is set when the pass is complete. */
+/* The queries by group, so that a pass over many processes stays cheap; they are filled in when the pass is complete. */
 struct index {
     struct group_query *query;
-    pid_t group;
-    bool occupied;
+    pid_t group, member;
+    size_t n_members;
 };
 
 static int compare_groups(const void *a, const void *b)
@@ -77,15 +77,18 @@ int group_scan(struct group_query *queries, size_t n,
             process_stat_read(dirfd(proc), (pid_t)pid, &process) < 0)
             continue;
         struct index *found = find_group(index, n, process.group);
-        if (found && !process.dead)
-            found->occupied = true;
+        if (found && !process.dead && found->n_members++ == 0)
+            found->member = process.pid;
         if (child && process.parent == getpid() && !find_group(index, n, process.pid))
             child(process.pid, process.dead, userdata);
     }
     if (errno != 0)
         return -errno;
-    for (size_t i = 0; i < n; i++)
-        index[i].query->occupied = index[i].occupied;
+    for (size_t i = 0; i < n; i++) {
+        index[i].query->occupied = index[i].n_members > 0;
+        index[i].query->member = index[i].member;
+        index[i].query->n_members = index[i].n_members;
+    }
     return 0;
 }
 

@@ -15,10 +15,12 @@ struct group_query {
     pid_t group;
     bool
         occupied; /* out: a process that is not dead is in it (zombies are, but for those whose other threads live on) */
+    pid_t member;     /* out, when occupied: one of these */
+    size_t n_members; /* out: how many they are */
 };
 
 /*
- * Fills in `occupied` of all queries, each of another group, in one pass. `child` (may be NULL) is called for each child of ours that
+ * Fills in all queries, each of another group, in one pass. `child` (may be NULL) is called for each child of ours that
  * leads none of the groups asked for, among them those left to us by others; one that is dead it may reap. 0, or -errno if /proc
  * cannot be read (then nothing is filled in).
  */

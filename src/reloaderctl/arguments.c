@@ -240,7 +240,7 @@ static enum arguments_wish refuse_command(const char *name)
     else if (verb_is_for_later(name))
         complain("'%s' is not in this version", name);
     else
-        complain("unknown command '%s'; `reloaderctl --help` lists them", name);
+        complain("unknown command '%s'; %s", name, verb_hint(name));
     return ARGUMENTS_WRONG;
 }
 

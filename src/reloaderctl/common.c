@@ -144,7 +144,9 @@ int complain_of_error(const struct client_reply *reply)
     CLEANUP_FREE char *name = get_text(reply->parameters, "name"),
                       *parameter = get_text(reply->parameters, "parameter");
     if (parameter[0] != '\0') {
-        complain("the master does not take what was given for '%s'", parameter);
+        bool types = strcmp(parameter, "types") == 0;
+        complain("the master does not take what was given for '%s'%s", parameter,
+                 types ? "; `reloaderctl help events` lists what there is" : "");
         return EXIT_CODE_FAILED;
     }
     if (strcmp(reply->error, "NoSuchProgram") == 0 || strcmp(reply->error, "NoSuchWorker") == 0) {
@@ -158,7 +160,11 @@ int complain_of_error(const struct client_reply *reply)
     }
     CLEANUP_FREE char *error = text_clean(reply->error),
                       *reason = get_text(reply->parameters, "reason");
-    complain_of(reply, "the master answers %s%s%s", error, reason[0] ? ": " : "", reason);
+    /* "Failed" tells nothing that the reason does not. */
+    if (strcmp(error, "Failed") == 0 && reason[0] != '\0')
+        complain_of(reply, "%s", reason);
+    else
+        complain_of(reply, "the master answers %s%s%s", error, reason[0] ? ": " : "", reason);
     return EXIT_CODE_FAILED;
 }
 

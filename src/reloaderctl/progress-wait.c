@@ -72,7 +72,7 @@ static void put_worker(FILE *stream, json_t *worker)
     char left[DURATION_TEXT_SIZE];
     uint64_t connections = get_number(worker, "connections");
     bool leaves = strcasecmp(state_of(worker), "STARTING") != 0;
-    CLEANUP_FREE char *text = get_text(worker, "text");
+    CLEANUP_FREE char *text = get_text(worker, "text"), *reason = get_text(worker, "reason");
     for (const char *c = state_of(worker); *c != '\0'; c++)
         (void)fputc(*c >= 'A' && *c <= 'Z' ? *c - 'A' + 'a' : *c, stream);
     if (leaves && connections > 0)
@@ -82,6 +82,8 @@ static void put_worker(FILE *stream, json_t *worker)
         (void)fprintf(stream, ", %s left", duration_to_text(get_number(worker, "left_usec"), left));
     if (text[0] != '\0')
         (void)fprintf(stream, ", \"%s\"", text);
+    else if (leaves && reason[0] != '\0')
+        (void)fprintf(stream, ", %s", reason);
 }
 
 char *progress_wait_text(json_t *program)

@@ -9,14 +9,23 @@
 
 #define SLOTS_MAX 65536
 
-static void set_slots(struct progress_program *program, size_t n)
+/* Room for what is heard of them, whether they count yet or not. */
+static void know_slots(struct progress_program *program, size_t n)
 {
+    if (program->slots && n <= program->n_known)
+        return;
     struct progress_slot *slots = reallocarray(program->slots, n + 1, sizeof(*slots));
     if (!slots)
         die_of_memory();
-    for (size_t i = program->n_slots; i < n; i++)
+    for (size_t i = program->n_known; i < n; i++)
         slots[i] = (struct progress_slot){.counts = program->whole};
     program->slots = slots;
+    program->n_known = n;
+}
+
+static void set_slots(struct progress_program *program, size_t n)
+{
+    know_slots(program, n);
     program->n_slots = n;
 }
 
@@ -107,7 +116,10 @@ static void worker_event(struct progress_program *program, json_t *event)
         return;
     set_latest(program, event, state);
     uint64_t slot = get_number(event, "slot");
-    if (slot >= program->n_slots)
+    /* Where there are to be more of them than before, the canary is in one of those, and ready before it is told how many. */
+    if (slot < SLOTS_MAX)
+        know_slots(program, (size_t)slot + 1);
+    if (slot >= program->n_known)
         return;
     bool ready = strcasecmp(state, "READY") == 0;
     if (get_number(event, "generation") > program->generation)

@@ -27,10 +27,11 @@ struct progress {
     enum progress_goal goal;
     size_t n_programs;
     struct progress_program {
-        char *name;          /* as in events */
-        uint64_t generation; /* before the reload */
-        size_t n_slots;      /* follows the new configuration once its rollout began */
-        struct progress_slot *slots;
+        char *name;                  /* as in events */
+        uint64_t generation;         /* before the reload */
+        size_t n_slots;              /* follows the new configuration once its rollout began */
+        struct progress_slot *slots; /* n_known of them; those from n_slots on do not count yet */
+        size_t n_known;
         bool taken;     /* as a whole or in parts; else it has no line */
         bool shown;     /* there is room for its line */
         bool whole;     /* slots that come count, too */

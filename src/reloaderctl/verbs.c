@@ -232,6 +232,37 @@ static const char *const later_verbs[] = {
     "upgrade",
 };
 
+/* What people from similar tools type. */
+static const struct {
+    const char *name, *hint;
+} foreign_verbs[] = {
+    {"add", "`reloaderctl update` starts what is new in the configuration"},
+    {"remove", "`reloaderctl update` ends what is no longer in the configuration"},
+    {"rm", "`reloaderctl update` ends what is no longer in the configuration"},
+    {"delete", "`reloaderctl update` ends what is no longer in the configuration"},
+    {"clear", "files of output are rotated: see max_size in reloader.yaml(5)"},
+    {"flush", "files of output are rotated: see max_size in reloader.yaml(5)"},
+    {"maintail", "reloader's own log is where log.file says, else on its standard error; under "
+                 "systemd: journalctl -u reloader"},
+    {"log", "`reloaderctl tail -f NAME` shows what workers print"},
+    {"incr", "`reloaderctl scale NAME +1` does that"},
+    {"decr", "`reloaderctl scale NAME -1` does that"},
+    {"stats", "`reloaderctl top` shows what workers use"},
+    {"describe", "`reloaderctl status NAME` tells about one"},
+    {"show", "`reloaderctl status NAME` tells about one"},
+    {"info", "`reloaderctl status NAME` tells about one"},
+    {"kill", "`reloaderctl shutdown` ends the master, `reloaderctl stop` a program"},
+    {"ping", "`reloaderctl version` tells whether the master answers"},
+};
+
+const char *verb_hint(const char *name)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(foreign_verbs); i++)
+        if (strcmp(foreign_verbs[i].name, name) == 0)
+            return foreign_verbs[i].hint;
+    return "`reloaderctl --help` lists them";
+}
+
 static bool has_alias(const struct verb *verb, const char *name)
 {
     size_t length = strlen(name);

@@ -82,6 +82,8 @@ extern const size_t n_verbs;
 const struct verb *verb_find(const char *name, bool in_shell);
 /* Designed, but not in this version. */
 bool verb_is_for_later(const char *name);
+/* What whoever typed it may look for; of words from similar tools what does that here. */
+const char *verb_hint(const char *name);
 /* The place of argument number `i`, from 0. */
 enum verb_place verb_place_at(const struct verb *verb, size_t i);
 /* Calls take() with each of the aliases. */

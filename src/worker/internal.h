@@ -20,9 +20,13 @@ void worker_timer_arm(sd_event_source *timer, uint64_t usec);
 void worker_send_drain_signal(struct worker *worker);
 /* stop_signal, and the deadline after which worker_end_stop() is due. */
 void worker_send_stop_signal(struct worker *worker);
+/* The leader got it and is gone: now the others of its group, unless they had it as well, within the same deadline. */
+void worker_tell_rest_to_stop(struct worker *worker);
 void worker_kill(struct worker *worker);
 /* One that has left its group lives on: see reaper.h. userdata: the worker. */
 void worker_found_stray(pid_t pid, const char *process, bool stays, void *userdata);
+/* outlived.c: others of its group are still there, though its leader is gone: see reaper.h. userdata: the worker. */
+void worker_outlived(pid_t member, size_t n_members, void *userdata);
 /* The deadlines of DRAINING and STOPPING have come. */
 void worker_end_drain(struct worker *worker);
 void worker_end_stop(struct worker *worker);

@@ -63,6 +63,15 @@ void worker_send_stop_signal(struct worker *worker)
         reaper_hurry(worker->reaper);
 }
 
+void worker_tell_rest_to_stop(struct worker *worker)
+{
+    if (!worker->stop_signalled || worker->killed ||
+        worker_settings(worker)->kill_mode == CONFIG_KILL_GROUP)
+        return;
+    signal_worker(worker, worker_settings(worker)->stop_signal);
+    signal_worker(worker, SIGCONT);
+}
+
 static void tell_stray_to_stop(struct worker *worker, pid_t pid, const char *process)
 {
     for (unsigned i = 0; i < worker->n_strays; i++)

@@ -17,6 +17,8 @@
 #define REAPER_GAP_MAX_USEC (1000 * USEC_PER_MSEC)
 /* A pass takes as long as there are processes on the machine: it may cost a twentieth of the time. */
 #define REAPER_GAP_PER_COST 20
+/* Whoever leads a group and is told to go often goes moments before the last of it. */
+#define OUTLIVED_USEC (500 * USEC_PER_MSEC)
 
 struct reaper {
     struct list entries;
@@ -85,6 +87,15 @@ static bool is_empty_at_a_cost(struct reaper *reaper, const struct reaper_entry 
     return empty;
 }
 
+static void tell_outlived(struct reaper_entry *entry, const struct group_query *query, uint64_t now)
+{
+    if (!query->occupied || !entry->whole_group || !entry->outlived || entry->outlived_told ||
+        now < entry->exited_usec + OUTLIVED_USEC)
+        return;
+    entry->outlived_told = true;
+    entry->outlived(query->member, query->n_members, entry->userdata);
+}
+
 static void look(struct reaper *reaper)
 {
     size_t n = 0, i = 0;
@@ -98,8 +109,10 @@ static void look(struct reaper *reaper)
         LIST_FOREACH_SAFE (entry, &reaper->entries, struct reaper_entry, link) {
             if (!entry->exited)
                 continue;
-            if (!is_empty_at_a_cost(reaper, entry, queries[i++].occupied)) {
+            const struct group_query *query = &queries[i++];
+            if (!is_empty_at_a_cost(reaper, entry, query->occupied)) {
                 waiting = true;
+                tell_outlived(entry, query, reaper->last_usec);
                 continue;
             }
             reaper_remove(reaper, entry);
@@ -183,6 +196,7 @@ void reaper_add(struct reaper *reaper, struct reaper_entry *entry)
 void reaper_exited(struct reaper *reaper, struct reaper_entry *entry)
 {
     entry->exited = true;
+    entry->exited_usec = clock_monotonic_usec();
     reaper_hurry(reaper);
 }
 

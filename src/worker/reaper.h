@@ -16,6 +16,7 @@
 #include "base/list.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 #include <systemd/sd-event.h>
 
@@ -30,6 +31,8 @@ struct reaper_entry {
     const char *mark; /* NOTIFY_SOCKET in the environment of the leader and of its strays; borrowed. NULL: they are not looked for */
     const char *name; /* what its owner is called; borrowed */
     bool exited;
+    uint64_t exited_usec; /* monotonic: when the reaper was told so */
+    bool outlived_told;
     /* The leader is reaped, the group empty. The entry is no longer known to the reaper and may be freed. */
     void (*empty)(void *userdata);
     /*
@@ -37,6 +40,11 @@ struct reaper_entry {
      * the group is empty, and then it stays. Its pid is a child's of ours.
      */
     void (*stray)(pid_t pid, const char *process, bool stays, void *userdata);
+    /*
+     * `n_members` of its group, which counts, among them `member`, are still there half a second after it: said once, by the first pass that
+     * sees it. May be NULL.
+     */
+    void (*outlived)(pid_t member, size_t n_members, void *userdata);
     void *userdata;
 };
 

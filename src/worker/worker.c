@@ -338,6 +338,8 @@ static int on_leader_exit(sd_event_source *source, int fd UNUSED, uint32_t reven
         outlive_leader(worker);
         break;
     case WORKER_STOPPING:
+        worker_tell_rest_to_stop(worker);
+        break;
     case WORKER_GONE:
         break;
     }
@@ -483,6 +485,7 @@ int worker_new(const struct worker_params *params, struct worker **ret, char **r
                     .whole_tree = params->generation->program->kill_mode == CONFIG_KILL_TREE,
                     .empty = on_group_empty,
                     .stray = worker_found_stray,
+                    .outlived = worker_outlived,
                     .userdata = worker},
     };
     list_init(&worker->link);

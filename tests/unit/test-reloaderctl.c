@@ -282,7 +282,7 @@ static void test_events_of_a_wrong_type(UNUSED void **state)
 {
     serve("commit");
     expect_run(1, "-s", path, "events", "weather", NULL);
-    expect_output("the master does not take what was given for 'types'");
+    expect_output("the master does not take what was given for 'types'; `reloaderctl help events` lists");
 }
 
 static void test_events_from_earlier_on(UNUSED void **state)
@@ -432,6 +432,9 @@ static void test_usage(UNUSED void **state)
 {
     expect_run(2, "reloda", NULL);
     expect_output("unknown command 'reloda'");
+    expect_output("`reloaderctl --help` lists them");
+    expect_run(2, "incr", "web", NULL);
+    expect_output("unknown command 'incr'; `reloaderctl scale NAME +1` does that");
     expect_run(2, "upgrade", NULL);
     expect_output("'upgrade' is not in this version");
     expect_run(2, "undo", "--dry-run", NULL);

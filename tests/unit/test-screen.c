@@ -190,6 +190,21 @@ static void test_progress_of_more_workers(UNUSED void **state)
     assert_string_equal(progress.programs[0].step, "rolling back");
 }
 
+/* More of them than before: the canary is in one that is not known yet. */
+static void test_progress_of_a_canary_in_a_slot_of_its_own(UNUSED void **state)
+{
+    CLEANUP_PROGRESS struct progress progress = {0};
+    start(&progress);
+    tell(&progress, "web", 3, 4, "READY");
+    assert_int_equal(progress_total(&progress.programs[0]), 3);
+    assert_int_equal(progress_moved(&progress.programs[0]), 0);
+    json_auto_t *event = json_pack("{s:s, s:s, s:s, s:i}", "type", "rollout", "program", "web",
+                                   "step", "rolling", "workers", 4);
+    progress_event(&progress, event);
+    assert_int_equal(progress_total(&progress.programs[0]), 4);
+    assert_int_equal(progress_moved(&progress.programs[0]), 1);
+}
+
 static void test_progress_result(UNUSED void **state)
 {
     CLEANUP_PROGRESS struct progress progress = {0};
@@ -359,6 +374,7 @@ int main(void)
         cmocka_unit_test(test_event_text),
         cmocka_unit_test(test_progress),
         cmocka_unit_test(test_progress_of_more_workers),
+        cmocka_unit_test(test_progress_of_a_canary_in_a_slot_of_its_own),
         cmocka_unit_test(test_progress_result),
         cmocka_unit_test(test_progress_drawing),
         cmocka_unit_test(test_progress_of_goals),

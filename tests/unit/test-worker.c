@@ -524,12 +524,25 @@ static void test_survivors_of_a_drain_run_out_of_time(void **state)
 static void test_mixed_stops_the_leader_and_kills_the_group(void **state)
 {
     struct kit *kit = *state;
-    kit_run(kit, "    stop_timeout: 20ms\n", "sleep 100 & " READY HEAR);
+    kit_run(kit, "    stop_timeout: 20ms\n", STUBBORN READY HEAR);
+    kit_await_messages(kit, 1);
     kit_await(kit, WORKER_READY);
     worker_stop(kit->worker, "enough");
     kit_expect_end(kit, "READY STOPPING exited GONE");
     kit_expect_killed_by(kit, SIGTERM);
     assert_true(kit->worker->killed);
+}
+
+/* Its turn comes when the leader is gone; nobody has to be killed. */
+static void test_mixed_stops_the_group_after_the_leader(void **state)
+{
+    struct kit *kit = *state;
+    kit_run(kit, LONG, "sleep 100 & " READY HEAR);
+    kit_await(kit, WORKER_READY);
+    worker_stop(kit->worker, "enough");
+    kit_expect_end(kit, "READY STOPPING exited GONE");
+    kit_expect_killed_by(kit, SIGTERM);
+    assert_false(kit->worker->killed);
 }
 
 static void test_group_stops_all(void **state)
@@ -655,6 +668,7 @@ int main(void)
         A_TEST(test_survivors_of_a_drain),
         A_TEST(test_survivors_of_a_drain_run_out_of_time),
         A_TEST(test_mixed_stops_the_leader_and_kills_the_group),
+        A_TEST(test_mixed_stops_the_group_after_the_leader),
         A_TEST(test_group_stops_all),
         A_TEST(test_process_leaves_the_others_alone),
         A_TEST(test_what_cannot_be_started),

@@ -18,7 +18,7 @@ EXIT_PACKAGES=3
 
 BUILD=${RELOADER_BUILD:-build}
 
-# How many integration tests run at a time: they wait more than they compute.
+# How many tests run at a time: they wait more than they compute.
 TEST_JOBS=${TEST_JOBS:-$(($(nproc) * 2))}
 
 say() {
@@ -133,6 +133,11 @@ check_foreign_system() {
     [ -z "$foreign_missing" ] && return 0
     complain "this is neither Debian nor Ubuntu; install these yourself:$foreign_missing"
     exit "$EXIT_PACKAGES"
+}
+
+# run_unit_tests DIR: of what is built in DIR. They, too, wait more than they compute.
+run_unit_tests() {
+    meson test -C "$1" --no-rebuild --quiet --print-errorlogs --num-processes "$((TEST_JOBS > 0 ? TEST_JOBS : 1))"
 }
 
 # run_pytest DIR PYTEST-ARGUMENT...: tests of what is built in DIR; several at a time where pytest-xdist is there.

@@ -69,8 +69,7 @@ static void put_exit_codes(const struct part *part)
     CLEANUP_STRV char **codes = NULL;
     if (option && !text)
         return;
-    /* The default of Supervisor 4; that of 3.x was 0,2, and would have a Go program that panics, or wrong arguments, left ended. */
-    for (const char *at = text ? text : "0"; *at != '\0';) {
+    for (const char *at = text ? text : "0,2"; *at != '\0';) {
         at += strspn(at, ", \t\n");
         size_t length = strcspn(at, ", \t\n");
         if (length > 0 && strv_consume(&codes, strndup(at, length)) < 0)

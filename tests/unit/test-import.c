@@ -71,7 +71,7 @@ static const struct {
 } lines[] = {
     {"", "restart: unexpected"},
     {"", "start_retries: 3"},
-    {"", "expected_exit_codes: [0]"},
+    {"", "expected_exit_codes: [0, 2]"},
     {"", "start_seconds: 1s"},
     {"", "stop_timeout: 10s"},
     {"", "disconnect_timeout: 10s"},
@@ -293,7 +293,7 @@ static void test_ports(void **state UNUSED)
     assert_int_equal(program->numprocs_start, 8080);
     assert_string_equal(program->command[2], "--port=%(process_num)s");
     assert_int_equal(program->start_retries, 3);
-    assert_true(config_expects_exit(program, 0) && !config_expects_exit(program, 2));
+    assert_true(config_expects_exit(program, 0) && config_expects_exit(program, 2));
     assert_int_equal(program->restart, CONFIG_RESTART_UNEXPECTED);
 }
 

@@ -67,6 +67,18 @@ static void measure(struct top_row *row, json_t *object, bool pss)
     row->connections = number_of(object, "connections");
 }
 
+/* Its own words; of one that leaves, and of a slot without one, why that is. */
+static char *explain(json_t *slot, json_t *worker)
+{
+    char *text = get_text(worker, "text");
+    CLEANUP_FREE char *state = get_text(worker, "state");
+    bool leaves = strcmp(state, "DRAINING") == 0 || strcmp(state, "STOPPING") == 0;
+    if (worker && (!leaves || text[0] != '\0'))
+        return text;
+    free(text);
+    return get_text(worker ? worker : slot, "reason");
+}
+
 static void add_row(struct top_rows *rows, const struct top_rows *before, json_t *slot,
                     json_t *worker, bool pss)
 {
@@ -78,7 +90,7 @@ static void add_row(struct top_rows *rows, const struct top_rows *before, json_t
     struct top_row *row = &larger[rows->n];
     *row = (struct top_row){.name = get_text(slot, "name"),
                             .state = get_text(source, "state"),
-                            .text = get_text(worker, "text"),
+                            .text = explain(slot, worker),
                             .generation = get_number(worker, "generation"),
                             .restarts = get_number(worker, "restarts"),
                             .mixed = json_is_true(json_object_get(worker, "mixed")),

@@ -270,6 +270,31 @@ static void test_plain_frame(UNUSED void **state)
                        "          -            -    -\n");
 }
 
+/* Why nobody is there, or who is leaves. */
+static void test_reasons(UNUSED void **state)
+{
+    CLEANUP(top_rows_clear) struct top_rows rows = {0};
+    const struct fake fakes[] = {{"web/0", "READY", 4711, 5, 100 * S, 5 * S, 5 << 20, 13},
+                                 {"web/1", "FATAL", 0, 0, 0, 0, 0, 0},
+                                 {"web/2", "STOPPING", 4712, 5, 100 * S, 5 * S, 5 << 20, 13}};
+    json_auto_t *status = fake_status(fakes, ARRAY_SIZE(fakes));
+    json_t *programs = json_object_get(status, "programs"),
+           *slots = json_object_get(json_array_get(programs, 0), "slots"), *slot;
+    size_t i;
+    json_array_foreach(slots, i, slot)
+    {
+        json_t *worker = json_array_get(json_object_get(slot, "workers"), 0);
+        (void)json_object_set_new(slot, "reason", json_string("of the slot"));
+        (void)json_object_set_new(worker, "reason", json_string("of the worker"));
+        if (i == 2)
+            (void)json_object_del(worker, "text");
+    }
+    top_rows_read(status, false, &(struct top_rows){0}, &rows);
+    assert_string_equal(rows.rows[0].text, "hello?[2J");
+    assert_string_equal(rows.rows[1].text, "of the slot");
+    assert_string_equal(rows.rows[2].text, "of the worker");
+}
+
 static size_t count_lines(const char *frame, size_t width)
 {
     size_t n = 0;
@@ -382,6 +407,7 @@ int main(void)
         cmocka_unit_test(test_json_has_it_too),
         cmocka_unit_test(test_orders),
         cmocka_unit_test(test_plain_frame),
+        cmocka_unit_test(test_reasons),
         cmocka_unit_test(test_never_more_than_the_screen),
         cmocka_unit_test(test_scrolling),
         cmocka_unit_test(test_keys),

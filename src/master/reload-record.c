@@ -8,6 +8,8 @@
 #include "master/programs.h"
 #include "worker/oneshot.h"
 
+#define FATAL_TOLD_MAX 4 /* by name, of what may be a hundred */
+
 const char *reload_result_to_string(enum reload_result result)
 {
     switch (result) {
@@ -230,6 +232,32 @@ static json_t *describe_slots(const struct program *program)
     return slots;
 }
 
+/* "api is FATAL as before: ..."; NULL: it is not. */
+static char *name_fatal(const struct program *program)
+{
+    CLEANUP_FREE char *text = program->in_result ? program_fatal_text(program) : NULL;
+    return text ? string_format("%s%s%s", program->name,
+                                program_stays_fatal(program) ? " is " : ": ", text)
+                : NULL;
+}
+
+char *reload_fatal_text(const struct master *master)
+{
+    CLEANUP_FREE char *all = NULL;
+    size_t n = 0;
+    for (size_t i = 0; i < master->n_programs; i++) {
+        CLEANUP_FREE char *text = name_fatal(master->programs[i]);
+        if (!text || ++n > FATAL_TOLD_MAX)
+            continue;
+        char *longer = string_format("%s%s%s", all ? all : "", all ? "; " : "", text);
+        free(all);
+        all = longer;
+    }
+    return n > FATAL_TOLD_MAX
+               ? string_format("%s; and %zu more", all ? all : "no memory", n - FATAL_TOLD_MAX)
+               : TAKE_PTR(all);
+}
+
 /* Of a name there is one: one that was removed for another of its name is still there, for people. */
 static bool is_worth_telling(const struct master *master, const struct program *program,
                              enum reload_result result)
@@ -238,20 +266,28 @@ static bool is_worth_telling(const struct master *master, const struct program *
                                  !master_find_program(master, program->name));
 }
 
+/* malloc-ed; NULL: there is none. */
+static char *describe_failure(const struct program *program, enum reload_result result)
+{
+    bool failed = result == RELOAD_DEGRADED || result == RELOAD_ROLLED_BACK;
+    if (program->in_result && result == RELOAD_COMMITTED)
+        return program_fatal_text(program);
+    return program->in_result && failed && program->failure ? strdup(program->failure) : NULL;
+}
+
 static json_t *describe_programs(const struct master *master, enum reload_result result)
 {
     json_t *programs = json_array();
-    bool failed = result == RELOAD_DEGRADED || result == RELOAD_ROLLED_BACK;
     for (size_t i = 0; i < master->n_programs; i++) {
         const struct program *program = master->programs[i];
         if (!is_worth_telling(master, program, result))
             continue;
+        CLEANUP_FREE char *reason = describe_failure(program, result);
         (void)json_array_append_new(
             programs, json_pack("{s:s, s:s, s:I, s:I, s:s*, s:o}", "name", program->name, "result",
                                 describe_result(program, result), "generation",
                                 (json_int_t)program->committed->number, "workers",
-                                (json_int_t)program_wanted(program), "reason",
-                                failed && program->in_result ? program->failure : NULL, "slots",
+                                (json_int_t)program_wanted(program), "reason", reason, "slots",
                                 describe_slots(program)));
     }
     return programs;

@@ -28,6 +28,19 @@ int reload_request_widen(struct reload_request *request, const struct reload_wis
     return 0;
 }
 
+bool reload_may_leave_fatal(const struct reload_request *request,
+                            const struct config_program_change *change)
+{
+    if (!change || change->fate == CONFIG_REMOVED)
+        return true;
+    if (change->rolls)
+        return false;
+    if (request->all || !strv_contains(request->programs, change->to->name))
+        return true;
+    bool by_others = request->cause.path || request->kind == RELOAD_RESTART;
+    return by_others && strv_length(request->programs) > 1;
+}
+
 /* A configuration that is to be read anew is the newest one, too; and workers that take everything anew are restarted. */
 static enum reload_kind join(enum reload_kind a, enum reload_kind b)
 {

@@ -66,7 +66,12 @@ static void log_result(const struct master *master, enum reload_result result, u
         if (!program->in_result || !program->started)
             continue;
         is_told = true;
-        if (result == RELOAD_COMMITTED)
+        CLEANUP_FREE char *fatal = program_fatal_text(program);
+        if (result == RELOAD_COMMITTED && fatal)
+            log_about(reload_subject(master->reload.running.id, program), LOG_LEVEL_WARNING,
+                      "reload %llu committed, generation %llu, %s", id,
+                      (unsigned long long)program->committed->number, fatal);
+        else if (result == RELOAD_COMMITTED)
             log_about(reload_subject(master->reload.running.id, program), LOG_LEVEL_INFO,
                       "reload %llu committed, generation %llu, %u workers, %s", id,
                       (unsigned long long)program->committed->number, program_wanted(program),
@@ -164,6 +169,17 @@ static void begin_program(struct master *master, struct program *program,
                   "out of memory, it stays in its old generation");
 }
 
+static void begin_old_program(struct master *master, const struct reload_candidate *candidate,
+                              struct program *program, struct generation *generation)
+{
+    const struct config_program_change *change = config_diff_program(candidate->diff,
+                                                                     generation->program->name);
+    begin_program(master, program, generation);
+    if (reload_may_leave_fatal(&master->reload.running, change) &&
+        generation_is_told_the_same(program->committed, generation))
+        program_expect_fatal(program);
+}
+
 /*
  * Those that are there: with a part they go on, and without a name they will go when it commits. What a superseded reload was about to add goes
  * at once, unless this one has a part for it: its name may be that of another program by now.
@@ -184,7 +200,7 @@ static void begin_old_programs(struct master *master, const struct reload_candid
         if (part && part->is_adopted)
             program_begin_adoption(program, part->generation);
         else if (part && !part->added)
-            begin_program(master, program, part->generation);
+            begin_old_program(master, candidate, program, part->generation);
         else if (program->is_new)
             program_remove(program);
     }
@@ -267,6 +283,8 @@ void reload_take(struct master *master, struct reload_candidate *candidate)
 
 static const char *describe_step(const struct program *program)
 {
+    if (program_stays_fatal(program))
+        return "fatal";
     if (program->degraded)
         return "degraded";
     if (program->rolled_back)
@@ -416,6 +434,7 @@ static void commit(struct master *master)
     if (reload->release.prepared)
         master->options.commit(master->release.config, reload->release.prepared,
                                master->options.userdata);
+    reload->reason = reload_fatal_text(master);
     finish(master, RELOAD_COMMITTED);
 }
 

@@ -90,7 +90,7 @@ struct reload_request {
 struct reload_record {
     struct reload_request request;
     enum reload_result result;
-    char *reason; /* NULL where it committed */
+    char *reason; /* NULL where it committed and nobody stays FATAL */
     uint64_t began_realtime_usec, duration_usec;
     json_t *programs; /* array of {name, result, generation, workers, reason} */
 };
@@ -179,6 +179,13 @@ json_t *reload_plan(struct master *master, const struct reload_wish *wish);
 /* What the files of the reload need of each other. */
 
 void reload_request_clear(struct reload_request *request);
+/*
+ * May a program that was FATAL before stay so, and the others commit? `change` is its own, NULL where the configuration does not have it
+ * any more; not if that gives it something else, nor if it was asked for by its name: as one of several only where it is the operator who
+ * named them, and not a watch, or a restart, which names all that there are. Pure.
+ */
+bool reload_may_leave_fatal(const struct reload_request *request,
+                            const struct config_program_change *change);
 /* Adds what is wished for to a request of the same kind. 0 or -ENOMEM. */
 int reload_request_widen(struct reload_request *request, const struct reload_wish *wish);
 /* Finds out who takes part, and makes what they need. With `dry` listeners may lack sockets. 0 or -errno with *ret_reason. */
@@ -205,6 +212,9 @@ bool reload_candidate_step(struct master *master);
 void reload_candidate_reconsider(struct master *master, enum reload_result result);
 void reload_candidate_clear(struct reload_candidate *candidate);
 void reload_drop_candidate(struct master *master, const char *by);
+
+/* "api is FATAL as before: ..." of the reload that is committed (malloc-ed); NULL: nobody is. */
+char *reload_fatal_text(const struct master *master);
 
 /* The only place where a reload ends: its record, which takes over the request and `reason`, is kept and published. */
 void reload_end(struct master *master, struct reload_request *request,

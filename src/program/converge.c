@@ -112,7 +112,7 @@ static struct rollout_slot view_slot(const struct program *program, struct slot 
     view.unsettled = slot_is_unsettled(slot);
     if (slot->successor && !slot_successor_is_proven(slot))
         view.successor.presence = ROLLOUT_STARTING;
-    view.held = slot->held;
+    view.held = slot_is_closed(slot);
     view.over = slot_is_over(slot);
     LIST_FOREACH (worker, &slot->leaving, struct worker, link)
         view.leaving += worker_is_leaving(worker);

@@ -17,12 +17,17 @@
 #define PROBATION_DEFAULT_USEC (3 * USEC_PER_SEC)
 
 /* `reason` is taken over. The first one of a reload is what people are told. */
-static void fail(struct program *program, char *reason)
+static void fail(struct slot *slot, char *reason)
 {
+    struct program *program = slot->program;
+    (void)sd_event_source_set_enabled(program->probation_timer, SD_EVENT_OFF);
+    if (slot_may_stay_fatal(slot)) {
+        slot_stay_fatal(slot, reason);
+        return;
+    }
     program->failed = true;
     if (reason)
         string_make_utf8(reason);
-    (void)sd_event_source_set_enabled(program->probation_timer, SD_EVENT_OFF);
     if (program->failure)
         free(reason);
     else
@@ -70,7 +75,7 @@ void program_note_failed_start(struct slot *slot, struct generation *generation,
     struct program *program = slot->program;
     if (is_on_trial(program, generation)) {
         note_slot_failure(slot, reason);
-        fail(program, TAKE_PTR(reason));
+        fail(slot, TAKE_PTR(reason));
     } else if (program->phase == ROLLOUT_IDLE) {
         if (!program->start_failure && reason)
             program->start_failure = strdup(reason);
@@ -134,10 +139,10 @@ static void note_crash(struct slot *slot, struct worker *worker)
         program_note_failed_start(slot, worker->generation,
                                   string_format("%s %s", worker->name, how));
     else if (program->phase == ROLLOUT_CANARY && worker->generation == program->target)
-        fail(program, string_format("%s %s in its probation", worker->name, how));
+        fail(slot, string_format("%s %s in its probation", worker->name, how));
     else if (program->phase == ROLLOUT_ROLLING && worker->generation == program->target &&
              crashes_too_often(program))
-        fail(program, string_format("%s %s, and the new workers keep doing so", worker->name, how));
+        fail(slot, string_format("%s %s, and the new workers keep doing so", worker->name, how));
 }
 
 /* From a place to the leaving list. */
@@ -222,13 +227,13 @@ static void on_worker_changed(struct worker *worker, enum worker_state from, con
             begin_probation(program, worker);
         break;
     case WORKER_DRAINING:
-        if (!worker->asked_to_leave && program->phase == ROLLOUT_CANARY &&
-            worker->generation == program->target)
-            fail(program,
-                 string_format("%s began to stop by itself in its probation", worker->name));
         (void)vacate(slot, worker);
         if (!worker->asked_to_leave)
             plan_replacement(slot, worker);
+        if (!worker->asked_to_leave && program->phase == ROLLOUT_CANARY &&
+            worker->generation == program->target)
+            fail(slot,
+                 string_format("%s began to stop by itself in its probation", worker->name));
         break;
     case WORKER_STOPPING:
         (void)vacate(slot, worker);
@@ -283,10 +288,11 @@ static void on_worker_health(struct worker *worker, void *userdata)
     struct program *program = slot->program;
     if (worker_health(worker) == HEALTH_BAD && program->phase == ROLLOUT_CANARY &&
         worker->generation == program->target)
-        fail(program, string_format("%s was unhealthy in its probation: %s", worker->name,
+        fail(slot, string_format("%s was unhealthy in its probation: %s", worker->name,
                                     worker->health.text ? worker->health.text : "no memory"));
     if (program->params.ops->worker_health)
         program->params.ops->worker_health(program, worker, program->params.userdata);
+    slot_tell_fatal(slot);
     program_mark(program);
 }
 

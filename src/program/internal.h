@@ -24,6 +24,16 @@ unsigned program_max_workers(const struct program *program);
 void program_drain(struct slot *slot, struct worker *worker);
 bool program_has_own_sockets(const struct config_program *config);
 
+/* fatal.c */
+void program_forget_fatal(struct program *program);
+/* Behind the commit. */
+void program_commit_fatal(struct program *program);
+void program_roll_back_fatal(struct program *program);
+/* Is it no news if the reload's generation does not come up here? */
+bool slot_may_stay_fatal(const struct slot *slot);
+/* It did not: `reason`, why, is taken over. */
+void slot_stay_fatal(struct slot *slot, char *reason);
+
 /* events.c */
 extern const struct worker_ops program_worker_ops; /* userdata: the slot */
 int program_on_probation_over(sd_event_source *source, uint64_t now, void *userdata);
@@ -37,6 +47,8 @@ DEFINE_FREEP(struct slot *, slot_free)
 /* 0 to 1. */
 double program_random(void);
 bool slot_is_empty(const struct slot *slot);
+/* Nobody is to be in it, of whatever generation. */
+bool slot_is_closed(const struct slot *slot);
 /* How a worker ended, or did not start. */
 struct worker_end {
     bool start_failed;

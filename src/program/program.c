@@ -102,7 +102,7 @@ static bool has_place_for_canary(const struct program *program)
     if (program_has_own_sockets(program->target->program))
         slots = MIN(slots, there);
     for (size_t i = 0; i < slots; i++)
-        if (!program->slots[i]->held)
+        if (!slot_is_closed(program->slots[i]))
             return true;
     return slots == 0;
 }
@@ -125,6 +125,7 @@ int program_begin(struct program *program, struct generation *target)
     begin_spread(program);
     program->failure = (free(program->failure), NULL);
     forget_slot_failures(program);
+    program_forget_fatal(program);
     (void)generation_unref(program->target);
     program->target = generation_ref(target);
     program->takes_part = true;
@@ -160,6 +161,7 @@ static void take_name(struct program *program, const char *name)
 
 void program_begin_adoption(struct program *program, struct generation *generation)
 {
+    program_forget_fatal(program);
     (void)generation_unref(program->adopted);
     program->adopted = generation_ref(generation);
     program->last_generation = MAX(program->last_generation, generation->number);
@@ -217,6 +219,7 @@ void program_commit(struct program *program)
     (void)generation_unref(program->committed);
     program->committed = TAKE_PTR(program->target);
     take_name(program, program->committed->program->name);
+    program_commit_fatal(program);
     program->phase = ROLLOUT_IDLE;
     reset_reload(program);
     program->takes_part = program->is_new = false;
@@ -228,6 +231,7 @@ void program_roll_back(struct program *program)
     (void)sd_event_source_set_enabled(program->probation_timer, SD_EVENT_OFF);
     program->waiting = program->canary_proven = program->done = false;
     program->failed = false;
+    program_roll_back_fatal(program);
     begin_spread(program);
     program->phase = ROLLOUT_ROLLING_BACK;
     program_mark(program);
@@ -357,6 +361,7 @@ struct program *program_free(struct program *program)
     (void)generation_unref(program->adopted);
     (void)generation_unref(program->committed);
     free(program->failure);
+    free(program->fatal_failure);
     forget_slot_failures(program);
     free(program->start_failure);
     free(program->restarts);

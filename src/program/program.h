@@ -50,6 +50,8 @@ struct slot {
     bool fatal_untold;
     uint64_t over_generation; /* whose worker in it is not started again; 0: none */
     bool fatal;               /* because it was given up */
+    bool was_fatal;   /* it was FATAL before the reload that runs, and is told that it may be so behind it */
+    bool stays_fatal; /* and did not come up: nobody is started in it. Until the next reload begins */
     unsigned restarts; /* workers that left by themselves and were replaced */
     uint64_t settling_usec; /* monotonic: since when clients are steered away from its own socket; 0: they are not */
     uint64_t looked_usec;
@@ -143,6 +145,7 @@ struct program {
     bool failed;      /* in this phase: for rollout_next() */
     unsigned crashes; /* of the target's ready workers in this reload */
     char *failure;    /* the first reason, for people; kept until the next reload begins */
+    char *fatal_failure; /* likewise, in a slot that stays FATAL: that does not count */
     struct slot_failure *slot_failures; /* the first one of each slot; kept likewise */
     size_t n_slot_failures;
     sd_event_source *probation_timer;
@@ -220,6 +223,14 @@ unsigned program_expected(const struct program *program);
  * One that is not started has nothing to do: its target just waits for program_commit() or program_forget_target().
  */
 int program_begin(struct program *program, struct generation *target);
+/*
+ * Behind program_begin(): slots that were FATAL before are tried again, but it is no failure of the reload if they stay so. For one whose
+ * configuration is the same as before.
+ */
+void program_expect_fatal(struct program *program);
+/* Do all of its slots stay FATAL? And which do, for people (malloc-ed): "FATAL as before: web/0 exited ..."; NULL: none. */
+bool program_stays_fatal(const struct program *program);
+char *program_fatal_text(const struct program *program);
 void program_release(struct program *program);
 void program_commit(struct program *program);
 void program_roll_back(struct program *program);

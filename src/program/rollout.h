@@ -71,7 +71,10 @@ struct rollout_slot {
     bool busy;
     /* what the phase puts into `current` has done its work, or was given up: the slot is as it is wished when it is empty */
     bool over;
-    /* the operator wants nobody in it, of whatever generation; implies `over` */
+    /*
+     * nobody is to be in it, of whatever generation: its operator wants that, or it stays FATAL in this reload;
+     * implies `over`
+     */
     bool held;
     /* its current worker has a socket that no successor will have: before it is told it has to settle */
     bool unsettled;

@@ -61,6 +61,11 @@ bool slot_is_empty(const struct slot *slot)
     return !slot->current && !slot->successor && list_is_empty(&slot->leaving);
 }
 
+bool slot_is_closed(const struct slot *slot)
+{
+    return slot->held || slot->stays_fatal;
+}
+
 bool slot_is_vacant(const struct slot *slot)
 {
     if (slot->current || slot->successor)
@@ -168,6 +173,14 @@ void slot_tell_fatal(struct slot *slot)
     if (!slot->fatal_untold)
         return;
     slot->fatal_untold = false;
+    if (slot->stays_fatal) {
+        log_about(program_subject(program), LOG_LEVEL_WARNING,
+                  "slot %u is FATAL as before: %s. The reload goes on without it; `reloaderctl "
+                  "start %s:%u` tries again",
+                  slot->number, slot->last_end ? slot->last_end : "no memory", program->name,
+                  slot->number);
+        return;
+    }
     CLEANUP_FREE char *reason = fatal_reason(slot);
     log_about(program_subject(program), LOG_LEVEL_ERROR,
               "slot %u is FATAL: %s. `reloaderctl start %s:%u` tries again", slot->number,
@@ -239,6 +252,8 @@ static void follow(struct slot *slot, const struct generation *generation,
 void slot_plan_restart(struct slot *slot, const struct generation *generation,
                        const struct worker_end *end)
 {
+    if (slot->stays_fatal)
+        return;
     if (slot->history_generation != generation->number) {
         slot->history = (struct restart_history){0};
         slot->history_generation = generation->number;
@@ -259,7 +274,7 @@ void slot_plan_restart(struct slot *slot, const struct generation *generation,
 bool slot_is_over(const struct slot *slot)
 {
     const struct generation *wanted = program_wanted_generation(slot->program);
-    return slot->held || (slot->over_generation > 0 && slot->over_generation == wanted->number);
+    return slot_is_closed(slot) || (slot->over_generation > 0 && slot->over_generation == wanted->number);
 }
 
 const char *slot_restart_text(const struct slot *slot, const struct generation *generation,
@@ -314,7 +329,7 @@ enum slot_state slot_get_state(const struct slot *slot)
         return SLOT_READY;
     if (slot->current || slot->successor)
         return SLOT_STARTING;
-    if (slot->backoff_until_usec > clock_monotonic_usec())
+    if (slot->backoff_until_usec > clock_monotonic_usec() && !slot_is_over(slot))
         return SLOT_BACKOFF;
     bool leaving = false;
     LIST_FOREACH (worker, &slot->leaving, struct worker, link) {

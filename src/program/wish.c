@@ -62,7 +62,7 @@ void slot_begin_anew(struct slot *slot)
 {
     slot->history = (struct restart_history){0};
     slot->over_generation = 0;
-    slot->fatal = slot->fatal_untold = false;
+    slot->fatal = slot->fatal_untold = slot->stays_fatal = false;
     slot->backoff_until_usec = 0;
     slot->start_failure = (free(slot->start_failure), NULL);
 }

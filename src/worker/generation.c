@@ -218,10 +218,15 @@ static bool is_same_account(const struct config_account *old, const struct confi
             memcmp(old->groups, new->groups, old->n_groups * sizeof(*old->groups)) == 0);
 }
 
-bool generation_is_same(const struct generation *old, const struct generation *new)
+bool generation_is_told_the_same(const struct generation *old, const struct generation *new)
 {
     return is_same_account(&old->program->identity.account, &new->program->identity.account) &&
-           strv_equal(old->environment, new->environment) && pins_are_same(old->pins, new->pins);
+           strv_equal(old->environment, new->environment);
+}
+
+bool generation_is_same(const struct generation *old, const struct generation *new)
+{
+    return generation_is_told_the_same(old, new) && pins_are_same(old->pins, new->pins);
 }
 
 struct generation *generation_ref(struct generation *generation)

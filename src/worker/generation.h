@@ -53,6 +53,8 @@ int generation_scaled(const struct generation *earlier, struct config *config,
 int generation_hand(struct generation *generation, struct listener *const *listeners);
 /* Would their workers be made of the same: users, environment, directories, program files as they are now? The configuration is the caller's to compare. */
 bool generation_is_same(const struct generation *old, const struct generation *new);
+/* Is what their operator gives them besides the configuration the same: users and environment? Files are not looked at. */
+bool generation_is_told_the_same(const struct generation *old, const struct generation *new);
 struct generation *generation_ref(struct generation *generation);
 struct generation *generation_unref(struct generation *generation);
 DEFINE_FREEP(struct generation *, generation_unref)

@@ -526,6 +526,92 @@ static void test_crash_during_the_canary(void **state)
     assert_false(fixture->program->failed);
 }
 
+#define GIVEN_UP CANARY "    workers: 3\n    start_retries: 0\n"
+
+static bool all_are_fatal(const struct fixture *fixture)
+{
+    for (size_t i = 0; i < fixture->program->n_slots; i++)
+        if (slot_get_state(fixture->program->slots[i]) != SLOT_FATAL)
+            return false;
+    return fixture->program->n_slots > 0;
+}
+
+/* One canary is tried for all, and they are what they were. */
+static void test_stays_fatal(void **state)
+{
+    struct fixture *fixture = *state;
+    start(fixture, GIVEN_UP, "exit 9");
+    AWAIT(fixture, all_are_fatal(fixture));
+    assert_null(program_fatal_text(fixture->program));
+    unsigned started = fixture->started;
+    begin(fixture, GIVEN_UP, "exit 7");
+    program_expect_fatal(fixture->program);
+    commit(fixture);
+    AWAIT(fixture, all_are_fatal(fixture) && !fixture->dirty);
+    assert_int_equal(fixture->started - started, 1);
+    assert_true(program_stays_fatal(fixture->program));
+    CLEANUP_FREE char *text = program_fatal_text(fixture->program);
+    assert_string_equal(text, "FATAL as before: web/0 exited with 7 before it was ready");
+    assert_null(fixture->program->failure);
+    begin(fixture, GIVEN_UP, SERVE);
+    program_expect_fatal(fixture->program);
+    commit(fixture);
+    expect_all_of(fixture, 3, 3);
+    assert_null(program_fatal_text(fixture->program));
+}
+
+static void test_fatal_is_a_failure_where_nobody_expects_it(void **state)
+{
+    struct fixture *fixture = *state;
+    start(fixture, GIVEN_UP, "exit 9");
+    AWAIT(fixture, all_are_fatal(fixture));
+    begin(fixture, GIVEN_UP, "exit 7");
+    roll_back(fixture);
+    assert_false(fixture->program->degraded);
+    AWAIT(fixture, all_are_fatal(fixture));
+}
+
+/* Another program has failed: this one is as it was, and not degraded. */
+static void test_stays_fatal_on_the_way_back(void **state)
+{
+    struct fixture *fixture = *state;
+    start(fixture, GIVEN_UP, "exit 9");
+    AWAIT(fixture, all_are_fatal(fixture));
+    begin(fixture, GIVEN_UP, "exit 7");
+    program_expect_fatal(fixture->program);
+    AWAIT(fixture, fixture->program->canary_proven);
+    unsigned started = fixture->started;
+    program_roll_back(fixture->program);
+    AWAIT(fixture, fixture->program->rolled_back);
+    assert_false(fixture->program->degraded);
+    AWAIT(fixture, all_are_fatal(fixture) && !fixture->dirty);
+    assert_int_equal(fixture->started, started);
+}
+
+/* A slot that was FATAL is no proof of anything, and one that was not is. */
+static void test_one_slot_stays_fatal(void **state)
+{
+    struct fixture *fixture = *state;
+    const char *script = "[ $RELOADER_SLOT = 1 ] && exit 9; " SERVE;
+    start(fixture, GIVEN_UP, script);
+    AWAIT(fixture, program_count_ready(fixture->program) == 2 &&
+                       slot_get_state(fixture->program->slots[1]) == SLOT_FATAL);
+    begin(fixture, GIVEN_UP, script);
+    program_expect_fatal(fixture->program);
+    commit(fixture);
+    AWAIT(fixture, !has_leaving(fixture) && !fixture->dirty);
+    assert_int_equal(program_count_ready(fixture->program), 2);
+    assert_false(program_stays_fatal(fixture->program));
+    CLEANUP_FREE char *text = program_fatal_text(fixture->program);
+    assert_string_equal(text,
+                        "1 of 3 slots FATAL as before: web/1 exited with 9 before it was ready");
+    begin(fixture, GIVEN_UP, "exit 7");
+    program_expect_fatal(fixture->program);
+    roll_back(fixture);
+    assert_string_equal(fixture->program->failure, "web/0 exited with 7 before it was ready");
+    assert_int_equal(program_count_ready(fixture->program), 2);
+}
+
 static void test_stop_during_a_reload(void **state)
 {
     struct fixture *fixture = *state;
@@ -723,6 +809,10 @@ int main(void)
         A_TEST(test_superseded),
         A_TEST(test_superseded_while_the_canary_starts),
         A_TEST(test_crash_during_the_canary),
+        A_TEST(test_stays_fatal),
+        A_TEST(test_fatal_is_a_failure_where_nobody_expects_it),
+        A_TEST(test_stays_fatal_on_the_way_back),
+        A_TEST(test_one_slot_stays_fatal),
         A_TEST(test_stop_during_a_reload),
         A_TEST(test_spread),
         A_TEST(test_spread_by_workers_themselves),

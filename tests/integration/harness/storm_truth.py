@@ -152,7 +152,11 @@ def check_handed(pid, whole):
         program = whole["programs"].get(worker.program)
         if not program:
             continue
-        inodes = sockets_of(worker.pid)
+        try:
+            inodes = sockets_of(worker.pid)
+        except (FileNotFoundError, ProcessLookupError):
+            wrong.append(f"{worker.program}:{worker.slot} of generation {worker.generation} ended while it was looked at")
+            continue
         if "handoff" in program:
             wrong += _check_taken(worker, whole, [known.get(inode) for inode in inodes.values() if inode in held])
             continue

@@ -12,6 +12,8 @@ from harness import configs, isolation, parallel, proc
 from harness.browser import Browser
 from harness.paths import BINARIES, TOP
 
+pytestmark = pytest.mark.heavy
+
 HOSTILE = "<img src=x onerror=\"window.owned=1\"><script>window.owned=1</script>&lt;b&gt;"
 NEWER, SIGNS = ".strip .sign.newer", ".strip .sign"
 

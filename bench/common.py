@@ -30,6 +30,8 @@ def arguments(description, **defaults):
 class MeasuredLoad(Load):
     """Load whose failures are reported by the run instead of ending it."""
 
+    LINGER = ()  # loadgen's own
+
     def check(self):
         pass
 

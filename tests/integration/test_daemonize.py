@@ -42,7 +42,7 @@ def test_parent_leaves_when_ready(directory, port):
 
 @pytest.mark.parametrize("change,code,said", [
     ({"command": ["/nonexistent/server"]}, 1, "cannot execute '/nonexistent/server'"),
-    ({"command": configs.fault("exit=3")}, 1, "exited with 3"),
+    ({"command": configs.fault("exit=3"), "start_seconds": "20s"}, 1, "exited with 3"),
     ({"command": configs.fault(), "ready": "notify", "start_timeout": "300ms"}, 1, "ready"),
     ({"workers": 0}, 3, "workers"),
 ], ids=["missing", "crashes", "never ready", "configuration"])

@@ -8,27 +8,53 @@ import signal
 import pytest
 from selenium.webdriver.common.keys import Keys
 
-from harness import configs, parallel, proc
+from harness import configs, isolation, parallel, proc
 from harness.browser import Browser
 from harness.paths import BINARIES, TOP
+
+pytestmark = pytest.mark.heavy
 
 HOSTILE = "<img src=x onerror=\"window.owned=1\"><script>window.owned=1</script>&lt;b&gt;"
 NEWER, SIGNS = ".strip .sign.newer", ".strip .sign"
 
 
-@pytest.fixture
-def browser(directory):
-    """browser(width, …) starts one; at the end nothing may be left of it."""
-    started = []
-
-    def start(*arguments, **options):
-        parallel.HEAVY_LOAD.take()
-        started.append(Browser(*arguments, **options))
-        return started[-1]
-
-    yield start
-    for one in reversed(started):
+@pytest.fixture(scope="module")
+def chromium():
+    """One for all tests, in a network of its own. At the end nothing may be left of it."""
+    parallel.HEAVY_LOAD.take()
+    network = isolation.Network()
+    try:
+        one = Browser()
+    finally:
+        network.leave()
+    isolation.LASTING.add(one.driver_pid)
+    yield one
+    isolation.LASTING.remove(one.driver_pid)
+    with beside(one):
         one.close()
+
+
+def beside(browser):
+    return isolation.network_of(browser.driver_pid) if os.geteuid() == 0 else contextlib.nullcontext()
+
+
+@pytest.fixture(autouse=True)
+def beside_the_browser(isolated, chromium):
+    """All of a test is in the browser's network."""
+    with beside(chromium):
+        yield
+
+
+@pytest.fixture
+def browser(chromium):
+    """browser(width, …) is as if it had just been started."""
+    def renew(*arguments, **options):
+        parallel.HEAVY_LOAD.take()
+        chromium.renew(*arguments, **options)
+        return chromium
+
+    yield renew
+    chromium.open("about:blank")
 
 
 @pytest.fixture

@@ -292,9 +292,10 @@ def test_ready_through_a_reload(served, directory):
 def test_not_ready_while_it_stops(served, directory):
     """The gateway is the last to go, and says so until then."""
     one = served(configs.recorders(directory / "record", "--silent"))
+    pids = one.pids()
     assert get(one, "/quit", "POST") == (200, ACCEPTED)
     assert get(one, "/readyz") == (503, error("the master is stopping"))
-    for pid in one.pids():
+    for pid in pids:
         os.kill(pid, signal.SIGKILL)
     assert one.process.wait(60) == 0
     one.stopped = True

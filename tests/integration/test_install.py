@@ -76,12 +76,18 @@ def test_pkg_config(installed, directory):
     subprocess.run([directory / "worker"], env=libraries, timeout=20, check=True)
 
 
-@pytest.mark.parametrize("name,option", [("system", "systemdsystemunitdir"), ("user", "systemduserunitdir")])
-def test_directories_of_the_distribution(directory, name, option):
+def test_directories_of_the_distribution(directory):
     """Below /usr, units go where systemd.pc says; an option beats it."""
-    answer = subprocess.run(["pkg-config", f"--variable={option}", "systemd"], capture_output=True, text=True, check=False).stdout.strip()
-    for arguments, place in (([], answer or f"/usr/lib/systemd/{name}"), ([f"-D{option}=/elsewhere"], "/elsewhere")):
+    options = {"system": "systemdsystemunitdir", "user": "systemduserunitdir"}
+
+    def told(name):
+        answer = subprocess.run(["pkg-config", f"--variable={options[name]}", "systemd"], capture_output=True, text=True, check=False)
+        return answer.stdout.strip() or f"/usr/lib/systemd/{name}"
+
+    for arguments, places in (([], [told(name) for name in options]),
+                              ([f"-D{option}=/elsewhere/{name}" for name, option in options.items()], [f"/elsewhere/{name}" for name in options])):
         build = directory / f"build-{len(arguments)}"
         subprocess.run(["meson", "setup", "--prefix=/usr", "-Dunit_tests=disabled", *arguments, build, TOP], stdout=subprocess.DEVNULL, check=True)
         plan = (build / "meson-info" / "intro-install_plan.json").read_text()
-        assert f'"{place}/reloader.service"' in plan
+        for place in places:
+            assert f'"{place}/reloader.service"' in plan

@@ -6,6 +6,8 @@ import pytest
 
 from harness.storm import Storm
 
+pytestmark = pytest.mark.heavy
+
 
 def weather(directory, seconds, **options):
     seed = int(os.environ.get("RELOADER_STORM_SEED") or random.SystemRandom().randrange(1 << 32))

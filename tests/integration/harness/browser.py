@@ -12,7 +12,7 @@ from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
-from harness import proc
+from harness import isolation, proc
 
 CHROMIUM, DRIVER = "/usr/bin/chromium", "/usr/bin/chromedriver"
 QUIET = ["--headless=new", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run", "--disable-extensions", "--disable-sync",
@@ -36,10 +36,21 @@ class Browser:
         # Nothing of it is to be found in anybody's home, nor to be asked of the desktop.
         environment = {**os.environ, "HOME": self.profile, "XDG_CONFIG_HOME": self.profile, "XDG_CACHE_HOME": self.profile,
                        "DBUS_SESSION_BUS_ADDRESS": "disabled:"}
-        self.driver = webdriver.Chrome(service=Service(DRIVER, env=environment), options=options)
+        # Helpers that Chromium lets go of stay below it.
+        service = Service(DRIVER, env=environment, popen_kw={"preexec_fn": isolation.become_subreaper})
+        self.driver = webdriver.Chrome(service=service, options=options)
         self.driver_pid = self.driver.service.process.pid
         self.prefer(dark)
         self.resize(width, height)
+
+    def renew(self, width=1600, height=1100, dark=False):
+        """As it was when it was started, for another test; what earlier pages complained of is no complaint of the next one."""
+        self.open("about:blank")
+        self.driver.execute_cdp_cmd("Storage.clearDataForOrigin", {"origin": "*", "storageTypes": "all"})
+        self.driver.execute_cdp_cmd("Network.clearBrowserCache", {})
+        self.prefer(dark)
+        self.resize(width, height)
+        self.complaints()
 
     def resize(self, width, height=1100):
         self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride",

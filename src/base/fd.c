@@ -98,3 +98,25 @@ unsigned fd_close_received(struct msghdr *message)
     }
     return count;
 }
+
+ssize_t fd_receive(int socket, void *space, size_t size, int *passed)
+{
+    union {
+        struct cmsghdr header;
+        char space[CMSG_SPACE(sizeof(int))];
+    } control = {0};
+    struct iovec vector = {.iov_base = space, .iov_len = size};
+    /* CMSG_SPACE() would have room for a second one in its padding. */
+    struct msghdr message = {.msg_iov = &vector,
+                             .msg_iovlen = 1,
+                             .msg_control = &control,
+                             .msg_controllen = CMSG_LEN(sizeof(int))};
+    ssize_t n = recvmsg(socket, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    const struct cmsghdr *header = n < 0 ? NULL : CMSG_FIRSTHDR(&message);
+    if (header && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS &&
+        header->cmsg_len == CMSG_LEN(sizeof(int))) {
+        (void)fd_close(*passed);
+        memcpy(passed, CMSG_DATA(header), sizeof(int));
+    }
+    return n;
+}

@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 
 /* Closes fd unless it is negative, keeps errno, and returns -1, so that `fd = fd_close(fd)` forgets it. */
 int fd_close(int fd);
@@ -32,3 +33,9 @@ int fd_read_file(const char *path, size_t limit, char **ret_data, size_t *ret_si
 /* Closes every fd that came with a received message (struct msghdr's SCM_RIGHTS); returns how many. */
 struct msghdr;
 unsigned fd_close_received(struct msghdr *message);
+
+/*
+ * Reads from a stream socket without waiting, as recv() does. A descriptor that comes along replaces *passed (closed unless it is
+ * negative; CLOEXEC, the caller's); there is room for one at a time, the kernel closes any others.
+ */
+ssize_t fd_receive(int socket, void *space, size_t size, int *passed);

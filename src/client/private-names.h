@@ -24,6 +24,7 @@
 #define fd_close           reloader_private_fd_close
 #define fd_close_received  reloader_private_fd_close_received
 #define fd_read_file       reloader_private_fd_read_file
+#define fd_receive         reloader_private_fd_receive
 #define fd_set_nonblocking reloader_private_fd_set_nonblocking
 #define parse_bool         reloader_private_parse_bool
 #define parse_duration     reloader_private_parse_duration

@@ -73,28 +73,6 @@ int link_connection_call(struct link_connection *c, const char *text, size_t siz
     return send_queued(c);
 }
 
-/* There is room for one descriptor: others are closed by the kernel. */
-static ssize_t receive_message(struct link_connection *c, void *space, size_t size)
-{
-    union {
-        struct cmsghdr header;
-        char space[CMSG_SPACE(sizeof(int))];
-    } control = {0};
-    struct iovec vector = {.iov_base = space, .iov_len = size};
-    struct msghdr message = {.msg_iov = &vector,
-                             .msg_iovlen = 1,
-                             .msg_control = &control,
-                             .msg_controllen = CMSG_LEN(sizeof(int))};
-    ssize_t n = recvmsg(c->fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-    const struct cmsghdr *header = n < 0 ? NULL : CMSG_FIRSTHDR(&message);
-    if (header && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS &&
-        header->cmsg_len == CMSG_LEN(sizeof(int))) {
-        (void)fd_close(c->passed_fd);
-        memcpy(&c->passed_fd, CMSG_DATA(header), sizeof(int));
-    }
-    return n;
-}
-
 /* 1: there may be more, 0: nothing more now, or -errno, when the master is gone as well. */
 static int receive(struct link_connection *c)
 {
@@ -103,7 +81,7 @@ static int receive(struct link_connection *c)
     int r = buffer_reserve(&c->in, &space, &size);
     if (r < 0)
         return r;
-    ssize_t n = receive_message(c, space, size);
+    ssize_t n = fd_receive(c->fd, space, size, &c->passed_fd);
     if (n < 0)
         return errno == EAGAIN ? 0 : errno == EINTR ? 1 : -errno;
     if (n == 0)

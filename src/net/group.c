@@ -4,8 +4,8 @@
  *
  * Where there is no program from before, because the first socket was bound alone, the kernel makes it a group when the second one begins to
  * listen, and takes a program only then: in between it may choose the second one, whom nobody serves and whom a reload that fails
- * closes again, with the clients in its queue. So it is deaf until the program is there. (A datagram would not be repeated, so members for UDP
- * do hear: what they get waits for the worker that comes.)
+ * closes again, with the clients in its queue. So it is deaf until the program is there. (A datagram would not be repeated, so one for UDP
+ * does hear: what it gets waits for the worker that comes.)
  */
 #include "net/group.h"
 
@@ -48,7 +48,7 @@ bool listener_group_begins(const struct listener *listener)
     return listener->options.reuseport && listener->n_sockets > 0 && !listener->has_program;
 }
 
-int listener_group_hear(struct listener *listener, size_t first, char **ret_error)
+int listener_group_hear(struct listener *listener, char **ret_error)
 {
     int unused = 0;
     listener_group_follow(listener);
@@ -58,9 +58,8 @@ int listener_group_hear(struct listener *listener, size_t first, char **ret_erro
                                    listener->name);
         return -EOPNOTSUPP;
     }
-    for (size_t i = first; i < listener->n_sockets; i++)
-        (void)setsockopt(listener->sockets[i]->fd, SOL_SOCKET, SO_DETACH_FILTER, &unused,
-                         sizeof(unused));
+    (void)setsockopt(listener->sockets[listener->n_sockets - 1]->fd, SOL_SOCKET, SO_DETACH_FILTER,
+                     &unused, sizeof(unused));
     return 0;
 }
 

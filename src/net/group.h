@@ -9,10 +9,10 @@ void listener_group_begin(struct listener *listener);
 int listener_group_join(struct listener *listener);
 /* The first member was bound as a group of its own, which chooses that one. */
 void listener_group_found(struct listener *listener);
-/* The kernel has nobody who chooses among its members yet: the next to join have to be deaf. */
+/* The kernel has nobody who chooses among its members yet: the next to join has to be deaf. */
 bool listener_group_begins(const struct listener *listener);
-/* It has now, and those from number `first` on hear. -EOPNOTSUPP with *ret_error: the kernel takes no program. */
-int listener_group_hear(struct listener *listener, size_t first, char **ret_error);
+/* That one has joined: now it has, and the last member hears. -EOPNOTSUPP with *ret_error: the kernel takes no program. */
+int listener_group_hear(struct listener *listener, char **ret_error);
 /* Number n_sockets (that was the last) leaves, even if a process that outlived its worker still has it open. */
 void listener_group_leave(struct listener *listener);
 /* This one had left, and listens again. `alone`: no other one has left unseen. */

@@ -109,13 +109,13 @@ static int open_next(struct listener *listener, const struct address *address, c
     return 0;
 }
 
-static int open_all(struct listener *listener, const struct address *addresses, size_t n,
-                    char **ret_error)
+/* The second member, which makes it a group for the kernel. */
+static int open_second(struct listener *listener, const struct address *address, char **ret_error)
 {
-    int r = 0;
-    for (size_t i = 0; r == 0 && i < n; i++)
-        r = open_next(listener, &addresses[i], ret_error);
-    return r;
+    listener->options.joins_deaf = true;
+    int r = open_next(listener, address, ret_error);
+    listener->options.joins_deaf = false;
+    return r == 0 ? listener_group_hear(listener, ret_error) : r;
 }
 
 int listener_add(struct listener *listener, const struct address *addresses, size_t n_addresses,
@@ -128,15 +128,15 @@ int listener_add(struct listener *listener, const struct address *addresses, siz
     if (!larger)
         return -ENOMEM;
     listener->sockets = larger;
-    bool is_first = listener_group_begins(listener);
-    listener->options.joins_deaf = is_first;
-    int r = open_all(listener, addresses, n_addresses, ret_error);
-    listener->options.joins_deaf = false;
-    if (r == 0 && is_first && n_addresses > 0)
-        r = listener_group_hear(listener, before, ret_error);
-    if (r < 0)
-        listener_truncate(listener, before);
-    return r;
+    for (size_t i = 0; i < n_addresses; i++) {
+        int r = listener_group_begins(listener) ? open_second(listener, &addresses[i], ret_error)
+                                                : open_next(listener, &addresses[i], ret_error);
+        if (r < 0) {
+            listener_truncate(listener, before);
+            return r;
+        }
+    }
+    return 0;
 }
 
 void listener_truncate(struct listener *listener, size_t n)

@@ -104,7 +104,7 @@ void listener_close(struct listener *listener);
 
 /*
  * Binds further per-slot sockets behind those it has (workers were raised). All or none. Those of a group get nobody before
- * listener_steer(), datagrams to a group that was bound alone and has not been steered yet excepted.
+ * listener_steer(); of a UDP socket that was bound alone, the second may get a few datagrams in the moment in which it becomes a group.
  */
 int listener_add(struct listener *listener, const struct address *addresses, size_t n_addresses,
                  char **ret_error);

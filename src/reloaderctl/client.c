@@ -185,28 +185,6 @@ static int wait_readable(int fd, uint64_t deadline_usec)
     }
 }
 
-/* Of the descriptors with a message, the one that was asked for; there is room for no other. */
-static ssize_t receive_message(int fd, void *space, size_t size, int *passed_fd)
-{
-    union {
-        struct cmsghdr header;
-        char space[CMSG_SPACE(sizeof(int))];
-    } control = {0};
-    struct iovec vector = {.iov_base = space, .iov_len = size};
-    struct msghdr message = {.msg_iov = &vector,
-                             .msg_iovlen = 1,
-                             .msg_control = &control,
-                             .msg_controllen = sizeof(control)};
-    ssize_t n = recvmsg(fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-    const struct cmsghdr *header = n < 0 ? NULL : CMSG_FIRSTHDR(&message);
-    if (header && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS &&
-        header->cmsg_len == CMSG_LEN(sizeof(int))) {
-        (void)fd_close(*passed_fd);
-        memcpy(passed_fd, CMSG_DATA(header), sizeof(int));
-    }
-    return n;
-}
-
 /* passed_fd is NULL where none is wanted: what comes all the same is closed by the kernel. */
 static int read_some(struct client *client, int *passed_fd)
 {
@@ -215,7 +193,7 @@ static int read_some(struct client *client, int *passed_fd)
     int r = buffer_reserve(&client->in, &space, &size);
     if (r < 0)
         return r;
-    ssize_t n = passed_fd ? receive_message(client->fd, space, size, passed_fd)
+    ssize_t n = passed_fd ? fd_receive(client->fd, space, size, passed_fd)
                           : recv(client->fd, space, size, MSG_DONTWAIT);
     if (n < 0)
         return errno == EAGAIN || errno == EINTR ? 0 : -errno;

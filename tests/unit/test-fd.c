@@ -142,10 +142,32 @@ static void receive(int socket, struct msghdr *message)
     assert_int_equal(recvmsg(socket, message, MSG_CMSG_CLOEXEC), 1);
 }
 
+/* One byte, and n descriptors of /dev/null, with it; they are the caller's. */
+static void send_descriptors(int socket, int *sent, size_t n)
+{
+    char byte = 'x';
+    union {
+        char space[256];
+        struct cmsghdr align;
+    } control = {0};
+    struct iovec iov = {.iov_base = &byte, .iov_len = 1};
+    struct msghdr message = {.msg_iov = &iov,
+                             .msg_iovlen = 1,
+                             .msg_control = control.space,
+                             .msg_controllen = CMSG_SPACE(n * sizeof(*sent))};
+    for (size_t i = 0; i < n; i++)
+        sent[i] = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+    *header = (struct cmsghdr){
+        .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(n * sizeof(*sent))};
+    memcpy(CMSG_DATA(header), sent, n * sizeof(*sent));
+    assert_int_equal(sendmsg(socket, &message, 0), 1);
+}
+
 static void test_received_ones_are_closed(void **state UNUSED)
 {
     int pair[2], sent[3];
-    char byte = 'x';
+    char byte;
     union {
         char space[256];
         struct cmsghdr align;
@@ -153,15 +175,7 @@ static void test_received_ones_are_closed(void **state UNUSED)
     struct iovec iov = {.iov_base = &byte, .iov_len = 1};
     struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.space};
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
-    for (int i = 0; i < 3; i++)
-        sent[i] = open("/dev/null", O_RDONLY | O_CLOEXEC);
-
-    message.msg_controllen = CMSG_SPACE(sizeof(sent));
-    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
-    *header = (struct cmsghdr){
-        .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(sizeof(sent))};
-    memcpy(CMSG_DATA(header), sent, sizeof(sent));
-    assert_int_equal(sendmsg(pair[0], &message, 0), 1);
+    send_descriptors(pair[0], sent, 3);
     receive(pair[1], &message);
     int received[3];
     memcpy(received, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof(received));
@@ -176,6 +190,43 @@ static void test_received_ones_are_closed(void **state UNUSED)
     receive(pair[1], &message);
     assert_int_equal(fd_close_received(&message), 0);
     fd_close(pair[0]);
+    fd_close(pair[1]);
+}
+
+static int lowest_free(void)
+{
+    int fd = dup(STDIN_FILENO);
+    fd_close(fd);
+    return fd;
+}
+
+static void test_receiving_one(void **state UNUSED)
+{
+    int pair[2], sent[2], passed = -1;
+    char byte;
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+    assert_int_equal(fd_receive(pair[1], &byte, 1, &passed), -1);
+    assert_int_equal(errno, EAGAIN);
+    assert_int_equal(send(pair[0], "y", 1, 0), 1);
+    assert_int_equal(fd_receive(pair[1], &byte, 1, &passed), 1);
+    assert_int_equal(passed, -1);
+
+    /* Of two, the second is closed by the kernel, and the first is one's own, in place of an earlier one. */
+    for (int i = 0; i < 2; i++) {
+        int before = passed;
+        send_descriptors(pair[0], sent, 2);
+        int next = lowest_free();
+        assert_int_equal(fd_receive(pair[1], &byte, 1, &passed), 1);
+        assert_int_equal(passed, next);
+        assert_int_equal(fcntl(passed, F_GETFD), FD_CLOEXEC);
+        assert_true(before < 0 || !is_open(before));
+        assert_int_equal(lowest_free(), before < 0 ? next + 1 : before);
+        fd_close(sent[0]);
+        fd_close(sent[1]);
+    }
+    fd_close(passed);
+    fd_close(pair[0]);
+    assert_int_equal(fd_receive(pair[1], &byte, 1, &passed), 0);
     fd_close(pair[1]);
 }
 
@@ -208,6 +259,7 @@ int main(void)
         cmocka_unit_test(test_reading_what_has_no_size),
         cmocka_unit_test_setup_teardown(test_reading_what_is_no_file, set_up, tear_down),
         cmocka_unit_test(test_received_ones_are_closed),
+        cmocka_unit_test(test_receiving_one),
         cmocka_unit_test(test_data_that_nobody_changes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

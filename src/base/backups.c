@@ -45,7 +45,7 @@ static bool backup_exists(const char *path, unsigned number)
 {
     for (size_t i = 0; i < ARRAY_SIZE(endings); i++) {
         CLEANUP_FREE char *name = backup_name(path, number, endings[i]);
-        if (name && faccessat(AT_FDCWD, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+        if (!name || faccessat(AT_FDCWD, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
             return true;
     }
     return false;

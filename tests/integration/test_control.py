@@ -184,6 +184,7 @@ def test_messages_of_applications_are_events(master, directory):
 def test_shutdown(master, directory):
     record = Record(directory / "record")
     one = master(configs.recorders(record.path, workers=2))
+    record.wait(count=2, event="start")
     one.call("Shutdown")
     one.wait_end(0)
     assert record.entries(event="message", what="graceful_shutdown")
@@ -201,6 +202,7 @@ def test_calls_during_shutdown(master, directory):
     """A reload is refused by name; who waits for one gets its result."""
     record = Record(directory / "record")
     one = master(configs.recorders(record.path, "--silent", workers=1, disconnect_timeout="10m"))
+    record.wait(event="start")
     with one.connect() as waiting, one.connect() as other:
         waiting.send("Reload", more=True)
         record.wait(event="message")
@@ -358,6 +360,7 @@ def test_ctl_later_commands(echo):
 def test_ctl_reload_ends_when_the_master_dies(master, directory):
     record = Record(directory / "record")
     one = master(configs.recorders(record.path, "--silent", workers=1, disconnect_timeout="10m"))
+    record.wait(event="start")
     waiting = subprocess.Popen([BINARIES.reloaderctl, "-s", str(one.socket), "reload"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     (told,) = record.wait(event="message")
     one.kill(signal.SIGKILL)

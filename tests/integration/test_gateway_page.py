@@ -73,6 +73,7 @@ def served(master, port):
 def seen(served, browser):
     """A master with a gateway, and its page open."""
     def start(config, ready=True, width=1600, **options):
+        parallel.HEAVY_LOAD.take()  # or the master would be as old as the turns of others are long
         one = served(config, ready, **options)
         return one, look(browser(width), one)
     return start
@@ -211,7 +212,8 @@ def test_reload_begun_elsewhere_moves_the_open_page(seen, directory):
 
 def test_broken_program_tells_why_and_is_restarted_only_if_meant(seen, directory):
     config = configs.recorders(directory / "record")
-    config["programs"]["broken"] = {"command": ["sh", "-c", "exit 7"], "backoff": {"initial": "30s"}}
+    config["programs"]["broken"] = {"command": ["sh", "-c", "exit 7"], "start_seconds": "1h",
+                                    "backoff": {"initial": "50s", "max": "50s", "jitter": 0}}
     one, page = seen(config, ready=False)
     page.wait_text("article[aria-labelledby='program-broken'] .workers", "backoff")
     assert "exited with 7" in card(page, "broken", ".workers")

@@ -16,20 +16,9 @@ def prober_of(one):
     return found[0] if found else None
 
 
-def ports_in_a_row(count):
-    while True:
-        first = isolation.free_port()
-        try:
-            for port in range(first, first + count):
-                socket.create_server(("127.0.0.1", port)).close()
-            return first
-        except OSError:
-            pass
-
-
 def ward(directory, workers=2, **program):
     """Workers with a port of their own each; checks are of it."""
-    return health.patients(directory, "%(process_num)s", workers=workers, numprocs_start=ports_in_a_row(workers), **program)
+    return health.patients(directory, "%(process_num)s", workers=workers, numprocs_start=isolation.free_ports(workers)[0], **program)
 
 
 def http(path="/", **options):
@@ -81,7 +70,7 @@ def test_a_reload_waits_for_it(master, directory):
     one = master(ward(directory, ready=http(), start_timeout="3s", reload={"canary": True, "probation": "0s"}))
     before = one.pids()
     (directory / "answer").write_text("500")
-    one.programs["ward"]["numprocs_start"] = ports_in_a_row(2)
+    one.programs["ward"]["numprocs_start"] = isolation.free_ports(2)[0]
     one.write()
     reply = one.expect_reload("rolled_back")
     assert "status 500" in reply["reason"] and one.pids() == before
@@ -245,7 +234,7 @@ def test_a_probation_that_is_not_survived_in_health(master, directory):
     one = master(ward(directory, health=http(**OFTEN), reload={"canary": True, "probation": "30s"}))
     all_well(one)
     before = one.pids()
-    one.programs["ward"]["numprocs_start"] = ports_in_a_row(2)
+    one.programs["ward"]["numprocs_start"] = isolation.free_ports(2)[0]
     one.programs["ward"]["command"][3] = str(directory / "new")
     (directory / "new").mkdir()
     health.ask(directory / "new", "answer", "500")

@@ -35,6 +35,7 @@ def test_second_term_forces(master, directory):
     """Does not wait for disconnect_timeout."""
     record = Record(directory / "record")
     one = master(configs.recorders(record.path, "--silent", workers=2, disconnect_timeout="10m"))
+    record.wait(count=2, event="start")
     one.kill(signal.SIGTERM)
     record.wait(count=2, event="message")
     one.kill(signal.SIGTERM)

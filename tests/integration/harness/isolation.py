@@ -51,6 +51,7 @@ class Network:
             self._before = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
             check(LIBC.unshare(CLONE_NEWNET))
             self.set_up()
+        GIVEN.clear()
 
     @classmethod
     def set_up(cls):
@@ -96,18 +97,28 @@ def open_the_way(path):
     os.chdir(here)
 
 
-def free_port(family=socket.AF_INET):
-    """A TCP port below those that clients get, free now."""
+# Ports that a test was given, or that follow such a one: what is free now is not free for somebody else later.
+GIVEN = set()
+
+
+def free_ports(count, family=socket.AF_INET):
+    """So many TCP ports in a row, below those that clients get, free now, and not given to this test before."""
     host = "::1" if family == socket.AF_INET6 else "127.0.0.1"
     for _ in range(200):
-        port = random.randrange(10000, 20000)
-        with socket.socket(family, socket.SOCK_STREAM) as probe:
-            try:
-                probe.bind((host, port))
-            except OSError:
-                continue
-        return port
-    raise AssertionError("no free port between 10000 and 20000")
+        first = random.randrange(10000, 20000 - count)
+        row = range(first, first + count)
+        if GIVEN.intersection(row):
+            continue
+        with contextlib.suppress(OSError), contextlib.ExitStack() as probes:
+            for port in row:
+                probes.enter_context(socket.socket(family, socket.SOCK_STREAM)).bind((host, port))
+            GIVEN.update(row, [row.stop])
+            return list(row)
+    raise AssertionError("no free ports between 10000 and 20000")
+
+
+def free_port(family=socket.AF_INET):
+    return free_ports(1, family)[0]
 
 
 def become_subreaper():

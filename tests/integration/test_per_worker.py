@@ -426,7 +426,7 @@ def test_group_of_one_that_fails_to_grow_under_load(master, directory, port):
     config["sockets"]["echo"]["sharing"] = "shared"
     one = master(config)
     sockets = inodes(one)
-    with Load(directory, f"127.0.0.1:{port}", 3000, 50, who_rate=200) as load:
+    with Load(directory, f"127.0.0.1:{port}", 1500, 50, who_rate=200) as load:
         for _ in range(5):
             set_sharing(one, "per_worker")
             one.expect_reload("committed")

@@ -1,8 +1,10 @@
 """Follows a file that others append lines to; waits by inotify, so that nobody polls."""
+import contextlib
 import ctypes
 import os
 import re
 import select
+import threading
 import time
 
 LIBC = ctypes.CDLL(None, use_errno=True)
@@ -12,10 +14,11 @@ IN_MODIFY = 0x2
 class Watcher:
     """
     The one inotify instance of this process (a user has few of them). Where there is none left, waiting for a change is a
-    short pause.
+    short pause. Where several threads wait, one of them may read what was meant for another: then nobody waits for long.
     """
 
     PAUSE_SECONDS = 0.01
+    SHARED_SECONDS = 0.05
 
     def __init__(self):
         self.inotify = LIBC.inotify_init1(os.O_CLOEXEC | os.O_NONBLOCK)
@@ -28,9 +31,12 @@ class Watcher:
         """Until any watched file grew, a descriptor of `others` is readable, or the time is over. Returns who of `others` is."""
         if self.inotify < 0:
             return select.select(others, [], [], max(0, min(seconds, self.PAUSE_SECONDS)))[0]
+        if threading.active_count() > 1:
+            seconds = min(seconds, self.SHARED_SECONDS)
         ready, _, _ = select.select([self.inotify, *others], [], [], max(0, seconds))
         if self.inotify in ready:
-            os.read(self.inotify, 65536)
+            with contextlib.suppress(BlockingIOError):
+                os.read(self.inotify, 65536)
             ready.remove(self.inotify)
         return ready
 

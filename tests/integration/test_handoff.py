@@ -9,6 +9,8 @@ from harness.record import Record
 
 RELOADS = 3
 
+pytestmark = pytest.mark.heavy
+
 
 def inherited(pid, listeners):
     """Numbers of the descriptors that are these listening sockets."""

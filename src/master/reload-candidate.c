@@ -13,6 +13,7 @@
 #include "master/own-identity.h"
 #include "master/programs.h"
 #include "master/sockets.h"
+#include "master/watching.h"
 
 #include <errno.h>
 #include <string.h>
@@ -330,6 +331,7 @@ void reload_begin(struct master *master)
     struct reload_candidate candidate = {.request = take_request(&reload->wanted)};
     struct reload_request *request = &candidate.request;
     CLEANUP_FREE char *reason = NULL;
+    watching_catch_up(master->watching);
     request->began_usec = clock_monotonic_usec();
     master->intent = intent_next(master->intent, INTENT_EVENT_RELOAD_BEGAN);
     int r = widen_by_candidate(request, &reload->candidate.request);

@@ -243,6 +243,12 @@ void watching_update(struct watching *watching, uint64_t began_usec, bool read)
             (void)watched_free(watched);
 }
 
+void watching_catch_up(const struct watching *watching)
+{
+    if (watching->watcher)
+        watcher_catch_up(watching->watcher);
+}
+
 void watching_stop(struct watching *watching)
 {
     LIST_FOREACH_SAFE (watched, &watching->watched, struct watched, link)

@@ -23,5 +23,7 @@ DEFINE_FREEP(struct watching *, watching_free)
  * until then are in the new generations, and, if it `read` the configuration, in that one, and are forgotten; those after it count.
  */
 void watching_update(struct watching *watching, uint64_t began_usec, bool read);
+/* What changed up to now is noticed: before a reload begins that covers it. Takes a few milliseconds at most. */
+void watching_catch_up(const struct watching *watching);
 /* Nothing is watched any more. */
 void watching_stop(struct watching *watching);

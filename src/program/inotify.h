@@ -48,5 +48,8 @@ void inotify_clear(struct inotify_mark *mark);
 /* Is it set, on a directory that is still there? */
 bool inotify_is_set(const struct inotify_mark *mark);
 
+/* What waits in the kernel's queue is told now, for a few milliseconds at most. Not from within happened(). */
+void inotify_catch_up(struct inotify *inotify);
+
 /* How many directories are watched. */
 unsigned inotify_count(const struct inotify *inotify);

@@ -30,6 +30,14 @@ void watch_task_cancel(struct watch_task *task);
 #define WATCH_NAMES (IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO)
 #define WATCH_FILES (WATCH_NAMES | IN_CLOSE_WRITE | IN_ATTRIB | IN_EXCL_UNLINK)
 
+/* What is remembered of the changes that are not told yet; of more than these, that they were. */
+#define WATCH_CHANGES_KEPT 8
+
+struct watch_change {
+    char *path; /* NULL: something unknown */
+    uint64_t happened_usec;
+};
+
 struct watch {
     struct watch_params params; /* without `paths` and `ignore` */
     char **ignore;
@@ -38,8 +46,8 @@ struct watch {
     size_t n_patterns;
     struct list link; /* in the watcher */
     sd_event_source *timer;
-    unsigned n_changes;
-    char *first_path;
+    struct watch_change changes[WATCH_CHANGES_KEPT]; /* the first of them */
+    unsigned n_changes, n_kept;
     uint64_t first_usec, last_usec; /* monotonic: when changes were noticed */
     uint64_t happened_usec;         /* and when the newest of them happened */
     unsigned n_entries;             /* directories and links below its paths */

@@ -46,9 +46,8 @@ void watch_task_cancel(struct watch_task *task)
     task->watch->n_tasks--;
 }
 
-static int on_work(sd_event_source *source, void *userdata)
+static void work(struct watcher *watcher)
 {
-    struct watcher *watcher = userdata;
     uint64_t began = clock_monotonic_usec();
     while (!list_is_empty(&watcher->tasks)) {
         struct watch_task *task = LIST_ENTRY(watcher->tasks.next, struct watch_task, link);
@@ -58,8 +57,19 @@ static int on_work(sd_event_source *source, void *userdata)
             break;
     }
     if (list_is_empty(&watcher->tasks))
-        (void)sd_event_source_set_enabled(source, SD_EVENT_OFF);
+        (void)sd_event_source_set_enabled(watcher->work, SD_EVENT_OFF);
+}
+
+static int on_work(sd_event_source *source UNUSED, void *userdata)
+{
+    work(userdata);
     return 0;
+}
+
+void watcher_catch_up(struct watcher *watcher)
+{
+    inotify_catch_up(watcher->inotify);
+    work(watcher);
 }
 
 static void on_overflow(void *userdata)
@@ -139,12 +149,13 @@ static uint64_t happened(const struct watch *watch, const struct stat *st)
 void watch_count(struct watch *watch, const char *path, const struct stat *st)
 {
     watch->last_usec = clock_monotonic_usec();
-    watch->happened_usec = MAX(watch->n_changes > 0 ? watch->happened_usec : 0,
-                               happened(watch, st));
-    if (watch->n_changes == 0) {
+    uint64_t happened_usec = happened(watch, st);
+    watch->happened_usec = MAX(watch->n_changes > 0 ? watch->happened_usec : 0, happened_usec);
+    if (watch->n_changes == 0)
         watch->first_usec = watch->last_usec;
-        watch->first_path = path ? strdup(path) : NULL;
-    }
+    if (watch->n_kept == watch->n_changes && watch->n_kept < WATCH_CHANGES_KEPT)
+        watch->changes[watch->n_kept++] = (struct watch_change){.path = path ? strdup(path) : NULL,
+                                                                .happened_usec = happened_usec};
     watch->n_changes += watch->n_changes < UINT32_MAX;
     arm(watch);
 }
@@ -156,12 +167,32 @@ bool watch_is_recent(const struct watch *watch, const struct stat *st)
            changed <= clock_realtime_usec();
 }
 
+/* Those kept that happened up to then; the others close up. */
+static void drop_kept(struct watch *watch, uint64_t until_usec)
+{
+    unsigned n = 0;
+    for (unsigned i = 0; i < watch->n_kept; i++) {
+        if (watch->changes[i].happened_usec <= until_usec)
+            free(watch->changes[i].path);
+        else
+            watch->changes[n++] = watch->changes[i];
+    }
+    watch->n_changes -= watch->n_kept - n;
+    watch->n_kept = n;
+}
+
+static void drop_all(struct watch *watch)
+{
+    drop_kept(watch, UINT64_MAX);
+    watch->n_changes = 0;
+}
+
 static int on_rest(sd_event_source *source UNUSED, uint64_t now UNUSED, void *userdata)
 {
     struct watch *watch = userdata;
     unsigned n = watch->n_changes;
-    CLEANUP_FREE char *path = TAKE_PTR(watch->first_path);
-    watch->n_changes = 0;
+    CLEANUP_FREE char *path = watch->n_kept > 0 ? TAKE_PTR(watch->changes[0].path) : NULL;
+    drop_all(watch);
     if (n > 0)
         watch->params.changed(watch, path, n, watch->params.userdata);
     return 0;
@@ -169,11 +200,12 @@ static int on_rest(sd_event_source *source UNUSED, uint64_t now UNUSED, void *us
 
 void watch_forget(struct watch *watch, uint64_t until_usec)
 {
-    if (watch->n_changes == 0 || watch->happened_usec > until_usec)
-        return;
-    watch->n_changes = 0;
-    free(TAKE_PTR(watch->first_path));
-    (void)sd_event_source_set_enabled(watch->timer, SD_EVENT_OFF);
+    if (watch->happened_usec <= until_usec)
+        drop_all(watch);
+    else
+        drop_kept(watch, until_usec);
+    if (watch->n_changes == 0)
+        (void)sd_event_source_set_enabled(watch->timer, SD_EVENT_OFF);
 }
 
 /* What cannot be watched */
@@ -308,7 +340,7 @@ struct watch *watch_free(struct watch *watch)
     free(watch->patterns);
     (void)sd_event_source_disable_unref(watch->timer);
     (void)strv_free(watch->ignore);
-    free(watch->first_path);
+    drop_all(watch);
     list_remove(&watch->link);
     free(watch);
     return NULL;

@@ -27,6 +27,12 @@ int watcher_new(sd_event *event, struct watcher **ret);
 struct watcher *watcher_free(struct watcher *watcher);
 DEFINE_FREEP(struct watcher *, watcher_free)
 
+/*
+ * Notices what changed up to now, instead of a moment later, as far as that takes a few milliseconds: for who is about to deal with it, and
+ * calls watch_forget() then. Not from within changed().
+ */
+void watcher_catch_up(struct watcher *watcher);
+
 /* A change that goes on is reported after this many times the delay all the same. */
 #define WATCH_DELAYS_MAX 12
 /* Directories and links below the paths of one watch. */
@@ -55,7 +61,7 @@ int watch_new(const struct watch_params *params, struct watch **ret);
 struct watch *watch_free(struct watch *watch);
 DEFINE_FREEP(struct watch *, watch_free)
 
-/* Forgets changes that came up to then (monotonic): somebody has dealt with them. */
+/* Forgets changes that came up to then (monotonic), and no others: somebody has dealt with them. */
 void watch_forget(struct watch *watch, uint64_t until_usec);
 
 /* Has everything been looked at that was to be? */

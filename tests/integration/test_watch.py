@@ -294,7 +294,7 @@ def test_failed_reload_is_tried_again(watched, directory):
 
 def test_reload_covers_what_changed_before(watched, directory):
     """A deployment that asks for a reload itself gets one, not two."""
-    config = program(directory, reload_delay="3s", drain_grace="500ms")
+    config = program(directory, reload_delay="3s")
     one = watched(config)
     (directory / "app/lib/x").write_text("1")
     one.one.hup()

@@ -546,6 +546,41 @@ static void test_forget(void **state)
     expect(kit, "b", 1);
 }
 
+/* The watcher rests after the first of them: the others are noticed when somebody is about to deal with them. */
+static void test_catching_up(void **state)
+{
+    struct kit *kit = *state;
+    write_file(kit, "a", "1");
+    write_file(kit, "b", "1");
+    write_file(kit, "c", "1");
+    watch_names(kit, "a", "b", "c");
+    write_file(kit, "a", "22");
+    live_run_ready(kit->event);
+    write_file(kit, "b", "22");
+    discard(kit, "c");
+    watcher_catch_up(kit->watcher);
+    uint64_t until = clock_monotonic_usec();
+    watch_forget(kit->watch, until);
+    write_file(kit, "a", "333");
+    expect(kit, "a", 1);
+}
+
+/* Of what was noticed, only what happened before; it is the first of the others that is named. */
+static void test_forgets_no_others(void **state)
+{
+    struct kit *kit = *state;
+    write_file(kit, "a", "1");
+    write_file(kit, "b", "1");
+    watch_names(kit, "a", "b");
+    write_file(kit, "a", "22");
+    watcher_catch_up(kit->watcher);
+    uint64_t until = clock_monotonic_usec();
+    discard(kit, "b");
+    watcher_catch_up(kit->watcher);
+    watch_forget(kit->watch, until);
+    expect(kit, "b", 1);
+}
+
 static void test_many_watches_share(void **state)
 {
     struct kit *kit = *state;
@@ -645,6 +680,8 @@ int main(void)
         WATCH_TEST(test_overflow_alone_counts),
         WATCH_TEST(test_since),
         WATCH_TEST(test_forget),
+        WATCH_TEST(test_catching_up),
+        WATCH_TEST(test_forgets_no_others),
         WATCH_TEST(test_many_watches_share),
         WATCH_TEST(test_no_more_watches),
     };

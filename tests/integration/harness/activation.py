@@ -4,9 +4,9 @@ import socket
 from harness.paths import PYTHON
 
 LAUNCH = """
-import os, sys
+import fcntl, os, sys
 names, numbers = sys.argv[1], [int(number) for number in sys.argv[2].split(",") if number]
-safe = [os.dup2(number, 200 + i) for i, number in enumerate(numbers)]
+safe = [fcntl.fcntl(number, fcntl.F_DUPFD, 200) for number in numbers]
 for i, number in enumerate(safe):
     os.dup2(number, 3 + i)
 os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS=str(len(numbers)), LISTEN_FDNAMES=names)

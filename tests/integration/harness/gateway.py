@@ -13,12 +13,11 @@ BINARY = str(BUILD / "src" / "reloader" / "reloader-gateway")
 IS_BUILT = os.access(BINARY, os.X_OK)
 
 LAUNCH = """
-import os, sys
-listener, channel = int(sys.argv[1]), int(sys.argv[2])
-listener, channel = os.dup2(listener, 200), os.dup2(channel, 201)
+import fcntl, os, resource, sys
+listener, channel = (fcntl.fcntl(int(fd), fcntl.F_DUPFD, 5) for fd in sys.argv[1:3])
 os.dup2(listener, 3)
 os.dup2(channel, 4)
-os.closerange(5, 300)
+os.closerange(5, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
 os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="1", LISTEN_FDNAMES="gateway", RELOADER_CHANNEL_FD="4", RELOADER_PROGRAM="gateway",
                   **dict(one.split("=", 1) for one in sys.argv[3].split()))
 os.execv(sys.argv[4], sys.argv[4:])

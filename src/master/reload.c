@@ -380,6 +380,9 @@ static bool release_next(struct master *master)
         }
         if (first && program_config(program)->priority != program_config(first)->priority)
             break;
+        /* It failed in a slot that may stay FATAL, and is tried in another one. */
+        if (!program->canary_proven)
+            break;
         first = program;
         program_release(program);
         released = true;

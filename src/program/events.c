@@ -20,6 +20,11 @@
 static void fail(struct slot *slot, char *reason)
 {
     struct program *program = slot->program;
+    /* Its canary may be on probation in another slot by now. */
+    if (slot->stays_fatal) {
+        free(reason);
+        return;
+    }
     (void)sd_event_source_set_enabled(program->probation_timer, SD_EVENT_OFF);
     if (slot_may_stay_fatal(slot)) {
         slot_stay_fatal(slot, reason);
@@ -178,7 +183,8 @@ static void plan_replacement(struct slot *slot, const struct worker *worker)
 
 static void plan_restart(struct slot *slot, const struct worker *worker)
 {
-    if (worker->left_by_itself && worker->generation->program->restart == CONFIG_RESTART_ALWAYS)
+    if (slot->stays_fatal ||
+        (worker->left_by_itself && worker->generation->program->restart == CONFIG_RESTART_ALWAYS))
         return;
     if (slot->over_generation == worker->generation->number)
         slot->over_generation = 0;
@@ -223,6 +229,9 @@ static void on_worker_changed(struct worker *worker, enum worker_state from, con
     struct program *program = slot->program;
     switch (worker->state) {
     case WORKER_READY:
+        /* Somebody serves in it: what fails there now is news. */
+        if (worker->generation != program->target)
+            slot->was_fatal = false;
         if (program->phase == ROLLOUT_CANARY && worker->generation == program->target)
             begin_probation(program, worker);
         break;

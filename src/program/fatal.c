@@ -61,10 +61,6 @@ bool slot_may_stay_fatal(const struct slot *slot)
 void slot_stay_fatal(struct slot *slot, char *reason)
 {
     struct program *program = slot->program;
-    if (slot->stays_fatal) {
-        free(reason);
-        return;
-    }
     bool for_all = program->phase == ROLLOUT_CANARY && all_were_fatal(program);
     for (size_t i = 0; i < program->n_slots; i++)
         if (program->slots[i] == slot || (for_all && program->slots[i]->was_fatal))
@@ -108,7 +104,7 @@ static size_t count_fatal(const struct program *program, size_t *ret_wanted)
     size_t n = 0;
     *ret_wanted = 0;
     for (size_t i = 0; i < program->n_slots && i < program_wanted(program); i++) {
-        n += program->slots[i]->stays_fatal;
+        n += program->slots[i]->stays_fatal && !program->slots[i]->held;
         *ret_wanted += !program->slots[i]->held;
     }
     return n;

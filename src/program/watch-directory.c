@@ -108,8 +108,10 @@ static void take_state(const struct look *look, struct seen_entry *entry, uint64
 {
     struct watch_directory *directory = look->directory;
     bool is_found = look->scanning && directory->params.quiet && entry->state == 0;
+    /* Its directory may have come from elsewhere: then the file is older than its coming. */
+    bool has_come = look->scanning && !directory->params.quiet && entry->state == 0;
     if (entry->state != state && (!is_found || watch_is_recent(directory->scan.watch, st)))
-        watch_count(directory->scan.watch, look->path->text, state != 0 ? st : NULL);
+        watch_count(directory->scan.watch, look->path->text, state != 0 && !has_come ? st : NULL);
     entry->state = state;
     entry->round = directory->round;
 }

@@ -226,6 +226,24 @@ def test_another_one_fails_later(master, port, mark):
     one.wait(lambda _: slot_states(one) == ["READY"] and one.generation("bad") == 1, "it could be started in its old generation, too")
 
 
+def test_who_serves_meanwhile_is_not_replaced(master, port, mark):
+    """Its operator has started it while the reload was busy with another one: what fails then is news, and whoever serves stays."""
+    broken = bad(mark, priority=5, reload={"canary": False, "order": "ready-first"})
+    config = beside(port, broken, start_seconds="50ms")
+    config["programs"]["echo"]["reload"] = {"canary": True, "probation": "2s"}
+    one = started(master, config)
+    with one.connect() as waiting:
+        waiting.send("Reload", {"wait": True})
+        one.wait_line("echo/0: on probation")
+        mark.unlink()
+        one.ctl("start", "bad", code=0)
+        (pid,) = one.pids("bad")
+        mark.touch()
+        assert waiting.receive()["parameters"]["result"] == "rolled_back"
+    expect_states(one, "READY")
+    assert one.pids("bad") == [pid]
+
+
 def partly(mark, **options):
     """Slot 1 of three does not start."""
     script = f'[ "$RELOADER_SLOT" = 1 ] && [ -e "{mark}" ] && exit 9; [ -e "{mark}.all" ] && exit 8; ' \

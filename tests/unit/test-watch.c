@@ -581,6 +581,21 @@ static void test_forgets_no_others(void **state)
     expect(kit, "b", 1);
 }
 
+/* A directory that is moved to where it is watched brings files that are older than their coming. */
+static void test_forgets_nothing_that_came_later(void **state)
+{
+    struct kit *kit = *state;
+    make_directory(kit, "lib");
+    make_directory(kit, "prepared");
+    write_file(kit, "prepared/new", "1");
+    watch_names(kit, "lib");
+    uint64_t until = clock_monotonic_usec();
+    move(kit, "prepared", "lib/new");
+    watcher_catch_up(kit->watcher);
+    watch_forget(kit->watch, until);
+    expect(kit, "lib/new/new", 1);
+}
+
 static void test_many_watches_share(void **state)
 {
     struct kit *kit = *state;
@@ -682,6 +697,7 @@ int main(void)
         WATCH_TEST(test_forget),
         WATCH_TEST(test_catching_up),
         WATCH_TEST(test_forgets_no_others),
+        WATCH_TEST(test_forgets_nothing_that_came_later),
         WATCH_TEST(test_many_watches_share),
         WATCH_TEST(test_no_more_watches),
     };

@@ -19,7 +19,7 @@ def test_age_under_load(master, directory, port, reload):
     one = master(configs.echo(port, workers=3, recycle={"max_age": "1s", "jitter": 0}, reload=reload))
     before = one.pids()
     with Load(directory, f"127.0.0.1:{port}", 500, 10) as load:
-        one.wait(lambda _: not set(before) & set(one.pids()) and len(one.pids()) == 3, "all were replaced")
+        one.wait(lambda status: not set(before) & set(one.pids(status=status)) and len(one.pids(status=status)) == 3, "all were replaced")
         load.flow(0.1)
     assert one.generation() == 1, "it is no reload"
     assert not one.call("History")["reloads"]
@@ -94,4 +94,4 @@ def test_not_during_a_reload(master, directory):
         assert set(before) <= set(proc.children(one.pid))
         gate.touch()
         assert waiting.receive()["parameters"]["result"] == "rolled_back"
-    one.wait(lambda _: len(one.pids()) == 2 and not set(before) & set(one.pids()), "they were replaced")
+    one.wait(lambda status: len(one.pids(status=status)) == 2 and not set(before) & set(one.pids(status=status)), "they were replaced")

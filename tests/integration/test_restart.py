@@ -132,7 +132,7 @@ def test_max_restarts_of_the_whole_program(master):
     for _ in range(3):
         pid = one.pids()[0]
         os.kill(pid, signal.SIGKILL)
-        one.wait(lambda _, pid=pid: len(one.pids()) == 2 and pid not in one.pids(), "another one is there")
+        one.wait(lambda status, pid=pid: len(one.pids(status=status)) == 2 and pid not in one.pids(status=status), "another one is there")
     os.kill(one.pids()[1], signal.SIGKILL)
     one.wait_line(r"job: slot 1 is FATAL: more than 3 restarts of the program within 1 h 0 min \(max_restarts\); the last one: was killed by SIGKILL")
     assert len(one.pids()) == 1

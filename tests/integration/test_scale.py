@@ -76,7 +76,7 @@ def test_a_crash_changes_nothing(master, port):
     victim = one.pids()[2]
 
     os.kill(victim, signal.SIGKILL)
-    one.wait(lambda _: victim not in one.pids() and len(one.pids()) == 3, "it was replaced")
+    one.wait(lambda status: victim not in one.pids(status=status) and len(one.pids(status=status)) == 3, "it was replaced")
 
 
 def test_signals(master, port):

@@ -74,7 +74,7 @@ def test_to_the_group(master):
 def test_an_end_is_healed(rec, record):
     before = rec.pids("rec")
     rec.ctl("signal", "KILL", "rec:0", code=0)
-    rec.wait(lambda status: all(pid != before[0] for pid in rec.pids("rec")) and len(rec.pids("rec")) == 2, "another one")
+    rec.wait(lambda status: all(pid != before[0] for pid in rec.pids("rec", status)) and len(rec.pids("rec", status)) == 2, "another one")
     assert rec.pids("rec")[1] == before[1]
 
 

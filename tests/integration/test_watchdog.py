@@ -8,8 +8,10 @@ from harness import health, proc
 
 def replaced(one, before, slot=0):
     """Until another one is in that slot alone, and the old one is gone. Returns all pids."""
-    one.wait(lambda status: len(one.pids()) == len(before) and one.pids()[slot] != before[slot] and not proc.is_running(before[slot]),
-             f"the worker of slot {slot} was replaced")
+    def is_replaced(status):
+        pids = one.pids(status=status)
+        return len(pids) == len(before) and pids[slot] != before[slot] and not proc.is_running(before[slot])
+    one.wait(is_replaced, f"the worker of slot {slot} was replaced")
     after = one.pids()
     assert [pid for i, pid in enumerate(after) if i != slot] == [pid for i, pid in enumerate(before) if i != slot]
     return after

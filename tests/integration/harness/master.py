@@ -91,9 +91,9 @@ class Master:
     def workers(self, program=None, status=None):
         return [worker for slot in self.slots(program, status) for worker in slot["workers"]]
 
-    def pids(self, program=None):
+    def pids(self, program=None, status=None):
         """Pids of ready workers, in the order of their slots."""
-        return [worker["pid"] for worker in self.workers(program) if state(worker) == "ready"]
+        return [worker["pid"] for worker in self.workers(program, status) if state(worker) == "ready"]
 
     def generation(self, program=None):
         return max(worker["generation"] for worker in self.workers(program))

@@ -73,8 +73,12 @@ int group_scan(struct group_query *queries, size_t n,
         return -errno;
     errno = 0;
     for (struct dirent *entry; (entry = readdir(proc)); errno = 0) {
-        if (parse_unsigned(entry->d_name, 1, INT32_MAX, &pid) < 0 ||
-            process_stat_read(dirfd(proc), (pid_t)pid, &process) < 0)
+        if (parse_unsigned(entry->d_name, 1, INT32_MAX, &pid) < 0)
+            continue;
+        int r = process_stat_read(dirfd(proc), (pid_t)pid, &process);
+        if (r == -EMFILE || r == -ENFILE || r == -ENOMEM)
+            return r; /* of others: it has gone meanwhile */
+        if (r < 0)
             continue;
         struct index *found = find_group(index, n, process.group);
         if (found && !process.dead && found->n_members++ == 0)

@@ -1,6 +1,7 @@
 #include "worker/reaper.h"
 
 #include "base/clock.h"
+#include "base/fd.h"
 #include "base/log.h"
 #include "process/group.h"
 #include "process/pidfd.h"
@@ -8,6 +9,7 @@
 #include "worker/strays.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/signalfd.h>
@@ -19,6 +21,8 @@
 #define REAPER_GAP_PER_COST 20
 /* Whoever leads a group and is told to go often goes moments before the last of it. */
 #define OUTLIVED_USEC (500 * USEC_PER_MSEC)
+/* That many are open at a time while /proc is read. */
+#define RESERVE 2
 
 struct reaper {
     struct list entries;
@@ -26,11 +30,26 @@ struct reaper {
     sd_event_source *timer;
     sd_event_source *child_signal; /* where orphans are left to us */
     struct strays strays;
-    bool has_disowned;  /* children that no entry knows */
-    uint64_t last_usec; /* when /proc was last read */
-    uint64_t cost_usec; /* how long that took */
-    uint64_t gap_usec;  /* before it is read again */
+    bool has_disowned;    /* children that no entry knows */
+    uint64_t last_usec;   /* when /proc was last read */
+    uint64_t cost_usec;   /* how long that took */
+    uint64_t gap_usec;    /* before it is read again */
+    int reserve[RESERVE]; /* to read it with when there are no other descriptors; or -1 */
+    struct log_limit complaints;
 };
+
+static void make_reserve(struct reaper *reaper)
+{
+    for (size_t i = 0; i < RESERVE; i++)
+        if (reaper->reserve[i] < 0)
+            reaper->reserve[i] = open("/", O_PATH | O_CLOEXEC);
+}
+
+static void give_up_reserve(struct reaper *reaper)
+{
+    for (size_t i = 0; i < RESERVE; i++)
+        reaper->reserve[i] = fd_close(reaper->reserve[i]);
+}
 
 static void schedule(struct reaper *reaper)
 {
@@ -45,7 +64,23 @@ static uint64_t least_gap(const struct reaper *reaper)
                REAPER_GAP_MAX_USEC);
 }
 
-/* Asks /proc which of the waiting groups still have members. */
+/* Then who is still there cannot be told, and nobody is taken for gone. */
+static bool is_shortage(int error)
+{
+    return error == -EMFILE || error == -ENFILE || error == -ENOMEM;
+}
+
+static void complain(struct reaper *reaper, int error)
+{
+    unsigned suppressed;
+    if (log_limit_pass(&reaper->complaints, &suppressed))
+        log_warning("cannot read /proc: %s; %s", strerror(-error),
+                    is_shortage(error)
+                        ? "looking later who is left of workers that have exited"
+                        : "taking process groups for empty when their leader has exited");
+}
+
+/* Asks /proc which of the waiting groups still have members. NULL: not to be had now. */
 static struct group_query *query_groups(struct reaper *reaper, size_t *ret_n)
 {
     size_t n = 0;
@@ -59,9 +94,11 @@ static struct group_query *query_groups(struct reaper *reaper, size_t *ret_n)
                   strays_begin(&reaper->strays, &reaper->entries, reaper->n_entries) == 0;
     int r = group_scan(queries, n, others ? strays_see_child : NULL, &reaper->strays);
     if (r < 0)
-        log_warning(
-            "cannot read /proc: %s; taking process groups for empty when their leader has exited",
-            strerror(-r));
+        complain(reaper, r);
+    if (is_shortage(r)) {
+        free(queries);
+        return NULL;
+    }
     *ret_n = n;
     return queries;
 }
@@ -100,6 +137,7 @@ static void look(struct reaper *reaper)
 {
     size_t n = 0, i = 0;
     uint64_t began = clock_monotonic_usec();
+    give_up_reserve(reaper);
     struct group_query *queries = query_groups(reaper, &n);
     reaper->last_usec = clock_monotonic_usec();
     reaper->cost_usec = reaper->last_usec - began;
@@ -121,6 +159,7 @@ static void look(struct reaper *reaper)
     }
     free(queries);
     strays_end(&reaper->strays);
+    make_reserve(reaper);
     if (waiting) {
         reaper->gap_usec = MIN(MAX(reaper->gap_usec, least_gap(reaper)) * 2, REAPER_GAP_MAX_USEC);
         schedule(reaper);
@@ -154,6 +193,10 @@ int reaper_new(sd_event *event, struct reaper **ret)
         return -ENOMEM;
     list_init(&reaper->entries);
     reaper->gap_usec = REAPER_GAP_MIN_USEC;
+    reaper->complaints = (struct log_limit){.interval_usec = 10 * USEC_PER_SEC, .burst = 1};
+    for (size_t i = 0; i < RESERVE; i++)
+        reaper->reserve[i] = -1;
+    make_reserve(reaper);
     int r = want_zombies();
     if (r >= 0)
         r = sd_event_add_time(event, &reaper->timer, CLOCK_MONOTONIC, 0, USEC_PER_MSEC, on_timer,
@@ -174,6 +217,7 @@ struct reaper *reaper_free(struct reaper *reaper)
     (void)sd_event_source_disable_unref(reaper->timer);
     (void)sd_event_source_disable_unref(reaper->child_signal);
     strays_clear(&reaper->strays);
+    give_up_reserve(reaper);
     free(reaper);
     return NULL;
 }
@@ -204,6 +248,24 @@ void reaper_hurry(struct reaper *reaper)
 {
     reaper->gap_usec = least_gap(reaper);
     schedule(reaper);
+}
+
+/* A pass that found nobody gone would find nobody again: one for each exit, however often it is asked for. */
+static bool has_news(const struct reaper *reaper)
+{
+    LIST_FOREACH (entry, &reaper->entries, struct reaper_entry, link)
+        if (entry->exited && entry->exited_usec >= reaper->last_usec)
+            return true;
+    return false;
+}
+
+bool reaper_relieves(struct reaper *reaper, int error)
+{
+    size_t before = reaper->n_entries;
+    if ((error != -EMFILE && error != -ENFILE && error != -EAGAIN) || !has_news(reaper))
+        return false;
+    look(reaper);
+    return reaper->n_entries < before;
 }
 
 void reaper_remove(struct reaper *reaper, struct reaper_entry *entry)

@@ -3,7 +3,7 @@
  *
  * A worker's leader is made known when it is born. Once it has exited it stays a zombie until its process group is empty;
  * then it is reaped and its owner told. Passes over /proc are bundled and at least 20 ms apart, becoming rarer while a
- * group lives on. Nothing is waited for: no timer.
+ * group lives on. Nothing is waited for: no timer. The descriptors that a pass takes are held in reserve.
  *
  * Who has left the group of its leader, as daemons do, is not found by it. But whoever descends from us and loses its parent
  * becomes our child (we are the "subreaper"; PID 1 is by nature): its environment tells whose it was. Such a stray is told to
@@ -68,6 +68,12 @@ void reaper_add(struct reaper *reaper, struct reaper_entry *entry);
 void reaper_exited(struct reaper *reaper, struct reaper_entry *entry);
 /* Look again soon: a signal was sent that may empty a group. */
 void reaper_hurry(struct reaper *reaper);
+/*
+ * Whoever has exited holds descriptors of ours, and counts as a process of its user's, until it is reaped. Who could not start
+ * another one, for `error`, asks whether to try again: true, when that is such a shortage and somebody is gone by now. It looks at once,
+ * and calls back as a pass does. Not for who is called back by one.
+ */
+bool reaper_relieves(struct reaper *reaper, int error);
 /* The owner goes before the group is empty. A leader that has exited is reaped now. */
 void reaper_remove(struct reaper *reaper, struct reaper_entry *entry);
 /* The owner goes although the leader lives and cannot be helped: a later pass reaps it, whenever it has exited. */

@@ -466,7 +466,7 @@ static int start(struct worker *worker, const struct worker_params *params, char
     return watch_exit(worker, params->event);
 }
 
-int worker_new(const struct worker_params *params, struct worker **ret, char **ret_error)
+static int try_new(const struct worker_params *params, struct worker **ret, char **ret_error)
 {
     CLEANUP(worker_freep) struct worker *worker = calloc(1, sizeof(*worker));
     if (!worker)
@@ -501,6 +501,16 @@ int worker_new(const struct worker_params *params, struct worker **ret, char **r
     begin_start(worker);
     *ret = TAKE_PTR(worker);
     return 0;
+}
+
+int worker_new(const struct worker_params *params, struct worker **ret, char **ret_error)
+{
+    CLEANUP_FREE char *error = NULL;
+    int r = try_new(params, ret, &error);
+    if (r < 0 && reaper_relieves(params->reaper, r))
+        return try_new(params, ret, ret_error);
+    *ret_error = TAKE_PTR(error);
+    return r;
 }
 
 /* For one that could not be watched, or outlives the master: SIGKILL ends it within moments. */

@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 void live_run_ready(sd_event *event)
@@ -96,4 +97,25 @@ unsigned live_count_fds(void)
     for (int fd = 0; fd < 256; fd++)
         n += fcntl(fd, F_GETFD) >= 0;
     return n;
+}
+
+static void limit_descriptors(rlim_t soft)
+{
+    struct rlimit limit;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    limit.rlim_cur = MIN(soft, limit.rlim_max);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+}
+
+void live_begin_scarcity(unsigned spare)
+{
+    int fd = -1;
+    for (unsigned found = 0; found <= spare; found += fcntl(fd, F_GETFD) < 0)
+        fd++;
+    limit_descriptors((rlim_t)fd);
+}
+
+void live_end_scarcity(void)
+{
+    limit_descriptors(RLIM_INFINITY);
 }

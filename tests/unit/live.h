@@ -36,3 +36,7 @@ struct config *live_config(const char *directory, const char *settings, const ch
 pid_t live_fork(void);
 
 unsigned live_count_fds(void);
+
+/* From here on no more than `spare` descriptors can be opened. live_end_scarcity() takes the limit back. */
+void live_begin_scarcity(unsigned spare);
+void live_end_scarcity(void);

@@ -5,6 +5,7 @@
 
 #include "base/fd.h"
 #include "base/log.h"
+#include "process/group.h"
 #include "process/pidfd.h"
 #include "worker/reaper.h"
 
@@ -172,6 +173,46 @@ static void test_survivors_that_leave_by_themselves(void **state)
     assert_int_equal(fixture->empty, 0);
     fixture->hold = fd_close(fixture->hold);
     RUN_UNTIL(fixture->event, fixture->empty > 0);
+}
+
+/* Who cannot look takes nobody for gone; who has a descriptor for himself alone can look. */
+static void test_survivors_while_there_are_no_descriptors(void **state)
+{
+    struct fixture *fixture = *state;
+    lead(fixture, 1);
+    let_exit(fixture);
+    live_begin_scarcity(0);
+    for (unsigned looks = 0; looks < 3; looks++) {
+        assert_true(sd_event_run(fixture->event, LIVE_PATIENCE_USEC) > 0);
+        assert_int_equal(fixture->empty, 0);
+    }
+    assert_int_equal(kill(-fixture->entry.leader, SIGKILL), 0);
+    RUN_UNTIL(fixture->event, fixture->empty > 0);
+    live_end_scarcity();
+}
+
+static void test_relief(void **state)
+{
+    struct fixture *fixture = *state;
+    assert_false(reaper_relieves(fixture->reaper, -EMFILE));
+    lead(fixture, 1);
+    let_exit(fixture);
+    assert_false(reaper_relieves(fixture->reaper, -ENOENT));
+    assert_false(reaper_relieves(fixture->reaper, -EAGAIN)); /* one lives on … */
+    assert_int_equal(kill(-fixture->entry.leader, SIGKILL), 0);
+    while (kill(-fixture->entry.leader, 0) == 0 &&
+           group_members(fixture->entry.leader, NULL, 0) > 0)
+        (void)sched_yield();
+    assert_false(reaper_relieves(fixture->reaper, -EMFILE)); /* … and none has exited since */
+    assert_int_equal(fixture->empty, 0);
+    reaper_hurry(fixture->reaper);
+    RUN_UNTIL(fixture->event, fixture->empty > 0);
+    fixture->empty = 0;
+    lead(fixture, 0);
+    let_exit(fixture);
+    assert_true(reaper_relieves(fixture->reaper, -EMFILE));
+    assert_int_equal(fixture->empty, 1);
+    assert_false(reaper_relieves(fixture->reaper, -EMFILE));
 }
 
 static void test_the_leader_alone_counts(void **state)
@@ -440,6 +481,8 @@ int main(void)
         A_TEST(test_nobody_is_reaped_before_it_exited),
         A_TEST(test_survivors),
         A_TEST(test_survivors_that_leave_by_themselves),
+        A_TEST(test_survivors_while_there_are_no_descriptors),
+        A_TEST(test_relief),
         A_TEST(test_the_leader_alone_counts),
         A_TEST(test_one_of_two),
         A_TEST(test_the_owner_goes_first),

@@ -571,8 +571,13 @@ static void test_process_leaves_the_others_alone(void **state)
 
 static unsigned count_files(const struct kit *kit)
 {
-    CLEANUP_FREE char *socket = string_format("%s/%d-1", kit->directory, (int)getpid());
-    return access(socket, F_OK) == 0;
+    unsigned n = 0;
+    for (uint64_t id = 1; id <= kit->id; id++) {
+        CLEANUP_FREE char *socket = string_format("%s/%d-%llu", kit->directory, (int)getpid(),
+                                                  (unsigned long long)id);
+        n += access(socket, F_OK) == 0;
+    }
+    return n;
 }
 
 static void test_what_cannot_be_started(void **state)
@@ -584,14 +589,39 @@ static void test_what_cannot_be_started(void **state)
     kit->generation->program->command[0] = strdup("no-such-program");
     unsigned before = live_count_fds();
     assert_int_equal(kit_try_start(kit, &error), -ENOENT);
-    assert_string_equal(error,
-                        "web/0: cannot execute 'no-such-program': No such file or directory (it is in no directory of its PATH)");
+    assert_string_equal(error, "web/0: cannot execute 'no-such-program': No such file or directory "
+                               "(it is in no directory of its PATH)");
     assert_null(kit->worker);
     assert_int_equal(live_count_fds(), before);
     assert_int_equal(count_files(kit), 0);
     assert_int_equal(kit->generation->references, 1);
     free(kit->generation->program->command[0]);
     kit->generation->program->command[0] = shell;
+}
+
+/* With just as many descriptors as one worker takes. The first has exited, but is not reaped yet. */
+static void test_started_with_what_the_last_one_held(void **state)
+{
+    struct kit *kit = *state;
+    unsigned spare = 0;
+    int r = -EMFILE;
+    kit_configure(kit, "", "exit 3");
+    for (; r == -EMFILE; spare++) {
+        CLEANUP_FREE char *error = NULL;
+        live_begin_scarcity(spare);
+        r = kit_try_start(kit, &error);
+        assert_true(r == 0 || string_starts_with(error, "web/0: "));
+    }
+    assert_int_equal(r, 0);
+    RUN_UNTIL(kit->event, kit->worker->exited);
+    assert_int_equal(kit->worker->state, WORKER_STOPPING);
+    struct worker *first = kit->worker;
+    kit->worker = NULL;
+    kit_start(kit);
+    live_end_scarcity();
+    assert_int_equal(first->state, WORKER_GONE);
+    (void)worker_free(first);
+    kit_expect_end(kit, "GONE STOPPING exited GONE");
 }
 
 /* The tear-down looks whether anything is left of it. */
@@ -672,6 +702,7 @@ int main(void)
         A_TEST(test_group_stops_all),
         A_TEST(test_process_leaves_the_others_alone),
         A_TEST(test_what_cannot_be_started),
+        A_TEST(test_started_with_what_the_last_one_held),
         A_TEST(test_freed_in_any_state),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -101,7 +101,7 @@ int kit_try_start(struct kit *kit, char **ret_error)
         .reaper = kit->reaper,
         .generation = kit->generation,
         .notify_directory = kit->directory,
-        .id = 1,
+        .id = ++kit->id,
         .ops = &ops,
         .userdata = kit,
     };

@@ -12,6 +12,7 @@ struct kit {
     char *directory;
     struct generation *generation;
     struct worker *worker;
+    uint64_t id;     /* of the last one that was tried */
     char trace[256]; /* "READY DRAINING STOPPING exited GONE" */
     char reason[128];
     enum health health; /* as it was told last */

@@ -2,7 +2,7 @@
  * load.h - what all kinds of load share, and how one looks from outside.
  *
  * A mode (echo, who, http, streams, udp) starts its work when it is due, whatever became of the work before: the loop is
- * open. After a stop it starts nothing more and finishes what is open.
+ * open (but for --udp-window). After a stop it starts nothing more and finishes what is open.
  */
 #pragma once
 
@@ -30,7 +30,7 @@ struct options {
     uint64_t streams, stream_bytes;
     uint64_t stream_interval_usec, stream_linger_usec;
     bool stream_reopen;
-    uint64_t udp_rate, udp_flows, udp_bytes;
+    uint64_t udp_rate, udp_flows, udp_bytes, udp_window;
 };
 
 struct load {

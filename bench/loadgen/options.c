@@ -50,6 +50,8 @@ static const struct option_rule {
      OPTION_COUNT, TO(udp_rate), 1, 1000000},
     {"udp-flows", "N", "sockets that they come from in turn (64)", OPTION_COUNT, TO(udp_flows), 1,
      100000},
+    {"udp-window", "N", "no more is sent while so many of them are awaited (no limit)",
+     OPTION_COUNT, TO(udp_window), 1, UINT64_MAX},
     {"udp-bytes", "N", "their largest payload (512)", OPTION_COUNT, TO(udp_bytes), 1, 60000},
     {"timeout", "TIME", "for a request, a datagram, and for the silence of a stream (5s)",
      OPTION_DURATION, TO(timeout_usec), 1, USEC_INFINITY},
@@ -150,6 +152,7 @@ int options_parse(int argc, char **argv, struct options *ret)
         .stream_linger_usec = 500 * USEC_PER_MSEC,
         .stream_reopen = true,
         .udp_flows = 64,
+        .udp_window = UINT64_MAX,
         .udp_bytes = 512,
     };
     int found, index;

@@ -9,6 +9,8 @@
  * duplicate, those to another flow's datagram as wrong_flow, those to a datagram that the ring has forgotten as late.
  * An ICMP error belongs to no datagram in particular: it is counted as unreachable, the datagram will be lost.
  *
+ * With a window, what is due while so many are awaited is withheld: left out, not sent later, so that no burst follows.
+ *
  * Who serves a flow is judged in the order of its datagrams, not of the replies, which may overtake each other.
  */
 #include "loadgen/load.h"
@@ -32,14 +34,15 @@
 struct flow {
     struct source source;
     struct udp *udp;
-    uint64_t newest; /* number + 1 of the latest datagram whose server is known; 0: none */
+    uint64_t newest;      /* number + 1 of the latest datagram whose server is known; 0: none */
+    uint64_t newest_usec; /* when that one was due */
     size_t server;
     bool moved;
 };
 
-/* A flow was served by another one than before. */
+/* A flow was served by another one than before: that was by a datagram due at `since_usec`, this one came at `until_usec`. */
 struct move {
-    uint64_t usec, flow;
+    uint64_t since_usec, usec, until_usec, flow;
     size_t from, to;
 };
 
@@ -54,7 +57,7 @@ struct udp {
     uint64_t n_flows;
     struct awaited *ring;
     uint64_t ring_size, first, next; /* numbers: the ring has first up to next - 1 */
-    uint64_t n_pending, n_moved, late, unreachable;
+    uint64_t n_pending, n_moved, late, unreachable, withheld;
     struct move *moves;
     size_t n_moves, moves_forgotten;
     char sent[DATAGRAM_SIZE], received[DATAGRAM_SIZE];
@@ -91,7 +94,7 @@ static void end_one(struct udp *udp, struct awaited *awaited)
 
 /* ---- replies */
 
-static void note_move(struct flow *flow, uint64_t sent_usec, size_t to)
+static void note_move(struct flow *flow, uint64_t sent_usec, uint64_t now_usec, size_t to)
 {
     struct udp *udp = flow->udp;
     udp->n_moved += flow->moved ? 0 : 1;
@@ -101,7 +104,9 @@ static void note_move(struct flow *flow, uint64_t sent_usec, size_t to)
         return;
     }
     udp->moves[udp->n_moves++] = (struct move){
+        .since_usec = flow->newest_usec,
         .usec = sent_usec,
+        .until_usec = now_usec,
         .flow = (uint64_t)(flow - udp->flows),
         .from = flow->server,
         .to = to,
@@ -112,14 +117,17 @@ static void note_server(struct flow *flow, uint64_t number, const char *identity
 {
     struct load *load = flow->udp->mode.load;
     size_t server;
-    if (servers_add(&load->servers, identity, clock_monotonic_usec(), &server) < 0)
+    uint64_t now_usec = clock_monotonic_usec();
+    if (servers_add(&load->servers, identity, now_usec, &server) < 0)
         return;
     if (number < flow->newest)
         return;
+    uint64_t sent_usec = entry(flow->udp, number)->scheduled_usec;
     if (flow->newest > 0 && server != flow->server)
-        note_move(flow, entry(flow->udp, number)->scheduled_usec, server);
+        note_move(flow, sent_usec, now_usec, server);
     flow->server = server;
     flow->newest = number + 1;
+    flow->newest_usec = sent_usec;
 }
 
 /* Reads "FLOW NUMBER "; false: it is of another form. */
@@ -254,7 +262,8 @@ static void start(struct udp *udp, uint64_t scheduled_usec, uint64_t now_usec)
 static uint64_t due_usec(const struct udp *udp)
 {
     const struct load *load = udp->mode.load;
-    uint64_t due = load->began_usec + udp->next * USEC_PER_SEC / load->options->udp_rate;
+    uint64_t number = udp->next + udp->withheld;
+    uint64_t due = load->began_usec + number * USEC_PER_SEC / load->options->udp_rate;
     return due < load->ends_usec ? due : USEC_INFINITY;
 }
 
@@ -274,8 +283,12 @@ static void udp_run(struct mode *mode, uint64_t now_usec)
     struct udp *udp = of_mode(mode);
     while (deadline_usec(udp) <= now_usec)
         forget_oldest(udp, now_usec);
-    for (int n = 0; n < STARTS_MAX && due_usec(udp) <= now_usec; n++)
-        start(udp, due_usec(udp), now_usec);
+    for (int n = 0; n < STARTS_MAX && due_usec(udp) <= now_usec; n++) {
+        if (udp->n_pending < mode->load->options->udp_window)
+            start(udp, due_usec(udp), now_usec);
+        else
+            udp->withheld++;
+    }
 }
 
 static bool udp_is_idle(const struct mode *mode)
@@ -311,7 +324,9 @@ static json_t *report_moves(const struct udp *udp)
     for (size_t i = 0; i < udp->n_moves; i++) {
         const struct move *move = &udp->moves[i];
         json_t *one = json_object();
+        report_integer(one, "since_usec", move->since_usec - udp->mode.load->began_usec);
         report_integer(one, "usec", move->usec - udp->mode.load->began_usec);
+        report_integer(one, "until_usec", move->until_usec - udp->mode.load->began_usec);
         report_integer(one, "flow", move->flow);
         (void)json_object_set_new(one, "from", json_string(name_of(udp, move->from)));
         (void)json_object_set_new(one, "to", json_string(name_of(udp, move->to)));
@@ -338,6 +353,7 @@ static void udp_report(const struct mode *mode, json_t *report)
 {
     const struct udp *udp = of_mode(mode);
     report_integer(report, "scheduled", udp->next);
+    report_integer(report, "withheld", udp->withheld);
     report_integer(report, "late", udp->late);
     report_integer(report, "unreachable", udp->unreachable);
     report_integer(report, "flows", udp->n_flows);

@@ -515,6 +515,25 @@ def test_udp_socket_closed_and_bound_again():
     only(report["modes"]["udp"], "ok", "lost")
 
 
+def test_udp_window():
+    """Of 400 that are due, and nobody answers, only so many are sent as may be awaited."""
+    found = udp(lambda *_: None, "--udp-window", "8", "--finish", "50ms", code=1)["modes"]["udp"]
+    assert (found["scheduled"], found["withheld"], found["counts"]["lost"]) == (8, 392, 8)
+
+
+def test_udp_window_opens():
+    """Whenever an answer comes; what was left out does not follow."""
+    kept = []
+
+    def serve(server, data, peer):
+        kept.append((data, peer))
+        while kept and server.number >= 8:
+            server.answer(*kept.pop(0))
+    found = udp(serve, "--udp-window", "8", code=0)["modes"]["udp"]
+    only(found, "ok")
+    assert found["scheduled"] + found["withheld"] == 400
+
+
 def test_udp_lost_at_the_end_of_the_run():
     only(udp(lambda *_: None, "--finish", "50ms", code=1)["modes"]["udp"], "lost")
 
@@ -597,6 +616,8 @@ def test_udp_flows_that_move():
         (3, "pid=1", "pid=2"), (4, "pid=1", "pid=2"), (4, "pid=2", "pid=1")]
     # Datagrams are sent every 8 ms in each flow.
     assert [move["usec"] // 8000 for move in found["moves"]] == [10, 20, 30]
+    assert [move["since_usec"] // 8000 for move in found["moves"]] == [9, 19, 29]
+    assert all(move["usec"] < move["until_usec"] for move in found["moves"])
     assert found["flows_served_last_by"] == {"pid=1": 7, "pid=2": 1}
     assert report["served_by"] == {"pid": {"1": 350, "2": 50}}
 

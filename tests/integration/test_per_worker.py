@@ -222,17 +222,19 @@ def test_udp(master, directory, port):
                   "programs": {"dns": {"command": [PYTHON, "-S", str(WORKERS / "udp.py")], "sockets": ["dns"], "workers": 4,
                                        "ready": "message"}}})
     quiet = []
-    with Load(directory, f"127.0.0.1:{port}", 0, 0, udp_rate=1000) as load:
+    with Load(directory, f"127.0.0.1:{port}", 0, 0, udp_rate=1000, arguments=Load.PATIENT) as load:
         for workers in (4, 4, 4, 6, 3):
             one.programs["dns"]["workers"] = workers
             one.write()
             one.hup()
             one.wait_drained()
             # Sockets of slots that are no more leave the group with them, which moves flows once more.
+            proc.wait_until(lambda workers=workers: len(proc.udp_sockets(port)) == workers, f"{workers} sockets")
+            # What the master does then, it has done when it answers again.
             one.wait(lambda status, workers=workers: len(one.slots("dns", status)) == workers, "its slots are as many")
             began = time.monotonic()
             load.flow(0.3)
-            quiet.append((began + 0.1, time.monotonic() - 0.05))
+            quiet.append((began, time.monotonic()))
     for since, until in quiet:
         assert not load.moves(since, until)
     assert len(load.served_by("slot")) == 6

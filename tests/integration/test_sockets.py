@@ -77,12 +77,13 @@ class Patient:
 def test_udp_under_load(master, directory, port):
     """
     Datagrams that nobody has read yet wait in the socket for whoever comes next: none is lost over five reloads, of those that
-    come at a constant rate, and of a client that asks again only when it was answered.
+    come at a constant rate, but for a break where the socket would overflow, and of a client that asks again only when it was
+    answered.
     """
     one = master(udp(f"udp:127.0.0.1:{port}"))
     (worker, _) = one.pids()
     inode = proc.socket_inode(worker, 3)
-    with Patient(("127.0.0.1", port)) as patient, Load(directory, f"127.0.0.1:{port}", 0, 0, udp_rate=1000) as load:
+    with Patient(("127.0.0.1", port)) as patient, Load(directory, f"127.0.0.1:{port}", 0, 0, udp_rate=1000, arguments=Load.PATIENT) as load:
         for _ in range(5):
             one.hup()
         load.flow(0.2)

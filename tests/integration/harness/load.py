@@ -21,8 +21,12 @@ class Load:
         load.generations()
 
     Rates are per second, `streams` are echo connections that send all the time, `who_rate` asks `tcp-echo --who` who serves.
-    `udp_rate` are datagrams to workers/udp.py, from `udp_flows` sockets in turn.
+    `udp_rate` are datagrams to workers/udp.py, from `udp_flows` sockets in turn; with PATIENT as arguments never more at a time
+    than a socket has room for, however long its workers get no CPU.
     """
+
+    # A datagram takes up to 1280 bytes of a receive buffer, which has 212992 by default.
+    PATIENT = ("--udp-window", "100", "--timeout", "20s", "--finish", "20s")
 
     # After the server's end each stream sends on for up to this time: a drain lasts as long, and of those tests see hundreds.
     LINGER = ("--stream-linger", "100ms")
@@ -81,11 +85,11 @@ class Load:
         return self.report["modes"][mode]["latency_usec"]
 
     def moves(self, since=0, until=float("inf")):
-        """UDP flows that were served by another one than before, between two times of time.monotonic()."""
+        """UDP flows that were served by another one than before, both times between two times of time.monotonic() for certain."""
         began = self.report["began_usec"]
         found = self.report["modes"]["udp"]
         assert not found["moves_forgotten"], f"too many flows moved to know: {found['moves_forgotten']} more"
-        return [move for move in found["moves"] if since <= (began + move["usec"]) / 1e6 <= until]
+        return [move for move in found["moves"] if since <= (began + move["since_usec"]) / 1e6 and (began + move["until_usec"]) / 1e6 <= until]
 
     def servers(self):
         """Who said that it served."""

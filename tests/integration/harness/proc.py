@@ -123,6 +123,12 @@ def tcp_listeners(port):
     return [int(fields[9]) for fields in tcp_listening() if int(fields[1].rpartition(":")[2], 16) == port]
 
 
+def udp_sockets(port):
+    """Inodes of the sockets that are bound to a UDP port, over IPv4."""
+    with open("/proc/self/net/udp") as lines:
+        return [int(fields[9]) for fields in map(str.split, list(lines)[1:]) if int(fields[1].rpartition(":")[2], 16) == port]
+
+
 def tcp_connections(port):
     """How many connections a process still holds at the end that listened on `port`, over IPv4."""
     with open("/proc/self/net/tcp") as lines:

@@ -2,7 +2,7 @@
  * load.h - what all kinds of load share, and how one looks from outside.
  *
  * A mode (echo, who, http, streams, udp) starts its work when it is due, whatever became of the work before: the loop is
- * open (but for --udp-window). After a stop it starts nothing more and finishes what is open.
+ * open (but for the windows). After a stop it starts nothing more and finishes what is open.
  */
 #pragma once
 
@@ -23,6 +23,7 @@ struct options {
     uint64_t finish_usec;   /* after the end, for what is open */
     bool stop_on_eof;
 
+    uint64_t request_window;
     uint64_t echo_rate, echo_bytes;
     uint64_t who_rate;
     uint64_t http_rate, http_keep_alive;

@@ -38,6 +38,9 @@ static const struct option_rule {
     {"http-body", "TEXT", "what the body must be, to the letter", OPTION_TEXT, TO(http_body), 0, 0},
     {"http-identity", "NAME", "header that says who served (X-Worker)", OPTION_TEXT,
      TO(http_identity), 0, 0},
+    {"request-window", "N",
+     "no more are begun while so many are under way, of each kind (no limit)", OPTION_COUNT,
+     TO(request_window), 1, UINT64_MAX},
     {"streams", "N", "echo streams, always as many", OPTION_COUNT, TO(streams), 1, 100000},
     {"stream-bytes", "N", "a stream's piece (1024)", OPTION_COUNT, TO(stream_bytes), 1, 65536},
     {"stream-interval", "TIME", "from piece to piece (20ms)", OPTION_DURATION,
@@ -153,6 +156,7 @@ int options_parse(int argc, char **argv, struct options *ret)
         .stream_reopen = true,
         .udp_flows = 64,
         .udp_window = UINT64_MAX,
+        .request_window = UINT64_MAX,
         .udp_bytes = 512,
     };
     int found, index;

@@ -9,6 +9,8 @@
  * A request that finds its kept connection closed by the server is what every HTTP client knows: the two passed each
  * other on the way. It is counted as stale and goes out once more on a new connection, its latency still counted
  * from when it was due. Only the second attempt can fail.
+ *
+ * With a window, what is due while so many are under way is withheld: left out, not begun later, so that no burst follows.
  */
 #include "loadgen/requests.h"
 
@@ -330,11 +332,12 @@ static void start(struct requests *requests, uint64_t scheduled_usec, uint64_t n
     connect_anew(exchange);
 }
 
-/* What was due before the end is begun, however late. */
+/* What was due before the end is begun, however late, but for what the window leaves out. */
 static uint64_t due_usec(const struct requests *requests)
 {
     const struct load *load = requests->mode.load;
-    uint64_t due = load->began_usec + requests->scheduled * USEC_PER_SEC / requests->rate;
+    uint64_t number = requests->scheduled + requests->withheld;
+    uint64_t due = load->began_usec + number * USEC_PER_SEC / requests->rate;
     return due < load->ends_usec ? due : USEC_INFINITY;
 }
 
@@ -374,8 +377,12 @@ static void requests_run(struct mode *mode, uint64_t now_usec)
 {
     struct requests *requests = of_mode(mode);
     retry_queueing(requests);
-    for (int n = 0; n < STARTS_MAX && due_usec(requests) <= now_usec; n++)
-        start(requests, due_usec(requests), now_usec);
+    for (int n = 0; n < STARTS_MAX && due_usec(requests) <= now_usec; n++) {
+        if (requests->n_open - requests->n_idle < mode->load->options->request_window)
+            start(requests, due_usec(requests), now_usec);
+        else
+            requests->withheld++;
+    }
     expire(&requests->active, now_usec);
     expire(&requests->queueing, now_usec);
     while (mode->load->stopping && !list_is_empty(&requests->idle))
@@ -403,6 +410,7 @@ static void requests_report(const struct mode *mode, json_t *report)
 {
     const struct requests *requests = of_mode(mode);
     report_integer(report, "scheduled", requests->scheduled);
+    report_integer(report, "withheld", requests->withheld);
     report_integer(report, "connections", requests->connections);
     report_integer(report, "stale", requests->stale);
     report_integer(report, "closed_idle", requests->closed_idle);

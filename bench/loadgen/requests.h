@@ -51,7 +51,7 @@ struct protocol {
 struct requests {
     struct mode mode;
     const struct protocol *protocol;
-    uint64_t rate, scheduled;
+    uint64_t rate, scheduled, withheld;
     struct list active, queueing, idle; /* of exchanges; nearly in the order of their deadlines */
     size_t n_open, n_idle, max_idle;
     uint64_t connections, stale, closed_idle;

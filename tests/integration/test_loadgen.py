@@ -1,6 +1,7 @@
 """The load generator is trusted to find every failure, so each kind of failure is shown to it once, on purpose."""
 
 import collections
+import contextlib
 import json
 import os
 import pathlib
@@ -116,6 +117,31 @@ def test_large_payloads():
     with Server(echo) as server:
         report, _ = loadgen(server.target, "--echo-rate", "20", "--echo-bytes", "3000000", code=0)
     only(report["modes"]["echo"], "ok")
+
+
+def test_request_window():
+    """Of 400 that are due, and nobody answers, only so many are begun as may be under way."""
+    with Server(lambda connection: [connection.recv(65536) for _ in range(2)]) as server:
+        report, _ = loadgen(server.target, "--echo-rate", "1000", "--echo-bytes", "1", "--request-window", "8", "--finish", "50ms", code=1)
+    found = report["modes"]["echo"]
+    only(found, "timed_out")
+    assert (found["scheduled"], found["withheld"]) == (8, 392)
+
+
+def test_request_window_opens():
+    """Whenever an answer comes; what was left out does not follow."""
+    first = threading.Barrier(8)
+
+    def serve(connection):
+        with contextlib.suppress(threading.BrokenBarrierError):
+            first.wait(30)
+        first.abort()  # the others need not wait
+        echo(connection)
+    with Server(serve) as server:
+        report, _ = loadgen(server.target, "--echo-rate", "1000", "--request-window", "8", code=0)
+    found = report["modes"]["echo"]
+    only(found, "ok")
+    assert found["scheduled"] + found["withheld"] == 400
 
 
 def test_nobody_listens():

@@ -39,7 +39,7 @@ static const struct option_rule {
     {"http-identity", "NAME", "header that says who served (X-Worker)", OPTION_TEXT,
      TO(http_identity), 0, 0},
     {"request-window", "N",
-     "no more are begun while so many are under way, of each kind (no limit)", OPTION_COUNT,
+     "no more are begun while so many are under way (no limit)", OPTION_COUNT,
      TO(request_window), 1, UINT64_MAX},
     {"streams", "N", "echo streams, always as many", OPTION_COUNT, TO(streams), 1, 100000},
     {"stream-bytes", "N", "a stream's piece (1024)", OPTION_COUNT, TO(stream_bytes), 1, 65536},

@@ -83,13 +83,13 @@ class Facts:
         known = {entry["inode"] for entry in status["listeners"]}
         proc.wait_until(lambda: held(one.pid) <= known, "no listening socket is left over")
         self.listening = held(one.pid)
-        self.children = sorted(proc.children(one.pid))
+        # Whatever it says, nobody else is there for long: a check_command that has passed, or a hook, is in no status.
+        self.children = sorted(pid for pids in self.pids.values() for pid in pids)
+        proc.wait_until(lambda: sorted(proc.children(one.pid)) == self.children, f"the workers are its only children: {status}")
         one.descriptors()
         # Directories are held as long as a generation, or an undo, may need them; that is not ours to count.
         self.descriptors = len([what for what in proc.fds(one.pid).values() if not what.startswith("/")])
         self.generations = {entry["name"]: entry["generation"] for entry in status["programs"]}
-        # Whatever it says, nobody else is there.
-        assert self.children == sorted(pid for pids in self.pids.values() for pid in pids), status
 
     def __eq__(self, other):
         return vars(self) == vars(other)

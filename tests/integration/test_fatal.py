@@ -265,6 +265,26 @@ def test_one_slot(master, port, mark, canary):
     assert slot_states(one) == ["READY"] * 3
 
 
+def test_restart_of_several(master, port, mark):
+    """The others were restarted. This one was not, not all of it: that is told by its name, and is no success."""
+    one = master(beside(port, partly(mark)), ready=False)
+    expect_states(one, "READY", "FATAL", "READY")
+    one.wait(lambda status: len(one.pids("echo", status)) == 2, "the other is ready")
+    why = "1 of 3 slots FATAL as before: bad/1 exited with 9 before it was ready"
+    for _ in range(2):
+        before = one.pids()
+        done = one.ctl("restart", "echo", "bad")
+        assert (done.returncode, sorted(done.stdout.splitlines())) == (1, [f"bad: failed: {why}", "echo: restarted"])
+        expect_states(one, "READY", "FATAL", "READY")
+        assert len(before) == 4 and not set(before) & set(one.pids())
+    told = one.call("Restart", {"programs": ["all"]})["results"]
+    assert sorted(told, key=lambda target: target["program"]) == [
+        {"program": "bad", "result": "failed", "reason": why}, {"program": "echo", "result": "restarted"}]
+    mark.unlink()
+    assert sorted(one.ctl("restart", "all", code=0).stdout.splitlines()) == ["bad: restarted", "echo: restarted"]
+    assert slot_states(one) == ["READY"] * 3
+
+
 def test_one_slot_proves_nothing(master, port, mark):
     """The version fails everywhere: that is not as before."""
     one = master(beside(port, partly(mark, reload={"canary": True})), ready=False)

@@ -616,7 +616,7 @@ static void test_one_slot_stays_fatal(void **state)
 
 #define READY_FIRST                                                                                \
     PATIENT                                                                                        \
-        "    workers: 3\n    start_retries: 0\n    reload: {canary: false, order: ready-first}\n"
+    "    workers: 3\n    start_retries: 0\n    reload: {canary: false, order: ready-first}\n"
 
 static bool is_partly_fatal(const struct fixture *fixture)
 {
@@ -624,13 +624,18 @@ static bool is_partly_fatal(const struct fixture *fixture)
            slot_get_state(fixture->program->slots[1]) == SLOT_FATAL;
 }
 
-static void begin_mended(struct fixture *fixture, const char *settings, const char *script)
+static void try_mended(struct fixture *fixture, const char *settings, const char *script)
 {
     start(fixture, settings, script);
     AWAIT(fixture, is_partly_fatal(fixture));
     live_write_file(fixture->directory, "mended", "");
     begin(fixture, settings, script);
     program_expect_fatal(fixture->program);
+}
+
+static void begin_mended(struct fixture *fixture, const char *settings, const char *script)
+{
+    try_mended(fixture, settings, script);
     AWAIT(fixture, fixture->program->canary_proven);
 }
 
@@ -714,6 +719,30 @@ static void test_superseded_on_the_way_back(void **state)
     AWAIT(fixture, !has_leaving(fixture));
     AWAIT(fixture, is_partly_fatal(fixture));
     assert_int_equal(current(fixture, 0)->generation->number, 3);
+}
+
+/* The one that failed first takes its time to end. By then the next canary is on probation, and nothing but the timer lets it pass. */
+static void test_a_late_end_leaves_the_next_canary_its_probation(void **state)
+{
+    struct fixture *fixture = *state;
+    const char *settings = PATIENT "    workers: 3\n    start_retries: 0\n    start_seconds: 0s\n"
+                                   "    reload: {canary: true, probation: 60s}\n";
+    CLEANUP_FREE char *script = string_format(
+        "[ $RELOADER_SLOT = 1 ] && { [ -e %s/mended ] || exit 9; " READY
+        "\"$NOTIFY_SAY\" STOPPING=1; while " HEAR "do :; done; }; " SERVE,
+        fixture->directory);
+    try_mended(fixture, settings, script);
+    const struct slot *first = fixture->program->slots[1], *next = fixture->program->slots[0];
+    AWAIT(fixture, first->stays_fatal && next->successor &&
+                       next->successor->state == WORKER_READY && !fixture->dirty);
+    assert_false(list_is_empty(&first->leaving));
+    assert_int_equal(kill(LIST_ENTRY(first->leaving.next, struct worker, link)->pid, SIGKILL), 0);
+    AWAIT(fixture, list_is_empty(&first->leaving) && !fixture->dirty);
+    int enabled = SD_EVENT_OFF;
+    assert_true(sd_event_source_get_enabled(fixture->program->probation_timer, &enabled) >= 0);
+    assert_int_equal(enabled, SD_EVENT_ONESHOT);
+    assert_false(fixture->program->canary_proven);
+    assert_false(fixture->program->failed);
 }
 
 static void test_stop_during_a_reload(void **state)
@@ -922,6 +951,7 @@ int main(void)
         A_TEST(test_a_slot_that_is_fatal_again_ready_first),
         A_TEST(test_a_slot_that_is_ready_and_fatal_again),
         A_TEST(test_superseded_on_the_way_back),
+        A_TEST(test_a_late_end_leaves_the_next_canary_its_probation),
         A_TEST(test_stop_during_a_reload),
         A_TEST(test_spread),
         A_TEST(test_spread_by_workers_themselves),

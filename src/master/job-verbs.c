@@ -183,6 +183,20 @@ void job_begin_restart(struct master *master, struct job *job)
     }
 }
 
+/* It is done for all, but not where a slot stays FATAL. Borrowed; NULL: all of the program came up. */
+static const char *find_fatal(const struct reload_record *record, const char *name)
+{
+    json_t *program;
+    size_t i;
+    json_array_foreach(record->programs, i, program)
+    {
+        const char *its = json_string_value(json_object_get(program, "name"));
+        if (its && strcmp(its, name) == 0)
+            return json_string_value(json_object_get(program, "reason"));
+    }
+    return NULL;
+}
+
 static void judge_reload(const struct master *master, struct job_target *target)
 {
     const struct reload_record *record = reload_find(&master->reload, target->reload_id);
@@ -194,12 +208,13 @@ static void judge_reload(const struct master *master, struct job_target *target)
                               "is not known any more"));
         return;
     }
-    bool done = record->result == RELOAD_COMMITTED;
+    bool committed = record->result == RELOAD_COMMITTED;
+    const char *reason = committed ? find_fatal(record, target->target.program) : record->reason;
     job_end_target(target,
-                   done                                  ? "restarted"
+                   committed && !reason                  ? "restarted"
                    : record->result == RELOAD_SUPERSEDED ? "superseded"
                                                          : "failed",
-                   done || !record->reason ? NULL : strdup(record->reason));
+                   reason ? strdup(reason) : NULL);
 }
 
 static void judge_restart(const struct master *master, struct job_target *target,

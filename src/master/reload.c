@@ -283,12 +283,12 @@ void reload_take(struct master *master, struct reload_candidate *candidate)
 
 static const char *describe_step(const struct program *program)
 {
-    if (program_stays_fatal(program))
-        return "fatal";
     if (program->degraded)
         return "degraded";
     if (program->rolled_back)
         return "rolled_back";
+    if (program_stays_fatal(program) && program->phase != ROLLOUT_ROLLING_BACK)
+        return "fatal";
     switch (program->phase) {
     case ROLLOUT_IDLE:
         return program->waiting ? "waiting" : "done";

@@ -271,6 +271,7 @@ void program_drain(struct slot *slot, struct worker *worker)
 static void end_roll_back(struct program *program, bool degraded)
 {
     program->target = generation_unref(program->target);
+    program_end_roll_back_fatal(program);
     program->phase = ROLLOUT_IDLE;
     program->failed = false;
     program->rolled_back = true;

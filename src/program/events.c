@@ -229,8 +229,8 @@ static void on_worker_changed(struct worker *worker, enum worker_state from, con
     struct program *program = slot->program;
     switch (worker->state) {
     case WORKER_READY:
-        /* Somebody serves in it: what fails there now is news. */
-        if (worker->generation != program->target)
+        /* Somebody serves in it: what fails there now is news. On the way back it is not, as little as before. */
+        if (worker->generation != program->target && program->phase != ROLLOUT_ROLLING_BACK)
             slot->was_fatal = false;
         if (program->phase == ROLLOUT_CANARY && worker->generation == program->target)
             begin_probation(program, worker);

@@ -4,6 +4,8 @@
  * A reload tries it again, as its files may have been mended. Where its configuration stays, a failure is no news, and nobody else's
  * configuration has to wait for it: the slot is closed for the rest of the reload, in both generations, and the commit carries that on.
  * A canary's failure stands for all slots if all of them were FATAL. Else it goes to the next slot, and in the end to one that serves.
+ *
+ * Where another program fails, who came up goes back to what did not: that is tried, too, and FATAL again is where it was.
  */
 #include "program/internal.h"
 
@@ -29,10 +31,22 @@ void program_expect_fatal(struct program *program)
         program->slots[i]->was_fatal = is_fatal(program->slots[i]);
 }
 
+static void stay_fatal(struct slot *slot)
+{
+    slot->stays_fatal = slot->fatal = true;
+    slot->over_generation = slot->program->committed->number;
+    slot->backoff_until_usec = 0;
+}
+
+/* One that is still tried on a way back that ends here is what it was. */
 void program_forget_fatal(struct program *program)
 {
-    for (size_t i = 0; i < program->n_slots; i++)
-        program->slots[i]->was_fatal = program->slots[i]->stays_fatal = false;
+    for (size_t i = 0; i < program->n_slots; i++) {
+        struct slot *slot = program->slots[i];
+        if (slot->was_fatal && program->phase == ROLLOUT_ROLLING_BACK && !has_ready(slot))
+            stay_fatal(slot);
+        slot->was_fatal = slot->stays_fatal = false;
+    }
     program->fatal_failure = (free(program->fatal_failure), NULL);
 }
 
@@ -44,18 +58,9 @@ static bool all_were_fatal(const struct program *program)
     return true;
 }
 
-static void stay_fatal(struct slot *slot)
-{
-    slot->stays_fatal = slot->fatal = true;
-    slot->over_generation = slot->program->committed->number;
-    slot->backoff_until_usec = 0;
-}
-
 bool slot_may_stay_fatal(const struct slot *slot)
 {
-    const struct program *program = slot->program;
-    return slot->was_fatal &&
-           (program->phase == ROLLOUT_CANARY || program->phase == ROLLOUT_ROLLING);
+    return slot->was_fatal && slot->program->phase != ROLLOUT_IDLE;
 }
 
 void slot_stay_fatal(struct slot *slot, char *reason)
@@ -86,17 +91,22 @@ void program_commit_fatal(struct program *program)
             program->slots[i]->over_generation = program->committed->number;
 }
 
-/* Who came up goes back to what did not: that is to be tried, as of others. Who did not is as it was. */
+/* Who came up, or was started by its operator, is tried. Who did not is as it was. */
 void program_roll_back_fatal(struct program *program)
 {
     for (size_t i = 0; i < program->n_slots; i++) {
         struct slot *slot = program->slots[i];
-        if (slot->was_fatal && has_ready(slot))
+        if (slot->was_fatal && (has_ready(slot) || !slot->fatal))
             slot->over_generation = 0;
         else if (slot->was_fatal)
             stay_fatal(slot);
-        slot->was_fatal = slot->stays_fatal = false;
     }
+}
+
+void program_end_roll_back_fatal(struct program *program)
+{
+    for (size_t i = 0; i < program->n_slots; i++)
+        program->slots[i]->was_fatal = program->slots[i]->stays_fatal = false;
 }
 
 static size_t count_fatal(const struct program *program, size_t *ret_wanted)

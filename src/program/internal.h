@@ -29,7 +29,9 @@ void program_forget_fatal(struct program *program);
 /* Behind the commit. */
 void program_commit_fatal(struct program *program);
 void program_roll_back_fatal(struct program *program);
-/* Is it no news if the reload's generation does not come up here? */
+/* When it is over, well or not. */
+void program_end_roll_back_fatal(struct program *program);
+/* Is it no news if the reload's generation, or on the way back the old one, does not come up here? */
 bool slot_may_stay_fatal(const struct slot *slot);
 /* It did not: `reason`, why, is taken over. */
 void slot_stay_fatal(struct slot *slot, char *reason);

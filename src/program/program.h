@@ -51,7 +51,7 @@ struct slot {
     uint64_t over_generation; /* whose worker in it is not started again; 0: none */
     bool fatal;               /* because it was given up */
     bool was_fatal;   /* it was FATAL before the reload that runs, and is told that it may be so behind it */
-    bool stays_fatal; /* and did not come up: nobody is started in it. Until the next reload begins */
+    bool stays_fatal; /* and did not come up: nobody is started in it. Until the next reload begins, or this one is back */
     unsigned restarts; /* workers that left by themselves and were replaced */
     uint64_t settling_usec; /* monotonic: since when clients are steered away from its own socket; 0: they are not */
     uint64_t looked_usec;

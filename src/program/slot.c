@@ -175,9 +175,10 @@ void slot_tell_fatal(struct slot *slot)
     slot->fatal_untold = false;
     if (slot->stays_fatal) {
         log_about(program_subject(program), LOG_LEVEL_WARNING,
-                  "slot %u is FATAL as before: %s. The reload goes on without it; `reloaderctl "
+                  "slot %u is FATAL as before: %s. The %s goes on without it; `reloaderctl "
                   "start %s:%u` tries again",
-                  slot->number, slot->last_end ? slot->last_end : "no memory", program->name,
+                  slot->number, slot->last_end ? slot->last_end : "no memory",
+                  program->phase == ROLLOUT_ROLLING_BACK ? "way back" : "reload", program->name,
                   slot->number);
         return;
     }

@@ -18,6 +18,7 @@
 #include "import/import.h"
 #include "reloader/arguments.h"
 #include "reloader/inherited.h"
+#include "reloader/obstacle.h"
 #include "reloader/process-title.h"
 #include "reloader/run.h"
 
@@ -55,7 +56,17 @@ static int end_output(int code)
     return fflush(stdout) == 0 && !ferror(stdout) ? code : EXIT_FAILURE;
 }
 
-static int say_valid(const struct config *config)
+static void say_obstacles(struct config *config)
+{
+    for (size_t i = 0; i < config->n_programs; i++) {
+        CLEANUP_FREE char *obstacle = obstacle_find(config, config->programs[i]);
+        if (obstacle)
+            (void)printf("but program '%s' would not start here: %s\n", config->programs[i]->name,
+                         obstacle);
+    }
+}
+
+static int say_valid(struct config *config)
 {
     (void)printf("%s: valid, %zu %s, %zu %s\n", config->path ? config->path : "the command line",
                  config->n_programs, config->n_programs == 1 ? "program" : "programs",
@@ -65,6 +76,7 @@ static int say_valid(const struct config *config)
     for (size_t i = 0; i < config->n_includes; i++)
         if (config->includes[i].n_files == 0)
             (void)printf("matches no file: %s\n", config->includes[i].pattern);
+    say_obstacles(config);
     /* Who checks it need not be who will run it. */
     CLEANUP_FREE char *excess = NULL;
     if (config_check_privileges(config, &excess) == -EPERM)

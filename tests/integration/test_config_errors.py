@@ -334,3 +334,39 @@ def test_changes_that_need_a_restart(master, port):
     assert one.pids() == pids
     one.write(json.loads(text))
     one.hup()
+
+
+OBSTACLES = {
+    "not in PATH": ({"command": ["nod", "app.js"], "environment": {"PATH": "/opt/none:/usr/none"}},
+                    "cannot execute 'nod': No such file or directory (it is in no directory of its PATH), which is /opt/none:/usr/none"),
+    "no PATH": ({"command": "nod", "clear_environment": True},
+                "cannot execute 'nod': No such file or directory (it is in no directory of its PATH), which is /usr/bin:/bin:/usr/sbin:/sbin"),
+    "relative": ({"command": "./bin/app-%(process_num)s"}, "cannot execute './bin/app-0': No such file or directory"),
+    "a directory": ({"command": "/usr"}, "cannot execute '/usr': Is a directory"),
+    "with a socket": ({"command": "/opt/none/web", "sockets": ["tcp"]}, "cannot execute '/opt/none/web': No such file or directory"),
+}
+
+
+@pytest.mark.parametrize("keys, text", OBSTACLES.values(), ids=OBSTACLES)
+def test_check_tells_what_would_not_start(directory, keys, text):
+    """The configuration is valid: it may be meant for another machine."""
+    path = directory / "app.yaml"
+    config = {**program(**keys), "sockets": {"tcp": {"listen": "unix:tcp.sock"}}}
+    config["programs"]["fine"] = {"command": ["true"]}
+    path.write_text(json.dumps(config))
+    done = run("--check", path)
+    assert done.returncode == 0, done
+    assert done.stdout.splitlines() == [f"{path}: valid, 2 programs, 1 socket", f"but program 'web' would not start here: {text}"]
+
+
+def test_check_looks_as_a_start_does(directory):
+    """Along the PATH of the program's own environment, and from its own directory."""
+    (directory / "bin").mkdir()
+    (directory / "bin" / "app").symlink_to(TRUE)
+    (directory / "settings").write_text(f"PATH={directory}/bin\n")
+    path = directory / "app.yaml"
+    path.write_text(json.dumps({"programs": {
+        "a": {"command": "app", "environment_file": "settings"}, "b": {"command": "app", "environment": {"PATH": "%(here)s/bin"}},
+        "c": {"command": "./app", "directory": "bin"}}}))
+    done = run("--check", path)
+    assert (done.returncode, done.stdout) == (0, f"{path}: valid, 3 programs, 0 sockets\n"), done

@@ -265,6 +265,26 @@ def test_one_slot(master, port, mark, canary):
     assert slot_states(one) == ["READY"] * 3
 
 
+def test_restart_of_several(master, port, mark):
+    """The others were restarted. This one was not, not all of it: that is told by its name, and is no success."""
+    one = master(beside(port, partly(mark)), ready=False)
+    expect_states(one, "READY", "FATAL", "READY")
+    one.wait(lambda status: len(one.pids("echo", status)) == 2, "the other is ready")
+    why = "1 of 3 slots FATAL as before: bad/1 exited with 9 before it was ready"
+    for _ in range(2):
+        before = one.pids()
+        done = one.ctl("restart", "echo", "bad")
+        assert (done.returncode, sorted(done.stdout.splitlines())) == (1, [f"bad: failed: {why}", "echo: restarted"])
+        expect_states(one, "READY", "FATAL", "READY")
+        assert len(before) == 4 and not set(before) & set(one.pids())
+    told = one.call("Restart", {"programs": ["all"]})["results"]
+    assert sorted(told, key=lambda target: target["program"]) == [
+        {"program": "bad", "result": "failed", "reason": why}, {"program": "echo", "result": "restarted"}]
+    mark.unlink()
+    assert sorted(one.ctl("restart", "all", code=0).stdout.splitlines()) == ["bad: restarted", "echo: restarted"]
+    assert slot_states(one) == ["READY"] * 3
+
+
 def test_one_slot_proves_nothing(master, port, mark):
     """The version fails everywhere: that is not as before."""
     one = master(beside(port, partly(mark, reload={"canary": True})), ready=False)
@@ -274,6 +294,33 @@ def test_one_slot_proves_nothing(master, port, mark):
     assert one.expect_reload("rolled_back")["reason"] == "bad/0 exited with 8 before it was ready"
     assert one.pids() == before
     expect_states(one, "READY", "FATAL", "READY")
+
+
+@pytest.mark.parametrize("order", ["drain-first", "ready-first"])
+def test_one_slot_is_fatal_again_on_the_way_back(master, port, mark, order):
+    """It had come up, another program fails, and it does not come up any more: all that served before serves again."""
+    gate = mark.with_name("mark.gate")
+    os.mkfifo(gate)
+    one = master(beside(port, partly(mark, priority=1, reload={"canary": True, "order": order}), priority=5, start_timeout="1h"), ready=False)
+    expect_states(one, "READY", "FATAL", "READY")
+    one.wait(lambda status: len(one.pids("echo", status)) == 2, "the other is ready")
+    mark.unlink()
+    one.programs["echo"] |= {"command": ["sh", "-c", f'[ "$RELOADER_SLOT" = 0 ] || read -r line < {gate}; exec {BINARIES.tcp_echo} $line'],
+                             "reload": {"canary": True, "probation": "0s"}}
+    one.write()
+    with one.connect() as caller:
+        caller.send("Reload")
+        one.wait_line("echo/1: up", times=2)
+        expect_states(one, "READY", "READY", "READY")
+        mark.touch()
+        gate.write_text("--no-such-option\n")
+        reply = caller.receive()["parameters"]
+    assert reply["result"] == "rolled_back" and reply["reason"].startswith("echo/1 exited with")
+    expect_states(one, "READY", "FATAL", "READY")
+    assert {worker["generation"] for worker in one.workers() if worker["pid"] in one.pids()} == {1}
+    assert one.log.find("bad: slot 1 is FATAL as before: exited with 9 before it was ready. The way back goes on without it")
+    programs = record_of(one)[1]
+    assert (programs["bad"]["result"], programs["bad"].get("reason")) == ("rolled_back", None)
 
 
 def test_dies_on_probation(master, port, mark):

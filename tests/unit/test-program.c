@@ -612,6 +612,139 @@ static void test_one_slot_stays_fatal(void **state)
     assert_int_equal(program_count_ready(fixture->program), 2);
 }
 
+#define MENDED_SLOT "[ $RELOADER_SLOT = 1 ] && [ ! -e %s/mended ] && exit 9; " SERVE
+
+#define READY_FIRST                                                                                \
+    PATIENT                                                                                        \
+    "    workers: 3\n    start_retries: 0\n    reload: {canary: false, order: ready-first}\n"
+
+static bool is_partly_fatal(const struct fixture *fixture)
+{
+    return !fixture->dirty && program_count_ready(fixture->program) == 2 &&
+           slot_get_state(fixture->program->slots[1]) == SLOT_FATAL;
+}
+
+static void try_mended(struct fixture *fixture, const char *settings, const char *script)
+{
+    start(fixture, settings, script);
+    AWAIT(fixture, is_partly_fatal(fixture));
+    live_write_file(fixture->directory, "mended", "");
+    begin(fixture, settings, script);
+    program_expect_fatal(fixture->program);
+}
+
+static void begin_mended(struct fixture *fixture, const char *settings, const char *script)
+{
+    try_mended(fixture, settings, script);
+    AWAIT(fixture, fixture->program->canary_proven);
+}
+
+static void break_again(const struct fixture *fixture)
+{
+    CLEANUP_FREE char *path = string_format("%s/mended", fixture->directory);
+    assert_int_equal(unlink(path), 0);
+}
+
+static void expect_fatal_again(struct fixture *fixture)
+{
+    AWAIT(fixture, fixture->program->rolled_back);
+    assert_false(fixture->program->degraded);
+    AWAIT(fixture, !has_leaving(fixture));
+    AWAIT(fixture, is_partly_fatal(fixture));
+    assert_int_equal(current(fixture, 0)->generation->number, 1);
+    assert_int_equal(current(fixture, 2)->generation->number, 1);
+}
+
+/* Another one has failed when this one's FATAL slot had come up, for once. Who served before serves again: that is the way back. */
+static void check_fatal_again(struct fixture *fixture, const char *settings, bool released)
+{
+    CLEANUP_FREE char *script = string_format(MENDED_SLOT, fixture->directory);
+    begin_mended(fixture, settings, script);
+    if (released) {
+        program_release(fixture->program);
+        AWAIT(fixture, fixture->program->done);
+    }
+    assert_int_equal(program_count_ready(fixture->program), 3);
+    break_again(fixture);
+    program_roll_back(fixture->program);
+    expect_fatal_again(fixture);
+}
+
+static void test_a_canary_that_is_fatal_again(void **state)
+{
+    check_fatal_again(*state, GIVEN_UP, false);
+}
+
+static void test_a_slot_that_is_fatal_again(void **state)
+{
+    check_fatal_again(*state, GIVEN_UP, true);
+}
+
+static void test_a_slot_that_is_fatal_again_ready_first(void **state)
+{
+    check_fatal_again(*state, READY_FIRST, true);
+}
+
+/* What was no start before is none on the way back, though it was ready for a moment. */
+static void test_a_slot_that_is_ready_and_fatal_again(void **state)
+{
+    struct fixture *fixture = *state;
+    CLEANUP_FREE char *script = string_format(MENDED_SLOT, fixture->directory);
+    begin_mended(fixture, GIVEN_UP "    start_seconds: 60s\n", script);
+    program_release(fixture->program);
+    AWAIT(fixture, fixture->program->done);
+    program_roll_back(fixture->program);
+    AWAIT(fixture, current(fixture, 1) && current(fixture, 1)->generation->number == 1 &&
+                       current(fixture, 1)->state == WORKER_READY);
+    assert_false(fixture->program->rolled_back);
+    assert_int_equal(kill(current(fixture, 1)->pid, SIGKILL), 0);
+    expect_fatal_again(fixture);
+}
+
+/* A newer reload finds it as it was before the way back. */
+static void test_superseded_on_the_way_back(void **state)
+{
+    struct fixture *fixture = *state;
+    CLEANUP_FREE char *script = string_format(MENDED_SLOT, fixture->directory);
+    begin_mended(fixture, GIVEN_UP, script);
+    program_release(fixture->program);
+    AWAIT(fixture, fixture->program->done);
+    break_again(fixture);
+    program_roll_back(fixture->program);
+    const struct slot *slot = fixture->program->slots[1];
+    AWAIT(fixture, slot->current && slot->current->state == WORKER_STARTING);
+    begin(fixture, GIVEN_UP, script);
+    program_expect_fatal(fixture->program);
+    commit(fixture);
+    AWAIT(fixture, !has_leaving(fixture));
+    AWAIT(fixture, is_partly_fatal(fixture));
+    assert_int_equal(current(fixture, 0)->generation->number, 3);
+}
+
+/* The one that failed first takes its time to end. By then the next canary is on probation, and nothing but the timer lets it pass. */
+static void test_a_late_end_leaves_the_next_canary_its_probation(void **state)
+{
+    struct fixture *fixture = *state;
+    const char *settings = PATIENT "    workers: 3\n    start_retries: 0\n    start_seconds: 0s\n"
+                                   "    reload: {canary: true, probation: 60s}\n";
+    CLEANUP_FREE char *script = string_format(
+        "[ $RELOADER_SLOT = 1 ] && { [ -e %s/mended ] || exit 9; " READY
+        "\"$NOTIFY_SAY\" STOPPING=1; while " HEAR "do :; done; }; " SERVE,
+        fixture->directory);
+    try_mended(fixture, settings, script);
+    const struct slot *first = fixture->program->slots[1], *next = fixture->program->slots[0];
+    AWAIT(fixture, first->stays_fatal && next->successor &&
+                       next->successor->state == WORKER_READY && !fixture->dirty);
+    assert_false(list_is_empty(&first->leaving));
+    assert_int_equal(kill(LIST_ENTRY(first->leaving.next, struct worker, link)->pid, SIGKILL), 0);
+    AWAIT(fixture, list_is_empty(&first->leaving) && !fixture->dirty);
+    int enabled = SD_EVENT_OFF;
+    assert_true(sd_event_source_get_enabled(fixture->program->probation_timer, &enabled) >= 0);
+    assert_int_equal(enabled, SD_EVENT_ONESHOT);
+    assert_false(fixture->program->canary_proven);
+    assert_false(fixture->program->failed);
+}
+
 static void test_stop_during_a_reload(void **state)
 {
     struct fixture *fixture = *state;
@@ -813,6 +946,12 @@ int main(void)
         A_TEST(test_fatal_is_a_failure_where_nobody_expects_it),
         A_TEST(test_stays_fatal_on_the_way_back),
         A_TEST(test_one_slot_stays_fatal),
+        A_TEST(test_a_canary_that_is_fatal_again),
+        A_TEST(test_a_slot_that_is_fatal_again),
+        A_TEST(test_a_slot_that_is_fatal_again_ready_first),
+        A_TEST(test_a_slot_that_is_ready_and_fatal_again),
+        A_TEST(test_superseded_on_the_way_back),
+        A_TEST(test_a_late_end_leaves_the_next_canary_its_probation),
         A_TEST(test_stop_during_a_reload),
         A_TEST(test_spread),
         A_TEST(test_spread_by_workers_themselves),

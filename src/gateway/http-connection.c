@@ -45,6 +45,12 @@ static uint64_t in_time(const struct http *http, unsigned seconds)
     return (http->is_draining ? MIN(seconds, HTTP_DRAIN_SECONDS) : seconds) * USEC_PER_SEC;
 }
 
+/* For an answer to come to a client that sends no more, and may have left. */
+static uint64_t half_closed_usec(const struct http_connection *connection)
+{
+    return in_time(connection->http, HTTP_SEND_SECONDS);
+}
+
 /* From its handler, or from there as soon as its password has been checked. */
 static bool awaits_answer(const struct http_connection *connection)
 {
@@ -83,7 +89,7 @@ void http_connection_set_state(struct http_connection *connection, enum http_sta
         break;
     case HTTP_HANDLED:
         if (connection->is_half_closed)
-            usec = HTTP_SEND_SECONDS * USEC_PER_SEC;
+            usec = half_closed_usec(connection);
         break;
     case HTTP_DELAYED:
     case HTTP_CUT:
@@ -109,8 +115,11 @@ void http_connection_drain(struct http_connection *connection, unsigned index, u
     case HTTP_ENDING:
         http_connection_set_deadline(connection, HTTP_DRAIN_SECONDS * USEC_PER_SEC);
         break;
-    case HTTP_DELAYED:
     case HTTP_HANDLED:
+        if (connection->is_half_closed)
+            http_connection_set_deadline(connection, half_closed_usec(connection));
+        break;
+    case HTTP_DELAYED:
     case HTTP_CUT:
         break;
     }
@@ -165,7 +174,7 @@ static void half_close(struct http_connection *connection)
 {
     connection->is_half_closed = true;
     if (connection->state == HTTP_HANDLED)
-        http_connection_set_deadline(connection, HTTP_SEND_SECONDS * USEC_PER_SEC);
+        http_connection_set_deadline(connection, half_closed_usec(connection));
     watch_leaving(connection);
 }
 

@@ -35,7 +35,7 @@
  * Seconds: without a request on a connection that had one, or in which nothing could be sent; for a request line on a new connection, and
  * again from there to the end of the request; for an answer to be taken; for these last two in a drain, so that half a request does not hold
  * up who replaces or stops us. An idle connection is left alone that many milliseconds in a drain. Where a client sends no more, and may have left, its
- * answer may take as long to come as to be taken.
+ * answer may take as long to come as to be taken, in a drain as well.
  */
 #define HTTP_IDLE_SECONDS    60u
 #define HTTP_REQUEST_SECONDS 20u

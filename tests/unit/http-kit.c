@@ -27,7 +27,11 @@ int sd_event_source_set_time_relative(sd_event_source *source, uint64_t usec)
 {
     int (*set)(sd_event_source *, uint64_t);
     *(void **)&set = dlsym(RTLD_NEXT, "sd_event_source_set_time_relative");
-    return set(source, usec <= fixture.hurries_up_to_usec ? usec / 10000 : usec);
+    if (usec <= fixture.hurries_up_to_usec)
+        usec /= 10000;
+    else if (fixture.is_patient && usec >= USEC_PER_SEC)
+        usec *= 10000;
+    return set(source, usec);
 }
 
 static void on_drained(struct gateway *gateway UNUSED)

@@ -30,10 +30,10 @@ struct fixture {
     char text[65536]; /* what the client has read */
     size_t length;
     bool is_closed;
-    struct sockaddr_in peer; /* as access was told */
-    bool has_no_memory;      /* for a stream */
-    uint64_t
-        hurries_up_to_usec; /* deadlines of no more than that are ten thousand times as short */
+    struct sockaddr_in peer;     /* as access was told */
+    bool has_no_memory;          /* for a stream */
+    uint64_t hurries_up_to_usec; /* deadlines of no more than that are 10,000 times as short, */
+    bool is_patient;             /* and those of a second and more are as much longer */
 };
 extern struct fixture fixture;
 

@@ -1,0 +1,88 @@
+/* test-gateway-half-closed.c - clients of the HTTP server that send no more: they may read on, or have left, and nothing but time tells. */
+#include "http-kit.h"
+
+#include <string.h>
+#include <sys/socket.h>
+
+#define DRAIN_USEC (HTTP_DRAIN_SECONDS * USEC_PER_SEC)
+
+static int ask_and_half_close(const char *path)
+{
+    int fd = ask("GET", path);
+    run_until(fixture.request);
+    assert_int_equal(shutdown(fd, SHUT_WR), 0);
+    return fd;
+}
+
+static void test_not_for_ever(void **state UNUSED)
+{
+    CLEANUP_FD int fd = ask_and_half_close("/later");
+    fixture.hurries_up_to_usec = HTTP_SEND_SECONDS * USEC_PER_SEC;
+    run_until(is_closed(fd) && http_connections(fixture.gateway.http) == 0);
+    assert_int_equal(fixture.n_gone, 1);
+}
+
+/* Whichever comes first; else it would hold up who replaces or stops us. */
+static void test_shorter_in_a_drain(void **state)
+{
+    for (unsigned drains_first = 0; drains_first < 2; drains_first++) {
+        CLEANUP_FD int fd = ask("GET", "/later");
+        run_until(fixture.request);
+        fixture.hurries_up_to_usec = DRAIN_USEC;
+        if (drains_first)
+            http_drain(fixture.gateway.http, 0);
+        assert_int_equal(shutdown(fd, SHUT_WR), 0);
+        settle();
+        assert_int_equal(fixture.n_gone, drains_first);
+        if (!drains_first)
+            http_drain(fixture.gateway.http, 0);
+        run_until(is_closed(fd) && fixture.n_drained > 0);
+        assert_int_equal(fixture.n_gone, 1);
+        assert_int_equal(fixture.length, 0);
+        tear_down(state);
+        set_up(state);
+    }
+}
+
+/* Whatever its length: no deadline is theirs. */
+static void test_others_have_the_time_they_need(void **state UNUSED)
+{
+    CLEANUP_FD int fd = ask("GET", "/later");
+    run_until(fixture.request);
+    fixture.hurries_up_to_usec = HTTP_SEND_SECONDS * USEC_PER_SEC;
+    http_drain(fixture.gateway.http, 0);
+    settle();
+    fixture.hurries_up_to_usec = 0;
+    fixture.is_patient = true;
+    assert_int_equal(fixture.n_gone, 0);
+    http_reply(TAKE_PTR(fixture.request), 200, "text/plain", "done", 4);
+    run_until(has_read(fd, "\r\n\r\ndone"));
+}
+
+/* More than sockets hold, so that it takes a while. */
+static void test_answer_in_a_drain_is_whole(void **state UNUSED)
+{
+    static char body[8 * 1024 * 1024];
+    fixture.is_patient = true;
+    CLEANUP_FD int fd = ask_and_half_close("/later");
+    http_drain(fixture.gateway.http, 0);
+    settle();
+    memset(body, 'x', sizeof(body));
+    memcpy(body + sizeof(body) - 4, "last", 4);
+    http_reply_static(TAKE_PTR(fixture.request), 200, "text/plain", body, sizeof(body));
+    settle();
+    run_until(has_read_end(fd, "xlast"));
+    run_until(is_closed(fd) && fixture.n_drained > 0);
+    assert_int_equal(fixture.n_gone, 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        with_server(test_not_for_ever),
+        with_server(test_shorter_in_a_drain),
+        with_server(test_others_have_the_time_they_need),
+        with_server(test_answer_in_a_drain_is_whole),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

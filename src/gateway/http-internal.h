@@ -52,7 +52,7 @@ struct http_connection {
     sd_event_source *deadline; /* what happens then depends on the state */
     sd_event_source *leaving;  /* on where libmicrohttpd does not look, or not well enough */
     bool is_suspended;
-    bool is_half_closed; /* the client sends no more; whether it reads on is not known */
+    bool is_half_closed;          /* the client sends no more; whether it reads on is not known */
     struct http_request *request; /* NULL: waiting for one */
     struct sockaddr_storage peer;
 };
@@ -76,6 +76,7 @@ struct http_request {
     unsigned n_headers;
     struct MHD_Response *response; /* until libmicrohttpd has it */
     unsigned status;
+    bool will_stream;   /* has a place that a stream needs, but no answer yet */
     uint64_t turn_usec; /* of its password; 0: there is none to wait for */
     struct buffer stream;
     void (*gone)(void *userdata);

@@ -131,11 +131,16 @@ void http_reply_with(struct http_request *request, unsigned status, struct MHD_R
                      enum http_state state);
 void http_reply_unauthorized(struct http_request *request);
 
+/* As http_add_header(). False: the answer will go without it, for there is no memory or place. */
+bool http_try_header(struct http_request *request, const char *name, const char *value);
 /* Among those that the handler added. */
 bool http_has_header(const struct http_request *request, const char *name);
 
 /* http-gzip.c */
-/* Before an answer of that size: says that others may get it otherwise, and whether this client accepts gzip. */
+/*
+ * Before an answer of that size: says that others may get it otherwise, and whether this client accepts gzip. Who packs it adds Content-Encoding,
+ * and sends it as it is where that can't be added.
+ */
 bool http_gzip_is_wanted(struct http_request *request, size_t size);
 /* malloc-ed. -ENOSPC: it is not worth it; -ENOMEM. */
 int http_gzip(const void *data, size_t size, char **ret, size_t *ret_size);

@@ -16,6 +16,14 @@
 #include <microhttpd.h>
 #include <sys/socket.h>
 
+/*
+ * Of a connection, for libmicrohttpd. It reads into one half; in the other one it keeps HTTP_FIELD_SIZE for each parameter and header, beside their
+ * text, and then writes the head of the answer. What does not fit there may get no answer at all, so we refuse it before.
+ */
+#define HTTP_MEMORY        (2 * HTTP_HEADERS_MAX)
+#define HTTP_FIELD_SIZE    ((size_t)64)
+#define HTTP_ANSWER_MEMORY ((size_t)4 * 1024)
+
 enum http_state {
     HTTP_WAITING, /* for a request line */
     HTTP_READING, /* the rest of the request */

@@ -6,7 +6,8 @@
  *
  * What libmicrohttpd refuses before it calls us, it answers by itself, in HTML, and closes: a request line or header that is none, another
  * version than 1.x, headers or cookies that do not fit, a broken chunk. For a Content-Length that is no number, and for cookies that do not fit,
- * version 0.9.75 sends the head of that answer twice; nothing of ours is called in between. A query that does not fit ends the connection.
+ * version 0.9.75 sends the head of that answer twice; nothing of ours is called in between. A query of too many
+ * parameters (some 400) ends the connection, as may what is twice as large as it may be.
  */
 #pragma once
 

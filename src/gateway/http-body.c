@@ -76,9 +76,7 @@ static bool pack(struct http_request *request, struct http_body *body)
     if (!body->was_packed)
         (void)http_gzip(body->data, body->size, &body->packed, &body->packed_size);
     body->was_packed = true;
-    if (body->packed)
-        http_add_header(request, MHD_HTTP_HEADER_CONTENT_ENCODING, "gzip");
-    return body->packed;
+    return body->packed && http_try_header(request, MHD_HTTP_HEADER_CONTENT_ENCODING, "gzip");
 }
 
 void http_reply_body(struct http_request *request, unsigned status, const char *type,

@@ -6,7 +6,8 @@
  * one that comes together with the last bytes, as it is told of both by one event: those that have no whole request for us are closed by us.
  *
  * The end of what a client sends may be its own end or half a close: TCP does not tell. Who has asked may wait for the answer, so there
- * it is sent, within a time; a reset, and the end of a Unix socket, are the client's own. A stream, or a refusal that is delayed, is for nobody then.
+ * it is sent, within a time; a reset, and the end of a Unix socket, are the client's own. A stream, or a refusal that is delayed, is for nobody then;
+ * what is to become a stream may still be refused, within a shorter time, as streams have few places.
  */
 #include "gateway/http-internal.h"
 
@@ -43,6 +44,13 @@ static uint64_t drain_usec(const struct http *http, unsigned index, unsigned cou
 static uint64_t in_time(const struct http *http, unsigned seconds)
 {
     return (http->is_draining ? MIN(seconds, HTTP_DRAIN_SECONDS) : seconds) * USEC_PER_SEC;
+}
+
+/* For an answer to come, or a stream to begin, to a client that sends no more and may have left. */
+static uint64_t half_closed_usec(const struct http_connection *connection)
+{
+    bool will_stream = connection->request->will_stream;
+    return in_time(connection->http, will_stream ? HTTP_BEGIN_SECONDS : HTTP_SEND_SECONDS);
 }
 
 /* From its handler, or from there as soon as its password has been checked. */
@@ -83,7 +91,7 @@ void http_connection_set_state(struct http_connection *connection, enum http_sta
         break;
     case HTTP_HANDLED:
         if (connection->is_half_closed)
-            usec = HTTP_SEND_SECONDS * USEC_PER_SEC;
+            usec = half_closed_usec(connection);
         break;
     case HTTP_DELAYED:
     case HTTP_CUT:
@@ -92,6 +100,12 @@ void http_connection_set_state(struct http_connection *connection, enum http_sta
     connection->state = state;
     http_connection_set_deadline(connection, usec);
     watch_leaving(connection);
+}
+
+static void limit_half_closed(struct http_connection *connection)
+{
+    if (connection->is_half_closed && connection->state == HTTP_HANDLED)
+        http_connection_set_deadline(connection, half_closed_usec(connection));
 }
 
 void http_connection_drain(struct http_connection *connection, unsigned index, unsigned count)
@@ -109,11 +123,19 @@ void http_connection_drain(struct http_connection *connection, unsigned index, u
     case HTTP_ENDING:
         http_connection_set_deadline(connection, HTTP_DRAIN_SECONDS * USEC_PER_SEC);
         break;
-    case HTTP_DELAYED:
     case HTTP_HANDLED:
+        limit_half_closed(connection);
+        break;
+    case HTTP_DELAYED:
     case HTTP_CUT:
         break;
     }
+}
+
+void http_will_stream(struct http_request *request)
+{
+    request->will_stream = true;
+    limit_half_closed(request->connection);
 }
 
 /* libmicrohttpd sees it, and closes it. */
@@ -164,8 +186,7 @@ static int on_deadline(sd_event_source *source, uint64_t usec, void *userdata)
 static void half_close(struct http_connection *connection)
 {
     connection->is_half_closed = true;
-    if (connection->state == HTTP_HANDLED)
-        http_connection_set_deadline(connection, HTTP_SEND_SECONDS * USEC_PER_SEC);
+    limit_half_closed(connection);
     watch_leaving(connection);
 }
 

@@ -35,7 +35,8 @@ bool http_gzip_is_wanted(struct http_request *request, size_t size)
     if (size < SIZE_MIN || size > SIZE_MAX_AT_ONCE ||
         http_has_header(request, MHD_HTTP_HEADER_ETAG))
         return false;
-    http_add_header(request, MHD_HTTP_HEADER_VARY, MHD_HTTP_HEADER_ACCEPT_ENCODING);
+    if (!http_try_header(request, MHD_HTTP_HEADER_VARY, MHD_HTTP_HEADER_ACCEPT_ENCODING))
+        return false;
     bool is_accepted = false;
     (void)MHD_get_connection_values(request->connection->mhd, MHD_HEADER_KIND, note_accepted,
                                     &is_accepted);

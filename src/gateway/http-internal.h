@@ -16,6 +16,14 @@
 #include <microhttpd.h>
 #include <sys/socket.h>
 
+/*
+ * Of a connection, for libmicrohttpd. It reads into one half; in the other one it keeps HTTP_FIELD_SIZE for each parameter and header, beside their
+ * text, and then writes the head of the answer. What does not fit there may get no answer at all, so we refuse it before.
+ */
+#define HTTP_MEMORY        (2 * HTTP_HEADERS_MAX)
+#define HTTP_FIELD_SIZE    ((size_t)64)
+#define HTTP_ANSWER_MEMORY ((size_t)4 * 1024)
+
 enum http_state {
     HTTP_WAITING, /* for a request line */
     HTTP_READING, /* the rest of the request */
@@ -52,7 +60,7 @@ struct http_connection {
     sd_event_source *deadline; /* what happens then depends on the state */
     sd_event_source *leaving;  /* on where libmicrohttpd does not look, or not well enough */
     bool is_suspended;
-    bool is_half_closed; /* the client sends no more; whether it reads on is not known */
+    bool is_half_closed;          /* the client sends no more; whether it reads on is not known */
     struct http_request *request; /* NULL: waiting for one */
     struct sockaddr_storage peer;
 };
@@ -76,6 +84,7 @@ struct http_request {
     unsigned n_headers;
     struct MHD_Response *response; /* until libmicrohttpd has it */
     unsigned status;
+    bool will_stream;   /* has a place that a stream needs, but no answer yet */
     uint64_t turn_usec; /* of its password; 0: there is none to wait for */
     struct buffer stream;
     void (*gone)(void *userdata);
@@ -130,11 +139,16 @@ void http_reply_with(struct http_request *request, unsigned status, struct MHD_R
                      enum http_state state);
 void http_reply_unauthorized(struct http_request *request);
 
+/* As http_add_header(). False: the answer will go without it, for there is no memory or place. */
+bool http_try_header(struct http_request *request, const char *name, const char *value);
 /* Among those that the handler added. */
 bool http_has_header(const struct http_request *request, const char *name);
 
 /* http-gzip.c */
-/* Before an answer of that size: says that others may get it otherwise, and whether this client accepts gzip. */
+/*
+ * Before an answer of that size: says that others may get it otherwise, and whether this client accepts gzip. Who packs it adds Content-Encoding,
+ * and sends it as it is where that can't be added.
+ */
 bool http_gzip_is_wanted(struct http_request *request, size_t size);
 /* malloc-ed. -ENOSPC: it is not worth it; -ENOMEM. */
 int http_gzip(const void *data, size_t size, char **ret, size_t *ret_size);

@@ -27,17 +27,23 @@ static char *copy_value(const char *value)
     return copy;
 }
 
-void http_add_header(struct http_request *request, const char *name, const char *value)
+bool http_try_header(struct http_request *request, const char *name, const char *value)
 {
     if (request->n_headers == HTTP_REPLY_HEADERS_MAX)
-        return;
+        return false;
     struct http_header header = {.name = strdup(name), .value = copy_value(value)};
     if (!header.name || !header.value) {
         free(header.name);
         free(header.value);
-        return;
+        return false;
     }
     request->headers[request->n_headers++] = header;
+    return true;
+}
+
+void http_add_header(struct http_request *request, const char *name, const char *value)
+{
+    (void)http_try_header(request, name, value);
 }
 
 bool http_has_header(const struct http_request *request, const char *name)
@@ -94,14 +100,14 @@ void http_reply_with(struct http_request *request, unsigned status, struct MHD_R
 static bool pack(struct http_request *request, const void **body, size_t *size,
                  enum MHD_ResponseMemoryMode mode)
 {
-    char *packed;
+    CLEANUP_FREE char *packed = NULL;
     size_t length;
-    if (!http_gzip_is_wanted(request, *size) || http_gzip(*body, *size, &packed, &length) < 0)
+    if (!http_gzip_is_wanted(request, *size) || http_gzip(*body, *size, &packed, &length) < 0 ||
+        !http_try_header(request, MHD_HTTP_HEADER_CONTENT_ENCODING, "gzip"))
         return false;
     if (mode == MHD_RESPMEM_MUST_FREE)
         free((void *)*body);
-    http_add_header(request, MHD_HTTP_HEADER_CONTENT_ENCODING, "gzip");
-    *body = packed;
+    *body = TAKE_PTR(packed);
     *size = length;
     return true;
 }

@@ -115,9 +115,8 @@ static const char *find_target_error(const char *target)
     return strstr(target, "%00") ? "a NUL in the path or query" : NULL;
 }
 
-/* Of a connection's memory: what libmicrohttpd takes for each parameter of a query, beside its text, and what there is for a target in all. */
-#define PARAMETER_SIZE ((size_t)64)
-#define TARGET_ROOM    (HTTP_HEADERS_MAX / 8 * 7)
+/* For a target with what it takes beside its text: of the half that nothing is read into. */
+#define TARGET_ROOM (HTTP_MEMORY / 16 * 7)
 
 /* Where a query does not fit, version 0.9.75 neither answers nor goes on: we would hold the connection to the end of its time. */
 static bool query_fits(const char *target)
@@ -128,7 +127,7 @@ static bool query_fits(const char *target)
         return true;
     for (const char *c = query; *c; c++)
         if (c == query || *c == '&')
-            needs += PARAMETER_SIZE;
+            needs += HTTP_FIELD_SIZE;
     return needs <= TARGET_ROOM;
 }
 
@@ -220,6 +219,30 @@ static const char *find_head_error(const struct http_request *request,
     return NULL;
 }
 
+struct extent {
+    size_t text, fields;
+};
+
+static enum MHD_Result measure_one(void *userdata, enum MHD_ValueKind kind, const char *name,
+                                   const char *value)
+{
+    struct extent *extent = userdata;
+    extent->fields++;
+    if (kind != MHD_GET_ARGUMENT_KIND)
+        extent->text += strlen(name) + strlen(": \r\n") + (value ? strlen(value) : 0);
+    return MHD_YES;
+}
+
+static bool is_head_too_large(const struct http_request *request)
+{
+    struct extent extent = {.text = request->target_size};
+    (void)MHD_get_connection_values(request->connection->mhd,
+                                    MHD_HEADER_KIND | MHD_COOKIE_KIND | MHD_GET_ARGUMENT_KIND,
+                                    measure_one, &extent);
+    return extent.text > HTTP_HEADERS_MAX ||
+           extent.text + extent.fields * HTTP_FIELD_SIZE > HTTP_MEMORY - HTTP_ANSWER_MEMORY;
+}
+
 /* When the headers are there. True: it is refused. */
 static bool refuse_head(struct http_request *request, const char *version)
 {
@@ -231,6 +254,8 @@ static bool refuse_head(struct http_request *request, const char *version)
         http_reply_problem(request, MHD_HTTP_BAD_REQUEST, error);
     else if (request->target_size > HTTP_TARGET_MAX)
         http_reply_problem(request, MHD_HTTP_URI_TOO_LONG, NULL);
+    else if (is_head_too_large(request))
+        http_reply_problem(request, MHD_HTTP_REQUEST_HEADER_FIELDS_TOO_LARGE, NULL);
     else if (is_beyond(framing.length, HTTP_DISCARD_MAX))
         http_reply_problem(request, MHD_HTTP_CONTENT_TOO_LARGE, NULL);
     else

@@ -102,7 +102,7 @@ static int on_retry(sd_event_source *source, uint64_t usec, void *userdata)
     return 0;
 }
 
-/* Many at once leave free memory behind, some 30 KiB each. */
+/* Many at once leave free memory behind, some KiB each, beside HTTP_MEMORY, which libmicrohttpd gives back. */
 static bool has_shrunk(const struct http *http)
 {
     return http->connections_peak >= MANY_CONNECTIONS &&
@@ -195,7 +195,7 @@ static int start_daemon(struct http *http)
         MHD_OPTION_NOTIFY_CONNECTION, http_connection_notify, http, MHD_OPTION_NOTIFY_COMPLETED,
         http_request_completed, http, MHD_OPTION_URI_LOG_CALLBACK, http_request_begin, http,
         MHD_OPTION_CONNECTION_LIMIT, http->connections_max, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-        HTTP_HEADERS_MAX, MHD_OPTION_CONNECTION_TIMEOUT, HTTP_IDLE_SECONDS, MHD_OPTION_END);
+        HTTP_MEMORY, MHD_OPTION_CONNECTION_TIMEOUT, HTTP_IDLE_SECONDS, MHD_OPTION_END);
     return http->daemon ? 0 : -ENOTSUP;
 }
 

@@ -6,7 +6,8 @@
  *
  * What libmicrohttpd refuses before it calls us, it answers by itself, in HTML, and closes: a request line or header that is none, another
  * version than 1.x, headers or cookies that do not fit, a broken chunk. For a Content-Length that is no number, and for cookies that do not fit,
- * version 0.9.75 sends the head of that answer twice; nothing of ours is called in between. A query that does not fit ends the connection.
+ * version 0.9.75 sends the head of that answer twice; nothing of ours is called in between. A query of too many
+ * parameters (some 400) ends the connection, as may what is twice as large as it may be.
  */
 #pragma once
 
@@ -35,12 +36,13 @@
  * Seconds: without a request on a connection that had one, or in which nothing could be sent; for a request line on a new connection, and
  * again from there to the end of the request; for an answer to be taken; for these last two in a drain, so that half a request does not hold
  * up who replaces or stops us. An idle connection is left alone that many milliseconds in a drain. Where a client sends no more, and may have left, its
- * answer may take as long to come as to be taken.
+ * answer may take as long to come as to be taken, in a drain as well; a stream has that many seconds to begin, or to be refused.
  */
 #define HTTP_IDLE_SECONDS    60u
 #define HTTP_REQUEST_SECONDS 20u
 #define HTTP_SEND_SECONDS    120u
 #define HTTP_DRAIN_SECONDS   5u
+#define HTTP_BEGIN_SECONDS   5u
 #define HTTP_FAREWELL_MSEC   1000u
 
 struct gateway;
@@ -90,6 +92,11 @@ const char *http_body(const struct http_request *request, size_t *ret_size);
  * to be touched from then on. A client that half-closes has not left while it waits for an answer, other than a stream. It is not called any more after an answer or http_stream_end(), and never from within a function of this header.
  */
 void http_on_gone(struct http_request *request, void (*gone)(void *userdata), void *userdata);
+/*
+ * For one that means to begin a stream later, and holds for it what there is little of: a client that half-closes is not waited with for as long as
+ * with others.
+ */
+void http_will_stream(struct http_request *request);
 
 /* Before the answer. The value is copied; line breaks in it are not sent. */
 void http_add_header(struct http_request *request, const char *name, const char *value);

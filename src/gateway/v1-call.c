@@ -224,4 +224,6 @@ void v1_call(struct http_request *request, struct gateway *gateway, const struct
         return;
     }
     http_on_gone(request, on_gone, TAKE_PTR(call));
+    if (streams)
+        http_will_stream(request);
 }

@@ -176,6 +176,20 @@ def test_query_that_does_not_fit(gateway):
         assert not is_readable(slow, 0), "only the time of the requests was over"
 
 
+@pytest.mark.parametrize("query", [b"x", b"a=1&" * 300, b"a&" * 256 + b"b=" + b"x" * 7000], ids=["short", "many", "long"])
+def test_query_with_many_headers(gateway, query):
+    """What comes to 32 KiB, in not too many headers, is served, and the rest refused: nobody is left without an answer."""
+    one = gateway()
+    head = b"GET /nothing?" + query + b" HTTP/1.1\r\nHost: localhost"
+    for size in range(1024, HEADERS_MAX + 2048, 1024):
+        for line in b"\r\nX: " + b"y" * size, (b"\r\nX: " + b"y" * 95) * (size // 100):
+            fits = len(head + line) < HEADERS_MAX
+            allowed = (404,) if fits and size <= 16384 else (404, 431) if fits else (431,)
+            assert status_of(one, head + line) in allowed, (size, len(line))
+    answer = answer_to(one, head + b"\r\nX: " + b"y" * HEADERS_MAX + b"\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 431 ") and answer.endswith(b'{"error":"request header fields too large"}')
+
+
 def test_target_with_a_nul_or_a_blank(gateway):
     one = gateway()
     assert status_of(one, b"GET /healthz%00x HTTP/1.1\r\nHost: a") == 400

@@ -132,6 +132,19 @@ def test_a_client_that_leaves(pair):
             lane.receive()
 
 
+def test_a_client_that_may_have_left_before_the_first_reply(pair):
+    """A master that says nothing would keep the place: there are 48 of them."""
+    one, master = pair
+    with one.connect() as client:
+        client.sendall(b"GET /v1/subscribe HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n")
+        lane = master.connect()
+        with contextlib.closing(lane.end):
+            lane.expect("Subscribe")
+            client.shutdown(socket.SHUT_WR)
+            with pytest.raises(ConnectionError):
+                lane.receive()
+
+
 @pytest.mark.sanitized
 def test_a_client_that_does_not_read(pair):
     """It gets what is kept for it, then a word why, and the end; the master is not asked any longer. What comes is shorter than that word: for it

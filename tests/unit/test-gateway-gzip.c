@@ -1,12 +1,12 @@
-/* test-gateway-gzip.c - what is packed, and that it is the same again. */
+/* test-gateway-gzip.c - what is packed, that it is the same again, and that whoever gets it is told. */
 #include "base/macros.h"
 #include "gateway/accept.h"
 #include "gateway/http-internal.h"
+#include "http-kit.h"
 
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 #include <zlib.h>
 
@@ -78,12 +78,68 @@ static void test_accepted(void **state UNUSED)
             fail_msg("wrong about %s", cases[i].header);
 }
 
+/* Content-Type, Vary and Content-Encoding. */
+#define OWN_HEADERS 3
+#define LETTERS     4000
+
+static unsigned spare; /* places for headers of an answer */
+static bool is_shared; /* its body */
+
+static void reply_letters(struct http_request *request)
+{
+    CLEANUP_FREE char *text = malloc(LETTERS);
+    char name[16];
+    for (unsigned i = 0; i + spare < HTTP_REPLY_HEADERS_MAX; i++) {
+        (void)snprintf(name, sizeof(name), "X-%u", i);
+        http_add_header(request, name, "y");
+    }
+    memset(text, 'a', LETTERS);
+    if (!is_shared) {
+        http_reply(request, 200, "text/plain", text, LETTERS);
+        return;
+    }
+    struct http_body *body;
+    assert_int_equal(http_body_new(text, LETTERS, NULL, NULL, &body), 0);
+    TAKE_PTR(text);
+    http_reply_body(request, 200, "text/plain", body);
+    (void)http_body_unref(body);
+}
+
+static void expect_letters(void)
+{
+    static char letters[LETTERS + 1];
+    memset(letters, 'a', LETTERS);
+    forget();
+    CLEANUP_FD int fd = connect_client();
+    say(fd,
+        "GET /own HTTP/1.1\r\nHost: here\r\nAccept-Encoding: gzip\r\nConnection: close\r\n\r\n");
+    run_until(is_closed(fd));
+    assert_non_null(strstr(fixture.text, "HTTP/1.1 200 OK\r\n"));
+    bool is_packed = strstr(fixture.text, "Content-Encoding: gzip\r\n") != NULL;
+    bool is_plain = strstr(fixture.text, letters) != NULL;
+    assert_true(is_packed != is_plain);
+    assert_int_equal(is_packed, spare >= OWN_HEADERS);
+}
+
+/* As it is where memory is short. */
+static void test_no_place_for_its_header(void **state UNUSED)
+{
+    fixture.own = reply_letters;
+    for (spare = 0; spare <= OWN_HEADERS; spare++) {
+        is_shared = false;
+        expect_letters();
+        is_shared = true;
+        expect_letters();
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_same_again),
         cmocka_unit_test(test_not_worth_it),
         cmocka_unit_test(test_accepted),
+        with_server(test_no_place_for_its_header),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 
-from harness import Load, configs, proc
+from harness import BINARIES, Load, configs, proc
 from harness.isolation import CLONE_NEWNS, LIBC, MS_PRIVATE, MS_REC, check
 from harness.master import Master, state
 
@@ -81,6 +81,32 @@ def test_reload_without_descriptors(master, directory, port):
             one.wait_drained()
     assert results[0] == "committed" and "rolled_back" in results and results[-1] == "refused", results
     assert one.descriptors() == before
+
+
+@pytest.mark.sanitized
+def test_way_back_without_descriptors(master, directory, port):
+    """It goes on when there are some again: to give up would leave the new version where that is already."""
+    gate = directory / "gate"
+    os.mkfifo(gate)
+    script = f'[ "$RELOADER_GENERATION.$RELOADER_SLOT" = 2.0 ] && read line < {gate}; exec {BINARIES.tcp_echo}'
+    one = master(configs.echo(f"127.0.0.1:{port}", command=["sh", "-c", script], ready="message"))
+    limit = resource.prlimit(one.pid, resource.RLIMIT_NOFILE)
+    with Load(directory, f"127.0.0.1:{port}", 500, 20), one.connect() as client:
+        client.send("Reload", more=True)
+        with open(gate, "w", encoding="ascii") as canary:
+            one.wait(lambda status: len(one.workers(status=status)) == 5, "the canary is there")
+            resource.prlimit(one.pid, resource.RLIMIT_NOFILE, (3, limit[1]))
+            canary.write("go\n")
+        one.wait_line("reload 1 failed, going back to the old generation: .*Too many open files")
+        back = len(one.log.read())
+        one.wait_line("echo/[0-3]: .*Too many open files", start=back, times=2)
+        resource.prlimit(one.pid, resource.RLIMIT_NOFILE, limit)
+        while (reply := client.receive()).get("continues"):
+            pass
+        assert reply["parameters"]["result"] == "rolled_back", reply
+    one.wait_drained()
+    assert [slot["generation"] for slot in one.workers()] == [1] * 4
+    one.expect_reload("committed")
 
 
 def test_control_clients_without_descriptors(master, directory, port):

@@ -132,6 +132,21 @@ def test_crash_without_descriptors(master, directory, port):
     one.wait(lambda status: all(state(slot) == "ready" for slot in one.slots("echo", status)), "both are back")
 
 
+def test_ready_of_a_child_without_descriptors(master, directory):
+    """Whose word it is has to be known."""
+    gate = directory / "gate"
+    os.mkfifo(gate)
+    says = " ".join(map(str, configs.recorder(directory / "record", "--notify")))
+    one = master({"programs": {"web": {"command": ["sh", "-c", f"read line < {gate}; {says} & wait"], "ready": "notify"}}}, ready=False)
+    one.wait(lambda status: one.workers(status=status), "it is there")
+    with open(gate, "w", encoding="ascii") as child, Scarcity(one, 0):
+        child.write("go\n")
+        child.flush()
+        one.wait_line("web/0: ready after|ignored a datagram")
+    assert "ignored a datagram" not in one.log.text()
+    one.wait_ready()
+
+
 # ---- processes
 
 

@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 
-from harness import BINARIES, Load, configs, proc
+from harness import BINARIES, Load, configs, health, isolation, proc
 from harness.isolation import CLONE_NEWNS, LIBC, MS_PRIVATE, MS_REC, check
 from harness.master import Master, state
 
@@ -145,6 +145,24 @@ def test_ready_of_a_child_without_descriptors(master, directory):
         one.wait_line("web/0: ready after|ignored a datagram")
     assert "ignored a datagram" not in one.log.text()
     one.wait_ready()
+
+
+def test_checks_without_descriptors(master, directory):
+    """What reloader-probe lacks is no fault of the workers."""
+    check = {"http": "http://127.0.0.1:%(process_num)s/", "interval": "100ms", "failures": 1}
+    one = master(health.patients(directory, "%(process_num)s", numprocs_start=isolation.free_ports(2)[0], health=check))
+
+    def are_well(status):
+        return health.conditions(status) == ["healthy"] * 2
+    one.wait(are_well, "all are well")
+    before = one.pids()
+    prober, = (pid for pid in proc.children(one.pid) if proc.field(pid, "Name") == "reloader-probe")
+    limit = resource.prlimit(prober, resource.RLIMIT_NOFILE)
+    resource.prlimit(prober, resource.RLIMIT_NOFILE, (3, limit[1]))
+    one.wait_line("reloader-probe cannot check http:.*: Too many open files|unhealthy", times=2)
+    resource.prlimit(prober, resource.RLIMIT_NOFILE, limit)
+    assert one.wait(are_well, "all are well") and one.pids() == before
+    assert "unhealthy" not in one.log.text()
 
 
 # ---- processes

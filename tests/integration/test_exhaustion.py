@@ -83,6 +83,15 @@ def test_reload_without_descriptors(master, directory, port):
     assert one.descriptors() == before
 
 
+def test_reload_with_a_lower_limit(master, port):
+    """Lowered from outside, for good: workers get what is left of theirs."""
+    one = master(configs.echo(f"127.0.0.1:{port}"))
+    limit = max(proc.fds(one.pid)) + 50
+    resource.prlimit(one.pid, resource.RLIMIT_NOFILE, (limit, limit))
+    one.expect_reload("committed")
+    assert {proc.limit(pid, "Max open files") for pid in one.pids()} == {(str(limit), str(limit))}
+
+
 @pytest.mark.sanitized
 def test_way_back_without_descriptors(master, directory, port):
     """It goes on when there are some again: to give up would leave the new version where that is already."""

@@ -174,6 +174,23 @@ def test_checks_without_descriptors(master, directory):
     assert "unhealthy" not in one.log.text()
 
 
+def test_watch_without_descriptors(master, directory):
+    """What came meanwhile is looked into later."""
+    lib, release = directory / "app" / "lib", directory / "release"
+    lib.mkdir(parents=True)
+    (release / "deep").mkdir(parents=True)
+    (release / "deep" / "file").touch()
+    one = master({"programs": {"web": {"command": ["sleep", "infinity"], "start_seconds": "10ms", "directory": str(lib.parent), "watch": ["lib/"],
+                                       "reload_delay": "200ms"}}})
+    with Scarcity(one, 0):
+        release.rename(lib / "release")
+        one.wait_line(f"web: watch: cannot watch '{lib}/release': Too many open files")
+    one.wait_line(f"web: watch: {lib}/release/deep/file changed")
+    one.wait_line("reload 1 committed")
+    (lib / "release" / "deep" / "file").write_text("new")
+    one.wait_line("reload 2 committed")
+
+
 # ---- processes
 
 

@@ -1,5 +1,6 @@
 #include "master/probing.h"
 
+#include "base/clock.h"
 #include "base/parse.h"
 #include "base/strv.h"
 
@@ -79,6 +80,16 @@ static struct probe *find(struct probing *probing, uint64_t number)
     return NULL;
 }
 
+/* A worker is not judged by what its judge lacks. */
+static void complain(struct probing *probing, const struct probe *probe, const char *why)
+{
+    unsigned suppressed;
+    if (log_limit_pass(&probing->complaints, &suppressed))
+        log_warning("reloader-probe cannot check %s: %s; what was known before counts until it can "
+                    "(%u such lines left out)",
+                    probe->target, why, suppressed);
+}
+
 /* Of one that was dropped meanwhile there may still be something on its way. */
 static void on_message(char **fields, void *userdata)
 {
@@ -88,7 +99,9 @@ static void on_message(char **fields, void *userdata)
     if (!number_text || parse_unsigned(number_text, 1, UINT64_MAX, &number) < 0)
         return;
     struct probe *probe = find(probing, number);
-    if (probe)
+    if (probe && string_equal(strv_env_get(fields, "TYPE"), "unmade"))
+        complain(probing, probe, text ? text : "");
+    else if (probe)
         probe->result(probe, string_equal(strv_env_get(fields, "GOOD"), "1"), text ? text : "");
 }
 
@@ -144,6 +157,7 @@ int probing_new(sd_event *event, struct reaper *reaper, struct probing **ret)
     CLEANUP(probing_freep) struct probing *probing = calloc(1, sizeof(*probing));
     if (!probing)
         return -ENOMEM;
+    probing->complaints = (struct log_limit){.interval_usec = 10 * USEC_PER_SEC, .burst = 3};
     list_init(&probing->told);
     list_init(&probing->waiting);
     probing->sink = (struct probe_sink){.add = add_probe, .drop = drop_probe, .userdata = probing};

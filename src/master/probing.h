@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include "base/log.h"
 #include "master/helper.h"
 #include "worker/probe.h"
 
@@ -14,6 +15,7 @@ struct probing {
     struct probe_sink sink;
     struct list told, waiting; /* checks that it knows, and those that it has yet to be told of */
     uint64_t last_number;
+    struct log_limit complaints;
     bool resets; /* it has yet to be told to forget all: there was no room to say it of one */
 };
 

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 
 /* More of an answer is not read: who sends that much serves. */
 #define BODY_MAX ((size_t)64 * 1024)
@@ -20,6 +21,16 @@ static size_t on_body(char *data UNUSED, size_t size, size_t n, void *userdata)
     struct check *check = userdata;
     check->received += size * n;
     return check->received > BODY_MAX ? 0 : size * n;
+}
+
+static curl_socket_t on_open_socket(void *userdata, curlsocktype purpose UNUSED,
+                                    struct curl_sockaddr *address)
+{
+    struct check *check = userdata;
+    int fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+    if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS))
+        check->shortage = errno;
+    return fd < 0 ? CURL_SOCKET_BAD : fd;
 }
 
 /* No proxy, whatever the environment says; no redirects; who has a certificate need not be known, as nothing secret is sent. */
@@ -37,6 +48,8 @@ static void set_options(CURL *easy, struct check *check)
     (void)curl_easy_setopt(easy, CURLOPT_USERAGENT, "reloader-probe/" RELOADER_VERSION);
     (void)curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
     (void)curl_easy_setopt(easy, CURLOPT_WRITEDATA, check);
+    (void)curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
+    (void)curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, check);
     (void)curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS,
                            (long)MAX(params->timeout_usec / USEC_PER_MSEC, (uint64_t)1));
     (void)curl_easy_setopt(easy, CURLOPT_CONNECT_ONLY, params->target.connects ? 1L : 0L);
@@ -52,9 +65,18 @@ static void arm(struct check *check, uint64_t at)
     (void)sd_event_source_set_enabled(check->timer, SD_EVENT_ONESHOT);
 }
 
+static void tell_unmade(struct check *check)
+{
+    const struct check_params *params = &check->params;
+    if (!check->told_unmade)
+        params->unmade(params->number, strerror(check->shortage), params->userdata);
+    check->told_unmade = true;
+}
+
 static void tell(struct check *check, bool good, const char *text)
 {
     const struct check_params *params = &check->params;
+    check->told_unmade = false;
     if (report_next(&check->report, params->counts, good, text))
         check->report.said = params->result(params->number, good, text, params->userdata);
 }
@@ -65,6 +87,7 @@ static int begin(struct check *check)
     if (!easy)
         return -ENOMEM;
     check->received = 0;
+    check->shortage = 0;
     check->error[0] = '\0';
     set_options(easy, check);
     if (curl_easy_setopt(easy, CURLOPT_URL, check->params.target.url) != CURLE_OK ||
@@ -126,7 +149,10 @@ void check_ended(void *userdata, CURL *easy, CURLcode result)
     curl_easy_cleanup(easy);
     check->easy = NULL;
     arm(check, MAX(check->began_usec + check->params.interval_usec, clock_monotonic_usec()));
-    tell(check, good, text);
+    if (!good && check->shortage != 0)
+        tell_unmade(check);
+    else
+        tell(check, good, text);
 }
 
 int check_new(sd_event *event, struct transfers *transfers, const struct check_params *params,

@@ -7,7 +7,7 @@
  *   drop     NUMBER: not any more
  *   reset    none of them any more
  *   ping     are you there? pong says so
- * And what we say: result NUMBER GOOD TEXT, where there is something new (report.h).
+ * And what we say: result NUMBER GOOD TEXT, where there is something new (report.h); unmade NUMBER TEXT, where a check could not be made.
  *
  * Who is well answers an URL with a status from 200 to 399 (redirects are not followed), or takes a connection. An answer is waited for until
  * TIMEOUT, headers and body together; of the body no more than 64 KiB.

@@ -30,6 +30,16 @@ static bool on_result(uint64_t number, bool good, const char *text, void *userda
     return master_link_tell(prober->master, fields);
 }
 
+static void on_unmade(uint64_t number, const char *why, void *userdata)
+{
+    const struct prober *prober = userdata;
+    CLEANUP_STRV char **fields = NULL;
+    if (strv_append(&fields, "TYPE=unmade") == 0 &&
+        strv_appendf(&fields, "NUMBER=%" PRIu64, number) == 0 &&
+        strv_appendf(&fields, "TEXT=%s", why) == 0)
+        (void)master_link_tell(prober->master, fields);
+}
+
 static int add_check(struct prober *prober, char **fields)
 {
     const char *target = strv_env_get(fields, "TARGET");
@@ -39,6 +49,7 @@ static int add_check(struct prober *prober, char **fields)
         .timeout_usec = master_link_number(fields, "TIMEOUT"),
         .counts = master_link_number(fields, "COUNTS") > 0,
         .result = on_result,
+        .unmade = on_unmade,
         .userdata = prober,
     };
     struct check *check = NULL;

@@ -59,6 +59,12 @@ static void directory_closep(DIR **directory)
         (void)closedir(*directory);
 }
 
+/* Of others: it has gone meanwhile. */
+static bool is_shortage(int error)
+{
+    return error == -EMFILE || error == -ENFILE || error == -ENOMEM;
+}
+
 int group_scan(struct group_query *queries, size_t n,
                void (*child)(pid_t pid, bool dead, void *userdata), void *userdata)
 {
@@ -76,8 +82,8 @@ int group_scan(struct group_query *queries, size_t n,
         if (parse_unsigned(entry->d_name, 1, INT32_MAX, &pid) < 0)
             continue;
         int r = process_stat_read(dirfd(proc), (pid_t)pid, &process);
-        if (r == -EMFILE || r == -ENFILE || r == -ENOMEM)
-            return r; /* of others: it has gone meanwhile */
+        if (is_shortage(r))
+            return r;
         if (r < 0)
             continue;
         struct index *found = find_group(index, n, process.group);
@@ -118,10 +124,13 @@ size_t group_members(pid_t group, pid_t *members, size_t max)
 bool group_has_member(pid_t leader, pid_t pid)
 {
     struct process_stat process;
+    if (leader <= 1 || pid <= 1)
+        return false;
     CLEANUP_FD int proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
-
-    if (proc < 0 || leader <= 1 || pid <= 1 || process_stat_read(proc, pid, &process) < 0 ||
-        process.dead)
+    int r = proc < 0 ? -errno : process_stat_read(proc, pid, &process);
+    if (is_shortage(r))
+        return getpgid(pid) == leader;
+    if (r < 0 || process.dead)
         return false;
     if (process.group == leader || pid == leader)
         return true;

@@ -30,5 +30,8 @@ int group_scan(struct group_query *queries, size_t n,
 /* Those of the group that are not dead, `max` of them at most. How many there are; 0 also where /proc cannot be read. */
 size_t group_members(pid_t group, pid_t *members, size_t max);
 
-/* Is pid a member of the group, or a descendant of its leader (up to 64 generations)? False also when it is gone or dead. */
+/*
+ * Is pid a member of the group, or a descendant of its leader (up to 64 generations)? False also when it is gone or dead. Where there are
+ * no descriptors to read /proc with, the group alone counts, and who is dead still does.
+ */
 bool group_has_member(pid_t leader, pid_t pid);

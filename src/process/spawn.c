@@ -28,6 +28,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -132,7 +133,15 @@ static bool set_nofile(const struct spawn_params *params)
     if (!params->nofile ||
         (params->identity && (params->identity->limits_set & 1u << RLIMIT_NOFILE)))
         return true;
-    return setrlimit(RLIMIT_NOFILE, params->nofile) == 0;
+    struct rlimit limit = *params->nofile, now;
+    if (setrlimit(RLIMIT_NOFILE, &limit) == 0)
+        return true;
+    /* Somebody may have lowered ours meanwhile. */
+    if (errno != EPERM || getrlimit(RLIMIT_NOFILE, &now) < 0)
+        return false;
+    limit.rlim_max = MIN(limit.rlim_max, now.rlim_max);
+    limit.rlim_cur = MIN(limit.rlim_cur, limit.rlim_max);
+    return setrlimit(RLIMIT_NOFILE, &limit) == 0;
 }
 
 static bool prepare_and_exec(struct child *child)

@@ -10,9 +10,12 @@
 #include "program/settle.h"
 #include "program/spread.h"
 
+#include <errno.h>
 #include <string.h>
 
 #define STOPPING_PER_SLOT_MAX 4
+/* By default backoff.initial is 200 ms and each wait twice as long as the last one: 25 s. */
+#define SHORTAGES_MAX 8
 
 static void free_gone_workers(struct program *program)
 {
@@ -178,6 +181,22 @@ static const char *without_name(const char *error)
     return colon ? colon + 2 : error;
 }
 
+static bool is_shortage(int error)
+{
+    return error == -EMFILE || error == -ENFILE || error == -EAGAIN || error == -ENOMEM;
+}
+
+/*
+ * What there is too little of now there may be enough of in a moment, when others have left. The way back does not end for
+ * that: it would leave the new version where that is already. `error` is of a start whose restart is planned.
+ */
+static bool waits_for_room(struct slot *slot, const struct generation *generation, int error)
+{
+    const struct program *program = slot->program;
+    return program->phase == ROLLOUT_ROLLING_BACK && generation == program->committed &&
+           is_shortage(error) && slot->backoff_until_usec > 0 && slot->shortages++ < SHORTAGES_MAX;
+}
+
 static void start_worker(struct slot *slot, struct generation *generation, struct worker **place)
 {
     struct program *program = slot->program;
@@ -200,7 +219,8 @@ static void start_worker(struct slot *slot, struct generation *generation, struc
         char restart[RESTART_TEXT_SIZE];
         slot_plan_restart(slot, generation,
                           &(struct worker_end){.start_failed = true, .status = -1});
-        program_note_failed_start(slot, generation, strdup(error ? error : strerror(-r)));
+        if (!waits_for_room(slot, generation, r))
+            program_note_failed_start(slot, generation, strdup(error ? error : strerror(-r)));
         log_error("%s%s", error ? error : strerror(-r),
                   slot_restart_text(slot, generation, restart));
         slot_note_end(slot, strdup(error ? without_name(error) : strerror(-r)));

@@ -232,6 +232,8 @@ void program_roll_back(struct program *program)
     program->waiting = program->canary_proven = program->done = false;
     program->failed = false;
     program_roll_back_fatal(program);
+    for (size_t i = 0; i < program->n_slots; i++)
+        program->slots[i]->shortages = 0;
     begin_spread(program);
     program->phase = ROLLOUT_ROLLING_BACK;
     program_mark(program);

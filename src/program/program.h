@@ -53,6 +53,7 @@ struct slot {
     bool was_fatal;   /* it was FATAL before the reload that runs, and is told that it may be so behind it */
     bool stays_fatal; /* and did not come up: nobody is started in it. Until the next reload begins, or this one is back */
     unsigned restarts; /* workers that left by themselves and were replaced */
+    unsigned shortages; /* starts of the reload's way back for which there were no descriptors, processes or memory */
     uint64_t settling_usec; /* monotonic: since when clients are steered away from its own socket; 0: they are not */
     uint64_t looked_usec;
     unsigned empty_looks; /* at the queue of its own socket, in a row */

@@ -261,6 +261,11 @@ static bool scan_some(const struct look *look)
     return false;
 }
 
+static bool is_shortage(int error)
+{
+    return error == -EMFILE || error == -ENFILE || error == -ENOMEM;
+}
+
 static bool run_scan(struct watch_task *task)
 {
     struct watch_directory *directory = LIST_ENTRY(task, struct watch_directory, scan);
@@ -268,6 +273,11 @@ static bool run_scan(struct watch_task *task)
     int r = watch_directory_path(directory, &path);
     if (r == 0 && !directory->stream)
         r = begin_scan(directory, &path);
+    if (is_shortage(r)) {
+        watch_tell_shortage(task->watch, path.text, -r);
+        watch_task_put_off(task);
+        return false;
+    }
     if (r < 0) {
         watch_tell_failure(task->watch, directory->name, -r);
         return true;

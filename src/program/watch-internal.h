@@ -25,6 +25,8 @@ void watch_task_init(struct watch_task *task, struct watch *watch,
                      bool (*run)(struct watch_task *task));
 void watch_task_queue(struct watch_task *task);
 void watch_task_cancel(struct watch_task *task);
+/* In its run(), which then returns false: it is run again in a second. */
+void watch_task_put_off(struct watch_task *task);
 
 /* Events that tell of names in a directory, and of files in it. */
 #define WATCH_NAMES (IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO)
@@ -53,7 +55,7 @@ struct watch {
     unsigned n_entries;             /* directories and links below its paths */
     unsigned n_tasks;               /* that are queued */
     bool incomplete;
-    bool told_space, told_depth, told_access;
+    bool told_space, told_depth, told_access, told_shortage;
 };
 
 struct watch_directory_params {
@@ -115,6 +117,8 @@ bool watch_is_recent(const struct watch *watch, const struct stat *st);
 void watch_tell(const struct watch *watch, const char *text);
 /* Says once what cannot be watched, and remembers that something cannot. */
 void watch_tell_failure(struct watch *watch, const char *path, int error);
+/* It lacks what there may be again soon: once. */
+void watch_tell_shortage(struct watch *watch, const char *path, int error);
 
 /* `path` is copied. Where it leads is looked at by the watcher. */
 int watch_route_new(const struct watch_route_params *params, struct watch_route **ret);

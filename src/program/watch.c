@@ -11,12 +11,14 @@
 #include <string.h>
 
 #define SLICE_USEC (2 * USEC_PER_MSEC)
+#define RETRY_USEC USEC_PER_SEC
 
 struct watcher {
     struct inotify *inotify;
     sd_event *event;
-    sd_event_source *work;
+    sd_event_source *work, *retry;
     struct list tasks, watches;
+    struct list late; /* tasks that lacked a descriptor */
 };
 
 /* Work */
@@ -44,6 +46,23 @@ void watch_task_cancel(struct watch_task *task)
         return;
     list_remove(&task->link);
     task->watch->n_tasks--;
+}
+
+void watch_task_put_off(struct watch_task *task)
+{
+    struct watcher *watcher = task->watch->params.watcher;
+    list_remove(&task->link);
+    list_append(&watcher->late, &task->link);
+    (void)sd_event_source_set_time(watcher->retry, clock_monotonic_usec() + RETRY_USEC);
+    (void)sd_event_source_set_enabled(watcher->retry, SD_EVENT_ONESHOT);
+}
+
+static int on_retry(sd_event_source *source UNUSED, uint64_t now UNUSED, void *userdata)
+{
+    struct watcher *watcher = userdata;
+    list_move_all(&watcher->late, &watcher->tasks);
+    (void)sd_event_source_set_enabled(watcher->work, SD_EVENT_ON);
+    return 0;
 }
 
 static void work(struct watcher *watcher)
@@ -88,6 +107,7 @@ int watcher_new(sd_event *event, struct watcher **ret)
     if (!watcher)
         return -ENOMEM;
     list_init(&watcher->tasks);
+    list_init(&watcher->late);
     list_init(&watcher->watches);
     watcher->event = sd_event_ref(event);
     int r = inotify_new(event, on_overflow, watcher, &watcher->inotify);
@@ -98,8 +118,13 @@ int watcher_new(sd_event *event, struct watcher **ret)
     /* Of all pending sources of one priority such a one comes first, always. */
     if (r >= 0)
         r = sd_event_source_set_priority(watcher->work, INOTIFY_WORK_PRIORITY);
+    if (r >= 0)
+        r = sd_event_add_time(event, &watcher->retry, CLOCK_MONOTONIC, 0, 0, on_retry, watcher);
+    if (r >= 0)
+        r = sd_event_source_set_enabled(watcher->retry, SD_EVENT_OFF);
     if (r < 0)
         return r;
+    (void)sd_event_source_set_description(watcher->retry, "watch-retry");
     (void)sd_event_source_set_description(watcher->work, "watch-work");
     *ret = TAKE_PTR(watcher);
     return 0;
@@ -110,6 +135,7 @@ struct watcher *watcher_free(struct watcher *watcher)
     if (!watcher)
         return NULL;
     (void)sd_event_source_disable_unref(watcher->work);
+    (void)sd_event_source_disable_unref(watcher->retry);
     (void)inotify_free(watcher->inotify);
     (void)sd_event_unref(watcher->event);
     free(watcher);
@@ -253,6 +279,17 @@ void watch_tell_failure(struct watch *watch, const char *path, int error)
         return;
     *told = true;
     CLEANUP_FREE char *text = describe_failure(watch, path, error);
+    if (text)
+        watch_tell(watch, text);
+}
+
+void watch_tell_shortage(struct watch *watch, const char *path, int error)
+{
+    if (watch->told_shortage)
+        return;
+    watch->told_shortage = true;
+    CLEANUP_FREE char *text = string_format("cannot watch '%s': %s; it is tried again", path,
+                                            strerror(error));
     if (text)
         watch_tell(watch, text);
 }

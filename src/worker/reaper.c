@@ -32,6 +32,7 @@ struct reaper {
     struct strays strays;
     bool has_disowned;    /* children that no entry knows */
     uint64_t last_usec;   /* when /proc was last read */
+    bool hurried;         /* since then: somebody may have gone */
     uint64_t cost_usec;   /* how long that took */
     uint64_t gap_usec;    /* before it is read again */
     int reserve[RESERVE]; /* to read it with when there are no other descriptors; or -1 */
@@ -133,10 +134,12 @@ static void tell_outlived(struct reaper_entry *entry, const struct group_query *
     entry->outlived(query->member, query->n_members, entry->userdata);
 }
 
-static void look(struct reaper *reaper)
+/* How many are gone. */
+static size_t look(struct reaper *reaper)
 {
-    size_t n = 0, i = 0;
+    size_t n = 0, i = 0, gone = 0;
     uint64_t began = clock_monotonic_usec();
+    reaper->hurried = false;
     give_up_reserve(reaper);
     struct group_query *queries = query_groups(reaper, &n);
     reaper->last_usec = clock_monotonic_usec();
@@ -153,6 +156,7 @@ static void look(struct reaper *reaper)
                 tell_outlived(entry, query, reaper->last_usec);
                 continue;
             }
+            gone++;
             reaper_remove(reaper, entry);
             entry->empty(entry->userdata);
         }
@@ -164,11 +168,12 @@ static void look(struct reaper *reaper)
         reaper->gap_usec = MIN(MAX(reaper->gap_usec, least_gap(reaper)) * 2, REAPER_GAP_MAX_USEC);
         schedule(reaper);
     }
+    return gone;
 }
 
 static int on_timer(sd_event_source *source UNUSED, uint64_t now UNUSED, void *userdata)
 {
-    look(userdata);
+    (void)look(userdata);
     return 0;
 }
 
@@ -246,26 +251,24 @@ void reaper_exited(struct reaper *reaper, struct reaper_entry *entry)
 
 void reaper_hurry(struct reaper *reaper)
 {
+    reaper->hurried = true;
     reaper->gap_usec = least_gap(reaper);
     schedule(reaper);
 }
 
-/* A pass that found nobody gone would find nobody again: one for each exit, however often it is asked for. */
+/* A pass that found nobody gone would find nobody again: one for each event, however often it is asked for. */
 static bool has_news(const struct reaper *reaper)
 {
     LIST_FOREACH (entry, &reaper->entries, struct reaper_entry, link)
-        if (entry->exited && entry->exited_usec >= reaper->last_usec)
-            return true;
+        if (entry->exited)
+            return reaper->hurried;
     return false;
 }
 
 bool reaper_relieves(struct reaper *reaper, int error)
 {
-    size_t before = reaper->n_entries;
-    if ((error != -EMFILE && error != -ENFILE && error != -EAGAIN) || !has_news(reaper))
-        return false;
-    look(reaper);
-    return reaper->n_entries < before;
+    bool helps = error == -EMFILE || error == -ENFILE || error == -EAGAIN;
+    return helps && has_news(reaper) && look(reaper) > 0;
 }
 
 void reaper_remove(struct reaper *reaper, struct reaper_entry *entry)

@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 
-from harness import Load, configs, proc
+from harness import BINARIES, Load, configs, health, isolation, proc
 from harness.isolation import CLONE_NEWNS, LIBC, MS_PRIVATE, MS_REC, check
 from harness.master import Master, state
 
@@ -83,6 +83,42 @@ def test_reload_without_descriptors(master, directory, port):
     assert one.descriptors() == before
 
 
+def test_reload_with_a_lower_limit(master, port):
+    """Lowered from outside, for good: workers get what is left of theirs. Who may raise limits gives them their own."""
+    one = master(configs.echo(f"127.0.0.1:{port}"))
+    own = proc.limit(one.pids()[0], "Max open files")
+    limit = max(proc.fds(one.pid)) + 50
+    resource.prlimit(one.pid, resource.RLIMIT_NOFILE, (limit, limit))
+    one.expect_reload("committed")
+    assert {proc.limit(pid, "Max open files") for pid in one.pids()} in ({(str(limit), str(limit))}, {own})
+
+
+@pytest.mark.sanitized
+def test_way_back_without_descriptors(master, directory, port):
+    """It goes on when there are some again: to give up would leave the new version where that is already."""
+    gate = directory / "gate"
+    os.mkfifo(gate)
+    script = f'[ "$RELOADER_GENERATION.$RELOADER_SLOT" = 2.0 ] && read line < {gate}; exec {BINARIES.tcp_echo}'
+    one = master(configs.echo(f"127.0.0.1:{port}", command=["sh", "-c", script], ready="message"))
+    limit = resource.prlimit(one.pid, resource.RLIMIT_NOFILE)
+    with Load(directory, f"127.0.0.1:{port}", 500, 20), one.connect() as client:
+        client.send("Reload", more=True)
+        with open(gate, "w", encoding="ascii") as canary:
+            one.wait(lambda status: len(one.workers(status=status)) == 5, "the canary is there")
+            resource.prlimit(one.pid, resource.RLIMIT_NOFILE, (3, limit[1]))
+            canary.write("go\n")
+        one.wait_line("reload 1 failed, going back to the old generation: .*Too many open files")
+        back = len(one.log.read())
+        one.wait_line("echo/[0-3]: .*Too many open files", start=back, times=2)
+        resource.prlimit(one.pid, resource.RLIMIT_NOFILE, limit)
+        while (reply := client.receive()).get("continues"):
+            pass
+        assert reply["parameters"]["result"] == "rolled_back", reply
+    one.wait_drained()
+    assert [slot["generation"] for slot in one.workers()] == [1] * 4
+    one.expect_reload("committed")
+
+
 def test_control_clients_without_descriptors(master, directory, port):
     """They wait at the door, and are served when there are descriptors again."""
     one = master(few(port, directory))
@@ -104,6 +140,56 @@ def test_crash_without_descriptors(master, directory, port):
     with Scarcity(one, 0):
         one.wait_line("echo/0: .*Too many open files", times=2)
     one.wait(lambda status: all(state(slot) == "ready" for slot in one.slots("echo", status)), "both are back")
+
+
+def test_ready_of_a_child_without_descriptors(master, directory):
+    """Whose word it is has to be known."""
+    gate = directory / "gate"
+    os.mkfifo(gate)
+    says = " ".join(map(str, configs.recorder(directory / "record", "--notify")))
+    one = master({"programs": {"web": {"command": ["sh", "-c", f"read line < {gate}; {says} & wait"], "ready": "notify"}}}, ready=False)
+    one.wait(lambda status: one.workers(status=status), "it is there")
+    with open(gate, "w", encoding="ascii") as child, Scarcity(one, 0):
+        child.write("go\n")
+        child.flush()
+        one.wait_line("web/0: ready after|ignored a datagram")
+    assert "ignored a datagram" not in one.log.text()
+    one.wait_ready()
+
+
+def test_checks_without_descriptors(master, directory):
+    """What reloader-probe lacks is no fault of the workers."""
+    check = {"http": "http://127.0.0.1:%(process_num)s/", "interval": "100ms", "failures": 1}
+    one = master(health.patients(directory, "%(process_num)s", numprocs_start=isolation.free_ports(2)[0], health=check))
+
+    def are_well(status):
+        return health.conditions(status) == ["healthy"] * 2
+    one.wait(are_well, "all are well")
+    before = one.pids()
+    prober, = (pid for pid in proc.children(one.pid) if proc.field(pid, "Name") == "reloader-probe")
+    limit = resource.prlimit(prober, resource.RLIMIT_NOFILE)
+    resource.prlimit(prober, resource.RLIMIT_NOFILE, (3, limit[1]))
+    one.wait_line("reloader-probe cannot check http:.*: Too many open files|unhealthy", times=2)
+    resource.prlimit(prober, resource.RLIMIT_NOFILE, limit)
+    assert one.wait(are_well, "all are well") and one.pids() == before
+    assert "unhealthy" not in one.log.text()
+
+
+def test_watch_without_descriptors(master, directory):
+    """What came meanwhile is looked into later."""
+    lib, release = directory / "app" / "lib", directory / "release"
+    lib.mkdir(parents=True)
+    (release / "deep").mkdir(parents=True)
+    (release / "deep" / "file").touch()
+    one = master({"programs": {"web": {"command": ["sleep", "infinity"], "start_seconds": "10ms", "directory": str(lib.parent), "watch": ["lib/"],
+                                       "reload_delay": "200ms"}}})
+    with Scarcity(one, 0):
+        release.rename(lib / "release")
+        one.wait_line(f"web: watch: cannot watch '{lib}/release': Too many open files")
+    one.wait_line(f"web: watch: {lib}/release/deep/file changed")
+    one.wait_line("reload 1 committed")
+    (lib / "release" / "deep" / "file").write_text("new")
+    one.wait_line("reload 2 committed")
 
 
 # ---- processes

@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -116,6 +117,29 @@ static void test_leader_alone(void **state)
     finish(leader);
     assert_false(is_occupied(leader));
     assert_false(group_has_member(leader, leader));
+    (void)close(from);
+    (void)state;
+}
+
+/* The kernel tells the group without a descriptor. */
+static void test_without_descriptors(void **state)
+{
+    int from;
+    const pid_t leader = lead(live_alone, &from);
+    struct rlimit before, none;
+
+    assert_int_equal(await_word(from), leader);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    none = (struct rlimit){.rlim_cur = 0, .rlim_max = before.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    struct group_query query = {.group = leader};
+    int r = group_scan(&query, 1, NULL, NULL);
+    bool itself = group_has_member(leader, leader), another = group_has_member(leader, getpid());
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    assert_int_equal(r, -EMFILE);
+    assert_true(itself);
+    assert_false(another);
+    finish(leader);
     (void)close(from);
     (void)state;
 }
@@ -280,6 +304,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_leader_alone),
+        cmocka_unit_test(test_without_descriptors),
         cmocka_unit_test(test_member_outlives_leader),
         cmocka_unit_test(test_threads_outlive_the_main_one),
         cmocka_unit_test(test_descendant_in_another_group),

@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -465,6 +466,51 @@ static void test_failure_after_the_canary(void **state)
     expect_all_of(fixture, 1, 3);
     assert_int_equal(current(fixture, 2)->pid, untouched);
     assert_true(fixture->lowest_ready >= 1);
+}
+
+/* No descriptor at all, whatever is given back. */
+static void begin_famine(void)
+{
+    struct rlimit limit;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    limit.rlim_cur = 3;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+}
+
+#define HASTY CANARY "    workers: 2\n    backoff: {initial: 10ms, max: 10ms}\n"
+
+/* The way back goes on when there are some again, but does not wait for ever. */
+static void test_way_back_through_a_famine(void **state)
+{
+    struct fixture *fixture = *state;
+    start_all(fixture, HASTY, SERVE);
+    begin(fixture, HASTY, "[ $RELOADER_SLOT = 1 ] && exit 1; " SERVE);
+    AWAIT(fixture, fixture->program->canary_proven);
+    program_release(fixture->program);
+    AWAIT(fixture, fixture->program->failed);
+    begin_famine();
+    program_roll_back(fixture->program);
+    AWAIT(fixture, fixture->program->slots[1]->shortages >= 2);
+    assert_false(fixture->program->rolled_back);
+    live_end_scarcity();
+    AWAIT(fixture, fixture->program->rolled_back);
+    assert_false(fixture->program->degraded);
+    expect_all_of(fixture, 1, 2);
+}
+
+static void test_famine_without_an_end(void **state)
+{
+    struct fixture *fixture = *state;
+    start_all(fixture, HASTY, SERVE);
+    begin(fixture, HASTY, "[ $RELOADER_SLOT = 1 ] && exit 1; " SERVE);
+    AWAIT(fixture, fixture->program->canary_proven);
+    program_release(fixture->program);
+    AWAIT(fixture, fixture->program->failed);
+    begin_famine();
+    roll_back(fixture);
+    assert_true(fixture->program->degraded);
+    live_end_scarcity();
+    AWAIT(fixture, program_count_ready(fixture->program) == 2);
 }
 
 static void test_no_way_back(void **state)
@@ -938,6 +984,8 @@ int main(void)
         A_TEST(test_canary_that_leaves_on_probation),
         A_TEST(test_probation_ends),
         A_TEST(test_failure_after_the_canary),
+        A_TEST(test_way_back_through_a_famine),
+        A_TEST(test_famine_without_an_end),
         A_TEST(test_no_way_back),
         A_TEST(test_superseded),
         A_TEST(test_superseded_while_the_canary_starts),

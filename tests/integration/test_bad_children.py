@@ -110,7 +110,10 @@ def test_reload(master, directory):
     assert good != one.pids("good") and "strays" not in one.status()
     for name in SCRIPTS:
         assert all(proc.is_running(pid) for pid in children.pids(name, 2).values())
-    assert (directory / "output" / "chatty-0.stdout.log").read_text() == "child is here\n" * 2
+    output = directory / "output" / "chatty-0.stdout.log"
+    # It says so after it has written it down, and the logger takes its own time.
+    proc.wait_until(lambda: len(output.read_text()) >= len("child is here\n" * 2), "the second one is heard, too")
+    assert output.read_text() == "child is here\n" * 2
 
 
 @pytest.mark.sanitized

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from harness import configs, proc
+from harness import BINARIES, configs, proc
 from harness.changes import ports
 from harness.master import Master
 
@@ -154,14 +154,18 @@ def test_broken_file_does_not_end_a_check(master, directory, port):
 def test_running_reload_goes_on_meanwhile(master, directory, port):
     """A rollout is not held up, nor ended, by the check of the next one, which may come to nothing."""
     os.mkfifo(directory / "gate")
-    one = master(checked(port, "exit 0", ready={"after": "700ms"}))
+    closed = directory / "closed"
+    command = ["sh", "-c", f"while [ -e {closed} ]; do sleep 0.02; done; exec {BINARIES.tcp_echo}"]
+    one = master(checked(port, "exit 0", command=command, ready="message"))
     one.wait_ready()
+    closed.touch()
     with one.connect() as first, one.connect() as second:
         first.send("Reload", {"wait": True})
         one.wait(lambda status: status["reload"]["state"] == "canaries", "the first one has begun")
         set_check(one, TAKES_ITS_TIME.format(directory=directory) + f"read line < {directory}/gate; exit 1")
         second.send("Reload", {"wait": True})
         await_file(directory / "pid")
+        closed.unlink()
         assert first.receive()["parameters"]["result"] == "committed"
         assert one.status()["reload"] == {"id": 2, "state": "checking"}
         with open(directory / "gate", "w", encoding="ascii") as gate:

@@ -3,6 +3,7 @@ import os
 import pathlib
 import shutil
 import subprocess
+import time
 
 import pytest
 
@@ -13,6 +14,7 @@ from harness.terminal import Terminal  # noqa: E402
 
 DIRECTORY = pathlib.Path(BINARIES.reloaderctl).parent
 BUILT = DIRECTORY / "completion"
+PATIENCE_SECONDS = 1  # for the master's answer
 
 
 @pytest.fixture
@@ -51,6 +53,16 @@ def in_fish(one, line, **more):
     return sorted(line.split("\t")[0] for line in done.stdout.splitlines())
 
 
+def expect(look, one, line, expected, **more):
+    """Who has waited in vain for the master that long completes without it: that is asked again."""
+    for _ in range(10):
+        began = time.monotonic()
+        found = look(one, line, **more)
+        if found == expected or time.monotonic() - began < PATIENCE_SECONDS:
+            break
+    assert found == expected
+
+
 CASES = [
     ("reloaderctl rel", ["reload"]),
     ("reloaderctl l", ["list", "logs", "ls"]),
@@ -73,23 +85,23 @@ CASES = [
 
 @pytest.mark.parametrize("line, expected", CASES)
 def test_bash(one, line, expected):
-    assert in_bash(one, line) == expected
+    expect(in_bash, one, line, expected)
 
 
 @pytest.mark.parametrize("line, expected", CASES)
 def test_fish(one, line, expected):
-    assert in_fish(one, line) == expected
+    expect(in_fish, one, line, expected)
 
 
 def test_slots(one):
     """A colon ends a word in bash, unless its user says otherwise."""
-    assert in_bash(one, "reloaderctl stop web:") == ["0", "1", "2"]
-    assert in_fish(one, "reloaderctl stop web:") == ["web:0", "web:1", "web:2"]
-    assert in_bash(one, "reloaderctl stop web/") == ["web/0", "web/1", "web/2"]
+    expect(in_bash, one, "reloaderctl stop web:", ["0", "1", "2"])
+    expect(in_fish, one, "reloaderctl stop web:", ["web:0", "web:1", "web:2"])
+    expect(in_bash, one, "reloaderctl stop web/", ["web/0", "web/1", "web/2"])
 
 
 def test_the_socket_that_is_named(one, directory):
-    assert in_bash(one, f"reloaderctl -s {one.socket} reload ", RELOADER_CONTROL="/nowhere") == ["api", "web", "worker-of-mail"]
+    expect(in_bash, one, f"reloaderctl -s {one.socket} reload ", ["api", "web", "worker-of-mail"], RELOADER_CONTROL="/nowhere")
 
 
 def test_no_master(one):

@@ -689,7 +689,8 @@ def test_watched_file_while_another_waits(pair):
     check = ["sh", "-c", f"while [ -e {checked} ]; do sleep 0.02; done"]
     change(one, programs={"web": {**web, "reload": {"check_command": check}}, "api": program("b", workers=4), "new": new})
     second = Begun(one)
-    watched.write_text("changed")
+    with open(watched, "a", encoding="ascii") as file:  # one change: to empty it first would be another
+        file.write("changed")
     one.wait_line("web: watch: .*watched changed")
     ready.unlink()
     first.expect("committed")
@@ -736,7 +737,7 @@ def test_own_sockets_move(master, directory, port, workers):
     before = Facts(one)
     with Load(directory, f"127.0.0.1:{port}", 300, 20):
         for command in (configs.fault("pause=0.5", "exit=1"), configs.fault("ready", "die=0.5")):
-            change(one, programs={"api": program("a", workers=4 - workers, command=command, ready="message", reload={"probation": "2s"})})
+            change(one, programs={"api": program("a", workers=4 - workers, command=command, ready="message", reload={"probation": "20s"})})
             one.expect_reload("rolled_back")
             assert Facts(one) == before
         change(one, programs={"api": program("a", workers=4 - workers)})

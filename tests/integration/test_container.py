@@ -107,7 +107,7 @@ def test_strangers_are_reaped(container, port):
     proc.wait_until(lambda: len(proc.children(one.pid)) == 2 and all(map(proc.is_running, proc.children(one.pid))),
                     "there are two workers and no zombies")
     assert other in proc.children(one.pid)
-    assert one.log.count("reaped process [0-9]+, which was left to us") > 0
+    one.wait_line("reaped process [0-9]+, which was left to us")
     one.kill(signal.SIGTERM)
     one.wait_end(0)
 

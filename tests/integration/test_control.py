@@ -124,11 +124,13 @@ def test_reload_with_progress(echo):
 def test_reload_superseded_by_another(master, directory):
     """Two clients: the first gets superseded, the second committed."""
     record = Record(directory / "record")
-    config = configs.recorders(record.path, "--silent", "--ready", workers=2, disconnect_timeout="1s")
+    config = configs.recorders(record.path, "--silent", f"--gate={directory}/gate", workers=2, disconnect_timeout="1s", stop_timeout="1s")
     one = master(config)
+    # Nobody lets the first one's last worker through it: that reload does not end by itself.
+    os.mkfifo(directory / "gate.2.1")
     with one.connect() as first, one.connect() as second:
         first.send("Reload", more=True)
-        record.wait(event="message")
+        record.wait(event="start", generation=2, slot=1)
         second.send("Reload", more=True)
         results = []
         for connection in (first, second):
@@ -151,6 +153,7 @@ def test_subscribe(echo):
     """Each step of each worker, in order; types and fields of the one list."""
     with echo.connect() as connection:
         connection.send("Subscribe", more=True)
+        connection.receive()
         events = []
         echo.hup()
         while not any(event.get("type") == "reload" and event.get("state") == "ended" for event in events):
@@ -170,6 +173,7 @@ def test_messages_of_applications_are_events(master, directory):
     one = master(config)
     with one.connect() as connection:
         connection.send("Subscribe", more=True)
+        connection.receive()
         one.programs["f"]["command"] = configs.fault('line={"hello":[1,2]}', "ready", 'line={"cmd":"x"}', "line=17")
         one.write()
         one.expect_reload("committed")

@@ -52,7 +52,8 @@ def test_failing_start(directory, port, change, code, said):
     assert done.returncode == code, done
     assert said in done.stderr, done
     proc.wait_until(lambda: not [pid for pid in proc.children(os.getpid()) if proc.is_running(pid)], "nobody is left")
-    assert not proc.tcp_listeners(port)
+    # Who is on the way out has still to close what it holds.
+    proc.wait_until(lambda: not proc.tcp_listeners(port), "nobody listens")
 
 
 def test_address_in_use(directory, port):

@@ -43,7 +43,7 @@ def test_sockets(master, directory, port):
     for number, inodes in ((3, proc.tcp_listeners(port)), (4, proc.tcp_listeners(port6)), (5, proc.unix_listeners(path)),
                            (6, proc.tcp_listeners(wildcard))):
         assert [proc.socket_inode(pid, number)] == inodes
-        assert inodes[0] in [proc.socket_inode(one.pid, fd) for fd, what in proc.fds(one.pid).items() if what.startswith("socket")]
+        assert f"socket:[{inodes[0]}]" in proc.fds(one.pid).values()
     leaked = {name for name in LEAKS if name in seen and seen[name] == LEAKS[name]} - {"LISTEN_PID"}
     assert not leaked and not {"WATCHDOG_USEC", "NODE_CHANNEL_FD", "NODE_UNIQUE_ID", "NGINX", "GUNICORN_FD"} & set(seen)
     assert start_entry["group"] == pid

@@ -101,6 +101,7 @@ def test_how_it_is_told(master, port, mark, directory):
     assert f"bad: reload 1 committed, generation 2, {AS_BEFORE}" in lines
     reply = json.loads(one.ctl("--json", "reload", code=0).stdout)
     assert reply["result"] == "committed" and reply["reason"] == f"bad is {AS_BEFORE}"
+    proc.wait_until(told.exists, "it is told")
     one.stop()
     assert told.read_text().count('"FATAL"') == 1, "that it is FATAL was told when it became so"
 
@@ -229,16 +230,20 @@ def test_another_one_fails_later(master, port, mark):
 def test_who_serves_meanwhile_is_not_replaced(master, port, mark):
     """Its operator has started it while the reload was busy with another one: what fails then is news, and whoever serves stays."""
     broken = bad(mark, priority=5, reload={"canary": False, "order": "ready-first"})
-    config = beside(port, broken, start_seconds="50ms")
-    config["programs"]["echo"]["reload"] = {"canary": True, "probation": "2s"}
+    closed = mark.with_name("closed")
+    command = ["sh", "-c", f"while [ -e {closed} ]; do sleep 0.02; done; exec {BINARIES.tcp_echo}"]
+    config = beside(port, broken, command=command, ready="message", start_timeout="60s")
+    config["programs"]["echo"]["reload"] = {"canary": True, "probation": "50ms"}
     one = started(master, config)
+    closed.touch()
     with one.connect() as waiting:
         waiting.send("Reload", {"wait": True})
-        one.wait_line("echo/0: on probation")
+        one.wait_line(r"echo/0: up, pid \d+, generation 2")
         mark.unlink()
         one.ctl("start", "bad", code=0)
         (pid,) = one.pids("bad")
         mark.touch()
+        closed.unlink()
         assert waiting.receive()["parameters"]["result"] == "rolled_back"
     expect_states(one, "READY")
     assert one.pids("bad") == [pid]

@@ -115,13 +115,13 @@ def test_undelivered(one):
 
 
 def takes_nothing(fd, taken, refused):
-    """For some looks in a row, after more than its pipe holds: that alone being full is no sign that fg has begun to read from it."""
+    """For some looks in a row, after more than its pipe and the worker's hold together: then there is something that fg cannot get rid of."""
     try:
         taken.append(os.write(fd, b"#" * 4096))
         refused.clear()
     except BlockingIOError:
         refused.append(fd)
-    return len(refused) > 50 and sum(taken) > PIPE_HOLDS
+    return len(refused) > 50 and sum(taken) > 2 * PIPE_HOLDS
 
 
 def test_a_closed_stdin(master, directory):

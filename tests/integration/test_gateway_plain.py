@@ -109,17 +109,27 @@ def cpu_seconds(pid):
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def boottime():
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
 def test_busy_worker(served):
     """What it shows is what the kernel gave it meanwhile: all of a CPU, unless others want it, too."""
     one = served({"programs": {"busy": {"command": BUSY, "start_seconds": "50ms"}, "idle": {"command": ["sleep", "1000"], "start_seconds": "50ms"}}})
     busy = one.pids("busy")[0]
-    stats(one)
-    before, began = cpu_seconds(busy), time.clock_gettime(time.CLOCK_BOOTTIME)
-    proc.wait_until(lambda: cpu_seconds(busy) - before > 2, "it was busy")
-    seen = stats(one)
-    share = 100 * (cpu_seconds(busy) - before) / (time.clock_gettime(time.CLOCK_BOOTTIME) - began)
+
+    def look():
+        """What /stats says, and what was so before and after the moment at which it looked."""
+        before = cpu_seconds(busy), boottime()
+        return stats(one), before, (cpu_seconds(busy), boottime())
+
+    _, earliest, early = look()
+    proc.wait_until(lambda: cpu_seconds(busy) - early[0] > 2, "it was busy")
+    seen, late, latest = look()
     cpu = {worker["pid"]: worker["cpu"] for worker in seen["workers"]}
-    assert cpu[busy] == pytest.approx(share, rel=0.25)
+    least, most = (100 * (end[0] - begin[0]) / (until[1] - since[1])
+                   for begin, end, since, until in ((early, late, earliest, latest), (earliest, latest, early, late)))
+    assert 0.9 * least <= cpu[busy] <= 1.1 * most
     assert cpu[one.pids("idle")[0]] <= 1
     check_total(seen)
 

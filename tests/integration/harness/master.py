@@ -99,9 +99,9 @@ class Master:
         return max(worker["generation"] for worker in self.workers(program))
 
     def descriptors(self):
-        """How many it holds when no client of its control socket is connected any more."""
+        """How many it holds when no client of its control socket is connected any more, and it is not about to look at /proc."""
         proc.wait_until(lambda: not proc.unix_connections(self.socket), "nobody is connected to the control socket")
-        return len(proc.fds(self.pid))
+        return len(proc.wait_until(lambda: proc.fds_at_rest(self.pid), "it is at rest"))
 
     def failure(self, what):
         return AssertionError(f"{what}\n--- {self.log.path}\n" + "\n".join(self.log.read()[-80:]))

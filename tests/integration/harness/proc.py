@@ -75,6 +75,13 @@ def fds(pid):
     return found
 
 
+def fds_at_rest(pid):
+    """The same of a process that sleeps all the time meanwhile; else None."""
+    before = read(pid, "schedstat")
+    found = fds(pid)
+    return found if stat(pid)[0] == b"S" and read(pid, "schedstat") == before else None
+
+
 def socket_inode(pid, fd):
     return int(re.fullmatch(r"socket:\[(\d+)\]", os.readlink(f"/proc/{pid}/fd/{fd}"))[1])
 

@@ -81,6 +81,24 @@ static void complain(struct reaper *reaper, int error)
                         : "taking process groups for empty when their leader has exited");
 }
 
+static int scan(struct reaper *reaper, struct group_query *queries, size_t n)
+{
+    bool others = (reaper->child_signal || reaper->has_disowned) &&
+                  strays_begin(&reaper->strays, &reaper->entries, reaper->n_entries) == 0;
+    return group_scan(queries, n, others ? strays_see_child : NULL, &reaper->strays);
+}
+
+/* The reserve stays free to the end of the pass, which may read of strays in /proc as well. */
+static int scan_with_reserve(struct reaper *reaper, struct group_query *queries, size_t n)
+{
+    int r = scan(reaper, queries, n);
+    if (!is_shortage(r))
+        return r;
+    strays_end(&reaper->strays);
+    give_up_reserve(reaper);
+    return scan(reaper, queries, n);
+}
+
 /* Asks /proc which of the waiting groups still have members. NULL: not to be had now. */
 static struct group_query *query_groups(struct reaper *reaper, size_t *ret_n)
 {
@@ -91,9 +109,7 @@ static struct group_query *query_groups(struct reaper *reaper, size_t *ret_n)
     LIST_FOREACH (entry, &reaper->entries, struct reaper_entry, link)
         if (entry->exited)
             queries[n++].group = entry->leader;
-    bool others = (reaper->child_signal || reaper->has_disowned) &&
-                  strays_begin(&reaper->strays, &reaper->entries, reaper->n_entries) == 0;
-    int r = group_scan(queries, n, others ? strays_see_child : NULL, &reaper->strays);
+    int r = scan_with_reserve(reaper, queries, n);
     if (r < 0)
         complain(reaper, r);
     if (is_shortage(r)) {
@@ -140,7 +156,6 @@ static size_t look(struct reaper *reaper)
     size_t n = 0, i = 0, gone = 0;
     uint64_t began = clock_monotonic_usec();
     reaper->hurried = false;
-    give_up_reserve(reaper);
     struct group_query *queries = query_groups(reaper, &n);
     reaper->last_usec = clock_monotonic_usec();
     reaper->cost_usec = reaper->last_usec - began;

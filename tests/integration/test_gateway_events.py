@@ -233,6 +233,7 @@ def test_over_another_gateway(served, how):
                 one.config["gateway"]["public"] = [["healthz"], ["metrics"]][i % 2]
                 one.write()
                 one.expect_reload("committed")
+                one.wait_drained()
             drain_to_end(opened)
             say(one, {"cmd": "storm"})
             pid = await_gateway(one, but=pid)

@@ -82,7 +82,7 @@ def test_compressed_backups_are_shifted(master, directory):
     master(shell(script, stdout={"path": str(path), "max_size": 4096, "backups": 2, "compress": True}))
     for turn, word in enumerate("abcde"):
         gate.write_text(word + "\n")
-        proc.wait_until(lambda word=word: path.exists() and path.read_text() == word * 5000 + "\n", f"{word} is written")
+        written(path, word * 5000 + "\n")
         expected = [f"out.{number}.gz" for number in (2, 1) if number <= turn] + ["out"]
         proc.wait_until(lambda expected=expected: undisturbed(lambda: [file.name for file in backups(path)]) == expected, f"{expected}")
     assert [content(file)[:1] for file in backups(path)] == [b"c", b"d", b"e"]
@@ -95,7 +95,7 @@ def test_a_long_line(master, directory, size):
     path = directory / "out"
     script = f"echo before; head -c {size} /dev/zero | tr '\\0' x; echo; echo after"
     master(shell(script, stdout={"path": str(path), "max_size": 4096, "backups": 5}))
-    proc.wait_until(lambda: path.exists() and path.read_text().endswith("after\n"), "all is there")
+    proc.wait_until(lambda: (undisturbed(path.read_text) or "").endswith("after\n"), "all is there")
     assert lines(path) == ["before", "x" * size, "after"]
 
 

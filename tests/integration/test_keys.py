@@ -35,7 +35,7 @@ def test_log_level(master, directory, level):
     one = master(config)
     (pid,) = one.pids()
     os.kill(pid, signal.SIGKILL)
-    one.wait(lambda _: one.pids() not in ([], [pid]), "it was replaced")
+    one.wait(lambda status: one.pids(status=status) not in ([], [pid]), "it was replaced")
     one.write({**config, "programs": {}, "sockets": "none"})
     one.expect_reload("refused")
     said = {line.split()[1] for line in log.read_text().splitlines()}

@@ -152,8 +152,7 @@ def test_added_sockets_replace_nobody(master, directory, port, handoff):
     for pid in pids:
         proc.wait_until(lambda pid=pid: len(inherited(pid, listeners)) == 2, "it holds both")
     os.kill(pids[0], signal.SIGKILL)
-    one.wait(lambda status: len([w for w in one.workers(status=status) if w["state"] == "READY"]) == 4 and
-             pids[0] not in one.pids(), "another one is there")
+    one.wait(lambda status: len(one.pids(status=status)) == 4 and pids[0] not in one.pids(status=status), "another one is there")
     with Load(directory, f"127.0.0.1:{other}", 500, 20, name="other"):
         one.expect_reload("committed")
         one.wait_drained()

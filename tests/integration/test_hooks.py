@@ -57,8 +57,11 @@ def told(directory):
 
 
 def pid_of(path):
-    proc.wait_until(lambda: path.exists() and path.read_text().endswith("\n"), f"{path} is there")
-    return int(path.read_text())
+    """As it was read once: it may be written anew by another hook."""
+    def whole():
+        text = path.read_text() if path.exists() else ""
+        return text.endswith("\n") and text
+    return int(proc.wait_until(whole, f"{path} is there"))
 
 
 def total(one, pattern):
@@ -105,10 +108,10 @@ def test_crash(master, told):
     one = master({"programs": {"job": program(script, hook(told.path, "crash")),
                                "done": program("exit 0", hook(told.path, "crash"), restart="never", start_seconds="0s")}}, ready=False)
     one.wait_line("done/0: exited")
-    one.wait(lambda _: len(one.pids("job")) == 1, "the other one is there")
+    one.wait(lambda status: len(one.pids("job", status)) == 1, "the other one is there")
     (pid,) = one.pids("job")
     one.expect_reload("committed")
-    one.wait(lambda _: one.pids("job") not in ([], [pid]) and len(one.workers("job")) == 1, "the first one has left")
+    one.wait(lambda status: one.pids("job", status) not in ([], [pid]) and len(one.workers("job", status)) == 1, "the first one has left")
     (pid,) = one.pids("job")
     os.kill(pid, signal.SIGSEGV)
     event = told.wait("crash")
@@ -213,8 +216,8 @@ def test_removed_program_is_told_of_itself_alone(master, directory, told):
     """While its workers are still there; reloads are no affair of its any more."""
     gate = directory / "gate"
     os.mkfifo(gate)
-    one = master({"programs": {"old": program(f"trap '' TERM; until read line < {gate}; do :; done", hook(told.path, "reload", "worker"),
-                                              disconnect_timeout="200ms", stop_timeout="10m"),
+    one = master({"programs": {"old": program(f"trap '' TERM; echo '\"ready\"' >&3; until read line < {gate}; do :; done", hook(told.path, "reload", "worker"),
+                                              ready="message", disconnect_timeout="200ms", stop_timeout="10m"),
                                "new": program("exec sleep 1000", hook(told.path, "reload"))}})
     (pid,) = one.pids("old")
     del one.programs["old"]
@@ -262,13 +265,14 @@ def stop_and_end_hooks(one, number=signal.SIGTERM):
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGQUIT], ids=lambda number: number.name)
 def test_hangs(master, told, number):
     """A program's own hooks wait for it, up to three; not those of others, and not the master for ever."""
-    speaks = "until read line < {gate}; do :; done; for i in 1 2 3 4 5 6 7 8; do echo $i >&3; done; exec sleep 1000"
-    gate = told.path.parent / "gate"
+    gate, spoken = told.path.parent / "gate", told.path.parent / "spoken"
+    speaks = f"until read line < {gate}; do :; done; for i in 1 2 3 4 5 6 7 8; do echo $i >&3; done; touch {spoken}; exec sleep 1000"
     os.mkfifo(gate)
-    one = master({"programs": {"hangs": program(speaks.format(gate=gate), hook(told.path, "message", after="exec sleep 1000")),
+    one = master({"programs": {"hangs": program(speaks, hook(told.path, "message", after="exec sleep 1000")),
                                "other": program("exec sleep 1000", hook(told.path, "reload"))}})
     gate.write_text("go\n")
     proc.wait_until(lambda: len(told.all("message")) == 3, "three of them run")
+    proc.wait_until(spoken.exists, "the others wait")
     one.expect_reload("committed")
     told.wait("reload", program="other", state="ended")
     assert len(told.all("message", program="hangs")) == 3
@@ -287,7 +291,7 @@ def test_is_ended_after_a_minute(master, directory):
     one.wait_line(r"warning job: event fatal: on_event did not end within 1 min", seconds=120)
     one.wait_line(r"warning job:   waiting$")
     proc.wait_gone(pid)
-    assert not proc.children(one.pid)
+    proc.wait_until(lambda: not proc.children(one.pid), "nobody is left")
 
 
 @pytest.mark.parametrize("script, lines", [

@@ -11,6 +11,12 @@ def switches(pid):
     return int(proc.field(pid, "voluntary_ctxt_switches")) + int(proc.field(pid, "nonvoluntary_ctxt_switches"))
 
 
+def rests(pid):
+    before = switches(pid)
+    select.select([], [], [], 1)
+    return switches(pid) == before and proc.stat(pid)[0] == b"S"
+
+
 @pytest.mark.skipif("ASAN_OPTIONS" in os.environ or "RELOADER_WRAPPER" in os.environ, reason="measures the plain build")
 @pytest.mark.limit(90)
 @pytest.mark.parametrize("seconds", [3, pytest.param(30, marks=pytest.mark.slow)])
@@ -19,9 +25,9 @@ def test_idle_master(master, port, seconds):
     one = master(configs.echo(f"127.0.0.1:{port}"))
     one.hup()
     one.wait_drained()
-    # Connections of ours have ended; then it is idle for the time of the observation.
+    # Connections of ours have ended; when it has come to rest, it is idle for the time of the observation.
     one.descriptors()
-    select.select([], [], [], 1)
+    proc.wait_until(lambda: rests(one.pid), "a second without a wake-up")
     before = switches(one.pid)
     select.select([], [], [], seconds)
     assert switches(one.pid) == before

@@ -121,12 +121,19 @@ def test_tornado(master, directory):
     assert [slot["name"] for slot in one.slots("tornado")] == [f"tornado-{port}" for port in PORTS]
     check(pids)
     os.kill(pids[2], signal.SIGKILL)
-    one.wait(lambda _: len(set(one.pids()) - {pids[2]}) == 4, "the killed one is replaced")
+    one.wait(lambda status: len(set(one.pids(status=status)) - {pids[2]}) == 4, "the killed one is replaced")
     assert [one.pids()[slot] for slot in (0, 1, 3)] == [pids[slot] for slot in (0, 1, 3)]
     check(one.pids())
     one.hup()
     assert set(one.pids()).isdisjoint(pids)
     check(one.pids())
+
+
+def replace(directory, name, text):
+    """At once: nobody starts with half of it."""
+    draft = directory / "draft"
+    draft.write_text(text)
+    draft.rename(directory / name)
 
 
 def test_qilin(master, directory, port):
@@ -146,13 +153,13 @@ def test_qilin(master, directory, port):
     for pid in pids:
         assert proc.read(pid, "cmdline").split(b"\0")[1:3] == [b"app.js", b"a b"]
     assert proc.read(one.pid, "cmdline").split(b"\0")[0].startswith(b"shop")
-    (directory / "libs" / "text.js").write_text("module.exports = 'new';")
+    replace(directory, "libs/text.js", "module.exports = 'new';")
     one.wait_line("reload 1 committed")
     assert set(one.pids()).isdisjoint(pids)
     one.wait_drained()
     assert get(port)[1] == "new"
     # The script is watched without being named.
-    (directory / "app.js").write_text(APP + "// changed\n")
+    replace(directory, "app.js", APP + "// changed\n")
     one.wait_line("reload 2 committed")
 
 

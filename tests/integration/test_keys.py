@@ -35,7 +35,7 @@ def test_log_level(master, directory, level):
     one = master(config)
     (pid,) = one.pids()
     os.kill(pid, signal.SIGKILL)
-    one.wait(lambda _: one.pids() not in ([], [pid]), "it was replaced")
+    one.wait(lambda status: one.pids(status=status) not in ([], [pid]), "it was replaced")
     one.write({**config, "programs": {}, "sockets": "none"})
     one.expect_reload("refused")
     said = {line.split()[1] for line in log.read_text().splitlines()}
@@ -118,7 +118,7 @@ def test_stderr(master, directory):
     path = directory / "err"
     script = f"exec 1>&2; seq 3000; {COLOURS}; echo last"
     master(shell(script, stdout="null", stderr={"path": str(path), "max_size": "4K", "backups": 2, "compress": True, "strip_ansi": True}))
-    proc.wait_until(lambda: path.exists() and path.read_text().endswith("\nlast\n"), "all is there")
+    proc.wait_until(lambda: (undisturbed(path.read_text) or "").endswith("\nlast\n"), "all is there")
     proc.wait_until(lambda: undisturbed(lambda: [file.name for file in backups(path)]) == ["err.2.gz", "err.1.gz", "err"], "two compressed backups")
     lines = b"".join(content(file) for file in backups(path)).decode().splitlines()
     assert lines[-2:] == ["red plain x", "last"]

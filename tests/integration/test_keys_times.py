@@ -60,7 +60,8 @@ def test_start_timeout(master, directory):
         name: {"command": configs.recorder(record.path), "ready": "notify", "start_timeout": value, "backoff": SOON}
         for (name, record), value in zip(records.items(), ("1h", "500ms"))}}, ready=False)
     records["short"].wait(count=2, event="signal", what="SIGTERM")
-    assert "start" in records["long"].words() and "signal SIGTERM" not in records["long"].words()
+    records["long"].wait(event="start")
+    assert "signal SIGTERM" not in records["long"].words()
     one.stop(signal.SIGQUIT)
 
 
@@ -104,7 +105,8 @@ def test_backoff(master, directory, key):
     master({"programs": {name: {"command": starts.command(name), "backoff": {**common, "jitter": 0, key: value}}
                          for name, value in (("often", small), ("rarely", large))}}, ready=False)
     starts.wait("often", 8)
-    assert 1 <= starts.count("rarely") <= most
+    starts.wait("rarely", 1)
+    assert starts.count("rarely") <= most
 
 
 @pytest.mark.key("programs.NAME.backoff.jitter")
@@ -127,6 +129,7 @@ def test_start_seconds(master, directory):
     master({"programs": {name: {"command": starts.command(name, "exit 0"), "restart": "never", "start_seconds": value, "backoff": SOON}
                          for name, value in (("done", "0s"), ("early", "1h"))}}, ready=False)
     starts.wait("early", 5)
+    starts.wait("done", 1)
     assert starts.count("done") == 1
 
 
@@ -139,6 +142,7 @@ def test_max_restarts_within(master, directory):
                                       "max_restarts": {"count": 3, "within": value}}
                                for name, value in (("hour", "1h"), ("second", "1s"))}}, ready=False)
     starts.wait("second", 7)
+    one.wait_line("hour: slot 0 is FATAL")
     assert starts.count("hour") == 4
     assert not one.log.find("second: slot 0 is FATAL")
 

@@ -1,4 +1,5 @@
 """A crowd on the control socket, idle, slow and deaf, while the master does its work."""
+import itertools
 import os
 import select
 import socket
@@ -48,12 +49,18 @@ class Reader(threading.Thread):
             poll.register(fd, select.POLLIN)
         while not self.over.is_set():
             for fd, _ in poll.poll(50):
-                reply = by_fd[fd].receive()
-                self.numbers[by_fd[fd]].append(reply["parameters"]["sequence"])
+                self.take(by_fd[fd])
+
+    def take(self, subscriber):
+        """All that has come: where this thread gets its turn late, that is more than one."""
+        while True:
+            self.numbers[subscriber].append(subscriber.receive()["parameters"]["sequence"])
+            if not subscriber.has_more():
+                return
 
 
 class Dripper(threading.Thread):
-    """A call that comes by one byte a second."""
+    """A call that comes by one byte a second, and never to its end."""
 
     def __init__(self, path):
         super().__init__(daemon=True)
@@ -64,7 +71,7 @@ class Dripper(threading.Thread):
     def run(self):
         with socket.socket(socket.AF_UNIX) as client:
             client.connect(str(self.path))
-            for byte in b'{"method":"io.reloader.Control.Version"}\0':
+            for byte in itertools.chain(b'{"method":"io.reloader.Control.Version"', itertools.repeat(ord(" "))):
                 client.sendall(bytes([byte]))
                 self.sent += 1
                 if self.over.wait(1):

@@ -9,7 +9,7 @@ import subprocess
 import pytest
 
 from harness import BINARIES, proc
-from harness.output import comm, logger_of
+from harness.output import comm, logger_of, undisturbed
 from test_journal import Journal
 
 
@@ -22,9 +22,9 @@ HELLO = "echo out; echo err >&2"
 
 
 def written(path, text):
-    """Waits until a file has exactly this in it."""
+    """Waits until a file has exactly this in it. While it is rotated it is not there for a moment."""
     path.parent.mkdir(exist_ok=True)
-    proc.wait_until(lambda: path.exists() and path.read_text() == text, f"{path} has {text!r}")
+    proc.wait_until(lambda: undisturbed(path.read_text) == text, f"{path} has {text!r}")
 
 
 @pytest.mark.sanitized

@@ -1,4 +1,5 @@
 """Files that workers' output is written to: rotation, backups, compression, long lines, several writers, opening them anew."""
+import errno
 import os
 import signal
 
@@ -82,7 +83,7 @@ def test_compressed_backups_are_shifted(master, directory):
     master(shell(script, stdout={"path": str(path), "max_size": 4096, "backups": 2, "compress": True}))
     for turn, word in enumerate("abcde"):
         gate.write_text(word + "\n")
-        proc.wait_until(lambda word=word: path.exists() and path.read_text() == word * 5000 + "\n", f"{word} is written")
+        written(path, word * 5000 + "\n")
         expected = [f"out.{number}.gz" for number in (2, 1) if number <= turn] + ["out"]
         proc.wait_until(lambda expected=expected: undisturbed(lambda: [file.name for file in backups(path)]) == expected, f"{expected}")
     assert [content(file)[:1] for file in backups(path)] == [b"c", b"d", b"e"]
@@ -95,7 +96,7 @@ def test_a_long_line(master, directory, size):
     path = directory / "out"
     script = f"echo before; head -c {size} /dev/zero | tr '\\0' x; echo; echo after"
     master(shell(script, stdout={"path": str(path), "max_size": 4096, "backups": 5}))
-    proc.wait_until(lambda: path.exists() and path.read_text().endswith("after\n"), "all is there")
+    proc.wait_until(lambda: (undisturbed(path.read_text) or "").endswith("after\n"), "all is there")
     assert lines(path) == ["before", "x" * size, "after"]
 
 
@@ -118,7 +119,7 @@ def test_many_writers_of_one_file(master, directory):
     one = master({"programs": {
         "web": {"command": numbered(20000), "workers": 8, "restart": "never", "start_seconds": "0s",
                 "stdout": {"path": str(path), "max_size": "256K", "backups": 1000}}}}, ready=False)
-    one.wait(lambda status: [slot["state"] for slot in one.slots(status=status)] == ["EXITED"] * 8, "all have printed all")
+    one.wait(lambda status: [slot["state"] for slot in one.slots(status=status)] == ["EXITED"] * 8, "all have printed all", 60)
     one.stop()
     account = Account(8, 20000, [path])
     account.expect(0)
@@ -180,6 +181,16 @@ def test_the_last_line_has_an_end(master, directory):
     written(path, "no end\n")
 
 
+def is_held(fifo):
+    """Has somebody opened it for reading?"""
+    try:
+        os.close(os.open(fifo, os.O_WRONLY | os.O_NONBLOCK))
+    except OSError as error:
+        assert error.errno == errno.ENXIO
+        return False
+    return True
+
+
 def test_a_child_that_stays(master, directory):
     """Who holds the pipe after the worker has gone is still heard."""
     path, gates = directory / "out", [directory / f"gate{generation}" for generation in (1, 2)]
@@ -189,10 +200,10 @@ def test_a_child_that_stays(master, directory):
     written(path, "began\n")
     one.hup()
     one.wait_drained()
-    gates[0].write_text("still here\n")
-    proc.wait_until(lambda: "still here\n" in path.read_text(), "the child's line is there")
-    gates[1].write_text("the second\n")
-    proc.wait_until(lambda: "the second\n" in path.read_text(), "the other child's line is there")
+    for gate, line in zip(gates, ("still here\n", "the second\n")):
+        gate.write_text(line)
+        proc.wait_until(lambda line=line: line in path.read_text(), "the child's line is there")
+        proc.wait_until(lambda gate=gate: not is_held(gate), "it has left")
 
 
 def test_a_fifo_with_a_reader(master, directory):

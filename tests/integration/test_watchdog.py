@@ -11,8 +11,7 @@ def replaced(one, before, slot=0):
     def is_replaced(status):
         pids = one.pids(status=status)
         return len(pids) == len(before) and pids[slot] != before[slot] and not proc.is_running(before[slot])
-    one.wait(is_replaced, f"the worker of slot {slot} was replaced")
-    after = one.pids()
+    after = one.pids(status=one.wait(is_replaced, f"the worker of slot {slot} was replaced"))
     assert [pid for i, pid in enumerate(after) if i != slot] == [pid for i, pid in enumerate(before) if i != slot]
     return after
 

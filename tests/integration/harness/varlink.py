@@ -58,6 +58,10 @@ class Varlink:
         frame, _, self._rest = self._rest.partition(b"\0")
         return json.loads(frame)
 
+    def has_more(self):
+        """Is there another reply already, of which poll(2) knows nothing?"""
+        return b"\0" in self._rest
+
     def call(self, method, parameters=None):
         """One call, one reply: its parameters."""
         self.send(method, parameters)

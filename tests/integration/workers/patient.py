@@ -3,11 +3,13 @@ patient.py - a worker of the standard library alone whose health a test decides,
 
 usage: patient.py DIRECTORY ADDRESS      ADDRESS: a port of 127.0.0.1, a path for a Unix socket, fd:N, or none
 It says READY=1, then WATCHDOG=1 often, and answers HTTP requests one after the other, as
-    DIRECTORY/answer.SLOT, else DIRECTORY/answer   says: a status, hang, cut, endless, a status and a location; else 200
+    DIRECTORY/answer.SLOT, else DIRECTORY/answer   says: a status, hang, cut, endless, a status and a location, turns and a status for
+                                                   each request in turn; else 200
     DIRECTORY/watchdog.SLOT, else watchdog         says: silent, or ping
     DIRECTORY/unready                              is there: READY=1 is not said
 SIGUSR1 makes it say what DIRECTORY/say holds. Each request is a line of DIRECTORY/requests: slot, pid, path, user agent.
 """
+import itertools
 import os
 import pathlib
 import signal
@@ -18,6 +20,7 @@ import time
 
 HERE = pathlib.Path(sys.argv[1])
 SLOT = os.environ["RELOADER_SLOT"]
+TURNS = itertools.count()
 
 
 def asked(name):
@@ -59,6 +62,8 @@ def answer(connection):
     with open(HERE / "requests", "a") as log:
         log.write(f"{SLOT} {os.getpid()} {request.split()[1].decode()} {agent}\n")
     words = asked("answer") or ["200"]
+    if words[0] == "turns":
+        words = [words[1 + next(TURNS) % (len(words) - 1)]]
     if words[0] == "hang":
         connection.recv(1)
     elif words[0] == "endless":
@@ -83,10 +88,12 @@ def serve(listener):
 def main():
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     signal.signal(signal.SIGUSR1, lambda *_: notify((HERE / "say").read_text().strip()))
-    if sys.argv[2] != "none":
-        threading.Thread(target=serve, args=[listen(sys.argv[2])], daemon=True).start()
+    listener = listen(sys.argv[2]) if sys.argv[2] != "none" else None
+    # Before it answers: on a shared socket it may get what its predecessor was asked, who would be well again then.
     if not (HERE / "unready").exists():
         notify("READY=1")
+    if listener:
+        threading.Thread(target=serve, args=[listener], daemon=True).start()
     while True:
         if asked("watchdog") != ["silent"]:
             notify("WATCHDOG=1")

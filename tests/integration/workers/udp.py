@@ -12,6 +12,7 @@ import sys
 
 WHO = "slot=%s generation=%s pid=%d\n" % (
     os.environ.get("RELOADER_SLOT", "-"), os.environ.get("RELOADER_GENERATION", "-"), os.getpid())
+SO_RCVBUFFORCE = 33
 
 
 def open_socket():
@@ -19,6 +20,8 @@ def open_socket():
         return socket.socket(fileno=3)
     host, _, port = sys.argv[1].rpartition(":")
     new = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    # All that comes has room while this process waits for its turn.
+    new.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE if os.geteuid() == 0 else socket.SO_RCVBUF, 4 << 20)
     new.bind((host, int(port)))
     return new
 

@@ -438,7 +438,12 @@ def test_idle(watched, directory):
     one.expect(directory / "app/lib/999/x")
     one.one.wait_drained()
     one.one.descriptors()
-    select.select([], [], [], 1)
+
+    def rests():
+        before = switches(one.one.pid)
+        select.select([], [], [], 1)
+        return switches(one.one.pid) == before
+    proc.wait_until(rests, "it rests")
     before = switches(one.one.pid)
     for number in range(1000):
         os.listdir(directory / f"app/lib/{number}")

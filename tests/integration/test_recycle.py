@@ -80,7 +80,7 @@ def test_not_during_a_reload(master, directory):
     """What the reload holds up is replaced when it is over."""
     gate = directory / "gate"
     one = master({"programs": {"old": {
-        "command": ["sh", "-c", "exec sleep 1000"], "workers": 2, "start_seconds": 0, "recycle": {"max_age": "3s", "jitter": 0},
+        "command": ["sh", "-c", "exec sleep 1000"], "workers": 2, "start_seconds": 0, "recycle": {"max_age": "8s", "jitter": 0},
         "reload": {"canary": True}}}})
     one.programs["old"]["command"] = ["sh", "-c", f'while [ ! -e "{gate}" ]; do sleep 0.05; done; exit 1']
     one.programs["old"]["start_seconds"] = "30s"
@@ -90,7 +90,7 @@ def test_not_during_a_reload(master, directory):
         waiting.send("Reload")
         one.wait_line("old/0: up, pid .*, generation 2")
         one.wait(lambda status: status["programs"][0]["slots"][0]["workers"][0]["since_usec"] > 0
-                 and status["master"]["uptime_usec"] > 5_000_000, "they are old enough")
+                 and status["master"]["uptime_usec"] > 10_000_000, "they are old enough")
         assert set(before) <= set(proc.children(one.pid))
         gate.touch()
         assert waiting.receive()["parameters"]["result"] == "rolled_back"

@@ -15,8 +15,8 @@ def shell(script):
 # (what is wrong, what changes in the program, what reloaderctl says)
 FAILURES = [
     ("crash at start", {"command": configs.fault("exit=3")}, r"exited with 3"),
-    ("dies after 1.5 s", {"command": configs.fault("die=1.5")}, r"exited with 1"),
-    ("dies after 2 s of 5", {"command": configs.fault("die=2"), "reload": {"probation": "5s"}}, r"exited with 1 in its probation"),
+    ("dies after 1.5 s", {"command": configs.fault("old=1.5")}, r"exited with 1"),
+    ("dies after 3 s of 6", {"command": configs.fault("old=3"), "reload": {"probation": "6s"}}, r"exited with 1 in its probation"),
     ("killed by a signal", {"command": configs.fault("abort")}, r"SIGABRT"),
     ("never ready", {"command": configs.fault(), "ready": "notify", "start_timeout": "1s"}, r"not ready|start_timeout|1 s"),
     ("binary missing", {"command": ["/nonexistent/server"]}, r"cannot execute '/nonexistent/server': No such file or directory"),

@@ -121,8 +121,8 @@ def test_several_programs(master, manager, directory, port):
     one = master(config, environment=manager.environment())
     status(manager, "3 of 3 ready: echo 2 of 2 generation 1, other 1 of 1 generation 1")
     one.hup()
-    assert any("echo " in text and "other " in text for text in
-               (message.get("STATUS", "") for message in manager.messages + manager.read()) if text.startswith("reload 1: "))
+    manager.wait(lambda message: (text := message.get("STATUS", "")).startswith("reload 1: ") and "echo " in text and "other " in text,
+                 "how far both are")
 
 
 def test_daemon_tells_its_pid(directory, manager, port):

@@ -163,12 +163,14 @@ def test_keys_of_a_terminal(one):
     """Ctrl-C ends a command, or clears a line; Ctrl-D leaves."""
     with shell(one) as terminal:
         terminal.wait(is_at_prompt, "the prompt")
-        terminal.type("shutdown\x03")
+        terminal.type("shutdown")
+        terminal.wait_text(PROMPT + "shutdown")
+        terminal.type("\x03")
         terminal.wait(is_at_prompt, "an empty line")
         terminal.type("events\n")
         proc.wait_until(lambda: proc.children(terminal.pid), "it runs")
-        one.hup()
-        terminal.wait_text("reload 1 ended: committed")
+        # The first of these that ends after it has subscribed is an event.
+        terminal.wait(lambda lines: any("ended: committed" in line for line in lines) or not one.hup(), "an event")
         terminal.type("\x03")
         terminal.wait(is_at_prompt, "the prompt")
         assert proc.children(terminal.pid) == []

@@ -152,7 +152,8 @@ def test_tcp_options(master, port):
     with socket.create_connection(("127.0.0.1", port), timeout=5) as client:
         client.sendall(b"hello\n")
         assert client.recv(100) == b"hello\n"
-        assert "timer:(keepalive" in ss("-tno", "state", "established", f"( sport = :{port} )")
+        # While the client's kernel has not confirmed the answer, the timer is that of sending it again.
+        proc.wait_until(lambda: "timer:(keepalive" in ss("-tno", "state", "established", f"( sport = :{port} )"), "its timer is that of keepalive")
         inode = int(re.search(r"ino:(\d+)", ss("-tne", "state", "established", f"( sport = :{port} )"))[1])
         (number,) = [fd for fd, what in proc.fds(worker).items() if what == f"socket:[{inode}]"]
         with socket.socket(fileno=steal(worker, number)) as accepted:

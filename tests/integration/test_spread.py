@@ -45,7 +45,7 @@ def by_slots(directory, **program):
 @pytest.mark.key("programs.NAME.disconnect_spread")
 def test_each_worker_has_its_own_end(master, directory):
     """Told together, they are ended slot by slot; those that are not yet serve on. A shutdown ends them all."""
-    one = master(by_slots(directory, disconnect_spread="20s"))
+    one = master(by_slots(directory, disconnect_spread="40s"))
     old = one.pids()
     clients = [connect(f"{directory}/{slot}.sock") for slot in range(4) for _ in range(3)]
     one.hup()

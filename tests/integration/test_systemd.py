@@ -246,6 +246,7 @@ def test_journal_tells_a_reload_once(service):
     service.systemctl("start")
     service.systemctl("reload")
     invocation = service.show("InvocationID")
+    service.machine.sync_journal()
     lines = service.machine.run("journalctl", "-o", "cat", "-t", "reloaderctl", f"_SYSTEMD_INVOCATION_ID={invocation}").stdout.splitlines()
     assert len(lines) == 1 and lines[0].startswith("reload 1 committed after ")
 
@@ -253,7 +254,7 @@ def test_journal_tells_a_reload_once(service):
 def test_status_text(service):
     service.configure(echo())
     service.systemctl("start")
-    assert re.search(r'Status: "4 of 4 ready, generation 1"', service.systemctl("status").stdout)
+    proc.wait_until(lambda: re.search(r'Status: "4 of 4 ready, generation 1"', service.systemctl("status").stdout), "the first status")
     service.systemctl("reload")
     proc.wait_until(lambda: service.show("StatusText") == "4 of 4 ready, generation 2", "the status of the second generation")
 
@@ -262,6 +263,7 @@ def test_journal_has_fields(service):
     """The log goes to the journal with fields: who it was about can be asked for."""
     service.configure(echo(workers=2))
     service.systemctl("start")
+    service.machine.sync_journal()
     lines = service.machine.run("journalctl", "-o", "json", "-u", service.name, "RELOADER_WORKER=echo/1").stdout.splitlines()
     records = [json.loads(line) for line in lines]
     (ready,) = [record for record in records if ": ready" in record["MESSAGE"] and record["RELOADER_WORKER_PID"] in map(str, inside(service))]
@@ -331,7 +333,7 @@ def test_stop_leaves_nothing(service):
         service.systemctl("stop")
         assert service.show("Result") == "success"
         assert not any(map(proc.is_running, everybody))
-        assert not (service.machine.cgroup / "system.slice" / service.name).exists()
+        proc.wait_until(lambda: not (service.machine.cgroup / "system.slice" / service.name).exists(), "its control group is gone")
         assert proc.tcp_listeners(PORT) == []
         assert service.machine.run("ls", "/run/reloader").stdout == ""
 
@@ -367,7 +369,8 @@ def test_lost_master_is_replaced(service, directory, how, result):
     service.systemctl("start", service.socket)
     service.systemctl("start")
     master, old = service.master(), service.workers()
-    load = Load(directory, ADDRESS, 200)
+    # They wait for what systemd's watchdog takes, and for a start.
+    load = Load(directory, ADDRESS, 200, arguments=["--timeout", "60s", "--finish", "60s"])
     with load:
         os.kill(master, how)
         service.wait_running_but(master)

@@ -1,4 +1,5 @@
 """watch: a program is reloaded when its files change, once for all that changes together, and never for what does not matter."""
+import contextlib
 import json
 import os
 import select
@@ -26,6 +27,15 @@ class Watched:
 
     def __init__(self, one, prefix="web: watch"):
         self.one, self.prefix, self.count = one, prefix, 0
+
+    @contextlib.contextmanager
+    def moment(self):
+        """However long it takes here, it is a moment for the master."""
+        self.one.kill(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.one.kill(signal.SIGCONT)
 
     def begun(self):
         return self.one.log.count(r"reload \d+ began")
@@ -73,7 +83,8 @@ def test_one_file(watched, directory, change):
     path.write_text("1")
     one = watched(config)
     pids = one.one.pids()
-    change(path)
+    with one.moment():
+        change(path)
     one.expect(path)
     assert set(one.one.pids()).isdisjoint(pids)
     (directory / "app/lib/y").write_text("1")
@@ -125,7 +136,8 @@ def test_config_map(watched, directory, watch):
     write_config_map(volume, 1, {"key": "1"})
     one = watched(config)
     for number in (2, 3):
-        write_config_map(volume, number, {"key": str(number)})
+        with one.moment():
+            write_config_map(volume, number, {"key": str(number)})
         one.count += 1
         one.one.wait_line(f"reload {one.count} committed")
         assert one.begun() == one.count
@@ -137,7 +149,8 @@ def test_directory_returns(watched, directory):
     (library / "sub").mkdir()
     (library / "sub/x").write_text("1")
     one = watched(config)
-    subprocess.run(["rm", "-r", library], check=True)
+    with one.moment():
+        subprocess.run(["rm", "-r", library], check=True)
     one.count += 1
     one.one.wait_line("reload 1 committed")
     library.mkdir()
@@ -179,11 +192,9 @@ def test_what_does_not_matter(watched, directory):
     (library / ".git").mkdir()
     (library / ".git/index").write_text("1")
     (library / "a.tmp").write_text("1")
-    # However long that takes here, it is a moment for the master.
-    one.one.kill(signal.SIGSTOP)
-    (library / "moment").write_text("1")
-    (library / "moment").unlink()
-    one.one.kill(signal.SIGCONT)
+    with one.moment():
+        (library / "moment").write_text("1")
+        (library / "moment").unlink()
     (library / "x").open("r+").close()
     (library / "x").read_text()
     (library / "empty").mkdir()
@@ -237,14 +248,13 @@ def test_overflow(watched, directory):
     one = watched(config)
     with open("/proc/sys/fs/inotify/max_queued_events") as file:
         queue = int(file.read())
-    one.one.kill(signal.SIGSTOP)
-    (library / "a").write_text("1")
-    for _ in range(queue // 4 + 1):
-        (library / "a").rename(library / "b")
-        (library / "b").rename(library / "a")
-    (library / "lost").rmdir()
-    (library / "lost").mkdir()
-    one.one.kill(signal.SIGCONT)
+    with one.moment():
+        (library / "a").write_text("1")
+        for _ in range(queue // 4 + 1):
+            (library / "a").rename(library / "b")
+            (library / "b").rename(library / "a")
+        (library / "lost").rmdir()
+        (library / "lost").mkdir()
     one.one.wait_line("reload 1 committed")
     assert one.begun() == 1
     begun = one.one.log.count("web: watch: ")
@@ -292,12 +302,19 @@ def test_failed_reload_is_tried_again(watched, directory):
     assert set(one.one.pids()).isdisjoint(pids)
 
 
-def test_reload_covers_what_changed_before(watched, directory):
+@pytest.mark.parametrize("known", [True, False], ids=["known", "not-yet-known"])
+def test_reload_covers_what_changed_before(watched, directory, known):
     """A deployment that asks for a reload itself gets one, not two."""
-    config = program(directory, reload_delay="3s")
+    config = program(directory, reload_delay="5s" if known else DELAY)
     one = watched(config)
-    (directory / "app/lib/x").write_text("1")
-    one.one.hup()
+    if known:
+        (directory / "app/lib/x").write_text("1")
+        one.one.hup()
+    else:
+        with one.moment():
+            (directory / "app/lib/x").write_text("1")
+            one.one.kill(signal.SIGHUP)
+        one.one.wait_line("reload 1 committed")
     (directory / "app/lib/y").write_text("1")
     one.one.wait_line(rf"web: watch: {directory}/app/lib/y changed")
     one.one.wait_line("reload 2 committed")
@@ -399,9 +416,10 @@ def test_watch_included_files(master, directory):
     config = {**program(directory, watch=False), "watch_config": True, "include": ["conf.d/*.yaml"]}
     included = directory / "conf.d"
     one = master(config)
-    included.mkdir()
-    (included / "not.yaml~").write_text("nonsense")
-    renamed(included / "more.yaml", json.dumps({"programs": {"more": {"command": ["sleep", "infinity"], "start_seconds": "10ms"}}}))
+    with Watched(one).moment():
+        included.mkdir()
+        (included / "not.yaml~").write_text("nonsense")
+        renamed(included / "more.yaml", json.dumps({"programs": {"more": {"command": ["sleep", "infinity"], "start_seconds": "10ms"}}}))
     one.wait_line("reload 1 committed")
     assert len(one.pids("more")) == 1
     (included / "more.yaml").unlink()
@@ -420,7 +438,12 @@ def test_idle(watched, directory):
     one.expect(directory / "app/lib/999/x")
     one.one.wait_drained()
     one.one.descriptors()
-    select.select([], [], [], 1)
+
+    def rests():
+        before = switches(one.one.pid)
+        select.select([], [], [], 1)
+        return switches(one.one.pid) == before
+    proc.wait_until(rests, "it rests")
     before = switches(one.one.pid)
     for number in range(1000):
         os.listdir(directory / f"app/lib/{number}")

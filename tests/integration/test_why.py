@@ -14,6 +14,7 @@ import pytest
 from harness import BINARIES, configs, proc
 from harness import master as master_module
 from harness.paths import PYTHON, WORKERS
+from harness.record import Record
 from harness.varlink import INTERFACE
 from harness.varlink_idl import Interface
 
@@ -130,6 +131,7 @@ def test_a_client_that_stays(master, directory, port, stack):
     assert one.ctl("why", code=0).stdout == "no worker is draining or stopping\n"
     client = connect(("127.0.0.1", port), stack)
     (old,) = begin_drain(one)
+    Record(directory / "record").wait(event="message", pid=old)
     own = client.getsockname()[1]
 
     text = one.ctl("why", code=0).stdout
@@ -297,9 +299,10 @@ def test_the_rest_of_its_group(master):
     (leader,) = one.pids()
     (child,) = proc.children(leader)
     one.hup()
-    one.wait(lambda _: not proc.is_running(leader), "the leader has left")
+    one.wait(lambda _: why_only(one)["waits_for"] == "rest", "the master knows that the leader has left")
+    assert not proc.is_running(leader)
     worker = why_only(one)
-    assert (worker["pid"], worker["waits_for"], worker["state"], worker["limit"]) == (leader, "rest", "STOPPING", "disconnect_timeout")
+    assert (worker["pid"], worker["state"], worker["limit"]) == (leader, "STOPPING", "disconnect_timeout")
     assert [process["pid"] for process in worker["processes"]] == [child]
     assert "  its leader has left; waits for the rest of it; disconnect_timeout in " in one.ctl("why", code=0).stdout
     os.kill(child, signal.SIGKILL)
@@ -332,11 +335,12 @@ def test_one_that_left_its_group(master, port, stack):
     client = stack.enter_context(socket.create_connection(("127.0.0.1", port)))
     one.wait_ready()
     (leader,) = one.pids()
-    (stray,) = [pid for pid in proc.children(one.pid) if pid != leader]
+    # Who made it may leave later than it says that it is ready.
+    (stray,) = proc.wait_until(lambda: [pid for pid in proc.children(one.pid) if pid != leader], "its parent has left")
     one.ctl("stop", "--force", "--no-wait", "web", code=0)
-    one.wait(lambda _: why_only(one)["process_count"] == 1, "it was told as well")
+    one.wait(lambda _: (now := why_only(one))["process_count"] == 1 and now["waits_for"] == "rest", "the leader was told, and has left")
     worker = why_only(one)
-    assert (worker["pid"], worker["waits_for"], worker["limit"]) == (leader, "rest", "stop_timeout")
+    assert (worker["pid"], worker["limit"]) == (leader, "stop_timeout")
     assert [process["pid"] for process in worker["processes"]] == [stray]
     (connection,) = worker["connections"]
     assert connection["pids"] == [stray] and connection["peer"] == f"127.0.0.1:{client.getsockname()[1]}"

@@ -73,10 +73,11 @@ def test_no_signal_for_who_reads(master, directory):
     """drain: auto sends no drain_signal to a worker that has read its message, however long it takes to close."""
     record = Record(directory / "record")
     config = configs.recorders(record.path, "--silent", workers=1)
-    config["programs"]["rec"].update(drain_grace="1s", drain_signal="QUIT", disconnect_timeout="3s")
+    config["programs"]["rec"].update(drain_grace="3s", drain_signal="QUIT", disconnect_timeout="4500ms")
     one = master(config)
     roll(one, record, workers=1)
     assert record.words(generation=1) == ["start", "message graceful_shutdown", "signal SIGTERM", "exit"]
+    one.stop(signal.SIGQUIT)
 
 
 @pytest.mark.key("programs.NAME.drain_grace")
@@ -126,7 +127,7 @@ def test_stop_timeout_then_kill(master, directory):
     """A worker and its child that ignore TERM are gone after stop_timeout, by KILL to the group."""
     record = Record(directory / "record")
     config = configs.recorders(record.path, "--ignore=SIGTERM", "--child", workers=1)
-    config["programs"]["rec"].update(stop_timeout="500ms")
+    config["programs"]["rec"].update(stop_timeout="4s")  # it writes down the signal before
     one = master(config)
     (entry,) = record.wait(event="start")
     (child,) = proc.children(entry["pid"])
@@ -140,9 +141,9 @@ def test_stop_timeout_then_kill(master, directory):
 def test_kill_mode(master, directory, kill_mode):
     """Who of a process group hears the stop signal: the leader, and the rest when it has left; the leader alone; all."""
     record = Record(directory / "record")
-    worker = " ".join(configs.recorder(record.path, "--silent", "--linger=1"))
+    worker = " ".join(configs.recorder(record.path, "--silent", "--linger=2"))
     # The leader records; its child in the same group is a second recorder.
-    program = {"command": ["sh", "-c", f"{worker} & exec {worker}"], "kill_mode": kill_mode, "drain": "signal", "disconnect_timeout": "2s"}
+    program = {"command": ["sh", "-c", f"{worker} & exec {worker}"], "kill_mode": kill_mode, "drain": "signal", "disconnect_timeout": "4s"}
     one = master(configs.recorders(record.path, workers=1, **program))
     (leader,) = one.pids()
     record.wait(count=2, event="start")
@@ -156,7 +157,7 @@ def test_kill_mode(master, directory, kill_mode):
     else:
         assert not proc.is_running(child)
         assert (heard.index((child, "signal")) < heard.index((leader, "exit"))) == (kill_mode == "group"), heard
-    one.stop(complete=kill_mode != "process")
+    one.stop(signal.SIGQUIT, complete=kill_mode != "process")
     isolation.kill_children()
 
 

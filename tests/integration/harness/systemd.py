@@ -162,7 +162,12 @@ class Machine:
             raise self.failure(f"{' '.join(map(str, words))} ended with {done.returncode}\n{done.stdout}{done.stderr}")
         return done
 
+    def sync_journal(self):
+        """What was said before is in it, then: journald takes it in when its turn comes."""
+        self.run("journalctl", "--sync", code=None)
+
     def journal(self, lines=60):
+        self.sync_journal()
         return self.run("journalctl", "--no-pager", "-n", lines, "-o", "short-precise", code=None).stdout
 
     def write(self, path, content, mode="644"):

@@ -92,8 +92,9 @@ class Terminal:
             still = self._read(0.05)
             pid, status = os.waitpid(self.pid, os.WNOHANG)
             if pid:
-                while still and select.select([self.fd], [], [], 0)[0]:
-                    still = self._read(0)
+                # The kernel may still be about to hand over what was written last: there is no end before it has.
+                while still and time.monotonic() < deadline:
+                    still = self._read(0.05)
                 self.code = os.waitstatus_to_exitcode(status)
                 return self.code
             assert time.monotonic() < deadline, f"it has not ended after {seconds} s\n{self.text()}"

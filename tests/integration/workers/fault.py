@@ -3,6 +3,7 @@ fault.py - a worker that misbehaves, in the ways given by its arguments, in thei
 
     exit=CODE            leaves
     die=SECONDS          leaves with 1 after that time
+    old=SECONDS          leaves with 1 when it is so old, however long its interpreter took to start
     abort                dies of SIGABRT
     ready                says "ready" over its channel
     notify=TEXT          sends TEXT to its notify socket (\\n for a newline)
@@ -74,6 +75,12 @@ def find_notify_socket(program):
     return None
 
 
+def age():
+    """Of this process, in seconds."""
+    started = int(pathlib.Path("/proc/self/stat").read_bytes().rpartition(b") ")[2].split()[19])
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - started / os.sysconf("SC_CLK_TCK")
+
+
 def forge(program):
     """Any process of the same user can find another worker's notify socket; it must not be believed."""
     for _ in range(2000):
@@ -90,6 +97,9 @@ def act(name, value):
             os._exit(int(value))
         case "die":
             time.sleep(float(value))
+            os._exit(1)
+        case "old":
+            time.sleep(max(0, float(value) - age()))
             os._exit(1)
         case "abort":
             os.abort()

@@ -81,13 +81,15 @@ static struct probe *find(struct probing *probing, uint64_t number)
 }
 
 /* A worker is not judged by what its judge lacks. */
-static void complain(struct probing *probing, const struct probe *probe, const char *why)
+static void complain(struct probing *probing, struct probe *probe, const char *why)
 {
     unsigned suppressed;
     if (log_limit_pass(&probing->complaints, &suppressed))
         log_warning("reloader-probe cannot check %s: %s; what was known before counts until it can "
                     "(%u such lines left out)",
                     probe->target, why, suppressed);
+    if (probe->unmade)
+        probe->unmade(probe, why);
 }
 
 /* Of one that was dropped meanwhile there may still be something on its way. */

@@ -69,8 +69,8 @@ static void tell_unmade(struct check *check)
 {
     const struct check_params *params = &check->params;
     if (!check->told_unmade)
-        params->unmade(params->number, strerror(check->shortage), params->userdata);
-    check->told_unmade = true;
+        check->told_unmade = params->unmade(params->number, strerror(check->shortage),
+                                            params->userdata);
 }
 
 static void tell(struct check *check, bool good, const char *text)
@@ -141,15 +141,23 @@ static bool is_good(const struct check *check, CURL *easy, CURLcode result, char
     return answered && check_is_good_status(status);
 }
 
+/* To one of its addresses, though there was no socket for another. */
+static bool has_connected(CURL *easy)
+{
+    curl_off_t usec = 0;
+    return curl_easy_getinfo(easy, CURLINFO_CONNECT_TIME_T, &usec) == CURLE_OK && usec > 0;
+}
+
 void check_ended(void *userdata, CURL *easy, CURLcode result)
 {
     struct check *check = userdata;
     char text[REPORT_TEXT_SIZE];
     bool good = is_good(check, easy, result, text, sizeof(text));
+    bool made = check->shortage == 0 || has_connected(easy);
     curl_easy_cleanup(easy);
     check->easy = NULL;
     arm(check, MAX(check->began_usec + check->params.interval_usec, clock_monotonic_usec()));
-    if (!good && check->shortage != 0)
+    if (!good && !made)
         tell_unmade(check);
     else
         tell(check, good, text);

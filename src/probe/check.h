@@ -14,8 +14,9 @@ struct check_params {
     bool counts; /* see report.h */
     /* Something that the master is to be told; false: it could not be, so it is news the next time, too. The check must not be freed in here. */
     bool (*result)(uint64_t number, bool good, const char *text, void *userdata);
-    /* It could not be made: we lack descriptors or memory, and of the worker nothing is known. Once for a row of these. */
-    void (*unmade)(uint64_t number, const char *why, void *userdata);
+    /* It could not be made: we lack descriptors or memory, and of the worker nothing is known. Once for a row of these, if it could be
+     * told. */
+    bool (*unmade)(uint64_t number, const char *why, void *userdata);
     void *userdata;
 };
 

@@ -30,14 +30,13 @@ static bool on_result(uint64_t number, bool good, const char *text, void *userda
     return master_link_tell(prober->master, fields);
 }
 
-static void on_unmade(uint64_t number, const char *why, void *userdata)
+static bool on_unmade(uint64_t number, const char *why, void *userdata)
 {
     const struct prober *prober = userdata;
     CLEANUP_STRV char **fields = NULL;
-    if (strv_append(&fields, "TYPE=unmade") == 0 &&
-        strv_appendf(&fields, "NUMBER=%" PRIu64, number) == 0 &&
-        strv_appendf(&fields, "TEXT=%s", why) == 0)
-        (void)master_link_tell(prober->master, fields);
+    return strv_append(&fields, "TYPE=unmade") == 0 &&
+           strv_appendf(&fields, "NUMBER=%" PRIu64, number) == 0 &&
+           strv_appendf(&fields, "TEXT=%s", why) == 0 && master_link_tell(prober->master, fields);
 }
 
 static int add_check(struct prober *prober, char **fields)

@@ -15,7 +15,8 @@
 
 #define STOPPING_PER_SLOT_MAX 4
 /* By default backoff.initial is 200 ms and each wait twice as long as the last one: 25 s. */
-#define SHORTAGES_MAX 8
+#define SHORTAGES_MAX      7u
+#define SHORTAGE_WAIT_USEC USEC_PER_MSEC /* at least */
 
 static void free_gone_workers(struct program *program)
 {
@@ -188,13 +189,24 @@ static bool is_shortage(int error)
 
 /*
  * What there is too little of now there may be enough of in a moment, when others have left. The way back does not end for
- * that: it would leave the new version where that is already. `error` is of a start whose restart is planned.
+ * that: it would leave the new version where that is already. Nor is it a fault of the old one.
  */
-static bool waits_for_room(struct slot *slot, const struct generation *generation, int error)
+static bool waits_for_room(struct slot *slot, const struct generation *generation, int error,
+                           const char *text)
 {
     const struct program *program = slot->program;
-    return program->phase == ROLLOUT_ROLLING_BACK && generation == program->committed &&
-           is_shortage(error) && slot->backoff_until_usec > 0 && slot->shortages++ < SHORTAGES_MAX;
+    if (program->phase != ROLLOUT_ROLLING_BACK || generation != program->committed ||
+        !is_shortage(error) || slot->shortages == SHORTAGES_MAX)
+        return false;
+    char delay[DURATION_TEXT_SIZE];
+    const struct config_backoff *backoff = &generation->program->backoff;
+    uint64_t usec = MAX(MIN(backoff->initial_usec << slot->shortages++, backoff->max_usec),
+                        SHORTAGE_WAIT_USEC);
+    slot_put_off(slot, generation, usec);
+    log_error("%s; the way back waits for that, and tries again in %s (%u of %u)", text,
+              duration_to_text(usec, delay), slot->shortages, SHORTAGES_MAX);
+    slot_note_end(slot, strdup(without_name(text)));
+    return true;
 }
 
 static void start_worker(struct slot *slot, struct generation *generation, struct worker **place)
@@ -215,12 +227,13 @@ static void start_worker(struct slot *slot, struct generation *generation, struc
     };
     CLEANUP_FREE char *error = NULL;
     int r = worker_new(&params, place, &error);
+    if (r < 0 && waits_for_room(slot, generation, r, error ? error : strerror(-r)))
+        return;
     if (r < 0) {
         char restart[RESTART_TEXT_SIZE];
         slot_plan_restart(slot, generation,
                           &(struct worker_end){.start_failed = true, .status = -1});
-        if (!waits_for_room(slot, generation, r))
-            program_note_failed_start(slot, generation, strdup(error ? error : strerror(-r)));
+        program_note_failed_start(slot, generation, strdup(error ? error : strerror(-r)));
         log_error("%s%s", error ? error : strerror(-r),
                   slot_restart_text(slot, generation, restart));
         slot_note_end(slot, strdup(error ? without_name(error) : strerror(-r)));

@@ -16,6 +16,14 @@
 
 #define PROBATION_DEFAULT_USEC (3 * USEC_PER_SEC)
 
+/* Another one than that which failed serves in it again, as it is to. */
+static bool is_back(const struct slot *slot)
+{
+    return slot->program->phase == ROLLOUT_ROLLING_BACK && slot->current &&
+           slot->current->generation == slot->program->committed &&
+           slot->current->state == WORKER_READY;
+}
+
 /* `reason` is taken over. The first one of a reload is what people are told. */
 static void fail(struct slot *slot, char *reason)
 {
@@ -27,7 +35,10 @@ static void fail(struct slot *slot, char *reason)
     }
     (void)sd_event_source_set_enabled(program->probation_timer, SD_EVENT_OFF);
     if (slot_may_stay_fatal(slot)) {
-        slot_stay_fatal(slot, reason);
+        if (is_back(slot))
+            free(reason);
+        else
+            slot_stay_fatal(slot, reason);
         return;
     }
     program->failed = true;
@@ -241,8 +252,7 @@ static void on_worker_changed(struct worker *worker, enum worker_state from, con
             plan_replacement(slot, worker);
         if (!worker->asked_to_leave && program->phase == ROLLOUT_CANARY &&
             worker->generation == program->target)
-            fail(slot,
-                 string_format("%s began to stop by itself in its probation", worker->name));
+            fail(slot, string_format("%s began to stop by itself in its probation", worker->name));
         break;
     case WORKER_STOPPING:
         (void)vacate(slot, worker);
@@ -298,7 +308,7 @@ static void on_worker_health(struct worker *worker, void *userdata)
     if (worker_health(worker) == HEALTH_BAD && program->phase == ROLLOUT_CANARY &&
         worker->generation == program->target)
         fail(slot, string_format("%s was unhealthy in its probation: %s", worker->name,
-                                    worker->health.text ? worker->health.text : "no memory"));
+                                 worker->health.text ? worker->health.text : "no memory"));
     if (program->params.ops->worker_health)
         program->params.ops->worker_health(program, worker, program->params.userdata);
     slot_tell_fatal(slot);

@@ -62,6 +62,8 @@ struct worker_end {
  * A worker left by itself or did not start: decides whether and when the slot may start the next one of its generation. Once its end is
  * told, slot_tell_fatal() tells what follows from it where the slot was given up.
  */
+/* Nobody of this generation is started in it before that time is over. It counts for nothing. */
+void slot_put_off(struct slot *slot, const struct generation *generation, uint64_t delay_usec);
 void slot_plan_restart(struct slot *slot, const struct generation *generation,
                        const struct worker_end *end);
 void slot_tell_fatal(struct slot *slot);

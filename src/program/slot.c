@@ -205,11 +205,13 @@ static bool is_new_in_reload(const struct program *program, const struct generat
 
 /*
  * Either who serves in the slot still does: it was a successor that did not come up, and it is tried again later. Or it is the reload that
- * gives its new version up, and nobody has to leave for that (exit_on_fatal).
+ * gives its new version up, and nobody has to leave for that (exit_on_fatal). Or it is a version that nobody wants here any more.
  */
 static bool goes_on(struct slot *slot, const struct generation *generation)
 {
-    if (!slot->current && !is_new_in_reload(slot->program, generation))
+    const struct program *program = slot->program;
+    if (!slot->current && !is_new_in_reload(program, generation) &&
+        generation == program_wanted_generation(program))
         return false;
     arm_backoff(slot, generation->program->backoff.max_usec);
     return true;
@@ -272,10 +274,19 @@ void slot_plan_restart(struct slot *slot, const struct generation *generation,
     follow(slot, generation, &decision, end);
 }
 
+void slot_put_off(struct slot *slot, const struct generation *generation, uint64_t delay_usec)
+{
+    if (slot->history_generation != generation->number)
+        slot->history = (struct restart_history){0};
+    slot->history_generation = generation->number;
+    arm_backoff(slot, delay_usec);
+}
+
 bool slot_is_over(const struct slot *slot)
 {
     const struct generation *wanted = program_wanted_generation(slot->program);
-    return slot_is_closed(slot) || (slot->over_generation > 0 && slot->over_generation == wanted->number);
+    return slot_is_closed(slot) ||
+           (slot->over_generation > 0 && slot->over_generation == wanted->number);
 }
 
 const char *slot_restart_text(const struct slot *slot, const struct generation *generation,

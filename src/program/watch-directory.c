@@ -282,6 +282,7 @@ static bool run_scan(struct watch_task *task)
         watch_tell_failure(task->watch, directory->name, -r);
         return true;
     }
+    task->watch->told_shortage = false;
     const struct look look = {.directory = directory, .path = &path, .scanning = true};
     if (!scan_some(&look))
         return false;

@@ -1,6 +1,7 @@
 #include "reloader/obstacle.h"
 
 #include "base/strv.h"
+#include "config/expand.h"
 #include "process/spawn.h"
 #include "worker/environment.h"
 
@@ -46,10 +47,23 @@ static int look(const struct generation *generation, char **ret_obstacle)
     return r;
 }
 
+/* Which generation is the first one, and whether it is there by then, nobody knows here. */
+static bool depends_on_generation(const struct config_program *program)
+{
+    for (size_t i = 0; program->environment && program->environment[i]; i++)
+        if (string_starts_with(program->environment[i], "PATH=") &&
+            expand_uses(program->environment[i], "generation"))
+            return true;
+    return expand_uses(program->command[0], "generation") ||
+           (program->directory && expand_uses(program->directory, "generation"));
+}
+
 char *obstacle_find(struct config *config, const struct config_program *program)
 {
     CLEANUP(generation_unrefp) struct generation *generation = NULL;
     char *obstacle = NULL;
+    if (depends_on_generation(program))
+        return NULL;
     int r = generation_new(config, program, 1, NULL, environ, &generation, &obstacle);
     if (r == 0)
         r = look(generation, &obstacle);

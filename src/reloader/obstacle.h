@@ -8,6 +8,6 @@
 
 /*
  * Of its first slot: "cannot execute 'nod': No such file or directory (it is in no directory of its PATH), which is /usr/bin:/bin"; malloc-ed. NULL:
- * its executable is there. Nothing is started.
+ * its executable is there, or it depends on the generation where that is. Nothing is started.
  */
 char *obstacle_find(struct config *config, const struct config_program *program);

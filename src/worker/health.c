@@ -161,6 +161,12 @@ static void on_ready_result(struct probe *probe, bool good, const char *text)
         worker_become_ready(worker, "its check was good");
 }
 
+/* If it is never ready, that is why. */
+static void on_ready_unmade(struct probe *probe, const char *why)
+{
+    set_text(probe->userdata, string_format("%s cannot be checked: %s", probe->target, why));
+}
+
 static void on_health_result(struct probe *probe, bool good, const char *text)
 {
     struct worker *worker = probe->userdata;
@@ -219,6 +225,7 @@ static void begin_ready_check(struct worker *worker)
         probe->interval_usec = READY_INTERVAL_USEC;
         probe->timeout_usec = READY_TIMEOUT_USEC;
         probe->result = on_ready_result;
+        probe->unmade = on_ready_unmade;
     }
     begin_probe(worker, probe);
 }

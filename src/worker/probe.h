@@ -19,6 +19,9 @@ struct probe {
     bool counts; /* each failure in a row is told; else a change alone is */
     /* `text` is for people, and borrowed. The probe may be dropped in here. */
     void (*result)(struct probe *probe, bool good, const char *text);
+    /* It could not be made: who makes it lacks descriptors or memory. Of who is checked nothing is known. The probe stays. May
+     * be NULL. */
+    void (*unmade)(struct probe *probe, const char *why);
     void *userdata;
 };
 

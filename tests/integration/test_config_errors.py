@@ -359,6 +359,16 @@ def test_check_tells_what_would_not_start(directory, keys, text):
     assert done.stdout.splitlines() == [f"{path}: valid, 2 programs, 1 socket", f"but program 'web' would not start here: {text}"]
 
 
+@pytest.mark.parametrize("keys", [{"command": "/opt/none/%(generation)s/app"}, {"command": "./app", "directory": "/opt/none-%(generation)s"},
+                                  {"command": "nod", "environment": {"PATH": "/opt/none/%(generation)s"}}])
+def test_check_does_not_guess_the_generation(directory, keys):
+    """What depends on it need not be there yet, or under that number."""
+    path = directory / "app.yaml"
+    path.write_text(json.dumps(program(**keys)))
+    done = run("--check", path)
+    assert (done.returncode, done.stdout.splitlines()) == (0, [f"{path}: valid, 1 program, 0 sockets"])
+
+
 def test_check_looks_as_a_start_does(directory):
     """Along the PATH of the program's own environment, and from its own directory."""
     (directory / "bin").mkdir()

@@ -36,6 +36,7 @@ struct fixture {
     unsigned started, lowest_ready;
     json_int_t number; /* the last message */
     bool dirty;
+    unsigned fatal; /* how often it was told */
 };
 
 static void on_changed(struct program *program UNUSED, void *userdata)
@@ -58,7 +59,14 @@ static void on_message(struct program *program UNUSED, struct worker *worker UNU
     ((struct fixture *)userdata)->number = json_integer_value(value);
 }
 
+static void on_fatal(struct slot *slot UNUSED, int status UNUSED, const char *why UNUSED,
+                     void *userdata)
+{
+    ((struct fixture *)userdata)->fatal++;
+}
+
 static const struct program_ops ops = {
+    .fatal = on_fatal,
     .changed = on_changed,
     .worker_changed = on_worker_changed,
     .worker_message = on_message,
@@ -483,7 +491,8 @@ static void begin_famine(void)
 static void test_way_back_through_a_famine(void **state)
 {
     struct fixture *fixture = *state;
-    start_all(fixture, HASTY, SERVE);
+    /* It is no failed start of the old version. */
+    start_all(fixture, HASTY "    start_retries: 0\n", SERVE);
     begin(fixture, HASTY, "[ $RELOADER_SLOT = 1 ] && exit 1; " SERVE);
     AWAIT(fixture, fixture->program->canary_proven);
     program_release(fixture->program);
@@ -511,6 +520,27 @@ static void test_famine_without_an_end(void **state)
     assert_true(fixture->program->degraded);
     live_end_scarcity();
     AWAIT(fixture, program_count_ready(fixture->program) == 2);
+}
+
+/* Who dies of a version that nobody wants any more is no reason to give up its slot, and with it perhaps the master (exit_on_fatal). */
+static void test_the_new_version_dies_on_the_way_back(void **state)
+{
+    struct fixture *fixture = *state;
+    const char *settings = CANARY "    workers: 2\n    start_retries: 0\n    start_seconds: 60s\n";
+    start_all(fixture, settings, SERVE);
+    begin(fixture, settings, SERVE ":");
+    AWAIT(fixture, fixture->program->canary_proven);
+    program_release(fixture->program);
+    AWAIT(fixture, fixture->program->done);
+    pid_t other = current(fixture, 1)->pid;
+    assert_int_equal(kill(current(fixture, 0)->pid, SIGKILL), 0);
+    AWAIT(fixture, fixture->program->failed);
+    program_roll_back(fixture->program);
+    assert_int_equal(kill(other, SIGKILL), 0);
+    AWAIT(fixture, fixture->program->rolled_back);
+    assert_false(fixture->program->degraded);
+    expect_all_of(fixture, 1, 2);
+    assert_int_equal(fixture->fatal, 0);
 }
 
 static void test_no_way_back(void **state)
@@ -985,6 +1015,7 @@ int main(void)
         A_TEST(test_probation_ends),
         A_TEST(test_failure_after_the_canary),
         A_TEST(test_way_back_through_a_famine),
+        A_TEST(test_the_new_version_dies_on_the_way_back),
         A_TEST(test_famine_without_an_end),
         A_TEST(test_no_way_back),
         A_TEST(test_superseded),

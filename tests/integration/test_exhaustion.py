@@ -5,6 +5,7 @@ import os
 import re
 import resource
 import signal
+import socket
 import subprocess
 
 import pytest
@@ -184,6 +185,26 @@ def test_checks_without_descriptors(master, directory):
     resource.prlimit(prober, resource.RLIMIT_NOFILE, limit)
     assert one.wait(are_well, "all are well") and one.pids() == before
     assert "unhealthy" not in one.log.text()
+
+
+def test_ready_checks_without_descriptors(master, directory, port):
+    """Nobody can tell whether the new version is ready: that is why it does not replace the old one."""
+    with socket.create_server(("127.0.0.1", port)):
+        one = master(health.patients(directory, workers=1, ready={"tcp": f"127.0.0.1:{port}"}))
+        before = one.pids()
+        prober, = (pid for pid in proc.children(one.pid) if proc.field(pid, "Name") == "reloader-probe")
+        limit = resource.prlimit(prober, resource.RLIMIT_NOFILE)
+        resource.prlimit(prober, resource.RLIMIT_NOFILE, (3, limit[1]))
+        ward = one.config["programs"]["ward"]
+        ward |= {"reload": {"order": "ready-first"}, "start_timeout": "2s"}
+        one.write()
+        reply = one.expect_reload("rolled_back")
+        assert reply["reason"] == f"ward/0 was not ready within 2.0 s (start_timeout), 127.0.0.1:{port} cannot be checked: Too many open files"
+        assert one.pids() == before
+        resource.prlimit(prober, resource.RLIMIT_NOFILE, limit)
+        del ward["start_timeout"]
+        one.write()
+        one.expect_reload("committed")
 
 
 def test_watch_without_descriptors(master, directory):

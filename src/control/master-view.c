@@ -100,6 +100,17 @@ static bool all_are(const struct program *program, enum slot_state state)
     return true;
 }
 
+/* Whoever was not stopped, and has not done its work. */
+static bool is_given_up(const struct program *program)
+{
+    for (size_t i = 0; i < program->n_slots && i < program_wanted(program); i++) {
+        enum slot_state state = slot_get_state(program->slots[i]);
+        if (!program->slots[i]->held && state != SLOT_EXITED && state != SLOT_FATAL)
+            return false;
+    }
+    return true;
+}
+
 /* Nobody is to run in any of its slots. */
 static const char *describe_none(const struct program *program)
 {
@@ -133,7 +144,7 @@ static const char *program_state(const struct master *master, const struct progr
         return "READY";
     if (ready > 0)
         return "PARTIAL";
-    return all_are(program, SLOT_FATAL) ? "FATAL" : "STARTING";
+    return is_given_up(program) ? "FATAL" : "STARTING";
 }
 
 /* Left out where nothing was lost: most programs' output is not written by us at all. */

@@ -58,6 +58,18 @@ SHAPES = {"alone": {}, "three": {"workers": 3}, "without a canary": ALL_AT_ONCE,
           "cannot be executed": {"command": ["/nonexistent/server"]}}
 
 
+def test_given_up_beside_others_that_are_stopped(master, port, mark):
+    """Nobody is about to start there."""
+    one = started(master, beside(port, bad(mark, workers=3)))
+    one.ctl("stop", "bad", code=0)
+    assert state_of(one) == "STOPPED"
+    done = one.ctl("start", "bad:1")
+    assert (done.returncode, done.stdout) == (1, "bad:1: failed: bad/1 exited with 9 before it was ready\n")
+    expect_states(one, "STOPPED", "FATAL", "STOPPED")
+    assert state_of(one) == "FATAL"
+    assert one.ctl("status", "bad", code=4).stdout.startswith("bad  FATAL  generation 1  0 of 3 ready\n")
+
+
 @pytest.mark.parametrize("options", SHAPES.values(), ids=SHAPES)
 def test_others_commit(master, directory, port, mark, options):
     """It is tried once more, stays FATAL, and is told so; nobody notices anything of it."""

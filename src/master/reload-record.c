@@ -203,12 +203,12 @@ static const char *find_failure(const struct program *program, unsigned slot)
     return NULL;
 }
 
-static json_t *describe_slot(const struct slot *slot)
+static json_t *describe_slot(const struct slot *slot, bool has_tried)
 {
     const struct worker *worker = slot->current ? slot->current : slot->successor;
+    const char *failure = has_tried ? find_failure(slot->program, slot->number) : NULL;
     json_t *json = json_pack("{s:I, s:s, s:s*}", "slot", (json_int_t)slot->number, "state",
-                             slot_state_to_string(slot_get_state(slot)), "reason",
-                             find_failure(slot->program, slot->number));
+                             slot_state_to_string(slot_get_state(slot)), "reason", failure);
     if (json && worker) {
         (void)json_object_set_new(json, "pid", json_integer(worker->pid));
         (void)json_object_set_new(json, "generation",
@@ -217,12 +217,14 @@ static json_t *describe_slot(const struct slot *slot)
     return json;
 }
 
-static json_t *describe_slots(const struct program *program)
+/* What failed in slots is of the last reload that the program had a part in. */
+static json_t *describe_slots(const struct program *program, enum reload_result result)
 {
+    bool has_tried = program->in_result && result != RELOAD_REFUSED;
     json_t *slots = json_array();
     for (size_t i = 0; i < program->n_slots; i++)
-        (void)json_array_append_new(slots, describe_slot(program->slots[i]));
-    for (size_t i = 0; i < program->n_slot_failures; i++) {
+        (void)json_array_append_new(slots, describe_slot(program->slots[i], has_tried));
+    for (size_t i = 0; has_tried && i < program->n_slot_failures; i++) {
         const struct slot_failure *failure = &program->slot_failures[i];
         if (failure->slot >= program->n_slots)
             (void)json_array_append_new(slots, json_pack("{s:I, s:s, s:s}", "slot",
@@ -288,7 +290,7 @@ static json_t *describe_programs(const struct master *master, enum reload_result
                                 describe_result(program, result), "generation",
                                 (json_int_t)program->committed->number, "workers",
                                 (json_int_t)program_wanted(program), "reason", reason, "slots",
-                                describe_slots(program)));
+                                describe_slots(program, result)));
     }
     return programs;
 }

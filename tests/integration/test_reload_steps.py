@@ -141,6 +141,27 @@ def test_bad_values_leave_the_old_state(master, keys, error):
     assert one.pids() == before == one.pids("a")
 
 
+def test_what_failed_in_an_earlier_reload(master):
+    """It is not told of one that was refused, nor of one that the program had no part in."""
+    def told(arguments, code):
+        return [line for line in one.ctl(*arguments, code=code).stdout.splitlines() if "slot" in line or "exited" in line]
+
+    one = master({"programs": {name: {"command": GOOD, "start_seconds": "10ms"} for name in "ab"}})
+    good = dict(one.programs["a"])
+    one.programs["a"].update(command=["sh", "-c", "exit 7"], start_seconds="20s")
+    one.write()
+    assert told(["reload"], 1)
+    one.programs["b"]["environment"] = {"NEW": "1"}
+    one.write()
+    assert told(["reload", "a"], 1) == []
+    assert one.call("History")["reloads"][-1]["result"] == "refused"
+    one.programs["a"] = good
+    one.write()
+    assert told(["reload", "b"], 0) == []
+    entry = next(entry for entry in one.call("History")["reloads"][-1]["programs"] if entry["name"] == "a")
+    assert entry["result"] == "untouched" and "reason" not in entry["slots"][0], entry
+
+
 def test_counts(master, directory):
     """Status counts what the history has forgotten: one of each result that is easily had, and more than are remembered."""
     def counts():

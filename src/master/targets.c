@@ -13,6 +13,7 @@
 struct finding {
     struct target *targets;
     size_t n;
+    bool removed_too;
 };
 
 static bool covers(const struct target *target, const char *program, int slot)
@@ -100,7 +101,7 @@ static int find_word(const struct master *master, struct finding *finding, const
         return -ENOMEM;
     for (size_t i = 0; i < master->n_programs; i++) {
         const struct program *program = master->programs[i];
-        if (program->removed || (first && !is_in_group(program, first)))
+        if ((program->removed && !finding->removed_too) || (first && !is_in_group(program, first)))
             continue;
         int r = first ? add_part_of(finding, program, colon + 1)
                       : add_whole(finding, program, word);
@@ -132,19 +133,40 @@ static void drop_covered(struct finding *finding)
     finding->n = kept;
 }
 
-int targets_find(const struct master *master, char *const *words, struct target **ret,
-                 size_t *ret_n, const char **ret_name)
+static int find(const struct master *master, char *const *words, struct finding *finding,
+                const char **ret_name)
 {
-    struct finding finding = {0};
     STRV_FOREACH (word, words) {
-        int r = find_word(master, &finding, *word);
+        int r = find_word(master, finding, *word);
         if (r < 0) {
-            targets_free(finding.targets, finding.n);
+            targets_free(finding->targets, finding->n);
             *ret_name = *word;
             return r;
         }
     }
-    drop_covered(&finding);
+    drop_covered(finding);
+    return 0;
+}
+
+int targets_find(const struct master *master, char *const *words, struct target **ret,
+                 size_t *ret_n, const char **ret_name)
+{
+    struct finding finding = {0};
+    int r = find(master, words, &finding, ret_name);
+    if (r < 0)
+        return r;
+    *ret = finding.targets;
+    *ret_n = finding.n;
+    return 0;
+}
+
+int targets_find_seen(const struct master *master, char *const *words, struct target **ret,
+                      size_t *ret_n, const char **ret_name)
+{
+    struct finding finding = {.removed_too = true};
+    int r = find(master, words, &finding, ret_name);
+    if (r < 0)
+        return r;
     *ret = finding.targets;
     *ret_n = finding.n;
     return 0;

@@ -23,4 +23,7 @@ struct target {
  */
 int targets_find(const struct master *master, char *const *words, struct target **ret,
                  size_t *ret_n, const char **ret_name);
+/* Likewise, and programs that were removed and still have workers: for those who only look. */
+int targets_find_seen(const struct master *master, char *const *words, struct target **ret,
+                      size_t *ret_n, const char **ret_name);
 void targets_free(struct target *targets, size_t n);

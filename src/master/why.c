@@ -236,7 +236,7 @@ int why_ask(struct master *master, const struct why_wish *wish, uint64_t *ret_id
 {
     struct target *targets = NULL;
     size_t n = 0;
-    int r = wish->names ? targets_find(master, wish->names, &targets, &n, ret_name) : 0;
+    int r = wish->names ? targets_find_seen(master, wish->names, &targets, &n, ret_name) : 0;
     if (r < 0)
         return r;
     struct choice choice = {.wish = wish, .targets = targets, .n_targets = n};

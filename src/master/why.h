@@ -19,7 +19,7 @@ struct why_wish {
 
 /*
  * 0 with an id: the answer comes by event_bus_answer(), in a later turn of the event loop, unless why_forget() was called; or with id 0 and the
- * answer itself, where there is nothing to be found out: {"workers": […], "failure"?}. Else as targets_find().
+ * answer itself, where there is nothing to be found out: {"workers": […], "failure"?}. Else as targets_find_seen().
  */
 int why_ask(struct master *master, const struct why_wish *wish, uint64_t *ret_id, json_t **ret,
             const char **ret_name);

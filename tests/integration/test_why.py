@@ -381,6 +381,8 @@ def test_a_program_that_was_removed(master, directory, port, stack):
     one.hup()
     worker = next(worker for worker in why(one) if worker["program"] == "web")
     assert worker["pid"] == old and worker["reason"] == "removed" and worker["connection_count"] == 1
+    assert [why_only(one, name)["pid"] for name in ("web", "web:0", "web/0")] == [old] * 3, "status shows it by that name"
+    one.ctl("status", code=0)
 
 
 # --- reloader-why itself

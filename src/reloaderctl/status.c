@@ -34,6 +34,17 @@ static bool is_as_wished(const char *state)
            strcasecmp(state, "EXITED") == 0;
 }
 
+/* Who leaves it was told to, and nobody is to come after him: it was stopped, removed, or is surplus. */
+static bool misses_nobody(json_t *program)
+{
+    static const char *const complete[] = {"READY", "STOPPED", "EXITED", "STOPPING"};
+    const char *state = json_string_value(json_object_get(program, "state"));
+    for (size_t i = 0; state && i < ARRAY_SIZE(complete); i++)
+        if (strcmp(state, complete[i]) == 0)
+            return true;
+    return false;
+}
+
 static bool slot_is_as_wished(json_t *slot)
 {
     const char *state = json_string_value(json_object_get(slot, "state"));
@@ -48,6 +59,8 @@ static bool all_is_as_wished(json_t *status)
     {
         if (json_object_get(program, "waits_for"))
             return false;
+        if (misses_nobody(program))
+            continue;
         json_array_foreach(json_object_get(program, "slots"), k,
                            slot) if (!slot_is_as_wished(slot)) return false;
     }

@@ -62,3 +62,22 @@ def test_exit_code(one):
     one.ctl("status", "web", "front:*", code=0)
     one.ctl("status", "bad", code=4)
     one.ctl("status", "bad", "web", code=4)
+
+
+def test_exit_code_beside_who_only_leaves(one):
+    """Nobody is to run there: not in what was stopped, nor in a slot more than there are to be."""
+    stays = {**SLEEPER, "drain": "message", "disconnect_timeout": "1000s", "workers": 2}
+    one.write({**one.config, "programs": {**one.programs, "stays": stays}})
+    one.expect_reload("committed")
+
+    def expect(*states):
+        one.wait(lambda status: [state(slot) for slot in one.slots("stays", status)] == list(states), f"{states}")
+        one.ctl("status", code=0)
+
+    expect("ready", "ready")
+    one.ctl("scale", "stays", "1", code=0)
+    expect("ready", "draining")
+    one.ctl("stop", "stays", "--no-wait", code=0)
+    expect("draining", "draining")
+    one.ctl("stop", "stays", "--force", code=0)
+    expect()

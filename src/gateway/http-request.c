@@ -163,7 +163,7 @@ void http_request_completed(void *userdata, struct MHD_Connection *mhd, void **c
         return;
     struct http_connection *connection = request->connection;
     connection->request = NULL;
-    http_connection_set_state(connection, HTTP_WAITING);
+    http_connection_answered(connection);
     http_request_free(request);
 }
 

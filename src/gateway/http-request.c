@@ -316,6 +316,10 @@ static bool ask_access(struct http_request *request)
         return true;
     case ACCESS_UNAUTHORIZED:
     case ACCESS_LATER:
+        if (answer.verdict == ACCESS_UNAUTHORIZED && answer.delay_usec == 0) {
+            http_reply_unauthorized(request);
+            break;
+        }
         http_connection_set_state(connection, HTTP_DELAYED);
         http_connection_set_deadline(connection, answer.delay_usec);
         break;

@@ -223,6 +223,31 @@ void http_connection_resume(struct http_connection *connection)
     http_has_resumed(connection->http);
 }
 
+/*
+ * On going on, version 0.9.75 reads first, and closes where a half-closed client has no more, before we can give it our answer; but for connections
+ * with a limit of their own, and the oldest one: these it has go on before.
+ */
+static void set_answers_first(struct http_connection *connection, bool on)
+{
+    connection->answers_first = on;
+    (void)MHD_set_connection_option(connection->mhd, MHD_CONNECTION_OPTION_TIMEOUT,
+                                    on ? HTTP_IDLE_SECONDS + 1 : HTTP_IDLE_SECONDS);
+}
+
+void http_connection_answer(struct http_connection *connection)
+{
+    if (connection->is_suspended && connection->state == HTTP_ANSWERED)
+        set_answers_first(connection, true);
+    http_connection_resume(connection);
+}
+
+void http_connection_answered(struct http_connection *connection)
+{
+    if (connection->answers_first)
+        set_answers_first(connection, false);
+    http_connection_set_state(connection, HTTP_WAITING);
+}
+
 void http_connection_give_up(struct http_connection *connection)
 {
     http_connection_set_state(connection, HTTP_CUT);

@@ -60,6 +60,7 @@ struct http_connection {
     sd_event_source *deadline; /* what happens then depends on the state */
     sd_event_source *leaving;  /* on where libmicrohttpd does not look, or not well enough */
     bool is_suspended;
+    bool answers_first;           /* before libmicrohttpd reads from it */
     bool is_half_closed;          /* the client sends no more; whether it reads on is not known */
     struct http_request *request; /* NULL: waiting for one */
     struct sockaddr_storage peer;
@@ -113,6 +114,9 @@ void http_connection_drain(struct http_connection *connection, unsigned index, u
 void http_connection_suspend(struct http_connection *connection);
 /* Does nothing where it is not suspended. */
 void http_connection_resume(struct http_connection *connection);
+/* As the answer is there; when it has been sent, or never will be. */
+void http_connection_answer(struct http_connection *connection);
+void http_connection_answered(struct http_connection *connection);
 /* It is closed; its handler is told when that is done, and may go on until then as if it were not. */
 void http_connection_give_up(struct http_connection *connection);
 /* It is closed, and its handler is told at once. */

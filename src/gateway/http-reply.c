@@ -93,7 +93,7 @@ void http_reply_with(struct http_request *request, unsigned status, struct MHD_R
     request->status = status;
     request->response = response;
     http_connection_set_state(connection, state);
-    http_connection_resume(connection);
+    http_connection_answer(connection);
 }
 
 /* True: what is sent is another body now, to be freed by whoever sends it. */

@@ -163,7 +163,7 @@ void http_request_completed(void *userdata, struct MHD_Connection *mhd, void **c
         return;
     struct http_connection *connection = request->connection;
     connection->request = NULL;
-    http_connection_set_state(connection, HTTP_WAITING);
+    http_connection_answered(connection);
     http_request_free(request);
 }
 
@@ -316,6 +316,10 @@ static bool ask_access(struct http_request *request)
         return true;
     case ACCESS_UNAUTHORIZED:
     case ACCESS_LATER:
+        if (answer.verdict == ACCESS_UNAUTHORIZED && answer.delay_usec == 0) {
+            http_reply_unauthorized(request);
+            break;
+        }
         http_connection_set_state(connection, HTTP_DELAYED);
         http_connection_set_deadline(connection, answer.delay_usec);
         break;

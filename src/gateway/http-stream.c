@@ -50,10 +50,12 @@ void http_stream_begin(struct http_request *request, const char *type)
     (void)setsockopt(request->connection->fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent,
                      sizeof(unsent));
     http_add_header(request, MHD_HTTP_HEADER_CONTENT_TYPE, type);
-    http_reply_with(request, MHD_HTTP_OK,
-                    MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, STREAM_BLOCK, read_stream,
-                                                      request, NULL),
-                    HTTP_STREAMING);
+    struct MHD_Response *response = MHD_create_response_from_callback(
+        MHD_SIZE_UNKNOWN, STREAM_BLOCK, read_stream, request, NULL);
+    /* Version 0.9.75 sends the last chunk after HEAD, too: what follows on that connection would not be understood. */
+    if (response && request->is_head)
+        (void)MHD_set_response_options(response, MHD_RF_HTTP_VERSION_1_0_ONLY, MHD_RO_END);
+    http_reply_with(request, MHD_HTTP_OK, response, HTTP_STREAMING);
 }
 
 int http_stream_send(struct http_request *request, const void *data, size_t size)

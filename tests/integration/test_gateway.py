@@ -109,6 +109,16 @@ def test_has_no_privileges_and_no_secrets(served, directory):
     assert get(one, "/stats", CREDENTIALS)[0] == 200
 
 
+def test_who_half_closes_without_a_password_is_told(served):
+    """It has not guessed, so there is nothing to wait for. Several, as they may be lucky."""
+    one = served({"username": "admin", "password": "open sesame"})
+    for _ in range(30):
+        with socket.create_connection(("127.0.0.1", one.port), 60) as client:
+            client.sendall(b"GET /stats HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            client.shutdown(socket.SHUT_WR)
+            assert b"".join(iter(lambda: client.recv(65536), b"")).startswith(b"HTTP/1.1 401 ")
+
+
 def check_password(one):
     assert get(one, "/stats")[0] == 401
     other = {"Authorization": "Basic " + base64.b64encode(b"root:open sesame").decode()}

@@ -4,6 +4,7 @@ import http.client
 import json
 import os
 import signal
+import socket
 import subprocess
 
 import pytest
@@ -183,6 +184,16 @@ def test_head_and_others(served):
     assert (status, headers["Content-Type"], body) == (200, "text/event-stream", b"")
     assert get(one, "/events", "POST")[0] == 405
     assert get(one, "/events", headers={"Host": "elsewhere.example"})[0] == 421
+
+
+def test_nothing_follows_the_head(served):
+    """What came behind it would be taken for the next answer of that connection."""
+    one = served()
+    with socket.create_connection(one.address, 60) as client:
+        client.sendall(b"HEAD /events HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        answer = b"".join(iter(lambda: client.recv(65536), b""))
+    head, end, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200 ") and b"Connection: close" in head.split(b"\r\n") and end and not body
 
 
 # --- whatever happens

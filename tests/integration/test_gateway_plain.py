@@ -1,4 +1,5 @@
 """The gateway's paths for those who drive their daemon by curl, and for probes: byte for byte what they answer, and that it is true."""
+import contextlib
 import http.client
 import json
 import os
@@ -222,13 +223,15 @@ def test_client_leaves(served, directory):
 
 
 @pytest.mark.sanitized
-def test_client_half_closes(served, directory):
-    """As `nc -N` does: it has said all, and reads on."""
+@pytest.mark.parametrize("others", [0, 2], ids=["alone", "among others"])
+def test_client_half_closes(served, directory, others):
+    """As `nc -N` does: it has said all, and reads on; whether or not others are connected who came before."""
     gate = directory / "gate"
     gate.touch()
     one = served(gated(gate))
     gate.unlink()
-    with socket.create_connection(("127.0.0.1", one.port), 60) as client:
+    with contextlib.ExitStack() as clients:
+        *_, client = [clients.enter_context(socket.create_connection(("127.0.0.1", one.port), 60)) for _ in range(others + 1)]
         client.sendall(b"POST /reload?wait=1 HTTP/1.1\r\nHost: localhost\r\n\r\n")
         client.shutdown(socket.SHUT_WR)
         one.wait(lambda status: status["master"]["state"] == "reloading", "it has begun")

@@ -73,9 +73,9 @@ static void log_result(const struct master *master, enum reload_result result, u
                       (unsigned long long)program->committed->number, fatal);
         else if (result == RELOAD_COMMITTED)
             log_about(reload_subject(master->reload.running.id, program), LOG_LEVEL_INFO,
-                      "reload %llu committed, generation %llu, %u workers, %s", id,
+                      "reload %llu committed, generation %llu, %u worker%s, %s", id,
                       (unsigned long long)program->committed->number, program_wanted(program),
-                      duration_to_text(took_usec, took));
+                      program_wanted(program) == 1 ? "" : "s", duration_to_text(took_usec, took));
         else if (program->degraded)
             log_about(reload_subject(master->reload.running.id, program), LOG_LEVEL_ERROR,
                       "reload %llu degraded: %s; and the old generation does not start any more",

@@ -140,8 +140,9 @@ static void print_programs(json_t *programs)
     {
         CLEANUP_FREE char *name = get_text(program, "name"), *result = get_words(program, "result"),
                           *reason = get_text(program, "reason");
-        (void)printf("  %s: %s, generation %" PRIu64 ", %" PRIu64 " workers%s%s\n", name, result,
-                     get_number(program, "generation"), get_number(program, "workers"),
+        uint64_t workers = get_number(program, "workers");
+        (void)printf("  %s: %s, generation %" PRIu64 ", %" PRIu64 " worker%s%s%s\n", name, result,
+                     get_number(program, "generation"), workers, workers == 1 ? "" : "s",
                      reason[0] ? ": " : "", reason);
     }
 }

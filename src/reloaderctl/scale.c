@@ -43,7 +43,8 @@ static int show(const struct invocation *invocation, json_t *reply, const char *
     if (invocation->json)
         print_json(reply, false);
     else if (committed && workers_of(reply, program) > 0)
-        (void)printf("%s: %" PRIu64 " workers\n", program, workers_of(reply, program));
+        (void)printf("%s: %" PRIu64 " worker%s\n", program, workers_of(reply, program),
+                     workers_of(reply, program) == 1 ? "" : "s");
     else if (committed)
         (void)printf("%s: as many when it is started\n", program);
     else

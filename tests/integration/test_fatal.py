@@ -106,7 +106,7 @@ def test_how_it_is_told(master, port, mark, directory):
     assert "rollout bad: fatal, 0 of 1 ready" in done.stdout
     assert f": bad is {AS_BEFORE}\n" in done.stdout
     assert f"bad is {AS_BEFORE}" in one.ctl("history", code=0).stdout
-    assert f"bad: committed, generation 2, 1 workers: {AS_BEFORE}" in one.ctl("history", "1", code=0).stdout
+    assert f"bad: committed, generation 2, 1 worker: {AS_BEFORE}" in one.ctl("history", "1", code=0).stdout
     lines = one.log.text()
     assert "bad: slot 0 is FATAL as before: exited with 9 before it was ready. The reload goes on without it; " \
         "`reloaderctl start bad:0` tries again" in lines

@@ -103,12 +103,14 @@ static bool all_are(const struct program *program, enum slot_state state)
 /* Whoever was not stopped, and has not done its work. */
 static bool is_given_up(const struct program *program)
 {
+    bool any = false;
     for (size_t i = 0; i < program->n_slots && i < program_wanted(program); i++) {
         enum slot_state state = slot_get_state(program->slots[i]);
         if (!program->slots[i]->held && state != SLOT_EXITED && state != SLOT_FATAL)
             return false;
+        any = any || state == SLOT_FATAL;
     }
-    return true;
+    return any;
 }
 
 /* Nobody is to run in any of its slots. */
@@ -126,6 +128,9 @@ static const char *program_state(const struct master *master, const struct progr
         return program_is_empty(program) ? "STOPPED" : "STOPPING";
     if (!program->started && jobs_awaited_by(master, program->name))
         return "WAITING";
+    /* When the reload that runs is over. */
+    if (!program->started && program->resumes)
+        return "STARTING";
     if (!program->started)
         return program_is_empty(program) ? "STOPPED" : "STOPPING";
     switch (program->phase) {

@@ -217,10 +217,9 @@ static json_t *describe_slot(const struct slot *slot, bool has_tried)
     return json;
 }
 
-/* What failed in slots is of the last reload that the program had a part in. */
-static json_t *describe_slots(const struct program *program, enum reload_result result)
+/* What failed in slots is of the reload that began last. */
+static json_t *describe_slots(const struct program *program, bool has_tried)
 {
-    bool has_tried = program->in_result && result != RELOAD_REFUSED;
     json_t *slots = json_array();
     for (size_t i = 0; i < program->n_slots; i++)
         (void)json_array_append_new(slots, describe_slot(program->slots[i], has_tried));
@@ -277,7 +276,7 @@ static char *describe_failure(const struct program *program, enum reload_result 
     return program->in_result && failed && program->failure ? strdup(program->failure) : NULL;
 }
 
-static json_t *describe_programs(const struct master *master, enum reload_result result)
+static json_t *describe_programs(const struct master *master, enum reload_result result, bool began)
 {
     json_t *programs = json_array();
     for (size_t i = 0; i < master->n_programs; i++) {
@@ -290,7 +289,7 @@ static json_t *describe_programs(const struct master *master, enum reload_result
                                 describe_result(program, result), "generation",
                                 (json_int_t)program->committed->number, "workers",
                                 (json_int_t)program_wanted(program), "reason", reason, "slots",
-                                describe_slots(program, result)));
+                                describe_slots(program, began)));
     }
     return programs;
 }
@@ -319,7 +318,7 @@ void reload_end(struct master *master, struct reload_request *request, enum relo
         .reason = reason,
         .began_realtime_usec = clock_realtime_usec() - duration,
         .duration_usec = duration,
-        .programs = describe_programs(master, result),
+        .programs = describe_programs(master, result, request == &reload->running),
     };
     *request = (struct reload_request){0};
     reload->counts[result].count++;

@@ -190,6 +190,7 @@ static void begin_old_programs(struct master *master, const struct reload_candid
         struct program *program = master->programs[i];
         if (program->removed)
             continue;
+        program_forget_slot_failures(program);
         bool has_name = program == master_find_program(master, program->name);
         const struct reload_part *part = has_name ? find_part(candidate, program) : NULL;
         program->is_unnamed = part ? !part->is_named || part->added

@@ -72,7 +72,7 @@ static void reset_reload(struct program *program)
     program->crashes = 0;
 }
 
-static void forget_slot_failures(struct program *program)
+void program_forget_slot_failures(struct program *program)
 {
     for (size_t i = 0; i < program->n_slot_failures; i++)
         free(program->slot_failures[i].reason);
@@ -124,7 +124,7 @@ int program_begin(struct program *program, struct generation *target)
     reset_reload(program);
     begin_spread(program);
     program->failure = (free(program->failure), NULL);
-    forget_slot_failures(program);
+    program_forget_slot_failures(program);
     program_forget_fatal(program);
     (void)generation_unref(program->target);
     program->target = generation_ref(target);
@@ -364,7 +364,7 @@ struct program *program_free(struct program *program)
     (void)generation_unref(program->committed);
     free(program->failure);
     free(program->fatal_failure);
-    forget_slot_failures(program);
+    program_forget_slot_failures(program);
     free(program->start_failure);
     free(program->restarts);
     free(program->name);

@@ -236,6 +236,8 @@ void program_release(struct program *program);
 void program_commit(struct program *program);
 void program_roll_back(struct program *program);
 void program_forget_target(struct program *program);
+/* As a reload begins: what failed in slots was of an earlier one. */
+void program_forget_slot_failures(struct program *program);
 /*
  * Instead of program_begin(): at program_commit() its workers become of that generation, which has further sockets or another number of
  * workers, and is else the same. A reference is taken.

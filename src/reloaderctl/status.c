@@ -34,35 +34,40 @@ static bool is_as_wished(const char *state)
            strcasecmp(state, "EXITED") == 0;
 }
 
-/* Who leaves it was told to, and nobody is to come after him: it was stopped, removed, or is surplus. */
-static bool misses_nobody(json_t *program)
+static bool has_state(json_t *entry, const char *state)
 {
-    static const char *const complete[] = {"READY", "STOPPED", "EXITED", "STOPPING"};
-    const char *state = json_string_value(json_object_get(program, "state"));
-    for (size_t i = 0; state && i < ARRAY_SIZE(complete); i++)
-        if (strcmp(state, complete[i]) == 0)
-            return true;
-    return false;
+    return string_equal(json_string_value(json_object_get(entry, "state")), state);
 }
 
-static bool slot_is_as_wished(json_t *slot)
+/* Who leaves it was told to, and nobody is to come after him: it was stopped, or removed. */
+static bool is_leaving(json_t *program)
+{
+    return has_state(program, "STOPPED") || has_state(program, "EXITED") ||
+           has_state(program, "STOPPING");
+}
+
+/* Who is surplus may leave while the others are ready. */
+static bool slot_is_as_wished(json_t *program, json_t *slot)
 {
     const char *state = json_string_value(json_object_get(slot, "state"));
-    return state && is_as_wished(state);
+    bool surplus = get_number(slot, "slot") >= get_number(program, "workers");
+    return state && (is_as_wished(state) || (surplus && has_state(program, "READY")));
 }
 
 static bool all_is_as_wished(json_t *status)
 {
     json_t *program, *slot;
     size_t i, k;
+    if (has_state(json_object_get(status, "master"), "stopping"))
+        return false;
     json_array_foreach(json_object_get(status, "programs"), i, program)
     {
         if (json_object_get(program, "waits_for"))
             return false;
-        if (misses_nobody(program))
+        if (is_leaving(program))
             continue;
         json_array_foreach(json_object_get(program, "slots"), k,
-                           slot) if (!slot_is_as_wished(slot)) return false;
+                           slot) if (!slot_is_as_wished(program, slot)) return false;
     }
     return true;
 }

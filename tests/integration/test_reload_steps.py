@@ -160,6 +160,14 @@ def test_what_failed_in_an_earlier_reload(master):
     assert told(["reload", "b"], 0) == []
     entry = next(entry for entry in one.call("History")["reloads"][-1]["programs"] if entry["name"] == "a")
     assert entry["result"] == "untouched" and "reason" not in entry["slots"][0], entry
+    one.programs["a"]["command"] = ["sh", "-c", "exit 7"]
+    one.write()
+    assert told(["reload", "a"], 1)
+    one.programs["a"] = good
+    one.write()
+    one.ctl("scale", "a", "2", code=0)
+    entry = next(entry for entry in one.call("History")["reloads"][-1]["programs"] if entry["name"] == "a")
+    assert entry["result"] == "committed" and not any("reason" in slot for slot in entry["slots"]), entry
 
 
 def test_counts(master, directory):

@@ -81,3 +81,16 @@ def test_exit_code_beside_who_only_leaves(one):
     expect("draining", "draining")
     one.ctl("stop", "stays", "--force", code=0)
     expect()
+
+
+def test_exit_code_beside_a_stand_in(one):
+    """Whoever is surplus serves until the one who is wanted does: the latter is missed."""
+    lame = {"command": ["sh", "-c", '[ "$RELOADER_SLOT" = 0 ] && exit 1; exec sleep infinity'], "start_seconds": "50ms", "start_retries": 0, "workers": 3}
+    one.write({**one.config, "programs": {**one.programs, "lame": {**lame, "autostart": False}}})
+    one.expect_reload("committed")
+    one.ctl("start", "lame", code=1)
+    one.wait(lambda status: [state(slot) for slot in one.slots("lame", status)] == ["fatal", "ready", "ready"], "one is missing")
+    one.ctl("status", code=4)
+    one.ctl("scale", "lame", "2", code=0)
+    assert [state(slot) for slot in one.slots("lame")] == ["fatal", "ready", "ready"]
+    one.ctl("status", code=4)
